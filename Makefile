@@ -1,0 +1,57 @@
+# Everything is called through here; .ci/run calls nothing else.
+SHELL       := /bin/bash
+GO          ?= go
+STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# For how long one fuzz target runs (fuzz), and the soak test (soak).
+FUZZTIME    ?= 20s
+SOAK        ?= 1h
+# full or quick.
+BENCH       ?= full
+# How much the benchmark copies: full, or quick for a twentieth.
+BENCH       ?= full
+IMAGE       ?= replicator:dev
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo check test integration bench soak fuzz profile image
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/replicator
+	$(GO) build -trimpath -o bin/replicator ./cmd/replicator
+
+demo: ## mirror between two embedded clusters and compare; needs nothing but Go and a C compiler
+	$(GO) run ./cmd/replicator demo
+
+check: ## format, vet, staticcheck, import directions, tests without a broker
+	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+		if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+	$(GO) test -short $$($(GO) list ./... | grep -v '/integration')
+
+test: ## all tests, on real brokers where a Docker engine or Java and Maven are found
+	$(GO) test -timeout 30m ./...
+
+integration: ## the tests on real brokers alone, which fail where none can be had
+	REPLICATOR_REQUIRE_KAFKA=1 $(GO) test -count=1 -timeout 30m -tags integration ./integration/... \
+		./pkg/replicate/groups ./pkg/replicate/peek
+
+bench: ## compare with a plain loop and MirrorMaker 2 on real brokers, into docs/benchmarks.md; BENCH=quick tries it out
+	REPLICATOR_REQUIRE_KAFKA=1 REPLICATOR_BENCH=$(BENCH) $(GO) test -count=1 -run '^TestBench$$' -timeout 4h -v ./integration/bench
+
+soak: ## mirror under faults for SOAK (default 1h)
+	@grep -rq --include='*_test.go' '^func TestSoak' integration || { echo "there is no TestSoak in integration/"; exit 1; }
+	REPLICATOR_REQUIRE_KAFKA=1 REPLICATOR_SOAK=$(SOAK) $(GO) test -count=1 -run Soak -timeout 0 -v ./integration/...
+
+fuzz: ## each fuzz target for FUZZTIME (default 20s)
+	@grep -rEo --include='*_test.go' '^func Fuzz\w+' . | sed 's|/[^/]*:func | |' | sort -u | while read -r package target; do \
+		echo "$$package $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; done
+
+profile: ## CPU and heap profiles of one copy on real brokers, in dist/
+	REPLICATOR_REQUIRE_KAFKA=1 REPLICATOR_BENCH=profile $(GO) test -count=1 -run '^TestProfile$$' -timeout 1h -v ./integration/bench
+	$(GO) tool pprof -top -nodecount 40 dist/cpu.prof
+
+image: ## the product's container image, IMAGE (default replicator:dev)
+	docker build -f deploy/Dockerfile -t $(IMAGE) .

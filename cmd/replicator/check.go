@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/topics"
+)
+
+// newCheck makes the verb that looks before anybody leaps.
+func newCheck() *cobra.Command {
+	var path string
+	var connect bool
+	cmd := &cobra.Command{
+		Use:   "check -c FILE [--connect]",
+		Short: "Validate the configuration; with --connect show what run would do",
+		Long: `check reads the configuration and tells all problems at once, each with its line.
+It reaches no cluster.
+
+With --connect it reaches both clusters and prints what run would create, alter,
+copy and leave out, and what is in the way, each with what to do about it:
+missing rights, topics that do not fit, records of somebody else. The target is
+asked to check the changes; nothing is changed. It exits with 1 if something is
+in the way.
+
+` + exitCodes + `
+
+The configuration file, with every key, its default and its meaning:
+
+` + indent(config.Reference()),
+		Example: `  replicator check -c replicator.yaml
+  replicator check -c replicator.yaml --connect`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			out := &printer{w: cmd.OutOrStdout()}
+			if !connect {
+				out.summary(path, cfg)
+				return out.err
+			}
+			return checkClusters(cmd.Context(), out, cfg)
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().BoolVar(&connect, "connect", false, "reach both clusters and show what run would do")
+	return cmd
+}
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+}
+
+// printer writes lines and keeps the first error.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+// summary says what a valid configuration asks for.
+func (p *printer) summary(path string, cfg *config.Config) {
+	p.line("%s is valid: %s, %s", path, count(len(cfg.Clusters), "cluster"), count(len(cfg.Flows), "flow"))
+	for i := range cfg.Flows {
+		f := &cfg.Flows[i]
+		p.line("")
+		p.line("flow %s", f.Name())
+		p.line("  topics    %s", selection(f.Topics, f.ExcludeTopics))
+		p.line("  groups    %s", selection(f.Groups, f.ExcludeGroups))
+		naming := "as on the source"
+		if f.Naming == policy.Prefix {
+			naming = fmt.Sprintf("%s%s<topic>", f.From, f.Separator)
+		}
+		p.line("  names     %s", naming)
+		p.line("  delivery  %s, partitions without progress start at %s", f.Delivery, f.Start)
+		p.line("  ledger    %s on %s, %s", f.LedgerTopic(), f.To, count(f.Shards, "shard"))
+	}
+	p.line("")
+	if cfg.HTTP.Listen == "" {
+		p.line("metrics and health are not served")
+		return
+	}
+	p.line("metrics and health at http://%s/", cfg.HTTP.Listen)
+}
+
+func selection(include, exclude []string) string {
+	if len(include) == 0 {
+		return "none"
+	}
+	text := strings.Join(include, ", ")
+	if len(exclude) > 0 {
+		text += "   but not " + strings.Join(exclude, ", ")
+	}
+	return text
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// checkClusters prints the dry run of every flow. Its error is all that is in the way.
+func checkClusters(ctx context.Context, out *printer, cfg *config.Config) error {
+	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
+	var inTheWay obstacles
+	for i, flow := range cfg.Flows {
+		if i > 0 {
+			out.line("")
+		}
+		plan, err := planFlow(ctx, clustersOf(clusters, flow), flow)
+		if err != nil {
+			inTheWay = append(inTheWay, err)
+			continue
+		}
+		out.plan(plan)
+		inTheWay = append(inTheWay, plan.InTheWay()...)
+	}
+	if out.err != nil || len(inTheWay) == 0 {
+		return out.err
+	}
+	return inTheWay
+}
+
+// obstacles are all that is in the way.
+type obstacles []error
+
+func (o obstacles) Error() string { return fmt.Sprintf("%d problems are in the way", len(o)) }
+
+func (o obstacles) Unwrap() []error { return o }
+
+// plan prints one flow's dry run.
+func (p *printer) plan(plan *replicate.FlowPlan) {
+	p.line("flow %s", plan.Flow)
+	for _, c := range []struct {
+		role string
+		replicate.ClusterSeen
+	}{{"source", plan.Source}, {"target", plan.Target}} {
+		p.line("  %s    %s, cluster id %s, %s", c.role, c.Name, c.ID, count(c.Brokers, "broker"))
+	}
+	ledger := "would be created with"
+	if plan.Ledger.Exists {
+		ledger = "is there with"
+	}
+	p.line("  ledger    %s %s %s", plan.Ledger.Topic, ledger, count(plan.Ledger.Shards, "shard"))
+	for _, warning := range plan.Warnings {
+		p.line("  warning   %s", warning)
+	}
+	p.topics(plan)
+	p.skipped(plan.Skipped)
+	p.groups(plan)
+	if n := len(plan.InTheWay()); n > 0 {
+		p.line("  in the way: %s, see below", count(n, "problem"))
+	} else {
+		p.line("  nothing is in the way")
+	}
+}
+
+func (p *printer) topics(plan *replicate.FlowPlan) {
+	var behind int64
+	for i := range plan.Topics {
+		behind += plan.Topics[i].Behind
+	}
+	p.line("  topics    %d selected, at most %d records to copy", len(plan.Topics), behind)
+	for i := range plan.Topics {
+		t := &plan.Topics[i]
+		p.line("    %-9s %s", verdict(t), what(t))
+		for _, key := range slices.Sorted(maps.Keys(t.Set)) {
+			was, altered := t.From[key]
+			switch {
+			case altered:
+				p.line("              %s: %s -> %s", key, orWord(was, `""`), t.Set[key])
+			case !strings.HasPrefix(key, ownSettings):
+				p.line("              %s: %s", key, t.Set[key])
+			}
+		}
+		for _, left := range t.Left {
+			p.line("              %s is not copied: %s", orWord(left.Key, "settings"), left.Why)
+		}
+	}
+}
+
+// ownSettings are given to every new topic, so that they are not worth a line each:
+// records keep their timestamps, and none is refused for its timestamp.
+const ownSettings = "message.timestamp."
+
+// verdict is one word for what would happen to a topic.
+func verdict(t *replicate.TopicPlan) string {
+	switch {
+	case t.Stop != nil:
+		return "STOP"
+	case len(t.Stops) > 0:
+		return "STOP part"
+	case t.Create:
+		return "create"
+	case !t.Nothing():
+		return "alter"
+	}
+	return "as is"
+}
+
+func what(t *replicate.TopicPlan) string {
+	text := t.Source
+	if t.Target != t.Source {
+		text += " as " + t.Target
+	}
+	if t.Stop != nil {
+		return text + ": " + t.Stop.Reason
+	}
+	partitions := count(t.PartitionsTo, "partition")
+	switch {
+	case t.Create:
+		partitions += fmt.Sprintf(", replication factor %d", t.ReplicationFactor)
+	case t.PartitionsFrom != t.PartitionsTo:
+		partitions = fmt.Sprintf("partitions %d -> %d", t.PartitionsFrom, t.PartitionsTo)
+	}
+	text += ", " + partitions
+	switch {
+	case t.Behind == 0:
+		text += ", nothing to copy"
+	case t.Begun:
+		text += fmt.Sprintf(", at most %d more records", t.Behind)
+	default:
+		text += fmt.Sprintf(", at most %d records", t.Behind)
+	}
+	return text
+}
+
+// skipped prints what is left out; many internal topics have one reason.
+func (p *printer) skipped(skipped []topics.Skip) {
+	by := map[string][]string{}
+	for _, s := range skipped {
+		by[s.Why] = append(by[s.Why], s.Topic)
+	}
+	if len(skipped) > 0 {
+		p.line("  left out  %s", count(len(skipped), "topic"))
+	}
+	for _, why := range slices.Sorted(maps.Keys(by)) {
+		p.line("    %s: %s", why, few(by[why]))
+	}
+}
+
+// few names some, and counts the others.
+func few(names []string) string {
+	const most = 8
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+func (p *printer) groups(plan *replicate.FlowPlan) {
+	p.line("  groups    %d of %d follow", len(plan.Groups), plan.GroupsListed)
+	for i := range plan.Groups {
+		g := &plan.Groups[i]
+		if g.Err != nil {
+			p.line("    STOP      %s: cannot be read", g.Group)
+			continue
+		}
+		p.line("    %-9s %s, %s", "follow", g.Group, count(g.Positions, "position"))
+		for _, why := range slices.Sorted(maps.Keys(g.Alone)) {
+			p.line("              %s left alone: %s", count(g.Alone[why], "position"), why)
+		}
+	}
+}
+
+func orWord(s, word string) string {
+	if s == "" {
+		return word
+	}
+	return s
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/chunk"
+)
+
+// newOffsets makes the verb that translates one position.
+func newOffsets() *cobra.Command {
+	var path, flow, topic string
+	var partition int32
+	var at int64
+	var inverse bool
+	cmd := &cobra.Command{
+		Use:   "offsets -c FILE --topic T --partition P --at N",
+		Short: "Translate one offset, and tell the rule that gave the answer",
+		Long: `offsets answers where a reader goes on at the target that stands at offset N on
+the source: what it would read next is the same record on both sides. With
+--inverse N is an offset of the target, and the answer one of the source.
+
+--topic is the topic's name on the source, in both directions. The answer is read
+from the clusters alone; nothing is changed, and no daemon needs to run. An
+offset that has not been copied yet has no answer: that is an error.
+
+` + exitCodes,
+		Example: `  replicator offsets -c replicator.yaml --topic orders --partition 3 --at 1200
+  replicator offsets -c replicator.yaml --topic orders --partition 3 --at 1187 --inverse
+  replicator offsets -c replicator.yaml --flow "old->new" --topic orders --partition 3 --at 1200`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if partition < 0 || at < 0 {
+				return &usageError{errors.New("--partition and --at count from 0"), cmd.CommandPath()}
+			}
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			chosen, err := cfg.Flow(flow)
+			if err != nil {
+				return err
+			}
+			look, err := replicate.Inspect(cmd.Context(), clustersWith(cfg, slog.New(slog.DiscardHandler)), chosen, nil)
+			if err != nil {
+				return err
+			}
+			defer look.Close()
+			p := chunk.Partition{Topic: topic, Number: partition}
+			var t *replicate.Translation
+			if inverse {
+				t, err = look.Invert(cmd.Context(), p, offsets.Target(at))
+			} else {
+				t, err = look.Translate(cmd.Context(), p, offsets.Source(at))
+			}
+			if err != nil {
+				return err
+			}
+			return printTranslation(cmd.OutOrStdout(), t)
+		},
+	}
+	configFlag(cmd, &path)
+	flowFlag(cmd, &flow, "which flow, as old->new (needed if there are several)")
+	cmd.Flags().StringVar(&topic, "topic", "", "the topic, by its name on the source")
+	cmd.Flags().Int32Var(&partition, "partition", 0, "the partition's number")
+	cmd.Flags().Int64Var(&at, "at", 0, "the offset: of the source, or with --inverse of the target")
+	cmd.Flags().BoolVar(&inverse, "inverse", false, "translate from the target to the source")
+	for _, name := range []string{"topic", "partition", "at"} {
+		_ = cmd.MarkFlagRequired(name)
+	}
+	return cmd
+}
+
+// printTranslation prints one fact a line; the answer has the third.
+func printTranslation(w io.Writer, t *replicate.Translation) error {
+	from := fmt.Sprintf("source    %s/%d offset %d", t.Topic, t.Partition, t.Source)
+	to := fmt.Sprintf("target    %s/%d offset %d", t.TargetTopic, t.Partition, t.Target)
+	if t.Inverse {
+		from, to = to, from
+	}
+	text := fmt.Sprintf("flow      %s\n%s\n%s\nrule      %s: %s\n", t.Flow, from, to, t.RuleCode, sentence(t))
+	if t.Run.Count > 0 {
+		text += fmt.Sprintf("run       %s\n", t.Run)
+	}
+	text += fmt.Sprintf("progress  copied up to source offset %d of %d; the target ends at %d\n",
+		t.Progress, t.SourceEnd, t.TargetEnd)
+	for _, f := range t.Foreign {
+		text += fmt.Sprintf("foreign   target offsets %s hold records of somebody else\n", f)
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// sentence says a rule in words; seen from the target some read otherwise.
+func sentence(t *replicate.Translation) string {
+	switch {
+	case t.Inverse && t.Rule == offsets.InGap:
+		return "no record of this flow there: its next record"
+	case t.Inverse && t.Rule == offsets.AtEnd:
+		return "after all that was copied: progress"
+	}
+	return t.Rule.String()
+}

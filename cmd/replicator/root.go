@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+// What the process exits with.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2 // bad usage or configuration
+)
+
+const exitCodes = `Exit codes: 0 done, 1 failed, 2 bad usage or configuration.`
+
+// execute runs a command line and answers the exit code. Results go to stdout;
+// errors, each with its remedy, and logs go to stderr.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(stdout, stderr)
+	root.SetArgs(args)
+	began := false
+	for _, cmd := range all(root) {
+		if run := cmd.RunE; run != nil {
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				began = true
+				return run(cmd, args)
+			}
+		}
+	}
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if !began {
+		err = &usageError{err, cmd.CommandPath()}
+	}
+	report(stderr, err)
+	var usage *usageError
+	var problems *config.Problems
+	var unknown *config.UnknownFlowError
+	if errors.As(err, &usage) || errors.As(err, &problems) || errors.As(err, &unknown) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// report prints an error, or each of several, with its remedy.
+func report(w io.Writer, err error) {
+	if several, ok := err.(obstacles); ok {
+		for _, each := range several {
+			report(w, each)
+		}
+		return
+	}
+	fmt.Fprintln(w, "error:", err)
+	if remedy := chunk.Remedy(err); remedy != "" {
+		fmt.Fprintln(w, "remedy:", remedy)
+	}
+}
+
+// usageError is a command line that cannot be carried out.
+type usageError struct {
+	error
+	command string
+}
+
+// Remedy names the help to read.
+func (e *usageError) Remedy() string { return fmt.Sprintf("see '%s --help'", e.command) }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// newRoot makes the command with all its verbs. The completions of cobra keep the
+// output that they find when they are made.
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "replicator",
+		Short: "Mirror topics and consumer groups from one Kafka cluster to another, exactly",
+		Long: `replicator copies topics and consumer groups from one Kafka cluster to another:
+every visible record once, in order and byte for byte, and every group position
+translated to exactly the record that the group would have read next.
+
+` + exitCodes + `
+Errors are printed with what to do about them.`,
+		Example: `  replicator demo
+  replicator check -c replicator.yaml --connect
+  replicator run -c replicator.yaml
+  replicator status -c replicator.yaml --watch
+  replicator help config`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.AddCommand(newRun(), newCheck(), newStatus(), newOffsets(), newDemo(), newVersion(), newConfigHelp())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range all(root) {
+		if shell, isCompletion := cmd.Name(), cmd.HasParent() && cmd.Parent().Name() == "completion"; isCompletion {
+			cmd.Example = "  replicator completion " + shell
+		}
+		switch cmd.Name() {
+		case "completion":
+			cmd.Example = "  replicator completion bash > /etc/bash_completion.d/replicator"
+		case "help":
+			cmd.Example = "  replicator help run\n  replicator help config"
+		}
+	}
+	return root
+}
+
+// newConfigHelp is what 'replicator help config' prints.
+func newConfigHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "config",
+		Short: "The configuration file: every key, its default and its meaning",
+		Long:  config.Reference(),
+	}
+}
+
+// all lists a command and everything below it.
+func all(cmd *cobra.Command) []*cobra.Command {
+	list := []*cobra.Command{cmd}
+	for _, sub := range cmd.Commands() {
+		list = append(list, all(sub)...)
+	}
+	return list
+}
+
+// configFlag adds -c, which every verb that reaches a cluster must be given.
+func configFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVarP(path, "config", "c", "", "the configuration file (see 'replicator help config')")
+	_ = cmd.MarkFlagRequired("config")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
+}
+
+// clustersWith are the clusters with librdkafka's own log going to log.
+func clustersWith(cfg *config.Config, log *slog.Logger) map[string]kafka.Config {
+	clusters := maps.Clone(cfg.Clusters)
+	logger := kafka.NewLogger(log)
+	for name, cluster := range clusters {
+		cluster.Logger = logger
+		clusters[name] = cluster
+	}
+	return clusters
+}
+
+// flowsOf are the flows to look at: the one with that name, or all for "".
+func flowsOf(cfg *config.Config, name string) ([]replicate.Config, error) {
+	if name == "" {
+		return cfg.Flows, nil
+	}
+	flow, err := cfg.Flow(name)
+	return []replicate.Config{flow}, err
+}
+
+// flowFlag adds --flow.
+func flowFlag(cmd *cobra.Command, flow *string, usage string) {
+	cmd.Flags().StringVar(flow, "flow", "", usage)
+}

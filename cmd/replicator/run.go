@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/replicate"
+)
+
+// newRun makes the verb that copies.
+func newRun() *cobra.Command {
+	var path string
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "run -c FILE",
+		Short: "Copy, until told to stop or until caught up",
+		Long: `run copies all flows of the configuration until SIGTERM or SIGINT. It then
+finishes the chunk under way, lets its shards go and exits with 0 within 10
+seconds; a second signal ends it at once with 1. Nothing is lost either way.
+
+Start it on as many machines as you like: they share the work, and take over
+from each other within seconds.
+
+With --until-caught-up it ends with 0 once everything that was on the source at
+its start is on the target and the groups stand right; interrupted before, or
+with a part left out, it ends with 1, and the same command goes on from there.
+
+/metrics, /healthz and /readyz are served at http.listen of the configuration.
+
+` + exitCodes,
+		Example: `  replicator run -c replicator.yaml
+  replicator run -c replicator.yaml --until-caught-up`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			return copyFlows(cmd, cfg, once)
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().BoolVar(&once, "until-caught-up", false, "end once everything that is on the source now is on the target")
+	return cmd
+}
+
+func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
+	screen := newScreen(cmd.ErrOrStderr(), once)
+	log := slog.New(cfg.Log.Handler(screen))
+	registry := newRegistry()
+	engine := replicate.New(replicate.Options{
+		Clusters: clustersWith(cfg, log), Flows: cfg.Flows, UntilCaughtUp: once, Registry: registry, Log: log,
+	})
+	at := "nowhere"
+	if listen := cfg.HTTP.Listen; listen != "" {
+		server, err := serve(listen, registry, engine.Ready)
+		switch {
+		case err == nil:
+			defer server.close()
+			at = server.addr.String()
+		case once: // a daemon may run beside it
+			log.Warn("metrics and health are not served", "error", err)
+		default:
+			return err
+		}
+	}
+	if !once {
+		log.Info("copying", "version", versionOf(), "flows", len(cfg.Flows), "http", at)
+	}
+	begun := time.Now()
+	progress := screen.follow(engine.Progress)
+	err := engine.Run(cmd.Context())
+	progress.end()
+	sum := engine.Progress()
+	switch {
+	case once && cmd.Context().Err() != nil && (err == nil || errors.Is(err, context.Canceled)):
+		return errInterrupted
+	case err != nil:
+		return err
+	case !once:
+		log.Info("stopped", "records", sum.Records, "ran_for", time.Since(begun).Round(time.Second).String())
+		return nil
+	}
+	took := time.Since(begun).Seconds()
+	fmt.Fprintf(cmd.OutOrStdout(), "caught up: copied %d records, %.1f MB in %.1f s (%.1f MB/s)\n",
+		sum.Records, megabytes(sum.Bytes), took, megabytes(sum.Bytes)/took)
+	return nil
+}
+
+// errInterrupted is the end of a one-off copy that was told to stop.
+var errInterrupted error = &interrupted{errors.New("interrupted before it had caught up")}
+
+type interrupted struct{ error }
+
+// Remedy tells how to go on.
+func (*interrupted) Remedy() string {
+	return "run the same command again: it goes on where it stopped, and nothing is copied twice"
+}
+
+func newRegistry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
+
+func megabytes(n int64) float64 { return float64(n) / 1e6 }

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/spf13/cobra"
+)
+
+// newVersion makes the verb that tells what this binary is.
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version, the commit, and what it was built with",
+		Long:    "version prints what a report of a problem should begin with.\n\n" + exitCodes,
+		Example: `  replicator version`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, librdkafka := ck.LibraryVersion()
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "replicator %s\ncommit     %s\ngo         %s %s/%s\nlibrdkafka %s\n",
+				versionOf(), commitOf(), runtime.Version(), runtime.GOOS, runtime.GOARCH, librdkafka)
+			return err
+		},
+	}
+}
+
+// versionOf is the module's version, as the build noted it.
+func versionOf() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}
+
+// commitOf is the commit that was built, with a mark if it had changes.
+func commitOf() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	settings := map[string]string{}
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	commit := settings["vcs.revision"]
+	switch {
+	case commit == "":
+		return "unknown"
+	case settings["vcs.modified"] == "true":
+		commit += " with changes"
+	}
+	if at := settings["vcs.time"]; at != "" {
+		commit += " of " + at
+	}
+	return commit
+}

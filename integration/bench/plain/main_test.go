@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/integration/workload"
+)
+
+func TestCopiesAll(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	bootstrap := cluster.ListenAddrs()[0]
+	if err := workload.Topics(ctx, bootstrap, 8, nil, "in", "out"); err != nil {
+		t.Fatal(err)
+	}
+	const records = 5500 // partitions 6 and 7 stay empty
+	spec := workload.BulkSpec{Records: records, Size: 100, Codec: "lz4"}
+	if err := workload.Bulk(ctx, bootstrap, "in", spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(bootstrap, bootstrap, "in", "out", "zstd"); err != nil {
+		t.Fatal(err)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, "in", "out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := int64(0)
+	for p := range int32(8) {
+		in, _ := ends.Lookup("in", p)
+		out, _ := ends.Lookup("out", p)
+		if in.Offset != out.Offset {
+			t.Errorf("partition %d has %d records, its copy %d", p, in.Offset, out.Offset)
+		}
+		sum += out.Offset
+	}
+	if sum != records {
+		t.Errorf("%d records copied, want %d", sum, records)
+	}
+}

@@ -1,0 +1,84 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"debug/buildinfo"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// tools are the programs that are run.
+type tools struct {
+	plain, replicator, java string
+}
+
+// findTools says where the programs are, or will be once built into dir.
+func findTools(dir string) *tools {
+	t := &tools{plain: filepath.Join(dir, "plain"), replicator: filepath.Join(dir, "replicator"), java: "java"}
+	if root := os.Getenv("JAVA_HOME"); root != "" {
+		t.java = filepath.Join(root, "bin", "java")
+	}
+	return t
+}
+
+// build builds what is compared, as `go build` does.
+func build(ctx context.Context, dir string) (*tools, error) {
+	for _, pkg := range []string{"replicator/integration/bench/plain", "replicator/cmd/replicator"} {
+		if _, err := Build(ctx, dir, pkg); err != nil {
+			return nil, err
+		}
+	}
+	return findTools(dir), nil
+}
+
+// Build builds a command of this module into dir and gives its path.
+func Build(ctx context.Context, dir, pkg string) (string, error) {
+	path := filepath.Join(dir, filepath.Base(pkg))
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+	}
+	return path, nil
+}
+
+// library tells from a program's own build information which librdkafka it uses.
+func library(path string) string {
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return "librdkafka unknown"
+	}
+	for _, dep := range info.Deps {
+		if strings.HasPrefix(dep.Path, "github.com/confluentinc/confluent-kafka-go") {
+			return "confluent-kafka-go " + dep.Version
+		}
+	}
+	return "no librdkafka"
+}
+
+// commit names the checkout that the programs were built from.
+func commit() string {
+	head, err1 := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
+	status := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ":/*.go", ":/go.mod")
+	changed, err2 := status.Output()
+	if err1 != nil || err2 != nil {
+		return "unknown"
+	}
+	name := string(bytes.TrimSpace(head))
+	if len(bytes.TrimSpace(changed)) > 0 {
+		name += " with changes"
+	}
+	return name
+}
+
+// javaVersion is the first line of `java -version`.
+func javaVersion(program string) string {
+	out, err := exec.Command(program, "-version").CombinedOutput()
+	if err != nil {
+		return "none"
+	}
+	line, _, _ := bytes.Cut(out, []byte("\n"))
+	return string(bytes.TrimSpace(line))
+}

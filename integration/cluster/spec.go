@@ -1,0 +1,149 @@
+package cluster
+
+import (
+	"crypto/rand"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+//go:embed log4j2.properties
+var log4j2 string
+
+//go:embed log4j.properties
+var log4j1 string
+
+// spec is what a test asked for, and the two ports that were found for it.
+type spec struct {
+	name       string
+	version    string
+	heap       string
+	keep       bool
+	config     map[string]string
+	java       []string // more flags for the broker's Java
+	clusterID  string
+	host       string // that clients connect to
+	port       int
+	controller int
+	secure     string // what a second listener speaks; empty: there is none
+	securePort int
+}
+
+func newSpec(opts []Option) *spec {
+	s := &spec{
+		name: "kafka", version: DefaultVersion, heap: "512m",
+		config: map[string]string{}, clusterID: newClusterID(), host: "127.0.0.1",
+	}
+	for _, o := range opts {
+		o(s)
+	}
+	return s
+}
+
+// newClusterID makes a Kafka Uuid: 16 random bytes in URL-safe base64, without
+// a leading dash, which the format tool would take for a flag.
+func newClusterID() string {
+	for {
+		var b [16]byte
+		rand.Read(b[:])
+		if id := base64.RawURLEncoding.EncodeToString(b[:]); id[0] != '-' {
+			return id
+		}
+	}
+}
+
+func (s *spec) address() string { return net.JoinHostPort(s.host, strconv.Itoa(s.port)) }
+
+func (s *spec) secureAddress() string { return net.JoinHostPort(s.host, strconv.Itoa(s.securePort)) }
+
+// properties is server.properties for a single node that keeps its data in
+// data and listens on the address bind.
+func (s *spec) properties(data, bind string) string {
+	p := map[string]string{
+		"process.roles":                  "broker,controller",
+		"node.id":                        "1",
+		"controller.quorum.voters":       fmt.Sprintf("1@127.0.0.1:%d", s.controller),
+		"listeners":                      fmt.Sprintf("CLIENT://%s:%d,CONTROLLER://127.0.0.1:%d", bind, s.port, s.controller),
+		"advertised.listeners":           "CLIENT://" + s.address(),
+		"controller.listener.names":      "CONTROLLER",
+		"inter.broker.listener.name":     "CLIENT",
+		"listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"log.dirs":                       data,
+
+		"auto.create.topics.enable":                        "false",
+		"default.replication.factor":                       "1",
+		"min.insync.replicas":                              "1",
+		"offsets.topic.num.partitions":                     "8",
+		"offsets.topic.replication.factor":                 "1",
+		"transaction.state.log.num.partitions":             "8",
+		"transaction.state.log.replication.factor":         "1",
+		"transaction.state.log.min.isr":                    "1",
+		"share.coordinator.state.topic.num.partitions":     "1",
+		"share.coordinator.state.topic.replication.factor": "1",
+		"share.coordinator.state.topic.min.isr":            "1",
+		"group.initial.rebalance.delay.ms":                 "0",
+		"group.coordinator.rebalance.protocols":            "classic,consumer",
+
+		// Tests wait for these to happen, so they happen often.
+		"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+		"log.retention.check.interval.ms":                             "1000",
+		"log.cleaner.backoff.ms":                                      "1000",
+		// The default of 128 MiB is a quarter of the heap.
+		"log.cleaner.dedupe.buffer.size": "16777216",
+		// A killed broker comes back only when its old session has ended.
+		"broker.heartbeat.interval.ms": "500",
+		"broker.session.timeout.ms":    "6000",
+	}
+	if s.secure != "" {
+		p["listeners"] += fmt.Sprintf(",SECURE://%s:%d", bind, s.securePort)
+		p["advertised.listeners"] += ",SECURE://" + s.secureAddress()
+		p["listener.security.protocol.map"] += ",SECURE:" + s.secure
+	}
+	maps.Copy(p, s.config)
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(p)) {
+		fmt.Fprintf(&b, "%s=%s\n", k, escape(p[k]))
+	}
+	return b.String()
+}
+
+// escape writes a value so that java.util.Properties reads it back unchanged.
+func escape(value string) string {
+	value = strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(value)
+	if strings.HasPrefix(value, " ") {
+		value = `\` + value
+	}
+	return value
+}
+
+// logging gives the name, the content and the java flag of the logging
+// configuration that this version's log binding reads, kept in folder.
+func (s *spec) logging(folder string) (name, content, flag string) {
+	if strings.HasPrefix(s.version, "3.") {
+		return "log4j.properties", log4j1, "-Dlog4j.configuration=file:" + folder + "/log4j.properties"
+	}
+	return "log4j2.properties", log4j2, "-Dlog4j2.configurationFile=" + folder + "/log4j2.properties"
+}
+
+// formatArgs are the java arguments that prepare empty data.
+func (s *spec) formatArgs(libs, folder string) []string {
+	_, _, flag := s.logging(folder)
+	return []string{
+		"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", flag, "-cp", libs + "/*",
+		"kafka.tools.StorageTool", "format", "-t", s.clusterID, "-c", folder + "/server.properties",
+	}
+}
+
+// brokerArgs are the java arguments that run the broker.
+func (s *spec) brokerArgs(libs, folder string) []string {
+	_, _, flag := s.logging(folder)
+	return slices.Concat(s.java, []string{
+		"-Xmx" + s.heap, "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true", flag, "-cp", libs + "/*",
+		"kafka.Kafka", folder + "/server.properties",
+	})
+}

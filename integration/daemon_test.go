@@ -1,0 +1,209 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"replicator/integration/cluster"
+	"replicator/integration/judge"
+)
+
+func TestMain(m *testing.M) { cluster.Main(m) }
+
+// program builds the command once and gives its path.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "replicator-integration-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "replicator")
+	out, err := exec.Command("go", "build", "-o", path, "replicator/cmd/replicator").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build the command: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// site is a pair of clusters, and one flow old->new between them as a
+// configuration file says.
+type site struct {
+	t              *testing.T
+	source, target *cluster.Cluster
+	path           string // of the configuration
+	binary         string
+}
+
+// newSite writes a configuration with one flow; the lines are added to it.
+func newSite(t *testing.T, source, target *cluster.Cluster, lines ...string) *site {
+	t.Helper()
+	binary, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, source: source, target: target, binary: binary, path: filepath.Join(t.TempDir(), "flow.yaml")}
+	var b strings.Builder
+	fmt.Fprintf(&b, "clusters:\n  old: {bootstrap.servers: %q}\n  new: {bootstrap.servers: %q}\n",
+		source.Bootstrap(), target.Bootstrap())
+	fmt.Fprintf(&b, "flows:\n  - from: old\n    to: new\n    ledger: __replicator.%s\n", unique(t))
+	// Tests share brokers, so that what one of them has to wait for is kept short.
+	b.WriteString("    refresh_interval: 1s\n    group_sync_interval: 300ms\n")
+	for _, line := range lines {
+		fmt.Fprintf(&b, "    %s\n", line)
+	}
+	b.WriteString("http: {listen: \"127.0.0.1:0\"}\n")
+	if err := os.WriteFile(s.path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// unique makes a name for topics and groups out of a test's name.
+func unique(t *testing.T) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, strings.TrimPrefix(t.Name(), "Test"))
+}
+
+// sides are the clusters as the judge wants them.
+func (s *site) sides() judge.Sides {
+	return judge.Sides{Source: s.source.Bootstrap(), Target: s.target.Bootstrap()}
+}
+
+// daemon is a running `replicator run`.
+type daemon struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	out  *syncBuffer
+	done chan struct{}
+	err  error
+}
+
+// run starts the daemon; it is ended with the test.
+func (s *site) run(args ...string) *daemon {
+	s.t.Helper()
+	d := &daemon{t: s.t, out: &syncBuffer{}, done: make(chan struct{})}
+	d.cmd = exec.Command(s.binary, append([]string{"run", "-c", s.path}, args...)...)
+	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
+	if err := d.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	go func() {
+		d.err = d.cmd.Wait()
+		close(d.done)
+	}()
+	s.t.Cleanup(func() {
+		d.kill()
+		if s.t.Failed() {
+			s.t.Logf("the daemon said:\n%s", d.out.String())
+		}
+	})
+	return d
+}
+
+// kill ends the daemon as SIGKILL does.
+func (d *daemon) kill() {
+	_ = d.cmd.Process.Kill()
+	<-d.done
+}
+
+// stop ends the daemon as SIGTERM does; it must exit with 0 within 10 s.
+func (d *daemon) stop() {
+	d.t.Helper()
+	begun := time.Now()
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.done:
+	case <-time.After(20 * time.Second):
+		d.t.Fatalf("the daemon is still there 20 s after SIGTERM\n%s", d.out.String())
+	}
+	if d.err != nil {
+		d.t.Fatalf("the daemon ended with %v after SIGTERM\n%s", d.err, d.out.String())
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		d.t.Errorf("the daemon took %s to stop", took)
+	}
+}
+
+// copyOnce runs until caught up, which must succeed.
+func (s *site) copyOnce() {
+	s.t.Helper()
+	d := s.run("--until-caught-up")
+	select {
+	case <-d.done:
+	case <-time.After(5 * time.Minute):
+		s.t.Fatalf("not caught up after 5 minutes\n%s", d.out.String())
+	}
+	if d.err != nil {
+		s.t.Fatalf("run --until-caught-up: %v\n%s", d.err, d.out.String())
+	}
+}
+
+// command runs another verb and answers what it printed, and its exit code.
+func (s *site) command(args ...string) (string, int) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.binary, append(args, "-c", s.path)...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatalf("replicator %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// syncBuffer collects output that another goroutine writes.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// eventually waits for something that has to come true.
+func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(within); ; <-tick.C {
+		if ok() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %s", what, within)
+		}
+	}
+}
+
+// deadline is the context of one test.
+func deadline(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,229 @@
+// Package config reads the YAML file into each room's own Config.
+//
+// The central type is [Config]. Parse guarantees:
+//
+//  1. only known keys are read: an unknown one is refused, with the nearest
+//     known one beside it, and so is a key given twice;
+//  2. all problems are told at once, each with its line, path, what was got and
+//     what is accepted;
+//  3. a Config without problems holds together: every flow's clusters exist, and
+//     no two flows stand in each other's way;
+//  4. no message shows a password, or a value that came from the environment.
+//
+// It has no defaults of its own but those of http and log: a flow's are
+// replicate.DefaultConfig, a client's are librdkafka's.
+package config
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/kafka"
+)
+
+// Config is the whole configuration of a daemon.
+type Config struct {
+	Clusters map[string]kafka.Config // by name
+	Flows    []replicate.Config      // in the file's order, at least one
+	HTTP     HTTP
+	Log      Log
+}
+
+// HTTP is where metrics and health are served.
+type HTTP struct {
+	Listen string // host:port; "": nowhere
+}
+
+// Log is what is logged and how.
+type Log struct {
+	Level  slog.Level
+	Format Format
+}
+
+// Format is how a log line looks.
+type Format string
+
+const (
+	Text Format = "text"
+	JSON Format = "json"
+)
+
+// Handler writes log lines as configured.
+func (l Log) Handler(w io.Writer) slog.Handler {
+	options := &slog.HandlerOptions{Level: l.Level}
+	if l.Format == JSON {
+		return slog.NewJSONHandler(w, options)
+	}
+	return slog.NewTextHandler(w, options)
+}
+
+// DefaultConfig has the defaults of http and log; clusters and flows are open.
+func DefaultConfig() Config {
+	return Config{HTTP: HTTP{Listen: "127.0.0.1:9642"}, Log: Log{Level: slog.LevelInfo, Format: Text}}
+}
+
+//go:embed reference.yaml
+var reference string
+
+// Reference is a configuration with every key, its default and its meaning.
+func Reference() string { return reference }
+
+// UnknownFlowError says that no flow has the name that was asked for.
+type UnknownFlowError struct {
+	Name  string
+	Known []string
+}
+
+func (e *UnknownFlowError) Error() string {
+	if e.Name == "" {
+		return fmt.Sprintf("the configuration has %d flows", len(e.Known))
+	}
+	return fmt.Sprintf("the configuration has no flow %q", e.Name)
+}
+
+// Remedy lists the flows.
+func (e *UnknownFlowError) Remedy() string {
+	return "choose one with --flow: " + strings.Join(e.Known, ", ")
+}
+
+// Flow finds a flow by its name, as old->new; "" finds the only one.
+func (c *Config) Flow(name string) (replicate.Config, error) {
+	if name == "" && len(c.Flows) == 1 {
+		return c.Flows[0], nil
+	}
+	unknown := &UnknownFlowError{Name: name}
+	for _, flow := range c.Flows {
+		if flow.Name() == name {
+			return flow, nil
+		}
+		unknown.Known = append(unknown.Known, flow.Name())
+	}
+	return replicate.Config{}, unknown
+}
+
+// Load reads a file, with ${NAME} from the process's environment. The error is
+// a *Problems.
+func Load(path string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		reason := err
+		var inPath *os.PathError
+		if errors.As(err, &inPath) {
+			reason = inPath.Err
+		}
+		return nil, &Problems{File: path, List: []Problem{{Message: fmt.Sprintf("cannot be read: %v", reason)}}}
+	}
+	return Parse(path, data, os.LookupEnv)
+}
+
+// Parse reads a configuration; name is what problems call it, getenv answers for
+// ${NAME}. The error is a *Problems. Files that the configuration names must exist.
+func Parse(name string, data []byte, getenv func(string) (string, bool)) (*Config, error) {
+	p := &parser{getenv: getenv, places: map[string]int{}, faulty: map[string]bool{}, env: map[string]string{}}
+	config := DefaultConfig()
+	if root := p.document(data); root != nil {
+		p.config(root, &config)
+		p.validate(&config)
+	}
+	if len(p.problems) > 0 {
+		slices.SortStableFunc(p.problems, func(a, b Problem) int { return a.Line - b.Line })
+		return nil, &Problems{File: name, List: p.problems}
+	}
+	return &config, nil
+}
+
+func (p *parser) config(root *yaml.Node, c *Config) {
+	seen := p.mapping(root, "", map[string]field{
+		"clusters": func(n *yaml.Node, path string) { c.Clusters = p.clusters(n, path) },
+		"flows":    func(n *yaml.Node, path string) { c.Flows = p.flows(n, path) },
+		"http": func(n *yaml.Node, path string) {
+			p.mapping(n, path, map[string]field{"listen": p.text(&c.HTTP.Listen)})
+		},
+		"log": func(n *yaml.Node, path string) {
+			p.mapping(n, path, map[string]field{
+				"level":  oneOf(p, levels, &c.Log.Level),
+				"format": oneOf(p, formats, &c.Log.Format),
+			})
+		},
+	})
+	if p.faulty[""] {
+		return // no mapping at all: nothing can be missing from it
+	}
+	if !seen["clusters"] {
+		p.bad("clusters", "missing; name the source and the target, each with its bootstrap.servers")
+	}
+	if !seen["flows"] {
+		p.bad("flows", "missing; give at least one, with from and to")
+	}
+}
+
+var (
+	levels = map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	formats = map[string]Format{"text": Text, "json": JSON}
+)
+
+func (p *parser) clusters(n *yaml.Node, path string) map[string]kafka.Config {
+	clusters := map[string]kafka.Config{}
+	p.each(n, path, func(name string, value *yaml.Node, path string) {
+		c := kafka.Config{Name: name, Properties: map[string]string{}}
+		p.each(value, path, func(property string, value *yaml.Node, path string) {
+			var text string
+			p.text(&text)(value, path)
+			c.Properties[property] = text
+		})
+		clusters[name] = c
+	})
+	return clusters
+}
+
+func (p *parser) flows(n *yaml.Node, path string) []replicate.Config {
+	var flows []replicate.Config
+	p.items(n, path, func(n *yaml.Node, path string) {
+		f := replicate.DefaultConfig()
+		seen := p.mapping(n, path, map[string]field{
+			"from":                p.text(&f.From),
+			"to":                  p.text(&f.To),
+			"topics":              p.list(&f.Topics),
+			"exclude_topics":      p.list(&f.ExcludeTopics),
+			"groups":              p.list(&f.Groups),
+			"exclude_groups":      p.list(&f.ExcludeGroups),
+			"naming":              p.text((*string)(&f.Naming)),
+			"separator":           p.text(&f.Separator),
+			"delivery":            p.text((*string)(&f.Delivery)),
+			"start":               p.text((*string)(&f.Start)),
+			"replication_factor":  p.integer(&f.ReplicationFactor),
+			"sync_topic_configs":  p.boolean(&f.SyncTopicConfigs),
+			"exclude_configs":     p.list(&f.ExcludeConfigs),
+			"shards":              p.integer(&f.Shards),
+			"commit_interval":     p.duration(&f.CommitInterval),
+			"group_sync_interval": p.duration(&f.GroupSyncInterval),
+			"refresh_interval":    p.duration(&f.RefreshInterval),
+			"ledger":              p.text(&f.Ledger),
+		})
+		if seen["separator"] && f.Naming == policy.Identity {
+			p.bad(path+".separator", "would not be used with naming: identity; take it out, or use naming: prefix")
+		}
+		flows = append(flows, f)
+	})
+	return flows
+}
+
+func clusterNames(c *Config) string {
+	if len(c.Clusters) == 0 {
+		return "none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(c.Clusters)), ", ")
+}

@@ -1,0 +1,105 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/kafka"
+)
+
+var legalName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
+// validate lets every room look at its part, and then at what only shows when
+// the parts are seen together.
+func (p *parser) validate(c *Config) {
+	for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
+		at := join("clusters", name)
+		if !legalName.MatchString(name) {
+			p.bad(at, "%q is not a cluster name; use letters, digits, dot, underscore and hyphen", name)
+		}
+		cluster := c.Clusters[name]
+		cluster.Validate(func(path, format string, args ...any) { p.bad(join(at, path), format, args...) })
+	}
+	if c.Flows != nil {
+		p.validateFlows(c)
+	}
+	if listen := c.HTTP.Listen; listen != "" {
+		_, port, err := net.SplitHostPort(listen)
+		if n, notNumber := strconv.Atoi(port); err != nil || notNumber != nil || n < 0 || n > 65535 {
+			p.bad("http.listen", "%q is not an address; accepted is host:port, or \"\" for none", listen)
+		}
+	}
+}
+
+func (p *parser) validateFlows(c *Config) {
+	all := make([]policy.Flow, 0, len(c.Flows))
+	for i, flow := range c.Flows {
+		at := fmt.Sprintf("flows[%d]", i)
+		for _, end := range []struct{ path, name string }{{at + ".from", flow.From}, {at + ".to", flow.To}} {
+			if end.name == "" {
+				p.bad(end.path, "missing; name one of the clusters: %s", clusterNames(c))
+			} else if _, ok := c.Clusters[end.name]; !ok {
+				p.bad(end.path, "%q is not among the clusters: %s", end.name, clusterNames(c))
+			}
+		}
+		all = append(all, flow.Flow())
+	}
+	for i := range c.Flows {
+		c.Flows[i].Flows = all
+	}
+	replicate.Validate(c.Flows, func(i int, path, format string, args ...any) {
+		p.bad(join(fmt.Sprintf("flows[%d]", i), path), format, args...)
+	})
+	p.validateOneCluster(c)
+}
+
+// validateOneCluster finds what Loops cannot: two names for one cluster. Clusters
+// that have a broker in common are one; those that have none may be one all the
+// same, which shows when they are reached.
+func (p *parser) validateOneCluster(c *Config) {
+	for i, flow := range c.Flows {
+		at := fmt.Sprintf("flows[%d]", i)
+		if broker := commonBroker(c, flow.From, flow.To); broker != "" && flow.Naming == policy.Identity {
+			p.bad(at+".naming", "%s and %s are one cluster, both have broker %s: identity naming would copy every topic "+
+				"onto itself for ever; use naming: prefix", flow.From, flow.To, broker)
+		}
+		for j, earlier := range c.Flows[:i] {
+			broker := commonBroker(c, flow.To, earlier.To)
+			if broker != "" && flow.LedgerTopic() == earlier.LedgerTopic() {
+				p.bad(at+".ledger", "flows[%d] keeps its ledger in topic %s of the same cluster (%s and %s both have "+
+					"broker %s); give each a ledger of its own", j, flow.LedgerTopic(), earlier.To, flow.To, broker)
+			}
+		}
+	}
+}
+
+// commonBroker is a broker that two clusters of different names share, or "".
+func commonBroker(c *Config, a, b string) string {
+	if a == b {
+		return ""
+	}
+	theirs := brokers(c.Clusters[b])
+	for _, broker := range brokers(c.Clusters[a]) {
+		if slices.Contains(theirs, broker) {
+			return broker
+		}
+	}
+	return ""
+}
+
+func brokers(c kafka.Config) []string {
+	var list []string
+	for _, broker := range strings.Split(c.Properties["bootstrap.servers"], ",") {
+		if broker = strings.TrimSpace(broker); broker != "" {
+			list = append(list, broker)
+		}
+	}
+	return list
+}

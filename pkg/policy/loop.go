@@ -1,0 +1,171 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Flow is what loop rules need to know of a flow.
+type Flow struct {
+	From, To  string // the clusters' names
+	Naming    Naming
+	Separator string // with Prefix
+	Ledger    string // "": DefaultLedger
+}
+
+// String is the flow's name, as old->new.
+func (f Flow) String() string { return f.From + "->" + f.To }
+
+// LedgerTopic is the topic on the target that holds the flow's maps and progress.
+func (f Flow) LedgerTopic() string {
+	if f.Ledger != "" {
+		return f.Ledger
+	}
+	return DefaultLedger(f.From, f.To)
+}
+
+func (f Flow) prefix() string { return f.From + f.Separator }
+
+// DefaultLedger is the ledger topic of a flow that names none.
+func DefaultLedger(from, to string) string { return "__replicator." + from + "." + to }
+
+// visit is a topic of a cluster, by name.
+type visit struct{ cluster, topic string }
+
+// cameFromTarget walks the ways on which a topic of the cluster may have come
+// there, and says whether one begins at the policy's target with a prefix that
+// proves it. The walk goes through identity flows as well: a.orders may have been
+// carried on under that name. A record that has left a cluster under a prefix never
+// comes back to it then, and Loops refuses circles without a prefix: every way ends.
+func (p *Policy) cameFromTarget(cluster, topic string, seen map[visit]bool) (by Flow, back bool) {
+	if seen[visit{cluster, topic}] {
+		return Flow{}, false
+	}
+	seen[visit{cluster, topic}] = true
+	for _, f := range p.flows {
+		if f.To != cluster {
+			continue
+		}
+		before := topic
+		if f.Naming == Prefix {
+			rest, ok := strings.CutPrefix(topic, f.prefix())
+			if !ok || rest == "" {
+				continue
+			}
+			if f.From == p.self.To {
+				return f, true
+			}
+			before = rest
+		}
+		if by, back := p.cameFromTarget(f.From, before, seen); back {
+			return by, true
+		}
+	}
+	return Flow{}, false
+}
+
+// Problem is a fault of a set of flows, found at one of them.
+type Problem struct {
+	Flow    int    // index into the flows
+	Path    string // key within that flow
+	Message string // what is wrong and what to do
+}
+
+// Loops answers every fault that only shows when all flows are seen together: one
+// flow listed twice, two flows with one ledger, and identity naming in a circle.
+// Two flows that write the same topics of one target cannot be told from patterns;
+// the engine recognises each other's records there as foreign.
+func Loops(flows []Flow) []Problem {
+	var found []Problem
+	report := func(i int, path, format string, args ...any) {
+		found = append(found, Problem{i, path, fmt.Sprintf(format, args...)})
+	}
+	pairs := map[string]int{}
+	ledgers := map[visit]int{}
+	next := map[string][]edge{} // identity flows by source, without those that close a circle
+	for i, f := range flows {
+		if j, ok := pairs[f.String()]; ok {
+			report(i, "to", "flow %s is there already as flows[%d]; put the topics of both into one", f, j)
+			continue // all else that could be said of it follows from this
+		}
+		pairs[f.String()] = i
+		ledger := visit{f.To, f.LedgerTopic()}
+		if j, ok := ledgers[ledger]; ok {
+			report(i, "ledger", "flows[%d], %s, keeps its ledger in topic %s of %s too; give each a ledger of its own",
+				j, flows[j], ledger.topic, f.To)
+		} else {
+			ledgers[ledger] = i
+		}
+		if f.Naming != Identity {
+			continue
+		}
+		if f.From == f.To {
+			report(i, "naming", "identity naming from %s to itself would copy every topic onto itself for ever; "+
+				"name another cluster, or use naming: prefix", f.From)
+			continue
+		}
+		if way := path(next, f.To, f.From, map[string]bool{}); way != nil {
+			report(i, "naming", "%s", circle(flows, append([]int{i}, way...)))
+			continue
+		}
+		next[f.From] = append(next[f.From], edge{f.To, i})
+	}
+	return found
+}
+
+type edge struct {
+	to   string
+	flow int
+}
+
+// path is the flows that lead from one cluster to another, nil if there are none.
+func path(next map[string][]edge, from, to string, seen map[string]bool) []int {
+	seen[from] = true
+	for _, e := range next[from] {
+		if e.to == to {
+			return []int{e.flow}
+		}
+		if seen[e.to] {
+			continue
+		}
+		if way := path(next, e.to, to, seen); way != nil {
+			return append([]int{e.flow}, way...)
+		}
+	}
+	return nil
+}
+
+func circle(flows []Flow, way []int) string {
+	if len(way) == 2 {
+		return fmt.Sprintf("identity naming in both directions between %s and %s (with flows[%d]) would copy records "+
+			"in a circle; use naming: prefix in one of them", flows[way[0]].From, flows[way[0]].To, way[1])
+	}
+	names := make([]string, 0, len(way)+1)
+	for _, i := range way {
+		names = append(names, flows[i].From)
+	}
+	return fmt.Sprintf("identity naming all the way %s would copy records in a circle; use naming: prefix in one of "+
+		"these flows", strings.Join(append(names, names[0]), "->"))
+}
+
+// SameClusterError reports a flow whose two clusters are one.
+type SameClusterError struct{ ID string }
+
+func (e *SameClusterError) Error() string {
+	return fmt.Sprintf("source and target are the same cluster (id %s): with identity naming "+
+		"it would feed itself for ever", e.ID)
+}
+
+// Remedy tells the operator what to do.
+func (e *SameClusterError) Remedy() string {
+	return "check bootstrap.servers of both clusters; to copy within one cluster use naming: prefix"
+}
+
+// SameCluster refuses identity naming when both ends report the same cluster id. A
+// cluster that reports none cannot be compared and is accepted.
+func SameCluster(naming Naming, fromID, toID string) error {
+	if naming == Identity && fromID != "" && fromID == toID {
+		return &SameClusterError{fromID}
+	}
+	return nil
+}

@@ -1,0 +1,380 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/topics"
+	"replicator/pkg/replicate/watermarks"
+)
+
+// asideFirst and asideMost space the tries of a partition that was put aside:
+// each failing try costs the other partitions of the shard one chunk.
+const (
+	asideFirst = 15 * time.Second
+	asideMost  = 5 * time.Minute
+)
+
+// putAside leaves a partition out, so that the others of the shard go on.
+func (w *worker) putAside(stop *chunk.Stop) {
+	a := w.aside[stop.Partition]
+	if a == nil {
+		a = &setAside{}
+		w.aside[stop.Partition] = a
+	}
+	w.tell(stop)
+	a.stop, a.trying = stop, false
+	a.again = time.Now().Add(min(asideFirst<<min(a.tries, 10), asideMost))
+	a.tries++
+}
+
+// tell logs a stop, unless it was logged before.
+func (w *worker) tell(stop *chunk.Stop) {
+	if w.told[stop.Partition] != stop.Reason {
+		w.told[stop.Partition] = stop.Reason
+		w.log.Error("partition stopped", "partition", stop.Partition, "error", stop, "remedy", stop.Remedy())
+	}
+}
+
+// goesOn logs the end of a stop.
+func (w *worker) goesOn(p chunk.Partition) {
+	if w.told[p] != "" {
+		delete(w.told, p)
+		w.log.Info("partition goes on", "partition", p)
+	}
+}
+
+// asideIsDue says whether some partition is to be tried again.
+func (w *worker) asideIsDue() bool {
+	for _, a := range w.aside {
+		if !a.trying && time.Now().After(a.again) {
+			return true
+		}
+	}
+	return false
+}
+
+// candidate is a partition of the shard that is being arranged.
+type candidate struct {
+	partition chunk.Partition
+	topic     topics.Mirrored
+	key       ledger.Key
+	state     *ledger.State // nil: nothing is known of it yet
+	header    ledger.Header // what it is to be
+	stop      *chunk.Stop
+	waiting   bool // its target partition is not there yet
+}
+
+// arrange makes the session's routes from the flow's topology. What it decides
+// (where a partition starts, what it lost, why it stopped) is committed to the
+// ledger before the first record is read.
+func (s *session) arrange(ctx context.Context, version uint64) error {
+	if err := s.rest(ctx); err != nil { // what was read so far is not read again
+		return err
+	}
+	if s.flow.batchBytes(s.shard) != s.batch {
+		return errAgain // with a writer whose batches fit
+	}
+	s.expect()
+	list := s.candidates()
+	marks, err := s.askSource(ctx, list)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if err := s.settle(ctx, c, marks); err != nil {
+			return err
+		}
+	}
+	if err := s.commitHeaders(ctx, list); err != nil {
+		return err
+	}
+	s.routes = map[chunk.Partition]*route{}
+	var positions []chunk.Position
+	known := map[chunk.Partition]bool{}
+	for _, c := range list {
+		known[c.partition] = true
+		copying := c.stop == nil && !c.waiting
+		switch {
+		case c.stop != nil && c.topic.Stop == nil: // else the flow tells of the topic, and looks at it again
+			if a := s.aside[c.partition]; a == nil || a.stop != c.stop {
+				s.putAside(c.stop)
+			}
+		case copying && s.aside[c.partition] == nil: // else it is only tried
+			s.goesOn(c.partition)
+		}
+		s.shown.put(c.partition, func(r *shownRoute) {
+			if r.key != c.key {
+				r.began = c.header.Progress
+			}
+			r.key, r.target, r.stop, r.assigned = c.key, c.topic.Target, c.stop, copying
+			r.next = c.header.Progress
+		})
+		if !copying {
+			continue
+		}
+		s.routes[c.partition] = &route{key: c.key, topic: c.topic, next: c.header.Progress, epoch: c.header.Epoch}
+		positions = append(positions, chunk.Position{
+			Partition: c.partition, Offset: c.header.Progress, Epoch: c.header.Epoch,
+		})
+	}
+	s.shown.keep(known)
+	s.seen = version
+	return s.in.Assign(positions)
+}
+
+// expect tells of the topics that the ledger knows, so that one which may not be
+// seen is not taken for a deleted one.
+func (s *session) expect() {
+	var names []string
+	for _, k := range s.book.Keys() {
+		if target, verdict := s.flow.policy.Topic(k.Partition.Topic); verdict.Selected && target != "" {
+			names = append(names, k.Partition.Topic)
+		}
+	}
+	if s.flow.topics.Expect(names) {
+		s.flow.refreshSoon()
+	}
+}
+
+// candidates lists the partitions of the flow that belong to this shard.
+func (s *session) candidates() []*candidate {
+	var list []*candidate
+	for _, t := range s.flow.topologyNow() {
+		for _, key := range s.partitionsOf(t) {
+			p := key.Partition
+			c := &candidate{partition: p, topic: t, key: key}
+			if c.state = s.book.State(c.key); c.state != nil {
+				c.header = c.state.Header
+			}
+			if t.Stop != nil {
+				stop := *t.Stop
+				stop.Partition = p
+				c.stop = &stop
+			}
+			if a := s.aside[p]; a != nil && c.stop == nil {
+				if a.trying = a.trying || time.Now().After(a.again); !a.trying {
+					c.stop = a.stop
+				}
+			}
+			c.waiting = t.TargetID == (chunk.TopicID{}) || int(p.Number) >= t.TargetPartitions
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// partitionsOf lists the topic's partitions that belong to this shard. Where the
+// source does not describe the topic any more, the ledger tells which there were.
+func (s *session) partitionsOf(t topics.Mirrored) []ledger.Key {
+	var keys []ledger.Key
+	for n := range t.Partitions {
+		p := chunk.Partition{Topic: t.Source, Number: int32(n)}
+		if p.Shard(s.flow.cfg.Shards) == s.shard {
+			keys = append(keys, ledger.Key{Topic: t.SourceID, Partition: p})
+		}
+	}
+	if t.Partitions == 0 {
+		for _, k := range s.book.Keys() {
+			if k.Partition.Topic == t.Source {
+				keys = append(keys, k)
+			}
+		}
+	}
+	return keys
+}
+
+// sourceMarks is what the source says of its logs.
+type sourceMarks struct{ earliest, end, start, epochs watermarks.Marks }
+
+// askSource asks for what settle needs, in a few requests for all partitions.
+func (s *session) askSource(ctx context.Context, list []*candidate) (m sourceMarks, err error) {
+	var names []string
+	var positions []chunk.Position
+	fresh := false
+	for _, c := range list {
+		if len(names) == 0 || names[len(names)-1] != c.topic.Source {
+			names = append(names, c.topic.Source)
+		}
+		fresh = fresh || c.state == nil
+		if c.state != nil {
+			positions = append(positions, chunk.Position{
+				Partition: c.partition, Offset: c.header.Progress, Epoch: c.header.Epoch,
+			})
+		}
+	}
+	if m.earliest, err = s.flow.sourceMarks.Earliest(ctx, names); err != nil {
+		return m, err
+	}
+	if m.end, err = s.flow.sourceMarks.Ends(ctx, names); err != nil {
+		return m, err
+	}
+	if m.epochs, err = s.flow.sourceMarks.EpochEnds(ctx, positions); err != nil {
+		return m, err
+	}
+	m.start = m.earliest
+	if !fresh || s.book.Made {
+		return m, nil // what appeared after the flow was made starts at its beginning
+	}
+	switch at, isTime := s.flow.cfg.Start.Time(); {
+	case isTime:
+		m.start, err = s.flow.sourceMarks.At(ctx, names, at)
+	case s.flow.cfg.Start == Latest: // the last stable offset: what is open now commits later
+		m.start, err = s.flow.sourceMarks.Stable(ctx, names)
+	}
+	return m, err
+}
+
+// settle decides where one partition goes on, or why it does not.
+func (s *session) settle(ctx context.Context, c *candidate, m sourceMarks) error {
+	earliest, there := m.earliest[c.partition]
+	if !there || earliest.Err != nil {
+		if c.stop == nil {
+			c.stop = s.missing(c.partition, earliest.Err)
+		}
+		if c.state == nil {
+			c.header = ledger.Header{Start: ledger.NotStarted, Progress: ledger.NotStarted, Epoch: chunk.UnknownEpoch}
+		}
+		return nil
+	}
+	if c.state == nil || c.header.Start == ledger.NotStarted {
+		start := m.start[c.partition]
+		if start.Err != nil || start.Offset < earliest.Offset {
+			start = earliest
+		}
+		at := offsets.Source(start.Offset)
+		c.header = ledger.Header{Start: at, Progress: at, Epoch: chunk.UnknownEpoch}
+	}
+	if c.stop != nil || c.waiting {
+		return nil
+	}
+	if err := s.adopt(ctx, c, offsets.Source(earliest.Offset)); err != nil || c.stop != nil {
+		return err
+	}
+	s.locate(c, offsets.Source(earliest.Offset), m)
+	return nil
+}
+
+// missing is the Stop of a partition that the source does not tell about.
+func (s *session) missing(p chunk.Partition, err error) *chunk.Stop {
+	return &chunk.Stop{
+		Partition: p, Kind: chunk.StopMissing, Err: err,
+		Reason: "the source does not answer for this partition",
+		Fix:    "see whether its leader is up; copying goes on by itself",
+	}
+}
+
+// adopt binds the map to the target topic that is there now. A topic that was
+// created again begins another map and is filled from the source's beginning;
+// one that holds records of somebody else is refused before anything is written.
+func (s *session) adopt(ctx context.Context, c *candidate, earliest offsets.Source) error {
+	none := chunk.TopicID{}
+	if c.header.TargetTopic == c.topic.TargetID {
+		return nil
+	}
+	name := fmt.Sprintf("%s/%d", c.topic.Target, c.partition.Number)
+	if c.header.TargetTopic != none {
+		s.log.Warn("target topic was created again, copying it anew", "partition", c.partition, "target", name,
+			"remedy", "nothing to do; the groups follow as the records arrive")
+		c.header = ledger.Header{
+			Generation: c.header.Generation + 1, Start: earliest, Progress: earliest, Epoch: chunk.UnknownEpoch,
+			Holes: c.header.Holes, Lost: c.header.Lost, LastHole: c.header.LastHole,
+		}
+	}
+	end, err := s.flow.targetEnd(ctx, c.topic.Target, c.partition.Number)
+	if err != nil {
+		return err
+	}
+	if end > 0 && !s.book.Fills(c.partition, c.topic.TargetID) {
+		at, found, err := s.flow.peek.First(ctx, c.topic.Target, c.partition.Number, 0, end, true)
+		if err != nil {
+			return fmt.Errorf("look for foreign records in %s: %w", name, err)
+		}
+		if found {
+			c.stop = foreignStop(c.partition, chunk.Partition{Topic: c.topic.Target, Number: c.partition.Number}, at)
+			return nil
+		}
+	} else if end > 0 {
+		s.log.Warn("source topic was created again, its records follow those of the former one",
+			"partition", c.partition, "target", name, "remedy", "nothing to do, if that was intended")
+	}
+	c.header.TargetTopic, c.header.Floor = c.topic.TargetID, end
+	return nil
+}
+
+// locate compares progress with the source's log: retention may have overtaken
+// it, or the log may have lost its end.
+func (s *session) locate(c *candidate, earliest offsets.Source, m sourceMarks) {
+	progress := c.header.Progress
+	end := m.end[c.partition]
+	epochEnd, asked := m.epochs[c.partition]
+	asked = asked && epochEnd.Err == nil && epochEnd.Offset >= 0 && c.header.Epoch >= 0
+	switch {
+	case progress < earliest:
+		lost := int64(earliest - progress)
+		s.log.Error("source records were deleted before they were copied", "partition", c.partition,
+			"from", progress, "to", earliest, "at_most", lost,
+			"remedy", "raise retention on the source or give the daemon more room; what was deleted cannot be copied, "+
+				"copying goes on after it")
+		s.flow.metrics.hole(s.flow.name, c.partition, lost)
+		c.header.Holes++
+		c.header.Lost += lost
+		c.header.LastHole = ledger.Hole{From: progress, To: earliest}
+		c.header.Progress, c.header.Epoch = earliest, chunk.UnknownEpoch
+	case end.Err == nil && progress > offsets.Source(end.Offset),
+		asked && offsets.Source(epochEnd.Offset) < progress:
+		at := end.Offset
+		if asked {
+			at = min(at, epochEnd.Offset)
+		}
+		c.stop = &chunk.Stop{
+			Partition: c.partition, Kind: chunk.StopTruncated,
+			Reason: fmt.Sprintf("the source's log was cut at offset %d, but records up to %d were copied", at, progress),
+			Fix: fmt.Sprintf("the target now holds records that the source has lost: keep them and stop this flow, or "+
+				"delete topic %q on the target, and it is created again and filled from the source", c.topic.Target),
+		}
+	}
+}
+
+// commitHeaders writes what arranging has decided, if it is news.
+func (s *session) commitHeaders(ctx context.Context, list []*candidate) error {
+	var changes []ledger.Change
+	for _, c := range list {
+		c.header.Stop = keepStop(c)
+		if c.state == nil || !c.header.Equal(c.state.Header) {
+			changes = append(changes, ledger.Change{Key: c.key, Header: c.header})
+		}
+	}
+	if len(changes) == 0 && s.book.Made {
+		return nil
+	}
+	p, err := s.book.Prepare(changes)
+	if err != nil {
+		return err
+	}
+	if !s.book.Made {
+		s.book.PrepareMade(p, s.flow.cfg.Shards)
+	}
+	if err := s.out.Begin(); err != nil {
+		return err
+	}
+	return s.send(ctx, p)
+}
+
+// keepStop is what the ledger says of a candidate's Stop; one that lasts keeps
+// the time at which it began.
+func keepStop(c *candidate) *ledger.Stop {
+	if c.stop == nil {
+		return nil
+	}
+	stop := &ledger.Stop{Kind: c.stop.Kind, Reason: c.stop.Reason, Fix: c.stop.Fix}
+	stop.Since = time.UnixMilli(time.Now().UnixMilli())
+	if c.state != nil && c.state.Stop != nil && c.state.Stop.Kind == stop.Kind {
+		stop.Since = c.state.Stop.Since
+	}
+	return stop
+}

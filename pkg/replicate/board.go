@@ -1,0 +1,140 @@
+package replicate
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/ledger"
+)
+
+// board is what a shard shows to the rest of the flow: its committed state, and
+// figures for metrics.
+//
+// The gate is shut while a commit is under way, from before it is sent until the
+// state shows what it wrote. Whoever has read the target's last stable offset and
+// then passes the gate sees a map that explains everything below that offset.
+type board struct {
+	gate chan struct{} // holds one token
+
+	mu     sync.Mutex
+	book   *ledger.Shard // nil between sessions
+	routes map[chunk.Partition]shownRoute
+}
+
+// shownRoute is one partition as the metrics and the group sync see it.
+type shownRoute struct {
+	key      ledger.Key
+	target   string // topic
+	next     offsets.Source
+	began    offsets.Source // progress when this process took the shard over
+	stop     *chunk.Stop
+	assigned bool
+}
+
+func (b *board) init() { b.gate = make(chan struct{}, 1) }
+
+// enter waits for the gate.
+func (b *board) enter(ctx context.Context) error {
+	select {
+	case b.gate <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *board) leave() { <-b.gate }
+
+func (b *board) open(book *ledger.Shard) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.book = book
+	b.routes = map[chunk.Partition]shownRoute{}
+}
+
+// clear hides the state: what another owner has committed since is not known.
+func (b *board) clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.book = nil
+	for p, r := range b.routes {
+		r.assigned = false
+		b.routes[p] = r
+	}
+}
+
+// put shows or replaces a partition.
+func (b *board) put(p chunk.Partition, change func(*shownRoute)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := b.routes[p]
+	change(&r)
+	b.routes[p] = r
+}
+
+// keep forgets the partitions that are not among those.
+func (b *board) keep(those map[chunk.Partition]bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for p := range b.routes {
+		if !those[p] {
+			delete(b.routes, p)
+		}
+	}
+}
+
+func (b *board) progress(p chunk.Partition, next offsets.Source) {
+	b.put(p, func(r *shownRoute) { r.next = next })
+}
+
+// apply makes a commit visible, under the gate.
+func (b *board) apply(p *ledger.Prepared, at []int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.Apply(at)
+}
+
+// state gives the committed state of a partition after all commits that were
+// under way; nil when the shard has no session or does not copy the partition. A
+// state is never changed once it is shown.
+func (b *board) state(ctx context.Context, p chunk.Partition) (*ledger.State, shownRoute) {
+	ctx, cancel := context.WithTimeout(ctx, gateWait)
+	defer cancel()
+	if b.enter(ctx) != nil {
+		return nil, shownRoute{}
+	}
+	defer b.leave()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r, ok := b.routes[p]
+	if !ok || b.book == nil {
+		return nil, r
+	}
+	return b.book.State(r.key), r
+}
+
+// knows says whether the shard has a session that knows the partition's map; a
+// partition that is stopped has one as well.
+func (b *board) knows(p chunk.Partition) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, ok := b.routes[p]
+	return b.book != nil && ok
+}
+
+// gateWait bounds how long the group sync waits for a commit: it comes again.
+const gateWait = 2 * time.Second
+
+// snapshot copies what is shown.
+func (b *board) snapshot() map[chunk.Partition]shownRoute {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	routes := make(map[chunk.Partition]shownRoute, len(b.routes))
+	for p, r := range b.routes {
+		routes[p] = r
+	}
+	return routes
+}

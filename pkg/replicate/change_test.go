@@ -1,0 +1,184 @@
+package replicate
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"replicator/integration/judge"
+	"replicator/integration/workload"
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+)
+
+// commit makes a plain consumer's commit on the source.
+func (w *world) commit(group, topic string, number int32, at int64) {
+	w.t.Helper()
+	w.must("commit", workload.Commit(w.ctx, w.sides.Source,
+		[]workload.Position{{Group: group, Topic: topic, Partition: number, At: at}}))
+}
+
+// id is a topic's id on a cluster, zero if it is not there.
+func (w *world) id(admin *kadm.Client, topic string) chunk.TopicID {
+	w.t.Helper()
+	meta, err := admin.Metadata(w.ctx, topic)
+	w.must("metadata", err)
+	if meta.Topics[topic].Err != nil {
+		return chunk.TopicID{}
+	}
+	return chunk.TopicID(meta.Topics[topic].ID)
+}
+
+// delete deletes a topic and waits until it is gone.
+func (w *world) delete(admin *kadm.Client, topic string) {
+	w.t.Helper()
+	_, err := admin.DeleteTopic(w.ctx, topic)
+	w.must("delete topic", err)
+}
+
+// TestNewTopicAndPartitions: both are noticed while running, and copied from their
+// beginning.
+func TestNewTopicAndPartitions(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 2)
+	w.mixed("orders", 2, 200)
+	w.start(nil)
+	w.equal([]string{"orders"})
+	w.topic("payments", 3)
+	w.mixed("payments", 3, 200)
+	_, err := w.from.UpdatePartitions(w.ctx, 4, "orders")
+	w.must("grow", err)
+	w.await("the partitions can be written to", func() bool {
+		ends, err := w.from.ListEndOffsets(w.ctx, "orders")
+		end, ok := ends.Lookup("orders", 3)
+		return err == nil && ok && end.Err == nil
+	})
+	w.mixed("orders", 4, 400)
+	topics := []string{"orders", "payments"}
+	w.equal(topics)
+	for number := range int32(4) {
+		w.plain(w.sides.Source, "orders", number, 1)
+	}
+	for number := range int32(3) {
+		w.plain(w.sides.Source, "payments", number, 1)
+	}
+	w.groups(topics)
+}
+
+// TestSourceTopicCreatedAgain: the records of the new topic follow those of the former
+// one, all of them and once, although its log is longer than the progress was.
+func TestSourceTopicCreatedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 2)
+	w.mixed("orders", 2, 100)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	ends, err := w.to.ListCommittedOffsets(w.ctx, "orders")
+	w.must("list ends", err)
+	from := map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) { from[o.Partition] = o.Offset })
+	w.delete(w.from, "orders")
+	w.topic("orders", 2)
+	w.mixed("orders", 2, 400)
+	again := judge.TargetFrom(map[string]map[int32]int64{"orders": from})
+	w.equal([]string{"orders"}, again)
+	for number := range int32(2) {
+		w.plain(w.sides.Source, "orders", number, 1)
+		w.commit("g", "orders", number, 150)
+	}
+	w.groupsStand([]string{"g"}, []string{"orders"}, again)
+	w.groups([]string{"orders"}, again)
+	if n := len(w.states("orders", 0)); n != 2 {
+		t.Errorf("the ledger holds %d states of the partition, want one for each of two topics", n)
+	}
+	r.stop()
+}
+
+// TestTargetTopicDeleted: it is created again and filled from the source's beginning,
+// in a map of its own.
+func TestTargetTopicDeleted(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 2)
+	w.mixed("orders", 2, 200)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	before := w.id(w.to, "orders")
+	w.delete(w.to, "orders")
+	w.mixed("orders", 2, 200)
+	w.await("the target topic is another one", func() bool {
+		id := w.id(w.to, "orders")
+		return id != before && id != chunk.TopicID{}
+	})
+	w.equal([]string{"orders"})
+	for number := range int32(2) {
+		w.plain(w.sides.Source, "orders", number, 1)
+	}
+	w.groups([]string{"orders"})
+	r.stop()
+	if state := w.state("orders", 0); state.Generation != 1 || state.TargetTopic != w.id(w.to, "orders") {
+		t.Errorf("the map is of generation %d and topic %s, want 1 and %s",
+			state.Generation, state.TargetTopic, w.id(w.to, "orders"))
+	}
+}
+
+// TestRetentionOvertakes: what the source deleted while nobody copied is a hole: noted,
+// counted, and copying goes on behind it.
+func TestRetentionOvertakes(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 2)
+	w.plain(w.sides.Source, "orders", 0, 10)
+	w.plain(w.sides.Source, "orders", 1, 10)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	r.stop()
+	w.plain(w.sides.Source, "orders", 0, 20)
+	w.plain(w.sides.Source, "orders", 1, 20)
+	var below kadm.Offsets
+	below.AddOffset("orders", 0, 25, -1)
+	_, err := w.from.DeleteRecords(w.ctx, below)
+	w.must("delete records", err)
+	w.commit("early", "orders", 0, 3)
+	w.commit("inside", "orders", 0, 17)
+	w.commit("late", "orders", 0, 27)
+	r = w.start(nil)
+	w.stands("late", "orders", 0, 13)   // ten records and their marker, then 25 and 26
+	w.stands("early", "orders", 0, 3)   // it was copied
+	w.stands("inside", "orders", 0, 11) // the next record that there is
+	w.equal([]string{"orders"}, judge.SourceFrom(map[string]map[int32]int64{"orders": {0: 25, 1: 0}}),
+		judge.TargetFrom(map[string]map[int32]int64{"orders": {0: 11}}))
+	r.stop()
+	for number, want := range []struct {
+		holes, lost int64
+		from, to    offsets.Source
+	}{{1, 15, 10, 25}, {}} {
+		state := w.state("orders", int32(number))
+		if state.Holes != want.holes || state.Lost != want.lost || state.LastHole.From != want.from ||
+			state.LastHole.To != want.to || state.Progress != 30 || state.Start != 0 {
+			t.Errorf("orders/%d: the ledger says %+v, want %+v, started at 0, progress 30", number, state.Header, want)
+		}
+	}
+	if log := w.log.String(); !strings.Contains(log, "source records were deleted before they were copied") {
+		t.Error("the hole is not in the log")
+	}
+}
+
+// TestStart: where a flow begins is decided once; what appears later is copied whole.
+func TestStart(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Start = Latest
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 10)
+	r := w.start(nil)
+	r.copies("orders", 0)
+	r.stop()
+	w.plain(w.sides.Source, "orders", 0, 5) // while it is stopped: latest is not decided again
+	w.topic("payments", 1)
+	w.plain(w.sides.Source, "payments", 0, 5)
+	r = w.start(nil)
+	w.equal([]string{"orders", "payments"}, judge.SourceFrom(map[string]map[int32]int64{"orders": {0: 10}}))
+	r.stop()
+	if state := w.state("orders", 0); state.Start != 10 || state.Progress != 15 {
+		t.Errorf("started at %d, progress %d, want 10 and 15", state.Start, state.Progress)
+	}
+}

@@ -1,0 +1,129 @@
+// Package chunk holds what travels between the rooms of the engine: records of
+// a few source partitions that are moved at once, and the words that name them.
+//
+// The central type is [Chunk]. A Chunk guarantees:
+//
+//  1. the records of a [Part] are visible ones (committed, no control records)
+//     and ascend by source offset;
+//  2. between two neighbours, and from the last one up to Next, the source holds
+//     nothing visible;
+//  3. a partition appears in at most one Part.
+//
+// Nothing here talks to Kafka.
+package chunk
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+
+	"replicator/pkg/offsets"
+)
+
+// Partition names one partition by its source topic; where naming gives the
+// target another name, only the rooms that write to the target know it.
+type Partition struct {
+	Topic  string
+	Number int32
+}
+
+// String prints a partition as topic/number.
+func (p Partition) String() string { return p.Topic + "/" + strconv.Itoa(int(p.Number)) }
+
+// Less orders partitions by topic, then number.
+func (p Partition) Less(q Partition) bool {
+	if p.Topic != q.Topic {
+		return p.Topic < q.Topic
+	}
+	return p.Number < q.Number
+}
+
+// TopicID is Kafka's topic id (KIP-516): it tells a topic from another one
+// that was created later under the same name. Zero means unknown.
+type TopicID [16]byte
+
+// String prints the id in hexadecimal.
+func (id TopicID) String() string { return hex.EncodeToString(id[:]) }
+
+// UnknownEpoch stands for a leader epoch that is not known (KIP-320).
+const UnknownEpoch int32 = -1
+
+// Position is where reading a source partition goes on: the next source
+// offset, and the leader epoch of what was read before it.
+type Position struct {
+	Partition Partition
+	Offset    offsets.Source
+	Epoch     int32
+}
+
+// Header is one record header; a nil Value is Kafka's null, which is not an
+// empty one.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// Record is one visible record. Nil and empty keys and values are different
+// things. Timestamp is in milliseconds, as stored on the source.
+type Record struct {
+	Offset    offsets.Source
+	Timestamp int64
+	Key       []byte
+	Value     []byte
+	Headers   []Header
+}
+
+// Part is what one partition contributes to a chunk.
+type Part struct {
+	Partition Partition
+	Records   []Record
+	Next      offsets.Source // progress, once the records have landed
+	Epoch     int32          // leader epoch of Next, or UnknownEpoch
+}
+
+// Chunk is what a worker moves at once.
+type Chunk struct {
+	Parts   []Part
+	Records int // in all parts
+	Bytes   int // keys, values and headers of all records
+}
+
+// String says how much a chunk holds.
+func (c *Chunk) String() string {
+	return fmt.Sprintf("%d records of %d partitions", c.Records, len(c.Parts))
+}
+
+// Shard tells which of a flow's shards owns the partition: the partitions of
+// one topic are spread evenly, and the start depends on the topic's name.
+func (p Partition) Shard(shards int) int {
+	return int((murmur2(p.Topic) + uint32(p.Number)) % uint32(shards))
+}
+
+// murmur2 is the hash that Kafka's Java client uses for keys (seed 0x9747b28c),
+// so that the placement can be computed with any Kafka tool.
+func murmur2(s string) uint32 {
+	const m, r = 0x5bd1e995, 24
+	h := uint32(0x9747b28c) ^ uint32(len(s))
+	for ; len(s) >= 4; s = s[4:] {
+		k := uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+		k *= m
+		k ^= k >> r
+		k *= m
+		h = h*m ^ k
+	}
+	switch len(s) {
+	case 3:
+		h ^= uint32(s[2]) << 16
+		fallthrough
+	case 2:
+		h ^= uint32(s[1]) << 8
+		fallthrough
+	case 1:
+		h ^= uint32(s[0])
+		h *= m
+	}
+	h ^= h >> 13
+	h *= m
+	h ^= h >> 15
+	return h
+}

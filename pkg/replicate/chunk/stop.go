@@ -1,0 +1,58 @@
+package chunk
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Stop is why one partition is not copied while the others go on. It is an
+// error, it is kept in the ledger, and it is what an operator reads.
+type Stop struct {
+	Partition Partition
+	Kind      string // one of the Stop kinds below: a bounded label for metrics
+	Reason    string // a fact
+	Fix       string // an instruction
+	Err       error  // what the cluster said, may be nil
+}
+
+// The kinds of Stop.
+const (
+	StopUnauthorized = "unauthorized"        // a right is missing
+	StopForeign      = "foreign_records"     // the target holds records that we did not write
+	StopPartitions   = "partition_count"     // the target topic has more partitions
+	StopTooLarge     = "record_too_large"    // the target refuses the record's size
+	StopUncarried    = "record_not_carried"  // the record lane cannot carry the record unchanged
+	StopRefused      = "record_refused"      // the target refuses the record for another reason
+	StopTruncated    = "source_truncated"    // the source lost records that were copied
+	StopMissing      = "topic_missing"       // the topic is not there (any more)
+	StopTopic        = "target_topic_failed" // the target topic cannot be created or altered
+)
+
+// StopKinds returns all kinds.
+func StopKinds() []string {
+	return []string{StopUnauthorized, StopForeign, StopPartitions, StopTooLarge, StopUncarried, StopRefused,
+		StopTruncated, StopMissing, StopTopic}
+}
+
+// Error tells the partition and the reason.
+func (s *Stop) Error() string {
+	if s.Err != nil {
+		return fmt.Sprintf("%s: %s: %v", s.Partition, s.Reason, s.Err)
+	}
+	return fmt.Sprintf("%s: %s", s.Partition, s.Reason)
+}
+
+// Remedy tells what to do.
+func (s *Stop) Remedy() string { return s.Fix }
+
+// Unwrap gives what the cluster said.
+func (s *Stop) Unwrap() error { return s.Err }
+
+// Remedy finds the instruction that an error carries, or "".
+func Remedy(err error) string {
+	var r interface{ Remedy() string }
+	if errors.As(err, &r) {
+		return r.Remedy()
+	}
+	return ""
+}

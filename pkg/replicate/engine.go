@@ -1,0 +1,217 @@
+// Package replicate is the engine: it copies the flows of a configuration, and it
+// alone wires the rooms together (source, sink, ledger, topics, groups, owner,
+// peek, watermarks), which never import each other.
+//
+// The central type is [Engine]. It guarantees, for each flow:
+//
+//  1. data, map and progress become visible on the target together or not at all;
+//  2. a shard is copied by its owner alone, and nothing is remembered over a
+//     failure: the next session reads the ledger;
+//  3. what cannot be copied stops its partition with a reason and a remedy, and
+//     the other partitions go on;
+//  4. nothing is written to the source.
+//
+// docs/ARCHITECTURE.md tells the life of a record and what each failure leaves.
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/sync/errgroup"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+)
+
+// Options say what to run.
+type Options struct {
+	Clusters map[string]kafka.Config // by name, all that the flows name
+	Flows    []Config                // validated
+	// UntilCaughtUp ends each flow once everything that was on its source at the start is on its target.
+	UntilCaughtUp bool
+	Registry      prometheus.Registerer
+	Log           *slog.Logger
+
+	// wrap, when set, stands between a shard and its writer: tests make commits fail in it.
+	wrap func(shard int, w writer) writer
+}
+
+// Engine copies flows. Run it once.
+type Engine struct {
+	options Options
+	metrics *metrics
+
+	mu    sync.Mutex
+	flows map[string]*flow // those that are running
+	ended map[string]Progress
+	last  map[string]error // what ended a flow's last try
+}
+
+// New makes an engine and registers its metrics.
+func New(o Options) *Engine {
+	e := &Engine{
+		options: o, metrics: newMetrics(o.Registry),
+		flows: map[string]*flow{}, ended: map[string]Progress{}, last: map[string]error{},
+	}
+	o.Registry.MustRegister(newCollector(e))
+	return e
+}
+
+// onceLimit is how long a one-off copy tries to reach its clusters.
+const onceLimit = 30 * time.Second
+
+// Run copies until ctx ends, or until caught up where that was asked for. It
+// returns when every chunk that was begun is finished and every shard let go. An
+// error names the flow that cannot go on and has a remedy.
+func (e *Engine) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, cfg := range e.options.Flows {
+		g.Go(func() error {
+			if err := e.runFlow(ctx, cfg); err != nil {
+				return fmt.Errorf("flow %s: %w", cfg.Name(), err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// runFlow runs one flow, again and again while what ends it may pass.
+func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
+	log := e.options.Log.With("flow", cfg.Name())
+	again := retry{log: log, clock: time.Now}
+	begun := time.Now()
+	for ctx.Err() == nil {
+		f := &flow{
+			cfg: cfg, name: cfg.Name(), once: e.options.UntilCaughtUp, metrics: e.metrics,
+			log: log, baseLog: e.options.Log,
+			source: e.options.Clusters[cfg.From], target: e.options.Clusters[cfg.To], wrap: e.options.wrap,
+		}
+		e.enter(f)
+		err := f.run(ctx)
+		e.leave(f, err)
+		var unfinished *UnfinishedError
+		switch {
+		case err == nil:
+			if e.options.UntilCaughtUp {
+				return nil
+			}
+		case ctx.Err() != nil && e.options.UntilCaughtUp:
+			return fmt.Errorf("stopped before it was caught up; the same command goes on from here: %w", ctx.Err())
+		case ctx.Err() != nil:
+		case final(err), errors.As(err, &unfinished), e.options.UntilCaughtUp && hopeless(err),
+			e.options.UntilCaughtUp && f.topologyVersion() == 0 && time.Since(begun) > onceLimit:
+			return err
+		default:
+			e.metrics.failure(f.name, "flow")
+			again.wait(ctx, "flow is starting over", err)
+		}
+	}
+	return nil
+}
+
+// final tells the errors that no retry can cure.
+func final(err error) bool {
+	var same *policy.SameClusterError
+	var shards *ShardsError
+	var version *ledger.VersionError
+	var damage *ledger.Damage
+	return errors.As(err, &same) || errors.As(err, &shards) || errors.As(err, &version) || errors.As(err, &damage)
+}
+
+// hopeless tells the errors of a shard that only a person can cure.
+func hopeless(err error) bool {
+	if final(err) {
+		return true
+	}
+	code, _ := kafka.Code(err)
+	switch kerr.ErrorForCode(int16(code)) {
+	case kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed:
+		return true // one that lacks on a topic stops that topic
+	}
+	return false
+}
+
+func (e *Engine) enter(f *flow) {
+	f.init()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.flows[f.name] = f
+}
+
+func (e *Engine) leave(f *flow, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.flows, f.name)
+	e.ended[f.name] = e.ended[f.name].plus(f.progress())
+	e.last[f.name] = err
+}
+
+// running lists the flows that are running, in no order.
+func (e *Engine) running() []*flow {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := make([]*flow, 0, len(e.flows))
+	for _, f := range e.flows {
+		list = append(list, f)
+	}
+	return list
+}
+
+// Look tells the state of the running flows.
+func (e *Engine) Look() []FlowState {
+	var states []FlowState
+	for _, f := range e.running() {
+		states = append(states, f.look())
+	}
+	return states
+}
+
+// Progress is how far a one-off copy is.
+type Progress struct {
+	Records, Bytes int64 // copied by this process
+	Done, Goal     int64 // source offsets passed since the start, and to be passed in all
+}
+
+func (p Progress) plus(q Progress) Progress {
+	return Progress{p.Records + q.Records, p.Bytes + q.Bytes, p.Done + q.Done, p.Goal + q.Goal}
+}
+
+// Progress sums up all flows.
+func (e *Engine) Progress() Progress {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var sum Progress
+	for _, p := range e.ended {
+		sum = sum.plus(p)
+	}
+	for _, f := range e.flows {
+		sum = sum.plus(f.progress())
+	}
+	return sum
+}
+
+// Ready tells why the engine is not at work: a flow has not reached its clusters
+// yet, or its groups have not been compared for a while.
+func (e *Engine) Ready() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, cfg := range e.options.Flows {
+		f := e.flows[cfg.Name()]
+		if f == nil || f.topologyVersion() == 0 {
+			if err := e.last[cfg.Name()]; err != nil {
+				return fmt.Errorf("flow %s: %w", cfg.Name(), err)
+			}
+			return fmt.Errorf("flow %s has not compared its clusters yet", cfg.Name())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/integration/judge"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/sink"
+)
+
+// step is a place in the commit of a chunk at which it is made to fail.
+type step string
+
+const (
+	beforeBegin  step = "before begin"
+	midProduce   step = "mid-produce"
+	beforeLedger step = "produced, before the ledger record"
+	beforeCommit step = "ledger record written, before the commit"
+	unanswered   step = "commit sent, not answered"
+	unnoticed    step = "committed, not noticed"
+)
+
+// doubles says what a failure may leave with at-least-once delivery: records that
+// were delivered before it was known that they had been.
+var doubles = map[step]bool{midProduce: true, beforeLedger: true, beforeCommit: true, unanswered: true}
+
+// plan says which transactions fail, and counts those that did.
+type plan struct {
+	w    *world
+	step step
+
+	mu    sync.Mutex
+	seen  map[int]int // transactions by shard; with data, unless the step is before begin
+	fired int
+}
+
+// failing are the numbers of a shard's transactions that fail: the very first with
+// data, the one that makes up for it, and a later one. Its first Begin is for the headers.
+var failing = map[bool][]int{false: {1, 2, 4}, true: {2, 3, 5}}
+
+// due counts a transaction of a shard and says whether it is to fail.
+func (p *plan) due(shard int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen[shard]++
+	if !slices.Contains(failing[p.step == beforeBegin], p.seen[shard]) {
+		return false
+	}
+	p.fired++
+	return true
+}
+
+func (p *plan) all() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fired == p.w.cfg.Shards*len(failing[false])
+}
+
+var errMade = errors.New("a failure made by the test")
+
+// breaker is a shard's writer that fails as planned.
+type breaker struct {
+	writer
+	*plan
+	shard      int
+	wrote      bool          // the present transaction holds data
+	committing chan struct{} // closed when a commit in the background has ended
+}
+
+func (p *plan) wrap(shard int, out writer) writer {
+	return &breaker{writer: out, plan: p, shard: shard}
+}
+
+func (b *breaker) Begin() error {
+	b.wrote = false
+	if b.step == beforeBegin && b.due(b.shard) {
+		return errMade
+	}
+	return b.writer.Begin()
+}
+
+func (b *breaker) Write(ctx context.Context, part chunk.Part, topic string) error {
+	first := !b.wrote
+	b.wrote = true
+	if b.step == midProduce && first && b.due(b.shard) {
+		part.Records = part.Records[:(len(part.Records)+1)/2]
+		return errors.Join(b.writer.Write(ctx, part, topic), errMade)
+	}
+	return b.writer.Write(ctx, part, topic)
+}
+
+func (b *breaker) Commit(ctx context.Context, records []sink.LedgerRecord) ([]int64, error) {
+	if !b.wrote || b.step == beforeBegin || b.step == midProduce || !b.due(b.shard) {
+		return b.writer.Commit(ctx, records)
+	}
+	switch b.step {
+	case beforeCommit: // the cluster refuses the end of the transaction, once everything is in it
+		fault := b.w.target.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true,
+			TxnID: b.w.cfg.TransactionalID(int32(b.shard)), Err: kerr.TransactionalIDAuthorizationFailed})
+		defer fault.Remove()
+		if at, err := b.writer.Commit(ctx, records); err == nil || len(at) != 0 || fault.Hits() != 1 {
+			return nil, fmt.Errorf("the fault had no effect: committed at %v, %w", at, err)
+		}
+	case unanswered:
+		sent := b.w.target.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Observe: true,
+			TxnID: b.w.cfg.TransactionalID(int32(b.shard))})
+		defer sent.Remove()
+		b.committing = make(chan struct{})
+		go func() {
+			defer close(b.committing)
+			_, _ = b.writer.Commit(context.WithoutCancel(ctx), records)
+		}()
+		if err := sent.Wait(ctx, 1); err != nil {
+			return nil, err
+		}
+	case unnoticed:
+		if _, err := b.writer.Commit(ctx, records); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errMade
+}
+
+// Close leaves a commit that is under way alone: the next writer finds it so.
+func (b *breaker) Close() {
+	if b.committing == nil {
+		b.writer.Close()
+		return
+	}
+	go func() {
+		<-b.committing
+		b.writer.Close()
+	}()
+}
+
+// TestFailureTable kills the commit at each of its steps, on all shards, twice in a
+// row and again later.
+func TestFailureTable(t *testing.T) {
+	for _, delivery := range []Delivery{ExactlyOnce, AtLeastOnce} {
+		for _, at := range []step{beforeBegin, midProduce, beforeLedger, beforeCommit, unanswered, unnoticed} {
+			t.Run(fmt.Sprintf("%s/%s", delivery, at), func(t *testing.T) { testFailure(t, delivery, at) })
+		}
+	}
+}
+
+func testFailure(t *testing.T, delivery Delivery, at step) {
+	w := newWorld(t)
+	w.cfg.Delivery = delivery
+	w.topic("orders", 4)
+	var opts []judge.Option
+	if delivery == AtLeastOnce && doubles[at] {
+		opts = append(opts, judge.AllowDuplicates())
+	}
+	w.mixed("orders", 4, 400)
+	p := &plan{w: w, step: at, seen: map[int]int{}}
+	r := w.start(p.wrap)
+	report := w.equal([]string{"orders"}, opts...)
+	for round := 0; !p.all() && round < 6; round++ {
+		w.mixed("orders", 4, 200)
+		report = w.equal([]string{"orders"}, opts...)
+	}
+	if !p.all() {
+		t.Fatalf("only %d failures were made", p.fired)
+	}
+	for number := range int32(4) { // a log that ends with markers is TestTrailingMarkers' matter: it takes some seconds
+		w.plain(w.sides.Source, "orders", number, 1)
+	}
+	w.groups([]string{"orders"}, opts...)
+	r.stop()
+	total := report.Total()
+	if again := total.Redelivered; delivery == AtLeastOnce && at == beforeLedger && again == 0 {
+		t.Error("no record was delivered again: the test does not interrupt what it means to")
+	}
+	t.Logf("%d failures: %s", p.fired, report)
+}
+
+// dropper is a writer that loses the second record of every part that has one.
+type dropper struct{ writer }
+
+func (d dropper) Write(ctx context.Context, part chunk.Part, topic string) error {
+	if len(part.Records) > 1 {
+		part.Records = slices.Delete(slices.Clone(part.Records), 1, 2)
+	}
+	return d.writer.Write(ctx, part, topic)
+}
+
+// TestLossIsSeen: the checks of these tests notice an engine that loses records.
+func TestLossIsSeen(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 4)
+	w.mixed("orders", 4, 100)
+	w.start(func(_ int, out writer) writer { return dropper{out} })
+	report, err := judge.WaitEqual(w.ctx, patience, w.sides, []string{"orders"})
+	if err != nil || report.Equal() || report.Total().Missing == 0 {
+		t.Errorf("a writer that loses records passes: %v, %v", report, err)
+	}
+}

@@ -1,0 +1,339 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/owner"
+	"replicator/pkg/replicate/sink"
+	"replicator/pkg/replicate/source"
+	"replicator/pkg/replicate/topics"
+)
+
+// flow is one direction, old->new: it holds the clients that all of its workers
+// share, and what they know of its topics.
+type flow struct {
+	cfg            Config
+	name           string
+	once           bool // run until caught up: progress is committed at once
+	source, target kafka.Config
+	log, baseLog   *slog.Logger // with and without the flow's name
+	metrics        *metrics
+	wrap           func(shard int, w writer) writer // see Options
+
+	rooms
+	topics *topics.Topics
+	owner  *owner.Group
+	ends   ends // belongs to the group sync
+
+	mu       sync.Mutex
+	workers  map[int]*running
+	topology []topics.Mirrored
+	version  uint64        // of the topology; 0: not known yet
+	changed  chan struct{} // closed when the version moves on
+	lags     map[chunk.Partition]lag
+	synced   syncState
+	goals    map[chunk.Partition]offsets.Source // of a one-off copy
+
+	soon chan struct{}     // asks for a refresh before its time
+	told map[string]string // by topic: the stop that was logged; belongs to refresh
+
+	copied, copiedBytes atomic.Int64 // by this process
+}
+
+// running is a worker and the means to end it.
+type running struct {
+	*worker
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// init makes the flow fit to be looked at.
+func (f *flow) init() {
+	f.workers = map[int]*running{}
+	f.changed = make(chan struct{})
+	f.soon = make(chan struct{}, 1)
+	f.lags = map[chunk.Partition]lag{}
+	f.told = map[string]string{}
+}
+
+// open opens the clients that all workers share. Nothing is connected yet.
+func (f *flow) open() (err error) {
+	if f.rooms, err = openRooms(&f.cfg, f.source, f.target, f.log); err != nil {
+		return err
+	}
+	f.topics, err = topics.Open(topics.Config{
+		Source: f.source, Target: f.target, Policy: f.policy, Flow: f.name,
+		ReplicationFactor: f.cfg.ReplicationFactor, SyncConfigs: f.cfg.SyncTopicConfigs,
+		ExcludeConfigs: f.cfg.ExcludeConfigs, Log: f.baseLog,
+	})
+	if err != nil {
+		return err
+	}
+	f.owner, err = owner.Open(owner.Config{
+		Target: f.target, Group: f.cfg.GroupID(), Ledger: f.cfg.LedgerTopic(), Log: f.log,
+	})
+	return err
+}
+
+// close ends what open has opened.
+func (f *flow) close() {
+	if f.owner != nil {
+		f.owner.Close()
+	}
+	if f.topics != nil {
+		f.topics.Close()
+	}
+	f.rooms.close()
+}
+
+// run works on the flow until ctx ends, and lets go of everything before it
+// returns. Its error says why the flow as a whole cannot go on.
+func (f *flow) run(ctx context.Context) error {
+	defer f.close()
+	if err := f.open(); err != nil {
+		return err
+	}
+	if err := f.prepare(ctx); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	gain := func(shard int) {
+		// A worker ends when the group takes its shard back, not when ctx does: first it finishes its chunk.
+		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		r := &running{worker: newWorker(f, shard), cancel: cancel, done: make(chan struct{})}
+		f.mu.Lock()
+		f.workers[shard] = r
+		f.mu.Unlock()
+		g.Go(func() error {
+			defer close(r.done)
+			return r.run(work)
+		})
+		f.refreshSoon() // the topics whose first partition is here are this process's to create
+	}
+	g.Go(func() error { return f.owner.Run(ctx, gain, f.lose) })
+	g.Go(func() error {
+		f.periodically(ctx, f.cfg.RefreshInterval, f.soon, "topics", "topics cannot be compared", f.refresh)
+		return nil
+	})
+	g.Go(func() error {
+		f.periodically(ctx, watchEvery, nil, "source_ends", "lag is not known", f.watch)
+		return nil
+	})
+	if !f.once {
+		g.Go(func() error {
+			f.periodically(ctx, f.cfg.GroupSyncInterval, nil, "groups", "groups cannot be synced", f.syncGroups)
+			return nil
+		})
+		return g.Wait()
+	}
+	var outcome error
+	g.Go(func() error { outcome = f.untilCaughtUp(ctx); return errCaughtUp })
+	if err := g.Wait(); !errors.Is(err, errCaughtUp) {
+		return err
+	}
+	return outcome
+}
+
+// lose ends the workers of shards that are to be given to others.
+func (f *flow) lose(shards []int) {
+	var ending []*running
+	f.mu.Lock()
+	for _, shard := range shards {
+		if r := f.workers[shard]; r != nil {
+			delete(f.workers, shard)
+			ending = append(ending, r)
+		}
+	}
+	f.mu.Unlock()
+	for _, r := range ending {
+		r.cancel()
+	}
+	for _, r := range ending {
+		<-r.done
+	}
+}
+
+// prepare checks what must hold before anything is copied: two clusters, a
+// ledger of the right shape, and a first look at the topics.
+func (f *flow) prepare(ctx context.Context) error {
+	// A cluster that is away, or refuses the login, shows here at once.
+	if err := f.sourceMarks.Reach(ctx); err != nil {
+		return err
+	}
+	if err := f.targetMarks.Reach(ctx); err != nil {
+		return err
+	}
+	from, to, err := f.topics.ClusterIDs(ctx)
+	if err != nil {
+		return err
+	}
+	if err := policy.SameCluster(f.cfg.Naming, from, to); err != nil {
+		return err
+	}
+	_, shards, err := f.topics.EnsureLedger(ctx, f.cfg.LedgerTopic(), f.cfg.Shards)
+	if err != nil {
+		return err
+	}
+	if shards != f.cfg.Shards {
+		return &ShardsError{Ledger: f.cfg.LedgerTopic(), Have: shards, Want: f.cfg.Shards}
+	}
+	return f.refresh(ctx)
+}
+
+// ShardsError reports a ledger that was made for another number of shards.
+type ShardsError struct {
+	Ledger     string
+	Have, Want int
+}
+
+func (e *ShardsError) Error() string {
+	return fmt.Sprintf("ledger topic %q has %d partitions, the configuration asks for %d shards", e.Ledger, e.Have, e.Want)
+}
+
+// Remedy tells what to do.
+func (e *ShardsError) Remedy() string {
+	return fmt.Sprintf("set shards: %d; the number is fixed once the ledger topic exists", e.Have)
+}
+
+// batchFrame is what a batch has beside its records, with room to spare.
+const batchFrame = 200
+
+// batchBytes is the largest batch that all topics of a shard take. A topic may take
+// less than Kafka's default where nobody lets us alter it; a batch of records each of
+// which it takes would be refused as a whole.
+func (f *flow) batchBytes(shard int) int {
+	most := int64(sink.BatchMost)
+	for _, t := range f.topologyNow() {
+		if t.Stop != nil || t.TargetMaxBytes == 0 || t.TargetMaxBytes-batchFrame >= most {
+			continue
+		}
+		for n := range t.Partitions {
+			if (chunk.Partition{Topic: t.Source, Number: int32(n)}).Shard(f.cfg.Shards) == shard {
+				most = max(t.TargetMaxBytes-batchFrame, 1)
+				break
+			}
+		}
+	}
+	return int(most)
+}
+
+// openWriter opens the door out of a shard.
+func (f *flow) openWriter(shard, batchBytes int) (writer, error) {
+	w, err := sink.OpenRecords(sink.Config{
+		Target: f.target, TransactionalID: f.cfg.TransactionalID(int32(shard)), ExactlyOnce: f.exactlyOnce(),
+		Ledger: f.cfg.LedgerTopic(), Shard: int32(shard), Interval: f.cfg.CommitInterval,
+		BatchBytes: batchBytes,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if f.wrap != nil {
+		return f.wrap(shard, w), nil
+	}
+	return w, nil
+}
+
+const (
+	// prefetchBudget is what all readers of a flow may hold ready, in payload; each owned shard has a part of it.
+	prefetchBudget  = 64 << 20
+	prefetchLeast   = 2 << 20
+	prefetchMost    = 16 << 20
+	prefetchRecords = 10_000
+)
+
+// openReader opens the door in.
+func (f *flow) openReader() (reader, error) {
+	f.mu.Lock()
+	owned := max(len(f.workers), 1)
+	f.mu.Unlock()
+	return source.OpenRecords(source.Config{
+		Cluster: f.source, Flow: f.name,
+		PrefetchBytes:   min(max(prefetchBudget/owned, prefetchLeast), prefetchMost),
+		PrefetchRecords: prefetchRecords,
+		Trouble: func(err error) {
+			f.metrics.failure(f.name, "source_connection")
+			f.log.Debug("source reader is retrying", "error", err)
+		},
+	})
+}
+
+func (f *flow) exactlyOnce() bool { return f.cfg.Delivery == ExactlyOnce }
+
+// targetEnd is the last stable offset of one target partition.
+func (f *flow) targetEnd(ctx context.Context, topic string, number int32) (offsets.Target, error) {
+	marks, err := f.targetMarks.Stable(ctx, []string{topic})
+	if err != nil {
+		return 0, err
+	}
+	mark, ok := marks[chunk.Partition{Topic: topic, Number: number}]
+	if !ok {
+		mark.Err = errors.New("the target does not know it")
+	}
+	if mark.Err != nil {
+		return 0, fmt.Errorf("end of target partition %s/%d: %w", topic, number, mark.Err)
+	}
+	return offsets.Target(mark.Offset), nil
+}
+
+// periodically does some work until ctx ends: at each interval, sooner when asked
+// for, and with growing delays while it fails.
+func (f *flow) periodically(ctx context.Context, interval time.Duration, soon <-chan struct{},
+	kind, trouble string, work func(context.Context) error) {
+	again := retry{log: f.log, clock: time.Now}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for failed := false; ; {
+		if !failed {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			case <-soon:
+			}
+		}
+		err := work(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			f.metrics.failure(f.name, kind)
+			again.wait(ctx, trouble, err)
+		default:
+			again.reset()
+		}
+		failed = err != nil
+	}
+}
+
+// worker gives the worker that owns a partition here, or nil.
+func (f *flow) worker(p chunk.Partition) *worker {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.workers[p.Shard(f.cfg.Shards)]; r != nil {
+		return r.worker
+	}
+	return nil
+}
+
+// owned lists the workers of this process.
+func (f *flow) owned() []*worker {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := make([]*worker, 0, len(f.workers))
+	for _, r := range f.workers {
+		list = append(list, r.worker)
+	}
+	return list
+}

@@ -1,0 +1,136 @@
+// Package groups makes consumer groups on the target read next what they would
+// have read next on the source: it reads the positions that groups have committed
+// on both sides, decides about each one, and commits on the target.
+//
+// The central type is [Groups]; the decision itself is [Decide], which is pure.
+// It guarantees:
+//
+//  1. a position is written only where nothing is committed on the target, or where
+//     what is committed there is, to the offset, what this flow wrote ([Mark]);
+//  2. a group with active members on the target is left alone: the broker refuses;
+//  3. what the target holds is read anew in every round, so that positions which
+//     expired there are written again; nothing is remembered as done;
+//  4. a position that cannot be translated yet is not guessed.
+//
+// It does not translate: a [Translator] does. Between look and write lie some
+// milliseconds. A consumer that joins meanwhile is safe, as the broker refuses our
+// write. One that commits without being a member (manual assignment) is not: its
+// first commit could be overwritten if it falls into just that gap.
+package groups
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+// maxWriters is how many groups are written at once, each over a connection of its
+// own: a broker answers one connection's requests one after the other, and a commit
+// takes it some milliseconds.
+const maxWriters = 8
+
+// patience bounds how long one request is tried again, in all.
+const patience = 10 * time.Second
+
+// Config says which groups follow, and between which clusters.
+type Config struct {
+	Source, Target kafka.Config
+	Policy         *policy.Policy
+	Flow           string // as "old->new"; it goes into every commit
+	Log            *slog.Logger
+}
+
+// Answer is what a translator knows about one position.
+type Answer struct {
+	// Target is the target offset, within the target's log. Where Foreign is set it
+	// stands before the first record that someone else wrote.
+	Target  offsets.Target
+	Rule    offsets.Rule
+	Ready   bool             // whether Target may be committed
+	Why     string           // the reason if not Ready
+	Foreign *offsets.Stretch // what stopped the position short of its translation
+}
+
+// Translator answers where on the target a group reads next that would read source
+// offset s of p next. position is what the group has committed on the target, nil
+// if nothing. It is called from the goroutine of Sync, one call at a time.
+type Translator func(p chunk.Partition, s offsets.Source, position *offsets.Target) Answer
+
+// Groups reads and writes group positions. Sync belongs to one goroutine; Look may
+// be called beside it.
+type Groups struct {
+	cfg     Config
+	source  *kgo.Client
+	target  *kgo.Client
+	writers []*kgo.Client // opened when they are first needed
+	told    told
+}
+
+// Open makes the clients; nothing is connected yet.
+func Open(cfg Config) (*Groups, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	source, err := kafka.NewFranz(cfg.Source, kgo.RetryTimeout(patience))
+	if err != nil {
+		return nil, fmt.Errorf("read groups: %w", err)
+	}
+	target, err := kafka.NewFranz(cfg.Target, kgo.RetryTimeout(patience))
+	if err != nil {
+		source.Close()
+		return nil, fmt.Errorf("read groups: %w", err)
+	}
+	return &Groups{cfg: cfg, source: source, target: target, told: newTold(cfg)}, nil
+}
+
+// Close ends all connections.
+func (g *Groups) Close() {
+	g.source.Close()
+	g.target.Close()
+	for _, writer := range g.writers {
+		writer.Close()
+	}
+}
+
+// writer gives the client of one of the writing goroutines. It never repeats a
+// request by itself: what the first look has seen may not hold for a second write.
+func (g *Groups) writer(i int) (*kgo.Client, error) {
+	for len(g.writers) <= i {
+		client, err := kafka.NewFranz(g.cfg.Target, kgo.RequestRetries(0))
+		if err != nil {
+			return nil, fmt.Errorf("write groups: %w", err)
+		}
+		g.writers = append(g.writers, client)
+	}
+	return g.writers[i], nil
+}
+
+// followed lists the source's groups: how many there are of the kinds that commit
+// offsets, and the names of those that the policy selects, sorted.
+func (g *Groups) followed(ctx context.Context) (listed int, names []string, err error) {
+	groups, err := kadm.NewClient(g.source).ListGroups(ctx)
+	if err != nil {
+		return 0, nil, fmt.Errorf("list groups: %w", g.cfg.Source.Explain(err))
+	}
+	for _, name := range groups.Groups() {
+		switch groups[name].ProtocolType {
+		case "", "consumer": // without a protocol: commits by consumers that assign by hand
+		default:
+			continue // Connect's workers, share groups
+		}
+		listed++
+		if g.cfg.Policy.Group(name).Selected {
+			names = append(names, name)
+		}
+	}
+	return listed, names, nil
+}

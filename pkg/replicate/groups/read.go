@@ -1,0 +1,270 @@
+package groups
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+)
+
+// Position is one partition of one group, on both sides.
+type Position struct {
+	Group     string
+	Partition chunk.Partition
+	Source    Committed
+	Target    *Committed // before the round; nil when nothing is committed
+	Decision  Decision
+	After     offsets.Target // what the target holds after the round; -1: nothing, or not known
+	Err       error          // with Refused and Retried: what the cluster said, with a remedy
+
+	topic   string   // on the target
+	topicID [16]byte // on the target; 0: the broker does not know ids, or not this topic
+}
+
+// Failure is a group whose positions could not be read on one of the clusters.
+type Failure struct {
+	Group string
+	Kind  Kind // Refused or Retried
+	Err   error
+}
+
+// group is one group while a round lasts.
+type group struct {
+	name      string
+	positions []Position // sorted by partition
+	failure   *Failure
+}
+
+// fetched is the answer about one group.
+type fetched struct {
+	err    error
+	topics []kmsg.OffsetFetchResponseGroupTopic
+}
+
+// answers are what a cluster said about many groups.
+type answers struct {
+	groups map[string]fetched
+	ids    map[string][16]byte // of topics that were asked for by name
+}
+
+func (a *answers) of(group string) fetched {
+	if got, ok := a.groups[group]; ok {
+		return got
+	}
+	return fetched{err: errUnanswered}
+}
+
+// fetch asks for many groups at once, one request per coordinator. Only if no
+// coordinator could be asked at all it answers an error.
+func fetch(ctx context.Context, client *kgo.Client, groups []kmsg.OffsetFetchRequestGroup, stable bool,
+) (answers, error) {
+	found := answers{groups: make(map[string]fetched, len(groups)), ids: map[string][16]byte{}}
+	if len(groups) == 0 {
+		return found, nil
+	}
+	request := kmsg.NewPtrOffsetFetchRequest()
+	request.Groups, request.RequireStable = groups, stable
+	var unasked error
+	asked := false
+	for _, shard := range client.RequestSharded(ctx, request) {
+		sent := shard.Req.(*kmsg.OffsetFetchRequest)
+		found.sent(sent)
+		err := shard.Err
+		var response *kmsg.OffsetFetchResponse
+		if err == nil {
+			response = shard.Resp.(*kmsg.OffsetFetchResponse)
+			err = kerr.ErrorForCode(response.ErrorCode)
+		}
+		if err != nil {
+			found.fail(sent, err)
+			var answered *kerr.Error
+			if asked = asked || errors.As(err, &answered); unasked == nil {
+				unasked = err
+			}
+			continue
+		}
+		asked = true
+		for _, g := range response.Groups {
+			found.groups[g.Group] = fetched{err: kerr.ErrorForCode(g.ErrorCode), topics: g.Topics}
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return answers{}, err
+	}
+	if !asked {
+		return answers{}, unasked
+	}
+	return found, nil
+}
+
+// sent learns the ids that the client has looked up for the topics it asked for:
+// where a group is missing, the answer does not hold them.
+func (a *answers) sent(request *kmsg.OffsetFetchRequest) {
+	for i := range request.Groups {
+		for j := range request.Groups[i].Topics {
+			if topic := &request.Groups[i].Topics[j]; topic.TopicID != [16]byte{} {
+				a.ids[topic.Topic] = topic.TopicID
+			}
+		}
+	}
+}
+
+// fail notes an error for all groups of a request, in either of its shapes.
+func (a *answers) fail(request *kmsg.OffsetFetchRequest, err error) {
+	if len(request.Groups) == 0 {
+		a.groups[request.Group] = fetched{err: err}
+	}
+	for i := range request.Groups {
+		a.groups[request.Groups[i].Group] = fetched{err: err}
+	}
+}
+
+// readSource reads the groups' positions on the source, as far as the policy selects
+// their topics and mine is true (nil: all). Groups without any are left out. A
+// pending transaction does not hide what was committed before it.
+func (g *Groups) readSource(ctx context.Context, names []string, mine func(chunk.Partition) bool) ([]group, error) {
+	wanted := make([]kmsg.OffsetFetchRequestGroup, len(names))
+	for i, name := range names {
+		wanted[i] = kmsg.NewOffsetFetchRequestGroup()
+		wanted[i].Group = name
+	}
+	found, err := fetch(ctx, g.source, wanted, false)
+	if err != nil {
+		return nil, fmt.Errorf("read group positions: %w", g.cfg.Source.Explain(err))
+	}
+	targets := map[string]string{} // of selected topics; "" for others
+	groups := make([]group, 0, len(names))
+	for _, name := range names {
+		got := found.of(name)
+		one := group{name: name}
+		if got.err != nil {
+			one.failure = g.failure(g.cfg.Source, name, got.err)
+		}
+		for i := range got.topics {
+			topic := &got.topics[i]
+			target, known := targets[topic.Topic]
+			if !known {
+				name, verdict := g.cfg.Policy.Topic(topic.Topic)
+				if verdict.Selected {
+					target = name
+				}
+				targets[topic.Topic] = target
+			}
+			if target != "" {
+				one.add(topic, target, mine)
+			}
+		}
+		if len(one.positions) == 0 && one.failure == nil {
+			continue
+		}
+		slices.SortFunc(one.positions, func(a, b Position) int {
+			return cmp.Or(cmp.Compare(a.Partition.Topic, b.Partition.Topic),
+				cmp.Compare(a.Partition.Number, b.Partition.Number))
+		})
+		groups = append(groups, one)
+	}
+	return groups, nil
+}
+
+// add takes over what a group has committed in one topic of the source.
+func (g *group) add(topic *kmsg.OffsetFetchResponseGroupTopic, target string, mine func(chunk.Partition) bool) {
+	for i := range topic.Partitions {
+		got := &topic.Partitions[i]
+		p := chunk.Partition{Topic: topic.Topic, Number: got.Partition}
+		// An error here is a topic that has just been deleted: there is no position then.
+		if got.ErrorCode != 0 || got.Offset < 0 || mine != nil && !mine(p) {
+			continue
+		}
+		g.positions = append(g.positions, Position{
+			Group: g.name, Partition: p, Source: committed(got), After: -1, topic: target,
+		})
+	}
+}
+
+func committed(p *kmsg.OffsetFetchResponseGroupTopicPartition) Committed {
+	c := Committed{Offset: p.Offset}
+	if p.Metadata != nil {
+		c.Metadata = *p.Metadata
+	}
+	return c
+}
+
+// readTarget looks up on the target all that was read on the source. The partitions
+// are asked for by name, and stable: a right that is missing, or a commit that a
+// consumer's transaction holds open, is an error then, and not an empty answer.
+func (g *Groups) readTarget(ctx context.Context, client *kgo.Client, groups []group) error {
+	wanted := make([]kmsg.OffsetFetchRequestGroup, 0, len(groups))
+	for i := range groups {
+		if len(groups[i].positions) > 0 {
+			wanted = append(wanted, groups[i].wanted())
+		}
+	}
+	found, err := fetch(ctx, client, wanted, true)
+	if err != nil {
+		return fmt.Errorf("read group positions: %w", g.cfg.Target.Explain(err))
+	}
+	at := map[chunk.Partition]int{} // by the target's name
+	for i := range groups {
+		one := &groups[i]
+		if len(one.positions) == 0 {
+			continue
+		}
+		got := found.of(one.name)
+		// Some brokers say that the group is missing, others that it holds nothing.
+		missing := errors.Is(got.err, kerr.GroupIDNotFound)
+		if got.err != nil && !missing {
+			one.failure = g.failure(g.cfg.Target, one.name, got.err)
+		}
+		clear(at)
+		for j := range one.positions {
+			p := &one.positions[j]
+			at[chunk.Partition{Topic: p.topic, Number: p.Partition.Number}] = j
+			p.topicID = found.ids[p.topic]
+			if !missing {
+				p.Err = errUnanswered
+			}
+		}
+		for j := range got.topics {
+			topic := &got.topics[j]
+			for k := range topic.Partitions {
+				if n, ok := at[chunk.Partition{Topic: topic.Topic, Number: topic.Partitions[k].Partition}]; ok {
+					g.found(&one.positions[n], &topic.Partitions[k])
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// wanted names a group's partitions, which are sorted, by the target's topics.
+func (g *group) wanted() kmsg.OffsetFetchRequestGroup {
+	request := kmsg.NewOffsetFetchRequestGroup()
+	request.Group = g.name
+	for i := range g.positions {
+		n := len(request.Topics)
+		if n == 0 || request.Topics[n-1].Topic != g.positions[i].topic {
+			topic := kmsg.NewOffsetFetchRequestGroupTopic()
+			topic.Topic = g.positions[i].topic
+			request.Topics = append(request.Topics, topic)
+			n++
+		}
+		request.Topics[n-1].Partitions = append(request.Topics[n-1].Partitions, g.positions[i].Partition.Number)
+	}
+	return request
+}
+
+// found notes what the target answered about one position.
+func (g *Groups) found(p *Position, got *kmsg.OffsetFetchResponseGroupTopicPartition) {
+	if p.Err = kerr.ErrorForCode(got.ErrorCode); p.Err == nil && got.Offset >= 0 {
+		c := committed(got)
+		p.Target, p.After = &c, offsets.Target(c.Offset)
+	}
+}

@@ -1,0 +1,160 @@
+package groups
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+)
+
+// Report is what one round did.
+type Report struct {
+	Listed    int // groups on the source
+	Selected  int // of them, those that the policy selects
+	Positions []Position
+	Failed    []Failure
+	Kinds     map[Kind]int // how many Positions and Failed of each kind
+}
+
+// Settled says that another round would change nothing while the clusters stay as
+// they are.
+func (r *Report) Settled() bool {
+	for kind, n := range r.Kinds {
+		if n > 0 && !kind.Settled() {
+			return false
+		}
+	}
+	return true
+}
+
+// Sync makes one round: it reads what the selected groups have committed on the
+// source in the partitions that are mine, then calls ends with those partitions
+// (sorted, each once; not at all without any), then reads what the target holds,
+// translates, and writes what differs. The target is read after ends, as late as
+// possible before the writing. Positions of the report are sorted by group and
+// partition. An error means that a cluster could not be asked, or is what ends gave;
+// trouble with one group is in the report instead.
+func (g *Groups) Sync(ctx context.Context, mine func(chunk.Partition) bool,
+	ends func(context.Context, []chunk.Partition) error, translate Translator) (Report, error) {
+	listed, names, err := g.followed(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	g.told.listed(listed)
+	groups, err := g.readSource(ctx, names, mine)
+	if err != nil {
+		return Report{}, err
+	}
+	if concerned := partitions(groups); len(concerned) > 0 {
+		if err := ends(ctx, concerned); err != nil {
+			return Report{}, fmt.Errorf("find the target's ends: %w", err)
+		}
+	}
+	looked := time.Now()
+	if err := g.readTarget(ctx, g.target, groups); err != nil {
+		return Report{}, err
+	}
+	g.move(ctx, groups, looked, translate)
+	if err := ctx.Err(); err != nil {
+		return Report{}, err
+	}
+	report := summarise(groups)
+	report.Listed, report.Selected = listed, len(names)
+	g.told.round(groups)
+	return report, nil
+}
+
+// partitions are those in which the groups have positions.
+func partitions(groups []group) []chunk.Partition {
+	seen := map[chunk.Partition]bool{}
+	var list []chunk.Partition
+	for i := range groups {
+		for j := range groups[i].positions {
+			if p := groups[i].positions[j].Partition; !seen[p] {
+				seen[p] = true
+				list = append(list, p)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b chunk.Partition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number))
+	})
+	return list
+}
+
+// move decides about every position and writes group by group.
+func (g *Groups) move(ctx context.Context, groups []group, looked time.Time, translate Translator) {
+	crew := g.newCrew(ctx, looked)
+	for i := range groups {
+		one := &groups[i]
+		if one.failure != nil || ctx.Err() != nil {
+			continue
+		}
+		writes := 0
+		for j := range one.positions {
+			g.decide(&one.positions[j], translate)
+			if one.positions[j].Decision.Write {
+				writes++
+			}
+		}
+		if writes > 0 {
+			crew.give(one)
+		}
+	}
+	crew.wait()
+}
+
+// decide fills in the decision about one position that was read on both sides.
+func (g *Groups) decide(p *Position, translate Translator) {
+	if p.Err != nil {
+		g.trouble(p, "Describe", p.Err)
+		return
+	}
+	var a Answer
+	switch {
+	case p.Target == nil:
+		a = translate(p.Partition, offsets.Source(p.Source.Offset), nil)
+	case Ours(g.cfg.Flow, *p.Target):
+		at := offsets.Target(p.Target.Offset)
+		a = translate(p.Partition, offsets.Source(p.Source.Offset), &at)
+	}
+	p.Decision = Decide(g.cfg.Flow, p.Source, p.Target, a)
+}
+
+// trouble makes a decision of what the target said about a position.
+func (g *Groups) trouble(p *Position, operation string, err error) {
+	p.Decision.Write = false
+	p.Decision.Kind = kindOf(err)
+	if p.Decision.Kind == Active {
+		p.Err, p.Decision.Why = nil, whyActive(err)
+		return
+	}
+	p.Err = problem(g.cfg.Target, operation, p.Group, p.topic, err)
+	p.Decision.Why = p.Err.Error()
+}
+
+// summarise makes a report of a round's groups.
+func summarise(groups []group) Report {
+	r := Report{Kinds: map[Kind]int{}}
+	n := 0
+	for i := range groups {
+		n += len(groups[i].positions)
+	}
+	r.Positions = make([]Position, 0, n)
+	for i := range groups {
+		if f := groups[i].failure; f != nil {
+			r.Failed = append(r.Failed, *f)
+			r.Kinds[f.Kind]++
+			continue
+		}
+		for j := range groups[i].positions {
+			r.Kinds[groups[i].positions[j].Decision.Kind]++
+		}
+		r.Positions = append(r.Positions, groups[i].positions...)
+	}
+	return r
+}

@@ -1,0 +1,401 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/watermarks"
+)
+
+// picture is what both clusters said, in the order of the fields. The order
+// matters:
+//
+//   - group positions come before the ends, so that no lag is negative;
+//   - the target's last stable offsets come before the ledger, which is then read
+//     beyond what it held at that time: its maps explain every record of ours below
+//     those ends. The other way round, markers that arrive in between would show
+//     records that no map knows, and a position at the end would skip them;
+//   - the source's ends come last, so that progress is never ahead of them.
+type picture struct {
+	held     []groups.Held
+	listed   int // groups on the source
+	source   *seenCluster
+	target   *seenCluster
+	topics   []string         // selected ones of the source
+	earliest watermarks.Marks // of the target
+	stable   watermarks.Marks // of the target
+	books    []book           // by shard; none while there is no ledger
+
+	sourceEarliest, sourceStable, sourceHigh, starts watermarks.Marks
+
+	taken     time.Time
+	problems  []error // what could not be seen
+	ledgerErr error   // why the ledger could not be read: then nothing is known of the flow
+}
+
+// book is one ledger partition as read.
+type book struct {
+	*ledger.Shard
+	// unsettled: a transaction on it stayed open. Records of it may be on the target already, unexplained.
+	unsettled bool
+}
+
+// errUnsettled is why nothing is translated then.
+var errUnsettled = errors.New("a transaction is open on its ledger partition, as after a replica was killed while " +
+	"it committed; the target ends it within a minute")
+
+// look takes a picture; only the topics for which wanted is true, and the groups
+// where withGroups is.
+func (i *Inspection) look(ctx context.Context, wanted func(topic string) bool, withGroups bool) (*picture, error) {
+	p := &picture{}
+	var err error
+	if withGroups {
+		if p.held, p.listed, err = i.lookAtGroups(ctx); err != nil {
+			p.problems = append(p.problems, err)
+		}
+	}
+	if p.source, err = describe(ctx, i.source, i.sourceCluster, nil); err != nil {
+		return nil, err
+	}
+	targets, err := i.lookAtTarget(ctx, p, wanted)
+	if err != nil {
+		return nil, err
+	}
+	if p.earliest, err = i.targetMarks.Earliest(ctx, targets); err != nil {
+		return nil, err
+	}
+	if p.stable, err = i.targetMarks.Stable(ctx, targets); err != nil {
+		return nil, err
+	}
+	if err := i.readLedger(ctx, p); err != nil {
+		return nil, err
+	}
+	return p, i.lookAtSource(ctx, p)
+}
+
+// lookAtTarget describes the topics that the selected ones of the source are copied
+// to, and the ledger; it answers which of them can be asked for more. They are asked
+// for by name: what we may not see is missing from a list of all without an error.
+func (i *Inspection) lookAtTarget(ctx context.Context, p *picture, wanted func(topic string) bool) ([]string, error) {
+	names := []string{i.cfg.LedgerTopic()}
+	for name := range p.source.topics {
+		if target, verdict := i.policy.Topic(name); verdict.Selected && wanted(name) {
+			p.topics = append(p.topics, name)
+			names = append(names, target)
+		}
+	}
+	var err error
+	if p.target, err = describe(ctx, i.target, i.targetCluster, names); err != nil {
+		return nil, err
+	}
+	var targets []string
+	for _, name := range names[1:] {
+		if topic, there := p.target.topics[name]; there && topic.err == nil {
+			targets = append(targets, name)
+		}
+	}
+	return targets, nil
+}
+
+// lookForHidden asks by name for the topics that the ledger knows and the source
+// does not list: those that we may not see look like deleted ones.
+func (i *Inspection) lookForHidden(ctx context.Context, p *picture) error {
+	missing := map[string]bool{}
+	for _, b := range p.books {
+		for _, k := range b.Keys() {
+			_, verdict := i.policy.Topic(k.Partition.Topic)
+			if _, there := p.source.topics[k.Partition.Topic]; !there && verdict.Selected {
+				missing[k.Partition.Topic] = true
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(missing))
+	seen, err := describe(ctx, i.source, i.sourceCluster, names)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if topic, there := seen.topics[name]; there && topic.err != nil {
+			p.problems = append(p.problems, topic.err)
+		}
+	}
+	return nil
+}
+
+// readLedger reads all ledger partitions, each at least up to the high watermark
+// that it has now.
+func (i *Inspection) readLedger(ctx context.Context, p *picture) error {
+	name := i.cfg.LedgerTopic()
+	topic, there := p.target.topics[name]
+	if !there {
+		return nil
+	}
+	switch {
+	case topic.err != nil:
+		p.ledgerErr = topic.err
+		return nil
+	case !topic.may(kmsg.ACLOperationRead):
+		p.ledgerErr = i.targetCluster.Denied("Read", "topic "+name, nil)
+		return nil
+	}
+	if topic.partitions != i.cfg.Shards {
+		p.problems = append(p.problems, &ShardsError{Ledger: name, Have: topic.partitions, Want: i.cfg.Shards})
+	}
+	ends, err := i.targetMarks.Ends(ctx, []string{name})
+	if err != nil {
+		return err
+	}
+	stable, err := i.settled(ctx, name, ends)
+	if err != nil {
+		return err
+	}
+	p.books = make([]book, topic.partitions)
+	for shard := range p.books {
+		at := chunk.Partition{Topic: name, Number: int32(shard)}
+		end, err := offsetOf(ends, at)
+		if err != nil {
+			return i.targetCluster.Explain(err)
+		}
+		reached, err := offsetOf(stable, at)
+		if err != nil {
+			return i.targetCluster.Explain(err)
+		}
+		read, err := i.ledger.Shard(ctx, int32(shard), min(end, reached))
+		if err != nil {
+			return i.targetCluster.Explain(err)
+		}
+		p.books[shard] = book{read, reached < end}
+	}
+	return nil
+}
+
+// offsetOf is a partition's offset, or why the cluster does not tell it.
+func offsetOf(marks watermarks.Marks, p chunk.Partition) (int64, error) {
+	mark, ok := marks[p]
+	if !ok {
+		mark.Err = errors.New("the cluster does not answer for this partition")
+	}
+	if mark.Err != nil {
+		return 0, fmt.Errorf("end of %s: %w", p, mark.Err)
+	}
+	return mark.Offset, nil
+}
+
+// settled waits until the ledger's last stable offsets have reached the ends, for
+// settleWait at most, and answers how far they are.
+func (i *Inspection) settled(ctx context.Context, ledger string, ends watermarks.Marks) (watermarks.Marks, error) {
+	tick := time.NewTicker(settleEvery)
+	defer tick.Stop()
+	for limit := time.Now().Add(i.settleWait); ; {
+		stable, err := i.targetMarks.Stable(ctx, []string{ledger})
+		if err != nil {
+			return nil, err
+		}
+		behind := false
+		for p, end := range ends {
+			behind = behind || stable[p].Offset < end.Offset
+		}
+		if !behind || time.Now().After(limit) {
+			return stable, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// lookAtSource asks for the ends of the source's logs, and where partitions start
+// that have not started yet.
+func (i *Inspection) lookAtSource(ctx context.Context, p *picture) (err error) {
+	if p.sourceEarliest, err = i.sourceMarks.Earliest(ctx, p.topics); err != nil {
+		return err
+	}
+	p.starts = p.sourceEarliest
+	if at, isTime := i.cfg.Start.Time(); isTime {
+		p.starts, err = i.sourceMarks.At(ctx, p.topics, at)
+	} else if i.cfg.Start == Latest {
+		p.starts, err = i.sourceMarks.Stable(ctx, p.topics)
+	}
+	if err != nil {
+		return err
+	}
+	if p.sourceStable, err = i.sourceMarks.Stable(ctx, p.topics); err != nil {
+		return err
+	}
+	p.sourceHigh, err = i.sourceMarks.Ends(ctx, p.topics)
+	p.taken = time.Now()
+	return err
+}
+
+// spot is one partition in a picture.
+type spot struct {
+	partition chunk.Partition // by its source topic
+	at        chunk.Partition // on the target
+	shard     int
+	book      *book         // nil: there is no ledger yet
+	state     *ledger.State // nil: not started
+
+	earliest, stable offsets.Source // of the source
+	high             offsets.Source
+	unknown          error // why the source does not tell them
+
+	targetErr                      error // why the target topic cannot be described
+	targetThere                    bool  // the partition is on the target
+	targetSame                     bool  // it belongs to the topic that the map is about
+	targetEarliest, targetEarlyEnd offsets.Target
+}
+
+// spotOf finds a partition of a source topic that is in the picture.
+func (i *Inspection) spotOf(p *picture, at chunk.Partition) *spot {
+	target, _ := i.policy.Topic(at.Topic)
+	s := &spot{partition: at, at: chunk.Partition{Topic: target, Number: at.Number}, shard: at.Shard(i.cfg.Shards)}
+	if n := len(p.books); n > 0 {
+		s.shard = at.Shard(n)
+		s.book = &p.books[s.shard]
+		s.state = s.book.State(ledger.Key{Topic: p.source.topics[at.Topic].id, Partition: at})
+	}
+	if s.state != nil && s.state.Start == ledger.NotStarted {
+		s.state = &ledger.State{Header: s.state.Header, Map: &offsets.Map{}} // it may hold a Stop
+	}
+	for _, m := range []struct {
+		into  *offsets.Source
+		marks watermarks.Marks
+	}{{&s.earliest, p.sourceEarliest}, {&s.stable, p.sourceStable}, {&s.high, p.sourceHigh}} {
+		mark, ok := m.marks[at]
+		if !ok {
+			mark.Err = errors.New("the source does not answer for this partition")
+		}
+		if mark.Err != nil {
+			s.unknown = mark.Err
+		}
+		*m.into = offsets.Source(mark.Offset)
+	}
+	s.targetErr = p.target.topics[target].err
+	var known, knownEnd bool
+	s.targetEarliest, known = markOf(p.earliest, s.at)
+	s.targetEarlyEnd, knownEnd = markOf(p.stable, s.at)
+	s.targetThere = known && knownEnd
+	s.targetSame = s.targetThere && s.state != nil && s.state.TargetTopic == p.target.topics[target].id
+	return s
+}
+
+// started says whether the partition has a position.
+func (s *spot) started() bool { return s.state != nil && s.state.Start != ledger.NotStarted }
+
+// next is the source offset that is copied next: progress, or where the partition
+// will start.
+func (i *Inspection) next(p *picture, s *spot) offsets.Source {
+	if s.started() {
+		return s.state.Progress
+	}
+	if s.book != nil && s.book.Made {
+		return s.earliest // what appears after the flow was made starts at its beginning
+	}
+	start, ok := p.starts[s.partition]
+	if !ok || start.Err != nil {
+		return s.earliest
+	}
+	return max(offsets.Source(start.Offset), s.earliest)
+}
+
+// standing is what translations of the partition go by, or why there can be none.
+func (s *spot) standing() (standing, error) {
+	switch {
+	case !s.started():
+		return standing{}, errors.New("the partition has not been copied yet")
+	case s.book.unsettled:
+		return standing{}, errUnsettled
+	case s.targetErr != nil:
+		return standing{}, s.targetErr
+	case !s.targetThere:
+		return standing{}, errors.New("the target topic is not there")
+	case !s.targetSame:
+		return standing{}, errors.New("the target topic is another one than was copied to")
+	}
+	return standing{
+		partition: s.partition, at: s.at, shard: int32(s.shard), state: s.state,
+		earliest: s.targetEarliest, stable: s.targetEarlyEnd, ahead: true,
+	}, nil
+}
+
+// replicas counts the processes that share the flow's shards now.
+func (i *Inspection) replicas(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, reachLimit)
+	defer cancel()
+	tick := time.NewTicker(coordinatorEvery)
+	defer tick.Stop()
+	for {
+		described, err := kadm.NewClient(i.target).DescribeGroups(ctx, i.cfg.GroupID())
+		group := described[i.cfg.GroupID()]
+		if err == nil {
+			err = group.Err
+		}
+		switch {
+		case err == nil:
+			return len(group.Members), nil
+		case ctx.Err() != nil || !noCoordinatorYet(err):
+			return 0, whyNoGroup(i.targetCluster, i.cfg.GroupID(), err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// lookAtGroups asks again while groups have no coordinator yet.
+func (i *Inspection) lookAtGroups(ctx context.Context) ([]groups.Held, int, error) {
+	tick := time.NewTicker(coordinatorEvery)
+	defer tick.Stop()
+	for giveUp := time.Now().Add(reachLimit); ; {
+		held, listed, err := i.groups.Look(ctx)
+		waiting := func(h groups.Held) bool { return h.Err != nil && noCoordinatorYet(h.Err) }
+		if err != nil || !slices.ContainsFunc(held, waiting) || time.Now().After(giveUp) {
+			return held, listed, err
+		}
+		select {
+		case <-ctx.Done():
+			return held, listed, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// coordinatorEvery spaces the tries until a group has a coordinator.
+const coordinatorEvery = 200 * time.Millisecond
+
+// noCoordinatorYet: a new cluster makes its offsets topic when it is first asked for
+// a group, and one that was just started loads it.
+func noCoordinatorYet(err error) bool {
+	return errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) ||
+		errors.Is(err, kerr.NotCoordinator)
+}
+
+// whyNoGroup explains an answer about the group; a group that is not there is no error.
+func whyNoGroup(cluster kafka.Config, group string, err error) error {
+	switch {
+	case errors.Is(err, kerr.GroupIDNotFound):
+		return nil
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		return cluster.Denied("Describe", "group "+group, err)
+	}
+	return fmt.Errorf("describe group %s: %w", group, cluster.Explain(err))
+}

@@ -1,0 +1,138 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+// Translation is one position on both sides, and the rule that led from one to the
+// other.
+type Translation struct {
+	Flow        string
+	Topic       string // on the source
+	TargetTopic string
+	Partition   int32
+	Inverse     bool // from target to source
+	Source      offsets.Source
+	Target      offsets.Target
+	Rule        offsets.Rule
+	RuleCode    string      // in_run, in_gap, before_first or at_end
+	Run         offsets.Run // what gave it; Count 0: none
+	Progress    offsets.Source
+	SourceEnd   offsets.Source // last stable offset
+	TargetEnd   offsets.Target // last stable offset
+	// Foreign are the target's stretches with records that the flow did not write.
+	Foreign []offsets.Stretch
+}
+
+// Translate answers where a reader goes on at the target that stands at source
+// offset `at`. The topic is named as on the source. An error has a remedy; it may
+// be that the offset has not been copied yet.
+func (i *Inspection) Translate(ctx context.Context, p chunk.Partition, at offsets.Source) (*Translation, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	t, on, err := i.locate(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	got, err := i.translator.translate(ctx, on, at, nil)
+	if err != nil {
+		return nil, err
+	}
+	if got.Rule == offsets.NotYet {
+		return nil, &kafka.Problem{
+			What: fmt.Sprintf("source offset %d of %s is beyond what has been copied: progress is %d, the source ends at %d",
+				at, p, t.Progress, t.SourceEnd),
+			Fix: "ask again when it has been copied; 'replicator status' shows how far the flow is",
+		}
+	}
+	if !got.Ready {
+		return nil, &kafka.Problem{
+			What: fmt.Sprintf("source offset %d of %s: %s", at, p, got.Why), Fix: "ask again in a moment",
+		}
+	}
+	t.Source, t.Target, t.Rule, t.Run = at, got.exact, got.Rule, got.run
+	t.RuleCode = ruleCode(t.Rule)
+	return t, nil
+}
+
+// Invert answers where a reader goes on at the source that stands at target offset
+// `at`. The topic is named as on the source.
+func (i *Inspection) Invert(ctx context.Context, p chunk.Partition, at offsets.Target) (*Translation, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	t, on, err := i.locate(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if last, mapped := on.state.Map.Last(); at > t.TargetEnd && !(mapped && at <= last.TargetEnd()) {
+		return nil, &kafka.Problem{
+			What: fmt.Sprintf("target offset %d of %s/%d is beyond the target's last stable offset %d", at, t.TargetTopic,
+				p.Number, t.TargetEnd),
+			Fix: "ask for an offset up to that one",
+		}
+	}
+	got, err := on.state.Map.Invert(at, on.state.Progress, func(head offsets.Head) ([]offsets.Run, error) {
+		return i.ledger.Segment(ctx, on.shard, head)
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.Inverse, t.Source, t.Target, t.Rule, t.Run = true, got.Source, at, got.Rule, got.Run
+	t.RuleCode = ruleCode(t.Rule)
+	return t, nil
+}
+
+// locate finds a partition's committed state and its logs.
+func (i *Inspection) locate(ctx context.Context, p chunk.Partition) (*Translation, standing, error) {
+	target, verdict := i.policy.Topic(p.Topic)
+	if !verdict.Selected {
+		fix := "name a topic of the source that the flow selects; 'replicator status' lists them"
+		if source, ok := i.policy.SourceTopic(p.Topic); ok && source != p.Topic {
+			fix = fmt.Sprintf("name the topic as on the source: --topic %s", source)
+		}
+		return nil, standing{}, &kafka.Problem{
+			What: fmt.Sprintf("topic %s is not copied by flow %s: %s", p.Topic, i.cfg.Name(), verdict.Why), Fix: fix,
+		}
+	}
+	seen, err := i.look(ctx, func(topic string) bool { return topic == p.Topic }, false)
+	if err != nil {
+		return nil, standing{}, err
+	}
+	if seen.ledgerErr != nil {
+		return nil, standing{}, seen.ledgerErr
+	}
+	topic, there := seen.source.topics[p.Topic]
+	switch {
+	case !there:
+		fix := fmt.Sprintf("name a topic that is on cluster %s and that the program may describe", i.cfg.From)
+		if source, ok := i.policy.SourceTopic(p.Topic); ok && source != p.Topic {
+			fix = fmt.Sprintf("name the topic as on the source: --topic %s", source)
+		}
+		return nil, standing{}, &kafka.Problem{
+			What: fmt.Sprintf("cluster %s has no topic %s", i.cfg.From, p.Topic), Fix: fix,
+		}
+	case topic.err != nil:
+		return nil, standing{}, i.sourceCluster.Explain(topic.err)
+	case int(p.Number) >= topic.partitions:
+		return nil, standing{}, &kafka.Problem{
+			What: fmt.Sprintf("topic %s on cluster %s has no partition %d", p.Topic, i.cfg.From, p.Number),
+			Fix:  fmt.Sprintf("name one from 0 to %d", topic.partitions-1),
+		}
+	}
+	s := i.spotOf(seen, p)
+	on, err := s.standing()
+	if err != nil {
+		return nil, standing{}, &kafka.Problem{
+			What: fmt.Sprintf("%s has no map: %v", p, err), Fix: "see 'replicator status' for what is going on",
+		}
+	}
+	return &Translation{
+		Flow: i.cfg.Name(), Topic: p.Topic, TargetTopic: target, Partition: p.Number, Progress: s.state.Progress,
+		SourceEnd: s.stable, TargetEnd: s.targetEarlyEnd, Foreign: s.state.Map.Foreign(),
+	}, on, nil
+}

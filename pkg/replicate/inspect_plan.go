@@ -1,0 +1,317 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/topics"
+)
+
+// FlowPlan is what a run of the flow would do, and what is in its way.
+type FlowPlan struct {
+	Flow           string
+	Source, Target ClusterSeen
+	Ledger         LedgerPlan
+	Topics         []TopicPlan   // selected ones, by source name
+	Skipped        []topics.Skip // all others, by name
+	GroupsListed   int           // on the source, of those that commit offsets
+	Groups         []GroupPlan   // selected ones with a position, by name
+	// Problems stand in the way of the flow, or of a part of it that is not a topic; they have remedies.
+	Problems []error
+	// Warnings are worth knowing and stop nothing.
+	Warnings []string
+}
+
+// ClusterSeen is a cluster that answered.
+type ClusterSeen struct {
+	Name, ID string
+	Brokers  int
+}
+
+// LedgerPlan is the ledger topic as it is.
+type LedgerPlan struct {
+	Topic  string
+	Exists bool
+	Shards int // as it has, or will be created with
+}
+
+// TopicPlan is what would be done about one topic.
+type TopicPlan struct {
+	topics.Change
+	Behind int64 // source offsets to copy: at most that many records
+	Begun  bool  // some partition of it has progress
+	// Stops are about single partitions; what concerns the whole topic is Change.Stop.
+	Stops []*chunk.Stop
+}
+
+// GroupPlan is what would be done about one group.
+type GroupPlan struct {
+	Group     string
+	Positions int
+	Alone     map[string]int // positions that would be left alone, by reason
+	Err       error          // why it cannot be read
+}
+
+// InTheWay collects everything that keeps a part of the flow from being copied.
+func (p *FlowPlan) InTheWay() []error {
+	list := slices.Clone(p.Problems)
+	for i := range p.Topics {
+		t := &p.Topics[i]
+		if t.Stop != nil {
+			list = append(list, fmt.Errorf("topic %s: %w", t.Source, topicStop{t.Stop}))
+		}
+		for _, s := range t.Stops {
+			list = append(list, s)
+		}
+	}
+	for _, s := range p.Skipped {
+		if s.Blocked {
+			list = append(list, &kafka.Problem{
+				What: fmt.Sprintf("topic %s cannot be copied: %s", s.Topic, s.Why),
+				Fix:  "name it in exclude_topics, or change naming",
+			})
+		}
+	}
+	for i := range p.Groups {
+		if p.Groups[i].Err != nil {
+			list = append(list, p.Groups[i].Err)
+		}
+	}
+	return list
+}
+
+// topicStop is a Stop that is about all partitions of its topic.
+type topicStop struct{ stop *chunk.Stop }
+
+func (t topicStop) Error() string {
+	if t.stop.Err != nil {
+		return fmt.Sprintf("%s: %v", t.stop.Reason, t.stop.Err)
+	}
+	return t.stop.Reason
+}
+
+// Remedy tells what to do.
+func (t topicStop) Remedy() string { return t.stop.Fix }
+
+// Plan looks at both clusters and tells what a run would do. The target is asked
+// to check the changes, and changes nothing.
+func (i *Inspection) Plan(ctx context.Context) (*FlowPlan, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	seen, err := i.look(ctx, func(string) bool { return true }, true)
+	if err != nil {
+		return nil, err
+	}
+	rehearsed, err := i.planTopics(ctx, seen)
+	if err != nil {
+		return nil, err
+	}
+	plan := &FlowPlan{
+		Flow:    i.cfg.Name(),
+		Source:  ClusterSeen{i.cfg.From, seen.source.id, seen.source.brokers},
+		Target:  ClusterSeen{i.cfg.To, seen.target.id, seen.target.brokers},
+		Ledger:  LedgerPlan{Topic: i.cfg.LedgerTopic(), Shards: i.cfg.Shards},
+		Skipped: rehearsed.Skipped, GroupsListed: seen.listed, Problems: seen.problems,
+	}
+	if len(rehearsed.Topics) == 0 {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("no topic is selected among the %d that cluster %s shows; if it "+
+			"has more, grant the program's user Read on them: without it they are hidden", len(rehearsed.Skipped), i.cfg.From))
+	}
+	for _, change := range rehearsed.Topics {
+		one, err := i.topicPlan(ctx, seen, change)
+		if err != nil {
+			return nil, err
+		}
+		plan.Topics = append(plan.Topics, one)
+	}
+	i.planGroups(ctx, seen, plan)
+	if err := i.planLedger(ctx, seen, plan); err != nil {
+		return nil, err
+	}
+	return plan, i.planRights(ctx, plan)
+}
+
+func (i *Inspection) planTopics(ctx context.Context, seen *picture) (topics.Plan, error) {
+	t, err := topics.Open(topics.Config{
+		Source: i.sourceCluster, Target: i.targetCluster, Policy: i.policy, Flow: i.cfg.Name(),
+		ReplicationFactor: i.cfg.ReplicationFactor, SyncConfigs: i.cfg.SyncTopicConfigs, ExcludeConfigs: i.cfg.ExcludeConfigs,
+	})
+	if err != nil {
+		return topics.Plan{}, err
+	}
+	defer t.Close()
+	for _, b := range seen.books {
+		for _, k := range b.Keys() {
+			t.Expect([]string{k.Partition.Topic})
+		}
+	}
+	return t.Plan(ctx)
+}
+
+// topicPlan adds what is to be copied, and what is in the way of single partitions.
+func (i *Inspection) topicPlan(ctx context.Context, seen *picture, change topics.Change) (TopicPlan, error) {
+	one := TopicPlan{Change: change}
+	for n := range change.Partitions {
+		s := i.spotOf(seen, chunk.Partition{Topic: change.Source, Number: int32(n)})
+		status := i.partitionStatus(seen, s)
+		one.Behind += status.Behind
+		one.Begun = one.Begun || s.started()
+		if change.Stop != nil {
+			continue // it says more, or the same
+		}
+		if status.Phase == Stopped {
+			one.Stops = append(one.Stops, &chunk.Stop{
+				Partition: s.partition, Kind: s.state.Stop.Kind, Reason: s.state.Stop.Reason, Fix: s.state.Stop.Fix,
+			})
+			continue
+		}
+		stop, err := i.foreignAhead(ctx, s, change)
+		if err != nil {
+			return one, err
+		}
+		if stop != nil {
+			one.Stops = append(one.Stops, stop)
+		}
+	}
+	return one, nil
+}
+
+// foreignAhead tells whether a partition of the target that the flow has not
+// written to yet holds records, which would stop it.
+func (i *Inspection) foreignAhead(ctx context.Context, s *spot, change topics.Change) (*chunk.Stop, error) {
+	if !s.targetThere || s.targetSame || s.book != nil && s.book.Fills(s.partition, change.TargetID) {
+		return nil, nil
+	}
+	at, found, err := i.peek.First(ctx, s.at.Topic, s.at.Number, s.targetEarliest, s.targetEarlyEnd, true)
+	if err != nil || !found {
+		return nil, err
+	}
+	return foreignStop(s.partition, s.at, at), nil
+}
+
+// planGroups tells which groups would follow, and which would be left alone.
+func (i *Inspection) planGroups(ctx context.Context, seen *picture, plan *FlowPlan) {
+	spots := map[chunk.Partition]*spot{}
+	for _, topic := range seen.topics {
+		for n := range seen.source.topics[topic].partitions {
+			s := i.spotOf(seen, chunk.Partition{Topic: topic, Number: int32(n)})
+			spots[s.partition] = s
+		}
+	}
+	for j := range seen.held {
+		held := &seen.held[j]
+		status, _ := i.groupStatus(ctx, held, spots)
+		one := GroupPlan{Group: held.Group, Positions: len(status.Positions), Alone: map[string]int{}, Err: held.Err}
+		for _, position := range status.Positions {
+			if groups.Kind(position.State).LeftAlone() {
+				one.Alone[position.Why]++
+			}
+		}
+		plan.Groups = append(plan.Groups, one)
+	}
+	if plan.GroupsListed == 0 && len(i.cfg.Groups) > 0 {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("cluster %s lists no consumer groups; if it has some, grant "+
+			"the program's user Describe on them: without it the list is empty", i.cfg.From))
+	}
+}
+
+// planLedger looks at the ledger topic, or rehearses its creation.
+func (i *Inspection) planLedger(ctx context.Context, seen *picture, plan *FlowPlan) error {
+	name := plan.Ledger.Topic
+	if seen.ledgerErr != nil {
+		plan.Problems = append(plan.Problems, seen.ledgerErr)
+	}
+	topic, there := seen.target.topics[name]
+	if there {
+		if topic.err == nil {
+			plan.Ledger.Exists, plan.Ledger.Shards = true, topic.partitions
+		}
+		if topic.err == nil && !topic.may(kmsg.ACLOperationWrite) {
+			plan.Problems = append(plan.Problems, i.targetCluster.Denied("Write", "topic "+name, nil))
+		}
+		if topic.err == nil && !topic.may(kmsg.ACLOperationDescribeConfigs) {
+			plan.Problems = append(plan.Problems, i.targetCluster.Denied("DescribeConfigs", "topic "+name, nil))
+		}
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachLimit)
+	defer cancel()
+	policy := "compact"
+	answers, err := kadm.NewClient(i.target).ValidateCreateTopics(ctx, int32(i.cfg.Shards), 1,
+		map[string]*string{"cleanup.policy": &policy}, name)
+	if err == nil {
+		err = answers[name].Err
+	}
+	switch {
+	case err == nil, errors.Is(err, kerr.TopicAlreadyExists), errors.Is(err, kerr.InvalidReplicationFactor),
+		errors.Is(err, kerr.PolicyViolation): // run asks for more replicas and settings
+		return nil
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		plan.Problems = append(plan.Problems, i.targetCluster.Denied("Create", "the cluster or topic "+name, err))
+		return nil
+	}
+	var said *kerr.Error
+	if !errors.As(err, &said) {
+		return i.targetCluster.Explain(err)
+	}
+	plan.Problems = append(plan.Problems, &kafka.Problem{
+		What: fmt.Sprintf("cluster %s would refuse to create the ledger topic %s", i.cfg.To, name),
+		Fix:  "name another topic under ledger, or create it by hand: compacted, with as many partitions as shards", Err: err,
+	})
+	return nil
+}
+
+// planRights asks for the rights that show only when a run begins: on the group
+// that shares the shards, and on the transactional ids. A right to describe comes
+// with the one that is needed; that is all that can be asked without using it.
+func (i *Inspection) planRights(ctx context.Context, plan *FlowPlan) error {
+	if _, err := i.replicas(ctx); err != nil {
+		if !errors.Is(err, kerr.GroupAuthorizationFailed) {
+			return err
+		}
+		plan.Problems = append(plan.Problems, i.targetCluster.Denied("Read", "group "+i.cfg.GroupID(), err))
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachLimit)
+	defer cancel()
+	request := kmsg.NewPtrDescribeTransactionsRequest()
+	for shard := range i.cfg.Shards {
+		request.TransactionalIDs = append(request.TransactionalIDs, i.cfg.TransactionalID(int32(shard)))
+	}
+	for _, shard := range i.target.RequestSharded(ctx, request) {
+		err := shard.Err
+		if answer, ok := shard.Resp.(*kmsg.DescribeTransactionsResponse); ok && err == nil {
+			for _, state := range answer.TransactionStates {
+				if code := kerr.ErrorForCode(state.ErrorCode); errors.Is(code, kerr.TransactionalIDAuthorizationFailed) {
+					err = code
+				}
+			}
+		}
+		if errors.Is(err, kerr.TransactionalIDAuthorizationFailed) {
+			plan.Problems = append(plan.Problems, i.targetCluster.Denied("Write",
+				"transactional id "+i.cfg.GroupID()+". (prefixed)", err))
+			return nil
+		}
+	}
+	return ctx.Err() // brokers that do not know the question show what is missing when a run begins
+}
+
+// foreignStop is why nothing is written to a target partition that holds records of
+// somebody else.
+func foreignStop(p, target chunk.Partition, at offsets.Target) *chunk.Stop {
+	return &chunk.Stop{
+		Partition: p, Kind: chunk.StopForeign,
+		Reason: fmt.Sprintf("target partition %s holds a record at offset %d that this flow did not write", target, at),
+		Fix: fmt.Sprintf("delete topic %q on the target, and it is created again and filled; or exclude the topic; "+
+			"or copy it under another name (naming: prefix)", target.Topic),
+	}
+}

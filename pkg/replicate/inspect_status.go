@@ -1,0 +1,342 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
+)
+
+// FlowStatus is what both clusters tell about one flow at one moment. Its JSON is
+// stable: fields may be added, none changes its name or meaning. Offsets and counts
+// are numbers, times RFC 3339; what is not known or does not apply is null or left
+// out, as each field says.
+type FlowStatus struct {
+	Flow     string    `json:"flow"`  // as old->new
+	Taken    time.Time `json:"taken"` // when the clusters were looked at
+	Delivery Delivery  `json:"delivery"`
+	Ledger   string    `json:"ledger"` // the topic on the target
+	Shards   int       `json:"shards"` // partitions of the ledger; 0: there is none yet, the flow has never run
+	// Replicas counts the processes that run the flow now; null: the target does not tell. With 0 nothing moves.
+	Replicas *int `json:"replicas"`
+	// CaughtUp: every partition is copied up to its source end, and every group position stands right or is left
+	// alone for a reason that only people or consumers can change.
+	CaughtUp   bool              `json:"caught_up"`
+	Behind     int64             `json:"records_behind"` // sum over the partitions
+	Stopped    int               `json:"stopped"`        // partitions
+	Partitions []PartitionStatus `json:"partitions"`     // by topic and number
+	Groups     []GroupStatus     `json:"groups"`         // those selected that have a position, by name
+	Problems   []ProblemStatus   `json:"problems"`       // what could not be seen, or needs somebody
+}
+
+// ProblemStatus is something that an operator has to know.
+type ProblemStatus struct {
+	Error  string `json:"error"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Phase says how a partition is doing.
+type Phase string
+
+// The phases of a partition.
+const (
+	Copying    Phase = "copying"     // it has progress and nothing is in its way
+	Stopped    Phase = "stopped"     // it is left out, for a reason
+	Waiting    Phase = "waiting"     // its partition on the target is not there, or not there any more
+	NotStarted Phase = "not_started" // the ledger does not know it yet
+)
+
+// PartitionStatus is one source partition.
+type PartitionStatus struct {
+	Topic       string `json:"topic"`
+	Partition   int32  `json:"partition"`
+	TargetTopic string `json:"target_topic"`
+	Shard       int    `json:"shard"`
+	Phase       Phase  `json:"state"`
+	// Reason and Remedy go with stopped and waiting; StoppedSince with stopped.
+	Reason       string     `json:"reason,omitempty"`
+	Remedy       string     `json:"remedy,omitempty"`
+	StoppedSince *time.Time `json:"stopped_since,omitempty"`
+
+	SourceStart offsets.Source `json:"source_start"` // first offset of the source's log
+	SourceEnd   offsets.Source `json:"source_end"`   // its last stable offset: committed readers see all below
+	// SourceOpen counts offsets from source_end to the high watermark: an open transaction holds them back.
+	SourceOpen int64           `json:"source_open"`
+	Progress   *offsets.Source `json:"progress"` // next source offset to copy; null: not started
+	// Behind counts the source offsets from progress (or from where it will start) to source_end: at most
+	// that many records are not on the target yet.
+	Behind      int64           `json:"records_behind"`
+	TargetStart *offsets.Target `json:"target_start"` // null: the target has no such partition
+	TargetEnd   *offsets.Target `json:"target_end"`   // last stable offset; null: as before
+
+	Holes   *HoleStatus `json:"holes,omitempty"`   // what was deleted before it was copied; left out: nothing
+	Foreign []Range     `json:"foreign,omitempty"` // target offsets that hold records of somebody else
+}
+
+// HoleStatus sums up the holes of a partition.
+type HoleStatus struct {
+	Count   int64 `json:"count"`
+	Offsets int64 `json:"offsets"` // in all of them: at most that many records were lost
+	Last    Range `json:"last"`    // source offsets
+}
+
+// Range is [from,to) of a log.
+type Range struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+}
+
+// GroupStatus is one consumer group.
+type GroupStatus struct {
+	Group   string `json:"group"`
+	State   string `json:"target_state"`   // as Empty or Stable; "" when the target has no such group or does not show it
+	Members int    `json:"target_members"` // active on the target
+	// Error and Remedy: why the group could not be read; it has no positions then.
+	Error     string           `json:"error,omitempty"`
+	Remedy    string           `json:"remedy,omitempty"`
+	Positions []PositionStatus `json:"positions"` // by topic and partition
+}
+
+// PositionStatus is where a group stands in one partition.
+type PositionStatus struct {
+	Topic       string         `json:"topic"` // of the source
+	Partition   int32          `json:"partition"`
+	TargetTopic string         `json:"target_topic"`
+	Source      offsets.Source `json:"source_offset"` // committed on the source: what is read next
+	SourceLag   int64          `json:"source_lag"`    // to the source's last stable offset
+	// Translation is the exact translation of source_offset, null while there is none; Rule is what gave it:
+	// in_run, in_gap, before_first, at_end or not_yet.
+	Translation *offsets.Target `json:"translation"`
+	Rule        string          `json:"rule,omitempty"`
+	Target      *offsets.Target `json:"target_offset"` // committed on the target; null: nothing
+	TargetLag   *int64          `json:"target_lag"`    // to the target's last stable offset; null: nothing is committed
+	// State: right; pending (the next sync moves it); not_copied_yet; no_answer; active; foreign_commit;
+	// stopped_before_foreign; refused; retried. Why says it in words, with all but right.
+	State string `json:"state"`
+	Why   string `json:"why,omitempty"`
+	// With stopped_before_foreign: the stretch of the target in the way, how many of our records the group
+	// would read again where it stops, and how many of somebody else's it would skip if it were moved on.
+	Foreign        *Range `json:"foreign,omitempty"`
+	WouldReadAgain int64  `json:"would_read_again,omitempty"`
+	WouldSkip      int64  `json:"would_skip,omitempty"`
+}
+
+// pending is what status calls groups.Moved: it has looked on, and moved nothing.
+const pending = "pending"
+
+// Status looks at all of the flow. An error means that a cluster does not answer.
+func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	p, err := i.look(ctx, func(string) bool { return true }, true)
+	if err == nil {
+		err = p.ledgerErr
+	}
+	if err != nil {
+		return nil, err
+	}
+	status := &FlowStatus{
+		Flow: i.cfg.Name(), Taken: p.taken, Delivery: i.cfg.Delivery, Ledger: i.cfg.LedgerTopic(), Shards: len(p.books),
+		Partitions: []PartitionStatus{}, Groups: []GroupStatus{}, Problems: []ProblemStatus{}, CaughtUp: true,
+	}
+	if n, err := i.replicas(ctx); err == nil {
+		status.Replicas = &n
+	} else {
+		p.problems = append(p.problems, err)
+	}
+	spots := map[chunk.Partition]*spot{}
+	for _, topic := range slices.Sorted(slices.Values(p.topics)) {
+		for n := range p.source.topics[topic].partitions {
+			s := i.spotOf(p, chunk.Partition{Topic: topic, Number: int32(n)})
+			spots[s.partition] = s
+			one := i.partitionStatus(p, s)
+			status.Partitions = append(status.Partitions, one)
+			status.Behind += one.Behind
+			if one.Phase == Stopped {
+				status.Stopped++
+			}
+			status.CaughtUp = status.CaughtUp && one.Phase == Copying && one.Behind == 0
+		}
+	}
+	if err := i.lookForHidden(ctx, p); err != nil {
+		return nil, err
+	}
+	for j := range p.held {
+		one, settled := i.groupStatus(ctx, &p.held[j], spots)
+		status.Groups = append(status.Groups, one)
+		status.CaughtUp = status.CaughtUp && settled
+	}
+	for _, err := range p.problems {
+		status.Problems = append(status.Problems, ProblemStatus{err.Error(), chunk.Remedy(err)})
+		status.CaughtUp = false
+	}
+	return status, ctx.Err()
+}
+
+func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
+	one := PartitionStatus{
+		Topic: s.partition.Topic, Partition: s.partition.Number, TargetTopic: s.at.Topic, Shard: s.shard,
+		Phase: Copying, SourceStart: s.earliest, SourceEnd: s.stable, SourceOpen: max(int64(s.high-s.stable), 0),
+	}
+	next := i.next(p, s)
+	one.Behind = max(int64(s.stable-max(next, s.earliest)), 0)
+	if s.targetThere {
+		one.TargetStart, one.TargetEnd = &s.targetEarliest, &s.targetEarlyEnd
+	}
+	if s.started() {
+		one.Progress = &s.state.Progress
+	}
+	switch {
+	case s.state != nil && s.state.Stop != nil:
+		stop := s.state.Stop
+		one.Phase, one.Reason, one.Remedy, one.StoppedSince = Stopped, stop.Reason, stop.Fix, &stop.Since
+	case s.unknown != nil:
+		one.Phase, one.Reason = Waiting, "the source does not tell where the partition ends: "+s.unknown.Error()
+		one.Remedy = "see whether its leader is up; copying goes on by itself"
+	case s.state == nil:
+		one.Phase = NotStarted
+	case s.targetErr != nil:
+		one.Phase, one.Reason, one.Remedy = Waiting, s.targetErr.Error(), chunk.Remedy(s.targetErr)
+	case !s.targetThere:
+		one.Phase, one.Reason = Waiting, "the target partition is not there"
+		one.Remedy = "nothing to do while the flow runs: it is created"
+	case !s.targetSame && s.state.TargetTopic != chunk.TopicID{}:
+		one.Phase, one.Reason = Waiting, "the target topic is another one than was copied to"
+		one.Remedy = "nothing to do while the flow runs: it is filled anew"
+	}
+	if s.state == nil {
+		return one
+	}
+	if s.state.Holes > 0 {
+		last := s.state.LastHole
+		one.Holes = &HoleStatus{s.state.Holes, s.state.Lost, Range{int64(last.From), int64(last.To)}}
+	}
+	for _, f := range s.state.Map.Foreign() {
+		one.Foreign = append(one.Foreign, Range{int64(f.From), int64(f.To)})
+	}
+	if lost := s.earliest - s.state.Progress; s.started() && lost > 0 && s.unknown == nil {
+		p.problems = append(p.problems, lostAhead(s, int64(lost)))
+	}
+	return one
+}
+
+// groupStatus compares one group on both sides; settled says that waiting would
+// not change its positions.
+func (i *Inspection) groupStatus(ctx context.Context, held *groups.Held,
+	spots map[chunk.Partition]*spot) (g GroupStatus, settled bool) {
+	g = GroupStatus{Group: held.Group, State: held.State, Members: held.Members, Positions: []PositionStatus{}}
+	if held.Err != nil {
+		g.Error, g.Remedy = held.Err.Error(), chunk.Remedy(held.Err)
+		return g, true // nothing but a person changes that
+	}
+	settled = true
+	for j := range held.Positions {
+		s := spots[held.Positions[j].Partition]
+		if s == nil {
+			continue // the topic was deleted since
+		}
+		one, kind := i.positionStatus(ctx, held, &held.Positions[j], s)
+		g.Positions = append(g.Positions, one)
+		settled = settled && (kind.Settled() && kind != groups.Moved)
+	}
+	return g, settled
+}
+
+func (i *Inspection) positionStatus(ctx context.Context, held *groups.Held, at *groups.Position,
+	s *spot) (PositionStatus, groups.Kind) {
+	from := offsets.Source(at.Source.Offset)
+	one := PositionStatus{
+		Topic: s.partition.Topic, Partition: s.partition.Number, TargetTopic: s.at.Topic,
+		Source: from, SourceLag: max(int64(s.stable-from), 0),
+	}
+	var position *offsets.Target
+	if at.Target != nil {
+		t := offsets.Target(at.Target.Offset)
+		position, one.Target = &t, &t
+		if s.targetThere {
+			lag := max(int64(s.targetEarlyEnd-t), 0)
+			one.TargetLag = &lag
+		}
+	}
+	answer := i.translated(ctx, s, from, position)
+	one.Rule = ruleCode(answer.Rule)
+	if answer.Ready {
+		one.Translation = &answer.exact
+	}
+	decision := at.Decision // the target's refusal, if there is one
+	if decision.Kind == "" {
+		decision = groups.Decide(i.cfg.Name(), at.Source, at.Target, answer.Answer)
+	}
+	if held.Members > 0 && (decision.Write || decision.Kind == groups.ForeignCommit) {
+		decision.Kind, decision.Why = groups.Active, "the group has active members on the target"
+	}
+	one.State, one.Why = string(decision.Kind), decision.Why
+	switch decision.Kind {
+	case groups.Right:
+		one.Why = ""
+	case groups.Moved:
+		one.State, one.Why = pending, "the next sync moves it: "+decision.Why
+	case groups.BeforeForeign:
+		one.passes(s, answer)
+	}
+	return one, decision.Kind
+}
+
+// translated translates a position in a picture; Ready is false, with the reason,
+// where that is not possible.
+func (i *Inspection) translated(ctx context.Context, s *spot, at offsets.Source, position *offsets.Target) translated {
+	standing, err := s.standing()
+	if err == nil {
+		var answer translated
+		if answer, err = i.translator.translate(ctx, standing, at, position); err == nil {
+			return answer
+		}
+	}
+	return translated{Answer: groups.Answer{Why: err.Error()}}
+}
+
+// passes counts what lies between where a position is stopped and its translation.
+func (one *PositionStatus) passes(s *spot, answer translated) {
+	if answer.Foreign == nil {
+		return
+	}
+	one.Foreign = &Range{int64(answer.Foreign.From), int64(answer.Foreign.To)}
+	one.WouldReadAgain = int64(answer.exact - answer.Target)
+	for _, f := range s.state.Map.Foreign() {
+		if part := int64(min(f.To, answer.exact) - max(f.From, answer.Target)); part > 0 {
+			one.WouldSkip += part
+			one.WouldReadAgain -= part
+		}
+	}
+}
+
+// ruleCode is what JSON and scripts call a rule; "" for none.
+func ruleCode(r offsets.Rule) string {
+	switch r {
+	case offsets.InRun:
+		return "in_run"
+	case offsets.InGap:
+		return "in_gap"
+	case offsets.BeforeFirst:
+		return "before_first"
+	case offsets.AtEnd:
+		return "at_end"
+	case offsets.NotYet:
+		return "not_yet"
+	}
+	return ""
+}
+
+// lostAhead tells of a hole that nobody has noted yet.
+func lostAhead(s *spot, lost int64) error {
+	return &chunk.Stop{
+		Partition: s.partition,
+		Reason: fmt.Sprintf("the source has deleted offsets [%d,%d) before they were copied", s.state.Progress,
+			s.state.Progress+offsets.Source(lost)),
+		Fix: "raise retention on the source; what was deleted cannot be copied, and is noted as a hole when copying goes on",
+	}
+}

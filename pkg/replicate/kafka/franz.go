@@ -1,0 +1,148 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+// NotCarriedError reports a librdkafka property whose meaning a franz-go client
+// cannot have. Leaving it out would make a connection other than the operator
+// asked for, so that it is refused.
+type NotCarriedError struct {
+	Cluster  string
+	Property string
+	Why      string // what is wrong
+	Fix      string // what is accepted instead
+}
+
+func (e *NotCarriedError) Error() string {
+	return fmt.Sprintf("cluster %s: %s %s", e.Cluster, e.Property, e.Why)
+}
+
+// Remedy tells what to write instead.
+func (e *NotCarriedError) Remedy() string { return e.Fix }
+
+func (c Config) notCarried(property, fix, why string, args ...any) error {
+	return &NotCarriedError{Cluster: c.Name, Property: property, Why: c.redact(fmt.Sprintf(why, args...)), Fix: fix}
+}
+
+// NewFranz opens a franz-go client of the same cluster; opts come after, and so
+// above, what the properties give. Carried over are the brokers, client.id,
+// client.rack, TLS with PEM files or texts, SASL PLAIN, SCRAM and OAUTHBEARER
+// (unsecured, or oidc with client credentials), broker.address.family and the
+// time-outs of sockets. Refused with a [NotCarriedError] are Kerberos, PKCS#12
+// key stores, encrypted private keys, revocation lists, OpenSSL providers and
+// engines. Without effect here: ssl.cipher.suites, ssl.curves.list and
+// ssl.sigalgs.list (Go chooses among modern ones), and all that tunes
+// librdkafka's queues and fetches.
+func NewFranz(c Config, opts ...kgo.Opt) (*kgo.Client, error) {
+	mapped, err := franzOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kgo.NewClient(append(mapped, opts...)...)
+	if err != nil {
+		return nil, c.openError("client", err)
+	}
+	return client, nil
+}
+
+func franzOptions(c Config) ([]kgo.Opt, error) {
+	var servers []string
+	for _, server := range strings.Split(c.Properties["bootstrap.servers"], ",") {
+		address, err := serverAddress(server)
+		if err != nil {
+			return nil, c.notCarried("bootstrap.servers", "give host:port, separated by commas",
+				"holds %q: %v", strings.TrimSpace(server), err)
+		}
+		servers = append(servers, address)
+	}
+	id, ok := c.Properties["client.id"]
+	if !ok {
+		id = ClientID
+	}
+	opts := []kgo.Opt{kgo.SeedBrokers(servers...), kgo.ClientID(id)}
+	if c.Properties["enable.metrics.push"] != "true" {
+		opts = append(opts, kgo.DisableClientMetrics())
+	}
+	if rack := c.Properties["client.rack"]; rack != "" {
+		opts = append(opts, kgo.Rack(rack))
+	}
+	if wait, ok := c.milliseconds("socket.timeout.ms"); ok {
+		opts = append(opts, kgo.RequestTimeoutOverhead(max(wait, 100*time.Millisecond))) // franz-go's least
+	}
+	if idle, ok := c.milliseconds("connections.max.idle.ms"); ok && idle > 0 {
+		opts = append(opts, kgo.ConnIdleTimeout(idle))
+	}
+	dial, err := c.dialer()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, kgo.Dialer(dial))
+	mechanism, err := c.mechanism()
+	if err != nil {
+		return nil, err
+	}
+	if mechanism != nil {
+		opts = append(opts, kgo.SASL(mechanism))
+	}
+	return opts, nil
+}
+
+func (c Config) milliseconds(property string) (time.Duration, bool) {
+	n, err := strconv.ParseInt(c.Properties[property], 10, 64)
+	return time.Duration(n) * time.Millisecond, err == nil
+}
+
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+func (c Config) dialer() (dialFunc, error) {
+	plain := &net.Dialer{Timeout: 30 * time.Second} // librdkafka's default
+	if wait, ok := c.milliseconds("socket.connection.setup.timeout.ms"); ok {
+		plain.Timeout = wait
+	}
+	if c.Properties["socket.keepalive.enable"] != "true" {
+		plain.KeepAlive = -1
+	}
+	dial := plain.DialContext
+	if c.protocol() == "ssl" || c.protocol() == "sasl_ssl" {
+		config, err := c.tls()
+		if err != nil {
+			return nil, err
+		}
+		dial = (&tls.Dialer{NetDialer: plain, Config: config}).DialContext
+	}
+	suffix := map[string]string{"v4": "4", "v6": "6"}[c.Properties["broker.address.family"]]
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		return dial(ctx, network+suffix, address)
+	}, nil
+}
+
+func (c Config) mechanism() (sasl.Mechanism, error) {
+	user, password := c.Properties["sasl.username"], c.Properties["sasl.password"]
+	switch login := c.login(); login {
+	case "":
+		return nil, nil
+	case "PLAIN":
+		return plain.Auth{User: user, Pass: password}.AsMechanism(), nil
+	case "SCRAM-SHA-256":
+		return scram.Auth{User: user, Pass: password}.AsSha256Mechanism(), nil
+	case "SCRAM-SHA-512":
+		return scram.Auth{User: user, Pass: password}.AsSha512Mechanism(), nil
+	case "OAUTHBEARER":
+		return c.oauthbearer()
+	default:
+		return nil, c.notCarried("sasl.mechanism",
+			"accepted are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER", "%s cannot be used", login)
+	}
+}

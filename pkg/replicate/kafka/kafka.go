@@ -1,0 +1,211 @@
+// Package kafka opens clients of both libraries, librdkafka (through
+// confluent-kafka-go) and franz-go, from one [Config]: the brokers, TLS and
+// SASL of one cluster, written as librdkafka client properties.
+//
+// It guarantees:
+//
+//  1. a property that librdkafka does not know, whose value it refuses, or
+//     that the program must own is refused by name ([Config.Validate]);
+//  2. both libraries reach a cluster in the same way, or the difference is an
+//     error that names the property ([NewFranz]);
+//  3. librdkafka writes nothing to standard error: its log goes to
+//     [Config.Logger];
+//  4. no text of an error or of the log holds a password or a key.
+//
+// It holds no logic about records, offsets or groups: what a client is for is
+// said by the caller's settings.
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// Config says how to reach one cluster.
+type Config struct {
+	// Name is what flows, logs and errors call the cluster.
+	Name string
+	// Properties are librdkafka client properties, bootstrap.servers among them.
+	Properties map[string]string
+	// Logger receives librdkafka's own log; nil stands for slog's default logger.
+	Logger *Logger
+}
+
+// ClientID is the client.id of every client, unless the configuration has another.
+const ClientID = "replicator"
+
+// kind is what a librdkafka handle is; properties of the other kind draw a
+// warning from librdkafka, so that they are left out.
+type kind string
+
+const (
+	consumer kind = "consumer"
+	producer kind = "producer"
+)
+
+// Admin is an admin client with the log and error events of its handle taken
+// care of. Close it, not the embedded client.
+type Admin struct {
+	*ck.AdminClient
+	handle *ck.Producer
+}
+
+// Close ends the client and its connections.
+func (a *Admin) Close() {
+	a.AdminClient.Close()
+	a.handle.Close()
+}
+
+// NewConsumer opens a consumer. The settings in over hold against librdkafka's
+// defaults and give way to the configuration's properties, which by
+// [Config.Validate] hold nothing that the program must own. librdkafka wants a
+// group.id in over. Values are strings, booleans, integers, or durations where
+// the property counts milliseconds. The log ends with Close.
+func NewConsumer(c Config, over map[string]any) (*ck.Consumer, error) {
+	settings, err := c.settings(consumer, over)
+	if err != nil {
+		return nil, err
+	}
+	settings["go.logs.channel.enable"] = true
+	opened, err := ck.NewConsumer(&settings)
+	if err != nil {
+		return nil, c.openError("consumer", err)
+	}
+	go c.logger().drain(c, opened.Logs())
+	return opened, nil
+}
+
+// NewProducer opens a producer; over is as for [NewConsumer]. The caller reads
+// Events() from the start: why an authentication failed comes only there.
+func NewProducer(c Config, over map[string]any) (*ck.Producer, error) {
+	settings, err := c.settings(producer, over)
+	if err != nil {
+		return nil, err
+	}
+	settings["go.logs.channel.enable"] = true
+	opened, err := ck.NewProducer(&settings)
+	if err != nil {
+		return nil, c.openError("producer", err)
+	}
+	go c.logger().drain(c, opened.Logs())
+	return opened, nil
+}
+
+// NewAdmin opens an admin client; over is as for [NewConsumer]. A plain
+// ck.AdminClient reads neither its log nor its events, so that this one stands
+// on a producer handle that produces nothing.
+func NewAdmin(c Config, over map[string]any) (*Admin, error) {
+	small := map[string]any{"go.events.channel.size": 16, "go.produce.channel.size": 0}
+	for property, value := range over {
+		small[property] = value
+	}
+	handle, err := NewProducer(c, small)
+	if err != nil {
+		return nil, err
+	}
+	client, err := ck.NewAdminClientFromProducer(handle)
+	if err != nil {
+		handle.Close()
+		return nil, c.openError("admin client", err)
+	}
+	go func() { // ends when Close closes the channel
+		for event := range handle.Events() {
+			if e, ok := event.(ck.Error); ok {
+				c.logger().remember(c, e.Error(), time.Now())
+			}
+		}
+	}()
+	return &Admin{AdminClient: client, handle: handle}, nil
+}
+
+// settings joins, each above the one before: what every client has, the
+// caller's settings, the configuration's properties.
+func (c Config) settings(k kind, over map[string]any) (ck.ConfigMap, error) {
+	joined := ck.ConfigMap{
+		"client.id": ClientID,
+		// Telemetry to the brokers is the operator's choice; it also makes noise on brokers without it.
+		"enable.metrics.push": false,
+		// Idle connections end all the time and nobody needs to act.
+		"log.connection.close": false,
+		// The thread's name before each line would hide that two lines are the same.
+		"log.thread.name": false,
+	}
+	for property, value := range over {
+		if strings.HasPrefix(property, "go.") {
+			joined[property] = value // typed, and read by the Go binding
+			continue
+		}
+		text, err := settingText(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s for cluster %s: %s: %w", k, c.Name, property, err)
+		}
+		joined[canonical(property)] = text
+	}
+	for property, value := range c.Properties {
+		if why, owned := owner(property); owned {
+			return nil, &Problem{
+				What: fmt.Sprintf("cluster %s: property %s is set by the program", c.Name, property),
+				Fix:  fmt.Sprintf("take %s out of the configuration: %s", property, why),
+			}
+		}
+		if other, only := onlyFor[property]; only && other != k {
+			continue
+		}
+		joined[canonical(property)] = value
+	}
+	return joined, nil
+}
+
+func settingText(value any) (string, error) {
+	switch v := value.(type) {
+	case string:
+		return v, nil
+	case bool, int, int16, int32, int64, uint16, uint32:
+		return fmt.Sprint(v), nil
+	case time.Duration:
+		return fmt.Sprint(v.Milliseconds()), nil
+	}
+	return "", fmt.Errorf("%T is not a value of a property; use a string, bool, int or duration", value)
+}
+
+func (c Config) openError(what string, err error) error {
+	return &Problem{
+		What: fmt.Sprintf("open a %s for cluster %s", what, c.Name),
+		Fix:  fmt.Sprintf("correct the properties of cluster %s; 'replicator check' tries them offline", c.Name),
+		Err:  errors.New(c.redact(err.Error())),
+	}
+}
+
+func (c Config) logger() *Logger {
+	if c.Logger == nil {
+		return defaultLogger
+	}
+	return c.Logger
+}
+
+// property is a property's value by its own name or an alias of it.
+func (c Config) property(name string) (string, bool) {
+	if value, ok := c.Properties[name]; ok {
+		return value, true
+	}
+	for property, value := range c.Properties {
+		if canonical(property) == canonical(name) {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// redact takes secret values out of a text that a library wrote.
+func (c Config) redact(text string) string {
+	for property, value := range c.Properties {
+		if secret[property] && value != "" {
+			text = strings.ReplaceAll(text, value, "***")
+		}
+	}
+	return text
+}

@@ -1,0 +1,80 @@
+package kafka
+
+import (
+	"slices"
+	"strings"
+)
+
+// names are the properties that a configuration may set, as librdkafka 2.11.1
+// lists them. They serve for suggestions only: librdkafka itself says whether it
+// knows a property.
+var names = strings.Fields(`
+	api.version.fallback.ms api.version.request api.version.request.timeout.ms batch.num.messages batch.size
+	bootstrap.servers broker.address.family broker.address.ttl broker.version.fallback check.crcs
+	client.dns.lookup client.id client.rack compression.codec compression.level compression.type
+	connections.max.idle.ms coordinator.query.interval.ms debug delivery.timeout.ms enable.metrics.push
+	enable.random.seed enable.sasl.oauthbearer.unsecure.jwt enable.ssl.certificate.verification
+	fetch.error.backoff.ms fetch.max.bytes fetch.message.max.bytes fetch.min.bytes fetch.queue.backoff.ms
+	fetch.wait.max.ms heartbeat.interval.ms https.ca.location https.ca.pem linger.ms log.connection.close
+	log_level max.in.flight max.in.flight.requests.per.connection max.partition.fetch.bytes max.poll.interval.ms
+	message.copy.max.bytes message.max.bytes message.send.max.retries message.timeout.ms metadata.max.age.ms
+	metadata.recovery.rebootstrap.trigger.ms metadata.recovery.strategy queue.buffering.backpressure.threshold
+	queue.buffering.max.kbytes queue.buffering.max.messages queue.buffering.max.ms queued.max.messages.kbytes
+	queued.min.messages receive.message.max.bytes reconnect.backoff.jitter.ms reconnect.backoff.max.ms
+	reconnect.backoff.ms request.timeout.ms retries retry.backoff.max.ms retry.backoff.ms sasl.kerberos.keytab
+	sasl.kerberos.kinit.cmd sasl.kerberos.min.time.before.relogin sasl.kerberos.principal
+	sasl.kerberos.service.name sasl.mechanism sasl.mechanisms sasl.oauthbearer.assertion.algorithm
+	sasl.oauthbearer.assertion.claim.aud sasl.oauthbearer.assertion.claim.exp.seconds
+	sasl.oauthbearer.assertion.claim.iss sasl.oauthbearer.assertion.claim.jti.include
+	sasl.oauthbearer.assertion.claim.nbf.seconds sasl.oauthbearer.assertion.claim.sub
+	sasl.oauthbearer.assertion.file sasl.oauthbearer.assertion.jwt.template.file
+	sasl.oauthbearer.assertion.private.key.file sasl.oauthbearer.assertion.private.key.passphrase
+	sasl.oauthbearer.assertion.private.key.pem sasl.oauthbearer.client.credentials.client.id
+	sasl.oauthbearer.client.credentials.client.secret sasl.oauthbearer.client.id sasl.oauthbearer.client.secret
+	sasl.oauthbearer.config sasl.oauthbearer.extensions sasl.oauthbearer.grant.type sasl.oauthbearer.method
+	sasl.oauthbearer.scope sasl.oauthbearer.token.endpoint.url sasl.password sasl.username security.protocol
+	session.timeout.ms socket.blocking.max.ms socket.connection.setup.timeout.ms socket.keepalive.enable
+	socket.max.fails socket.nagle.disable socket.receive.buffer.bytes socket.send.buffer.bytes socket.timeout.ms
+	ssl.ca.certificate.stores ssl.ca.location ssl.ca.pem ssl.certificate.location ssl.certificate.pem
+	ssl.cipher.suites ssl.crl.location ssl.curves.list ssl.endpoint.identification.algorithm ssl.engine.id
+	ssl.engine.location ssl.key.location ssl.key.password ssl.key.pem ssl.keystore.location
+	ssl.keystore.password ssl.providers ssl.sigalgs.list sticky.partitioning.linger.ms
+	topic.metadata.propagation.max.ms topic.metadata.refresh.fast.cnt topic.metadata.refresh.fast.interval.ms
+	topic.metadata.refresh.interval.ms topic.metadata.refresh.sparse transaction.timeout.ms`)
+
+// Nearest is the one of the known names that a mistyped one most likely means,
+// or "" if none is near: at most a third of the letters may differ, two at least
+// of longer words.
+func Nearest(mistyped string, known []string) string {
+	nearest, least := "", len(mistyped)/3+1
+	if len(mistyped) > 4 {
+		least = max(least, 3)
+	}
+	for _, name := range slices.Sorted(slices.Values(known)) {
+		if n := distance(mistyped, name); n < least {
+			nearest, least = name, n
+		}
+	}
+	return nearest
+}
+
+// distance counts the letters to insert, delete or change from one name to the other.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		corner := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := corner
+			if a[i] != b[j] {
+				change++
+			}
+			corner = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

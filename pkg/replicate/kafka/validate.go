@@ -1,0 +1,233 @@
+package kafka
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// Validate reports every problem of the properties, offline: librdkafka itself
+// is asked about names and values, on handles that have no broker to talk to
+// and are closed again. The path given to bad is a property's name, or empty
+// for the cluster as a whole. Files that properties name must exist.
+func (c Config) Validate(bad func(path, format string, args ...any)) {
+	problems := 0
+	report := func(path, format string, args ...any) {
+		problems++
+		bad(path, "%s", c.redact(fmt.Sprintf(format, args...)))
+	}
+	c.validateServers(report)
+	for _, property := range slices.Sorted(maps.Keys(c.Properties)) {
+		c.validateProperty(property, report)
+	}
+	if problems > 0 {
+		return // what follows would tell the same again in other words
+	}
+	c.validateSecurity(report)
+	if problems > 0 {
+		return
+	}
+	c.validateTogether(report)
+	if problems > 0 {
+		return
+	}
+	if _, err := franzOptions(c); err != nil {
+		path, text := "", err.Error()
+		if carry, ok := err.(*NotCarriedError); ok {
+			path, text = carry.Property, carry.Why+"; "+carry.Remedy()
+		}
+		report(path, "%s", text)
+	}
+}
+
+func (c Config) validateServers(bad func(path, format string, args ...any)) {
+	list, ok := c.Properties["bootstrap.servers"]
+	if !ok || strings.TrimSpace(list) == "" {
+		bad("bootstrap.servers", "missing; give one or more brokers as host:port, separated by commas")
+		return
+	}
+	for _, server := range strings.Split(list, ",") {
+		if _, err := serverAddress(server); err != nil {
+			bad("bootstrap.servers", "%q is not a broker: %v; accepted is host:port, separated by commas",
+				strings.TrimSpace(server), err)
+		}
+	}
+}
+
+// serverAddress reads one entry of bootstrap.servers as librdkafka does: a
+// protocol in front is ignored, the port is 9092 unless given.
+func serverAddress(server string) (string, error) {
+	server = strings.TrimSpace(server)
+	if _, after, found := strings.Cut(server, "://"); found {
+		server = after
+	}
+	host, port, err := net.SplitHostPort(server)
+	if err != nil {
+		if strings.Contains(server, ":") && !strings.HasSuffix(server, "]") {
+			return "", fmt.Errorf("host and port cannot be told apart")
+		}
+		host, port = strings.Trim(server, "[]"), "9092"
+	}
+	if host == "" {
+		return "", fmt.Errorf("the host is missing")
+	}
+	if strings.ContainsAny(host, " \t/") {
+		return "", fmt.Errorf("the host holds a space or a slash")
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return "", fmt.Errorf("port %q is not a number from 1 to 65535", port)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+func (c Config) validateProperty(property string, bad func(path, format string, args ...any)) {
+	value := c.Properties[property]
+	if why, is := owner(property); is {
+		bad(property, "is set by the program: %s; take it out", why)
+		return
+	}
+	if property == "bootstrap.servers" {
+		return
+	}
+	if name, is := javaNames[property]; is {
+		bad(property, "is a property of the Java client; use %s", name)
+		return
+	}
+	if name := canonical(property); name != property {
+		if _, both := c.Properties[name]; both {
+			bad(property, "is another name of %s, which is given as well; keep one of them", name)
+			return
+		}
+	}
+	if startsAsNumber.MatchString(value) && isNumber(property) {
+		bad(property, "%q is not a whole number, without a unit", value)
+		return
+	}
+	err := try(ck.ConfigMap{property: value})
+	if err == nil {
+		return
+	}
+	text := strings.TrimSpace(err.Error())
+	if strings.Contains(text, noSuchProperty) {
+		if name := Nearest(property, names); name != "" {
+			bad(property, "is not a librdkafka client property; did you mean %s?", name)
+			return
+		}
+		bad(property, "is not a librdkafka client property; they are listed in librdkafka's CONFIGURATION.md")
+		return
+	}
+	if offending(text, []string{property}) == "" && !strings.Contains(text, "Invalid value") {
+		return // it asks for another property beside it, which the try of all together has
+	}
+	if value == "" {
+		bad(property, "is empty, and librdkafka refuses that: %s", text)
+		return
+	}
+	bad(property, "librdkafka refuses the value: %s", text)
+}
+
+// startsAsNumber finds values with a unit, such as 30s, which librdkafka takes for
+// 30 of its own unit.
+var startsAsNumber = regexp.MustCompile(`^[+-]?[0-9]+[^0-9]`)
+
+// isNumber asks librdkafka whether it knows the property and refuses a word for it.
+func isNumber(property string) bool {
+	err := try(ck.ConfigMap{property: "word"})
+	return err != nil && !strings.Contains(err.Error(), noSuchProperty)
+}
+
+const noSuchProperty = "No such configuration property"
+
+// javaNames are properties of the Java clients that operators carry over, and
+// what librdkafka has in their place.
+var javaNames = map[string]string{
+	"sasl.jaas.config":        "sasl.username and sasl.password",
+	"ssl.truststore.location": "ssl.ca.location, a PEM file",
+	"ssl.truststore.password": "ssl.ca.location, a PEM file, which needs no password",
+	"ssl.truststore.type":     "ssl.ca.location, a PEM file",
+	"ssl.keystore.type":       "ssl.certificate.location and ssl.key.location, PEM files",
+	"buffer.memory":           "queue.buffering.max.kbytes",
+	"max.block.ms":            "message.timeout.ms",
+	"max.poll.records":        "queued.min.messages",
+	"receive.buffer.bytes":    "socket.receive.buffer.bytes",
+	"send.buffer.bytes":       "socket.send.buffer.bytes",
+	"fetch.max.wait.ms":       "fetch.wait.max.ms",
+	"max.request.size":        "message.max.bytes",
+}
+
+// try opens a handle without brokers, so that nothing is sent, and closes it.
+// A producer's handle checks the names and values of all properties.
+func try(settings ck.ConfigMap) error {
+	settings["log.queue"] = true // keeps its log off standard error
+	client, err := ck.NewAdminClient(&settings)
+	if err != nil {
+		return err
+	}
+	client.Close()
+	return nil
+}
+
+// validateTogether lets librdkafka look at all properties at once, on both
+// kinds of handles and with what the engine needs to hold.
+func (c Config) validateTogether(bad func(path, format string, args ...any)) {
+	both := map[kind]ck.ConfigMap{
+		consumer: {"group.id": ClientID, "log.queue": true, "go.logs.channel.enable": true},
+		producer: {"transactional.id": ClientID, "enable.idempotence": true},
+	}
+	login := c.login()
+	consumes := false
+	for property, value := range c.Properties {
+		if property == "bootstrap.servers" || property == "debug" {
+			continue
+		}
+		// Kerberos and a token service would be asked by the handle itself: stay offline.
+		if strings.Contains(property, "sasl") && login != "" && login != "PLAIN" && !isScram(login) {
+			continue
+		}
+		if property == "security.protocol" && login != "" && login != "PLAIN" && !isScram(login) {
+			value = strings.TrimPrefix(strings.ToLower(value), "sasl_")
+		}
+		if onlyFor[property] != producer {
+			both[consumer][property] = value
+		}
+		if onlyFor[property] != consumer {
+			both[producer][property] = value
+		}
+		consumes = consumes || onlyFor[property] == consumer
+	}
+	if err := try(both[producer]); err != nil {
+		text := strings.TrimSpace(err.Error())
+		bad(offending(text, slices.Sorted(maps.Keys(c.Properties))), "librdkafka refuses the properties: %s", text)
+		return
+	}
+	if !consumes {
+		return
+	}
+	opened, err := ck.NewConsumer(ptr(both[consumer]))
+	if err != nil {
+		text := strings.TrimSpace(err.Error())
+		bad(offending(text, slices.Sorted(maps.Keys(c.Properties))), "librdkafka refuses the properties: %s", text)
+		return
+	}
+	_ = opened.Close() // it never had anything to leave
+}
+
+func ptr(settings ck.ConfigMap) *ck.ConfigMap { return &settings }
+
+// offending is the property that librdkafka's text names first, or "".
+func offending(text string, properties []string) string {
+	found, at := "", len(text)
+	for _, property := range properties {
+		i := strings.Index(text, property)
+		if i >= 0 && (i < at || i == at && len(property) > len(found)) {
+			found, at = property, i
+		}
+	}
+	return found
+}

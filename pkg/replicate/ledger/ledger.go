@@ -1,0 +1,223 @@
+// Package ledger keeps what a flow knows in a compacted topic on the target:
+// for every source partition its progress, and the map between source and
+// target offsets. One ledger partition belongs to one shard.
+//
+// The central type is [Shard]: what one ledger partition says. It guarantees:
+//
+//  1. a Shard holds only what was committed: [Shard.Prepare] changes nothing,
+//     and what it prepared takes effect by [Prepared.Apply], after the commit;
+//  2. progress, map and all else about a partition come from one commit;
+//  3. memory holds the tail of each map and one entry per sealed segment, so it
+//     does not grow with every commit;
+//  4. what does not fit together is refused when it is read ([Damage]), never
+//     repaired by a guess.
+//
+// The byte formats are in docs/FORMATS.md and in codec.go. Writing is done by
+// the sink, inside the transaction of the data.
+package ledger
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+)
+
+// Key names one source partition for ever: a topic that is created again under
+// its old name has another id.
+type Key struct {
+	Topic     chunk.TopicID
+	Partition chunk.Partition
+}
+
+// Hole is a stretch of source offsets that retention or a deletion of records
+// took away before they were copied.
+type Hole struct{ From, To offsets.Source }
+
+// Stop is why a partition is not copied, as kept for `status`.
+type Stop struct {
+	Kind, Reason, Fix string
+	Since             time.Time // to the millisecond
+}
+
+// NotStarted is the Start of a partition that could not even begin.
+const NotStarted offsets.Source = -1
+
+// Header is what is known of a partition besides its map.
+type Header struct {
+	Generation  int64          // counts maps: a target topic that was created again begins another
+	TargetTopic chunk.TopicID  // the map's target offsets belong to this one
+	Floor       offsets.Target // target offsets below belong to an earlier map, or to nobody
+	Start       offsets.Source
+	Progress    offsets.Source // the next source offset to fetch
+	Epoch       int32          // leader epoch of Progress, or chunk.UnknownEpoch
+	Holes       int64          // how many there have been
+	Lost        int64          // source offsets in all holes: no more records than that were lost
+	LastHole    Hole
+	Stop        *Stop
+}
+
+// Equal tells whether two headers say the same.
+func (h Header) Equal(o Header) bool {
+	a, b := h.Stop, o.Stop
+	h.Stop, o.Stop = nil, nil
+	same := a == nil && b == nil || a != nil && b != nil && a.Kind == b.Kind && a.Reason == b.Reason
+	return same && h == o
+}
+
+// State is one partition's committed state.
+type State struct {
+	Header
+	Map *offsets.Map
+
+	first int64 // number of the oldest sealed segment that is kept
+	slots int64 // deltas that make up the tail
+}
+
+// Shard is the committed content of one ledger partition. It is not safe for
+// concurrent use.
+type Shard struct {
+	Made   bool // the flow has looked at its partitions once: what appears later starts at the beginning
+	states map[Key]*State
+}
+
+// NewShard is what an empty ledger partition says.
+func NewShard() *Shard { return &Shard{states: map[Key]*State{}} }
+
+// State gives the committed state of a partition, or nil. It must not be changed.
+func (s *Shard) State(k Key) *State { return s.states[k] }
+
+// Keys lists all partitions that the shard knows, in no order.
+func (s *Shard) Keys() []Key { return slices.Collect(maps.Keys(s.states)) }
+
+// Fills says whether some state of the partition, perhaps of a source topic that
+// was deleted since, has its records in the target topic with that id.
+func (s *Shard) Fills(p chunk.Partition, target chunk.TopicID) bool {
+	for k, state := range s.states {
+		if k.Partition == p && state.TargetTopic == target {
+			return true
+		}
+	}
+	return false
+}
+
+// Change is what one commit does to a partition.
+type Change struct {
+	Key     Key
+	Header  Header            // in whole; another Generation starts an empty map
+	Runs    []offsets.Run     // new ones, ascending
+	Foreign []offsets.Stretch // new ones
+	// Trim, when not nil, gives the first offsets that both logs still hold: segments wholly below go.
+	Trim *LogStarts
+}
+
+// LogStarts are the first offsets that both logs still hold.
+type LogStarts struct {
+	Source offsets.Source
+	Target offsets.Target
+}
+
+// Record is one record for the ledger partition; a nil Value deletes Key.
+type Record struct{ Key, Value []byte }
+
+// Prepared is what a commit has to write. After the commit, Apply makes it part
+// of the shard; without a commit it is thrown away.
+type Prepared struct {
+	Records []Record
+	applies []func(at []int64)
+}
+
+// Apply takes the offsets that the records got in the ledger partition.
+func (p *Prepared) Apply(at []int64) {
+	if len(at) != len(p.Records) {
+		panic(fmt.Sprintf("ledger: %d records were committed, %d offsets are known", len(p.Records), len(at)))
+	}
+	for _, apply := range p.applies {
+		apply(at)
+	}
+}
+
+// Prepare encodes changes. It fails only where runs do not follow what is
+// mapped, which means that something else was copied than what was asked for.
+func (s *Shard) Prepare(changes []Change) (*Prepared, error) {
+	p := &Prepared{}
+	for _, c := range changes {
+		if err := s.prepare(p, c); err != nil {
+			return nil, fmt.Errorf("ledger: %s: %w", c.Key.Partition, err)
+		}
+	}
+	return p, nil
+}
+
+// PrepareMade encodes that the shard's partitions have been looked at once.
+func (s *Shard) PrepareMade(p *Prepared, shards int) {
+	p.Records = append(p.Records, Record{encodeShardKey(), encodeShard(shards)})
+	p.applies = append(p.applies, func([]int64) { s.Made = true })
+}
+
+// prepare encodes one change. The new state is built beside the old one.
+func (s *Shard) prepare(p *Prepared, c Change) error {
+	old := s.states[c.Key]
+	next := old.successor(c.Header)
+	if old != nil && old.Generation != c.Header.Generation {
+		for _, head := range old.Map.Heads() { // nobody can ask for the former map any more
+			p.Records = append(p.Records, Record{Key: encodeSealKey(c.Key, head.Number)})
+		}
+	}
+	for _, f := range c.Foreign {
+		next.Map.AddForeign(f)
+	}
+	if c.Trim != nil {
+		for _, head := range next.Map.Trim(c.Trim.Source, c.Trim.Target) {
+			p.Records = append(p.Records, Record{Key: encodeSealKey(c.Key, head.Number)})
+			next.first = head.Number + 1
+		}
+	}
+	sealedBefore := next.Map.TailNumber()
+	var seals []int // indexes in p.Records of the segments sealed here
+	for _, run := range c.Runs {
+		if next.Map.TailLen() >= offsets.SegmentRuns {
+			seals = append(seals, len(p.Records))
+			p.Records = append(p.Records, Record{
+				encodeSealKey(c.Key, next.Map.TailNumber()),
+				encodeSeal(c.Header.Generation, next.Map.Tail()),
+			})
+			next.Map.Seal(0) // its place is known after the commit
+			next.slots = 0
+		}
+		if err := next.Map.Append(run); err != nil {
+			return err
+		}
+	}
+	if len(c.Runs) > 0 {
+		delta := c.Runs
+		if len(seals) > 0 {
+			delta = next.Map.Tail()
+		}
+		p.Records = append(p.Records, Record{
+			encodeDeltaKey(c.Key, next.slots),
+			encodeDelta(c.Header.Generation, next.Map.TailNumber(), delta),
+		})
+		next.slots++
+	}
+	p.Records = append(p.Records, Record{encodeStateKey(c.Key), encodeState(next)})
+	p.applies = append(p.applies, func(at []int64) {
+		for i, record := range seals {
+			next.Map.Place(sealedBefore+int64(i), at[record])
+		}
+		s.states[c.Key] = next
+	})
+	return nil
+}
+
+// successor is a copy of the state under a new header; a nil state and another
+// generation give an empty map.
+func (st *State) successor(h Header) *State {
+	if st == nil || st.Generation != h.Generation {
+		return &State{Header: h, Map: &offsets.Map{}}
+	}
+	return &State{Header: h, Map: st.Map.Clone(), first: st.first, slots: st.slots}
+}

@@ -1,0 +1,136 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/kafka"
+)
+
+// topicOf is a ledger topic on an embedded cluster, its writer and a reader.
+func topicOf(t *testing.T) (context.Context, *kgo.Client, *Reader) {
+	t.Helper()
+	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "ledger"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fake.Close)
+	client, err := kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...), kgo.TransactionalID("shard"),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	reader, err := OpenReader(kafka.Config{Name: "new",
+		Properties: map[string]string{"bootstrap.servers": strings.Join(fake.ListenAddrs(), ",")}}, "ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := reader.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return ctx, client, reader
+}
+
+// write puts prepared records into partition 1, in a transaction of their own.
+func write(ctx context.Context, t *testing.T, client *kgo.Client, p *Prepared, commit bool) (at []int64) {
+	t.Helper()
+	if err := client.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range p.Records {
+		out := &kgo.Record{Topic: "ledger", Partition: 1, Key: r.Key, Value: r.Value}
+		if err := client.ProduceSync(ctx, out).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		at = append(at, out.Offset)
+	}
+	if err := client.EndTransaction(ctx, kgo.TransactionEndTry(commit)); err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// TestReader: what was committed is read to its end, what was aborted is not, and old
+// segments are found where they lie.
+func TestReader(t *testing.T) {
+	ctx, client, reader := topicOf(t)
+	empty, err := reader.Shard(ctx, 1, 0)
+	if err != nil || empty.Made || len(empty.Keys()) != 0 {
+		t.Fatalf("an empty ledger is read as %+v, %v", empty, err)
+	}
+	shard, key := NewShard(), keyOf(0)
+	for i := range 4 { // segments 0 and 1, and a tail
+		c := Change{Key: key, Runs: spread(150*i, 150)}
+		c.Header.Progress = c.Runs[149].SourceEnd()
+		p, err := shard.Prepare([]Change{c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(ctx, t, client, p, false)
+		p.Apply(write(ctx, t, client, p, true))
+	}
+	read, err := reader.Shard(ctx, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := pictures(read), pictures(shard); !reflect.DeepEqual(got, want) {
+		t.Fatalf("read as %+v, want %+v", got, want)
+	}
+	state := read.State(key)
+	load := func(head offsets.Head) ([]offsets.Run, error) { return reader.Segment(ctx, 1, head) }
+	for range 2 { // the second time from memory
+		for _, r := range spread(0, 600) {
+			if a, err := state.Map.Translate(r.Source, state.Progress, load); err != nil || a.Target != r.Target {
+				t.Fatalf("source %d is translated to %+v, %v, want %d", r.Source, a, err, r.Target)
+			}
+		}
+	}
+	wrong := state.Map.Heads()[0]
+	wrong.Ledger = state.Map.Heads()[1].Ledger
+	other, err := OpenReader(kafka.Config{Name: "new",
+		Properties: map[string]string{"bootstrap.servers": client.OptValue(kgo.SeedBrokers).([]string)[0]}}, "ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close() //nolint:errcheck // only read
+	if runs, err := other.Segment(ctx, 1, wrong); err == nil || !strings.Contains(err.Error(), "segment 0") {
+		t.Errorf("another segment is taken for segment 0: %v, %v", runs, err)
+	}
+}
+
+// TestReaderRefuses: the reader says what is wrong with the ledger, and where.
+func TestReaderRefuses(t *testing.T) {
+	ctx, client, reader := topicOf(t)
+	p := &Prepared{Records: []Record{{encodeStateKey(keyOf(0)), []byte{2, 0}}}}
+	write(ctx, t, client, p, true)
+	_, err := reader.Shard(ctx, 1, 0)
+	var version *VersionError
+	if !errors.As(err, &version) || !strings.Contains(err.Error(), "ledger/1") {
+		t.Errorf("a later version is refused with %v", err)
+	}
+	if _, err := reader.Shard(ctx, 0, 0); err != nil {
+		t.Errorf("the other partition: %v", err)
+	}
+	reader.silence = time.Second
+	if _, err := reader.Shard(ctx, 7, 0); err == nil || ctx.Err() != nil {
+		t.Errorf("a partition that is not there: %v", err)
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := reader.Shard(cancelled, 0, 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled read: %v", err)
+	}
+}

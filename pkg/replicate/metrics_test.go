@@ -1,0 +1,108 @@
+package replicate
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
+)
+
+var update = flag.Bool("update", false, "write docs/metrics.md anew")
+
+// listing is a Registerer that lists what is registered.
+type listing struct{ rows []string }
+
+var described = regexp.MustCompile(`fqName: "([^"]+)", help: "([^"]+)", unit: "[^"]*", ` +
+	`constLabels: {[^}]*}, variableLabels: {([^}]*)}`)
+
+func (l *listing) Register(c prometheus.Collector) error {
+	kind := "gauge"
+	switch c.(type) {
+	case *prometheus.CounterVec:
+		kind = "counter"
+	case *prometheus.HistogramVec:
+		kind = "histogram"
+	}
+	ch := make(chan *prometheus.Desc, 100)
+	c.Describe(ch)
+	close(ch)
+	for d := range ch {
+		m := described.FindStringSubmatch(d.String())
+		labels := strings.ReplaceAll(m[3], ",", ", ")
+		l.rows = append(l.rows, fmt.Sprintf("| `%s` | %s | %s | %s |", m[1], kind, labels, m[2]))
+	}
+	return nil
+}
+
+func (l *listing) MustRegister(cs ...prometheus.Collector) {
+	for _, c := range cs {
+		_ = l.Register(c)
+	}
+}
+
+func (l *listing) Unregister(prometheus.Collector) bool { return false }
+
+const metricsPage = "../../docs/metrics.md"
+
+// The page's table is what is registered, and its lists name every kind.
+func TestMetricsAreDocumented(t *testing.T) {
+	l := &listing{}
+	l.MustRegister(newCollector(&Engine{metrics: newMetrics(l)}))
+	slices.Sort(l.rows)
+	page, err := os.ReadFile(metricsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `replicator_.*\n")
+	table := strings.Join(l.rows, "\n") + "\n"
+	if *update {
+		at := rows.FindIndex(page)
+		rest := rows.ReplaceAll(page[at[0]:], nil)
+		page = slices.Concat(page[:at[0]], []byte(table), rest)
+		if err := os.WriteFile(metricsPage, page, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Join(rows.FindAllString(string(page), -1), ""); got != table {
+		t.Errorf("%s does not list what is registered; run this test with -update. It has\n%swant\n%s",
+			metricsPage, got, table)
+	}
+	for _, kind := range groups.Kinds() {
+		if !strings.Contains(string(page), string(kind)) {
+			t.Errorf("%s does not name kind %s of group positions", metricsPage, kind)
+		}
+	}
+	for _, kind := range chunk.StopKinds() {
+		if !strings.Contains(string(page), kind) {
+			t.Errorf("%s does not name kind %s of stopped partitions", metricsPage, kind)
+		}
+	}
+}
+
+// The alerts that ship with the program name metrics that exist.
+func TestAlertsNameMetrics(t *testing.T) {
+	l := &listing{}
+	l.MustRegister(newCollector(&Engine{metrics: newMetrics(l)}))
+	known := strings.Join(l.rows, "\n")
+	alerts, err := os.ReadFile("../../deploy/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`replicator_[a-z_]+`).FindAllString(string(alerts), -1)
+	if len(names) < 5 {
+		t.Fatalf("only %d metrics are named", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(known, "`"+name+"`") {
+			t.Errorf("deploy/alerts.yaml names %s, which is not registered", name)
+		}
+	}
+}

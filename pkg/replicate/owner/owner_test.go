@@ -1,0 +1,282 @@
+package owner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/replicate/kafka"
+)
+
+const (
+	shards   = 4
+	patience = 30 * time.Second // only ends tests that fail
+)
+
+// court notes who holds which shard, and sees at once when two do.
+type court struct {
+	t       *testing.T
+	ctx     context.Context
+	fake    *kfake.Cluster
+	client  *kgo.Client
+	mu      sync.Mutex
+	holds   map[string]map[int]bool // by member
+	may     bool                    // two may hold one: membership was lost, and only fencing keeps them apart
+	history []string
+}
+
+func newCourt(t *testing.T) *court {
+	t.Helper()
+	t.Parallel()
+	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(shards, "ledger"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fake.Close)
+	client, err := kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return &court{t: t, ctx: ctx, fake: fake, client: client, holds: map[string]map[int]bool{}}
+}
+
+// member is one Group that is running.
+type member struct {
+	*Group
+	*court
+	name   string
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func (c *court) join(name string) *member {
+	c.t.Helper()
+	g, err := Open(Config{Group: "g", Ledger: "ledger", Log: slog.New(slog.DiscardHandler),
+		Target: kafka.Config{Name: "new",
+			Properties: map[string]string{"bootstrap.servers": strings.Join(c.fake.ListenAddrs(), ",")}}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	m := &member{Group: g, court: c, name: name, cancel: cancel, done: make(chan error, 1)}
+	go func() { m.done <- g.Run(ctx, m.gained, m.lost) }()
+	c.t.Cleanup(func() {
+		cancel()
+		<-m.done
+	})
+	return m
+}
+
+func (m *member) gained(shard int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for other, list := range m.holds {
+		if list[shard] && !m.may {
+			m.t.Errorf("shard %d is given to %s while %s holds it", shard, m.name, other)
+		}
+	}
+	if m.holds[m.name] == nil {
+		m.holds[m.name] = map[int]bool{}
+	}
+	m.holds[m.name][shard] = true
+	m.history = append(m.history, fmt.Sprintf("%s+%d", m.name, shard))
+}
+
+func (m *member) lost(list []int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, shard := range list {
+		if !m.holds[m.name][shard] {
+			m.t.Errorf("%s loses shard %d, which it does not hold", m.name, shard)
+		}
+		delete(m.holds[m.name], shard)
+		m.history = append(m.history, fmt.Sprintf("%s-%d", m.name, shard))
+	}
+}
+
+func (m *member) leave() {
+	m.t.Helper()
+	m.cancel()
+	err := <-m.done
+	m.done <- nil // for the cleanup
+	if err != nil {
+		m.t.Errorf("%s: %v", m.name, err)
+	}
+}
+
+// held lists the shards that a member holds.
+func (c *court) held(name string) []int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.holds[name]))
+}
+
+func (c *court) await(what string, holds func() bool) {
+	c.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for ; !holds(); <-tick.C {
+		if c.ctx.Err() != nil {
+			c.t.Fatalf("waited in vain: %s; history %v", what, c.history)
+		}
+	}
+}
+
+func (c *court) awaitHeld(name string, n int) {
+	c.t.Helper()
+	c.await(fmt.Sprintf("%s holds %d", name, n), func() bool { return len(c.held(name)) == n })
+}
+
+// TestTwoMembers: shards go from one to the other only after they were let go, both
+// ways, and Confirm says yes to whoever is a member.
+func TestTwoMembers(t *testing.T) {
+	c := newCourt(t)
+	a := c.join("a")
+	c.awaitHeld("a", shards)
+	b := c.join("b")
+	c.awaitHeld("a", shards/2)
+	c.awaitHeld("b", shards/2)
+	for _, m := range []*member{a, b} {
+		for _, shard := range c.held(m.name) {
+			if err := m.Confirm(c.ctx, shard); err != nil {
+				t.Errorf("%s asks for its shard %d: %v", m.name, shard, err)
+			}
+		}
+	}
+	a.leave()
+	c.awaitHeld("b", shards)
+	if err := a.Confirm(c.ctx, 0); !errors.Is(err, ErrNotOwner) {
+		t.Errorf("a has left, and is told %v", err)
+	}
+	b.leave()
+	c.awaitHeld("b", 0)
+	// Each shard: a+, and then, for those that moved, every gain after the loss before it.
+	for shard := range shards {
+		last := ""
+		for _, event := range c.history {
+			if !strings.HasSuffix(event, fmt.Sprint(shard)) {
+				continue
+			}
+			sign := event[1:2]
+			if sign == last {
+				t.Errorf("shard %d: two times %q in a row in %v", shard, sign, c.history)
+			}
+			last = sign
+		}
+		if last != "-" {
+			t.Errorf("shard %d was never let go: %v", shard, c.history)
+		}
+	}
+}
+
+// expel has the coordinator forget the member that holds a shard, as it does with
+// one that was silent for too long.
+func (c *court) expel(shard int32) {
+	c.t.Helper()
+	described, err := kadm.NewClient(c.client).DescribeGroups(c.ctx, "g")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group = "g"
+	for _, m := range described["g"].Members {
+		if assigned, ok := m.Assigned.AsConsumer(); ok && slices.ContainsFunc(assigned.Topics,
+			func(t kmsg.ConsumerMemberAssignmentTopic) bool { return slices.Contains(t.Partitions, shard) }) {
+			one := kmsg.NewLeaveGroupRequestMember()
+			one.MemberID = m.MemberID
+			req.Members = append(req.Members, one)
+		}
+	}
+	answer, err := req.RequestWith(c.ctx, c.client)
+	if err == nil {
+		err = kerr.ErrorForCode(answer.ErrorCode)
+	}
+	if err != nil || len(req.Members) != 1 {
+		c.t.Fatalf("expel %d members: %v", len(req.Members), err)
+	}
+}
+
+// TestExpelled: a member that the group has forgotten is told so when it asks, before
+// it hears of it in any other way; then it loses its shards, and joins again. (With no
+// member left kfake says ILLEGAL_GENERATION where brokers say UNKNOWN_MEMBER_ID.)
+func TestExpelled(t *testing.T) {
+	c := newCourt(t)
+	a, b := c.join("a"), c.join("b")
+	c.awaitHeld("a", shards/2)
+	c.awaitHeld("b", shards/2)
+	mine := c.held("a")
+	if err := a.Confirm(c.ctx, mine[0]); err != nil {
+		t.Fatalf("a member asks: %v", err)
+	}
+	c.mu.Lock()
+	c.may = true
+	c.mu.Unlock()
+	deaf := c.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Count: -1,
+		Err: kerr.CoordinatorLoadInProgress})
+	c.expel(int32(mine[0]))
+	err := a.Confirm(c.ctx, mine[0])
+	if !errors.Is(err, ErrNotOwner) || !strings.Contains(err.Error(), fmt.Sprintf("shard %d", mine[0])) {
+		t.Errorf("a member that was thrown out is told %v", err)
+	}
+	deaf.Remove()
+	c.await("it has lost its shards, and got as many again", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		lost := 0
+		for _, event := range c.history {
+			if strings.HasPrefix(event, "a-") {
+				lost++
+			}
+		}
+		return lost >= len(mine) && len(c.holds["a"]) == shards/2 && len(c.holds["b"]) == shards/2
+	})
+	c.await("it is told so", func() bool {
+		held := c.held("a") // it may lose them once more: its own question made the library join anew
+		if len(held) == 0 {
+			return false
+		}
+		err := a.Confirm(c.ctx, held[0])
+		if err != nil && !errors.Is(err, ErrNotOwner) {
+			t.Errorf("a member asks: %v", err)
+		}
+		return err == nil
+	})
+	a.leave()
+	b.leave()
+}
+
+// A question that cannot be answered is neither yes nor no.
+func TestConfirmWithoutAnswer(t *testing.T) {
+	c := newCourt(t)
+	a := c.join("a")
+	c.awaitHeld("a", shards)
+	silent := c.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Count: -1, Err: kerr.GroupAuthorizationFailed})
+	ctx, cancel := context.WithCancel(c.ctx)
+	cancel()
+	err := a.Confirm(ctx, 2)
+	if err == nil || errors.Is(err, ErrNotOwner) {
+		t.Errorf("without an answer: %v, want an error that is not ErrNotOwner", err)
+	}
+	silent.Remove()
+	if err := a.Confirm(c.ctx, 2); err != nil {
+		t.Errorf("asked again: %v", err)
+	}
+	a.leave()
+	a.Close() // may be called again
+}

@@ -1,0 +1,299 @@
+// Package sink is the door out: it writes chunks to the target, and the ledger's
+// records with them, so that both become visible together or not at all.
+//
+// The central type is [Records], the record lane's writer on librdkafka. A
+// transaction is Begin, Write (any number of times), Settle, Commit. It
+// guarantees:
+//
+//  1. Settle tells the target offset of every record, or fails;
+//  2. after an error of any of its methods nothing more can be written through
+//     it: Close it, open another one and Init that, which settles whatever was
+//     left open; then the ledger says what holds;
+//  3. a record that cannot be written unchanged is refused before it is written
+//     ([Carries]), never altered.
+//
+// With at-least-once delivery the records go out without a transaction and only
+// the ledger's records are in one: that fence keeps a former owner from putting
+// an old map over a new one.
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+// Config says where and as whom to write.
+type Config struct {
+	Target          kafka.Config
+	TransactionalID string // of the shard: a second writer under it shuts out the first
+	ExactlyOnce     bool
+	Ledger          string        // topic
+	Shard           int32         // its partition
+	Interval        time.Duration // how long a transaction gathers records
+	BatchBytes      int           // largest batch of several records; 0: BatchMost
+}
+
+// BatchMost is the largest batch of several records where the topics take it: just
+// below Kafka's default of max.message.bytes.
+const BatchMost = 1_000_000
+
+// LedgerRecord is one record for the shard's ledger partition.
+type LedgerRecord struct{ Key, Value []byte }
+
+// Landed is where the records of one partition are, in a transaction that is
+// not committed yet.
+type Landed struct {
+	Partition chunk.Partition // by its source name
+	Target    string          // topic
+	Runs      []offsets.Run   // ascending
+}
+
+const (
+	// margin is what a transaction may take beyond gathering its records. When it is over, the target ends the
+	// transaction of a silent owner; until then, or until another owner takes over, committed readers of the
+	// partitions it wrote to wait.
+	margin    = 30 * time.Second
+	callSlice = time.Second // a call into librdkafka does not see a cancelled context
+	// blindAfter is how long a call is repeated before the handle is given up.
+	blindAfter = 2 * margin
+	drainEvery = 512 // records written before delivery reports are looked at
+)
+
+// Records writes whole records through librdkafka. It belongs to one goroutine.
+type Records struct {
+	cfg     Config
+	fence   *ck.Producer // transactional
+	data    *ck.Producer // the same one when delivery is exactly once
+	lanes   map[place]*lane
+	last    *lane // of the report before: neighbours mostly share it
+	waiting int   // records written whose report has not come
+	ledger  []int64
+	failure error // what went wrong first in this transaction
+	reason  error // what librdkafka last said about the connection
+}
+
+// place is a partition of the target.
+type place struct {
+	topic  string
+	number int32
+}
+
+// lane is one partition's way: reports come in the order of writing.
+type lane struct {
+	partition chunk.Partition
+	target    place
+	pending   []offsets.Source // written, not reported
+	head      int              // of pending
+	runs      []offsets.Run    // reported in this transaction
+}
+
+// OpenRecords opens a writer; Init comes next.
+func OpenRecords(cfg Config) (*Records, error) {
+	if cfg.BatchBytes == 0 {
+		cfg.BatchBytes = BatchMost
+	}
+	common := map[string]any{
+		"linger.ms":                         5,
+		"batch.size":                        cfg.BatchBytes,
+		"batch.num.messages":                100_000,
+		"compression.type":                  "lz4",
+		"message.max.bytes":                 1_000_000_000, // the target decides what is too large
+		"queue.buffering.max.messages":      0,             // a chunk is bounded where it is made
+		"queue.buffering.max.kbytes":        2_097_151,
+		"message.timeout.ms":                int(margin.Milliseconds()),
+		"topic.metadata.propagation.max.ms": 5000,
+		"go.delivery.reports":               true,
+		"go.delivery.report.fields":         "none",
+		"go.events.channel.size":            10_000,
+		"go.produce.channel.size":           0,
+		"enable.idempotence":                true,
+	}
+	fenced := map[string]any{
+		"transactional.id":       cfg.TransactionalID,
+		"transaction.timeout.ms": int((cfg.Interval + margin).Milliseconds()),
+	}
+	for k, v := range common {
+		fenced[k] = v
+	}
+	s := &Records{cfg: cfg, lanes: map[place]*lane{}}
+	var err error
+	if s.fence, err = kafka.NewProducer(cfg.Target, fenced); err != nil {
+		return nil, fmt.Errorf("open target writer: %w", err)
+	}
+	s.data = s.fence
+	if !cfg.ExactlyOnce {
+		if s.data, err = kafka.NewProducer(cfg.Target, common); err != nil {
+			s.fence.Close()
+			return nil, fmt.Errorf("open target writer: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// Init shuts out a former owner and waits until the transaction that it left
+// open, if any, is settled and its markers are written.
+func (s *Records) Init(ctx context.Context) error {
+	return s.repeat(ctx, "take over "+s.cfg.TransactionalID, s.fence.InitTransactions)
+}
+
+// Begin starts a transaction.
+func (s *Records) Begin() error {
+	s.ledger = s.ledger[:0]
+	s.failure = nil
+	for _, l := range s.lanes {
+		l.runs = nil
+	}
+	if !s.cfg.ExactlyOnce {
+		return nil
+	}
+	if err := s.fence.BeginTransaction(); err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	return nil
+}
+
+// Write sends the records of one part to a topic on the target, without
+// waiting. The part may be reused afterwards. A *chunk.Stop names a partition
+// whose record was refused.
+func (s *Records) Write(ctx context.Context, part chunk.Part, topic string) error {
+	l := s.lane(part.Partition, topic)
+	message := ck.Message{TopicPartition: ck.TopicPartition{Topic: &topic, Partition: part.Partition.Number}}
+	for i := range part.Records {
+		record := &part.Records[i]
+		message.Key, message.Value, message.Headers = record.Key, record.Value, nil
+		message.Timestamp = timestamp(record.Timestamp)
+		if len(record.Headers) > 0 {
+			message.Headers = make([]ck.Header, len(record.Headers))
+			for h, header := range record.Headers {
+				message.Headers[h] = ck.Header{Key: header.Key, Value: header.Value}
+			}
+		}
+		if err := s.produce(ctx, s.data, &message); err != nil {
+			return refused(l, record.Offset, err)
+		}
+		l.pending = append(l.pending, record.Offset)
+		s.waiting++
+		if i%drainEvery == drainEvery-1 {
+			s.drain()
+		}
+	}
+	s.drain()
+	return s.failure
+}
+
+// timestamp gives the library milliseconds as it wants them. Zero is not among
+// what it can carry, see [Carries].
+func timestamp(ms int64) time.Time { return time.UnixMilli(ms) }
+
+// lane finds or makes the way of one partition.
+func (s *Records) lane(p chunk.Partition, topic string) *lane {
+	at := place{topic, p.Number}
+	l := s.lanes[at]
+	if l == nil {
+		l = &lane{partition: p, target: at}
+		s.lanes[at] = l
+	}
+	return l
+}
+
+// produce hands one message to librdkafka, which copies it. A full queue is
+// waited for: reports make room.
+func (s *Records) produce(ctx context.Context, p *ck.Producer, m *ck.Message) error {
+	for {
+		err := p.Produce(m, nil)
+		var kerr ck.Error
+		if !errors.As(err, &kerr) || kerr.Code() != ck.ErrQueueFull {
+			return err
+		}
+		if err := s.report(ctx, p); err != nil {
+			return err
+		}
+	}
+}
+
+// Settle waits for all reports. The runs are where the records are, once the
+// transaction is committed. A *chunk.Stop names a partition whose record was
+// refused.
+func (s *Records) Settle(ctx context.Context) ([]Landed, error) {
+	if err := s.settle(ctx, s.data); err != nil {
+		return nil, err
+	}
+	var landed []Landed
+	for _, l := range s.lanes {
+		if len(l.runs) > 0 {
+			landed = append(landed, Landed{Partition: l.partition, Target: l.target.topic, Runs: l.runs})
+		}
+	}
+	return landed, nil
+}
+
+// Commit adds the ledger's records to the transaction and commits it. It answers
+// the offsets that they got. After an error it is not known whether the
+// transaction was committed; Init of another writer settles that.
+func (s *Records) Commit(ctx context.Context, records []LedgerRecord) ([]int64, error) {
+	if !s.cfg.ExactlyOnce {
+		if err := s.fence.BeginTransaction(); err != nil {
+			return nil, fmt.Errorf("begin ledger transaction: %w", err)
+		}
+	}
+	topic := s.cfg.Ledger
+	for _, r := range records {
+		m := &ck.Message{
+			TopicPartition: ck.TopicPartition{Topic: &topic, Partition: s.cfg.Shard}, Key: r.Key, Value: r.Value,
+		}
+		if err := s.produce(ctx, s.fence, m); err != nil {
+			return nil, fmt.Errorf("write ledger record: %w", err)
+		}
+		s.waiting++
+	}
+	if err := s.settle(ctx, s.fence); err != nil {
+		return nil, err
+	}
+	if err := s.repeat(ctx, "commit", s.fence.CommitTransaction); err != nil {
+		return nil, err
+	}
+	return s.ledger, nil
+}
+
+// repeat makes a call of librdkafka's transaction interface in slices, so that a
+// cancelled context is noticed; a repeated call goes on where it was.
+func (s *Records) repeat(ctx context.Context, what string, call func(context.Context) error) error {
+	giveUp := time.Now().Add(blindAfter)
+	for {
+		slice, cancel := context.WithTimeout(context.Background(), callSlice)
+		err := call(slice)
+		cancel()
+		s.drain()
+		var kerr ck.Error
+		switch {
+		case err == nil:
+			return nil
+		case !errors.As(err, &kerr), kerr.IsFatal(), !kerr.IsRetriable(), ctx.Err() != nil, time.Now().After(giveUp):
+			return fmt.Errorf("%s: %w", what, errors.Join(err, s.reason))
+		}
+	}
+}
+
+// Close lets go of the handles. What is in an open transaction is aborted, if the
+// target answers soon; else the next owner or the timeout does it.
+func (s *Records) Close() {
+	if s.cfg.ExactlyOnce && s.waiting+len(s.lanes) > 0 {
+		_ = s.fence.Purge(ck.PurgeQueue | ck.PurgeInFlight)
+		ctx, cancel := context.WithTimeout(context.Background(), callSlice)
+		_ = s.fence.AbortTransaction(ctx) // fails when none is open, or when the handle is fenced
+		cancel()
+	}
+	if s.data != s.fence {
+		_ = s.data.Purge(ck.PurgeQueue | ck.PurgeInFlight)
+		s.data.Close()
+	}
+	s.fence.Close()
+}

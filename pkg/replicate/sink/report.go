@@ -1,0 +1,181 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+)
+
+// drain takes the delivery reports that are there.
+func (s *Records) drain() {
+	for _, p := range []*ck.Producer{s.data, s.fence} {
+		for more := true; more; {
+			select {
+			case event := <-p.Events():
+				s.take(event)
+			default:
+				more = false
+			}
+		}
+		if s.data == s.fence {
+			return
+		}
+	}
+}
+
+// settle waits until every record has its report, or until it is certain that
+// the transaction has failed and why.
+func (s *Records) settle(ctx context.Context, p *ck.Producer) error {
+	for s.waiting > 0 {
+		var stop *chunk.Stop
+		var kerr ck.Error
+		if errors.As(s.failure, &stop) || errors.As(s.failure, &kerr) && kerr.IsFatal() {
+			return s.failure
+		}
+		if err := s.report(ctx, p); err != nil {
+			return err
+		}
+	}
+	return s.failure
+}
+
+// report waits for one event. librdkafka gives every record a report within
+// message.timeout.ms, so that waiting for it ends.
+func (s *Records) report(ctx context.Context, p *ck.Producer) error {
+	limit := time.NewTimer(blindAfter)
+	defer limit.Stop()
+	select {
+	case event := <-p.Events():
+		s.take(event)
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the target's acknowledgements: %w", ctx.Err())
+	case <-limit.C:
+		return fmt.Errorf("no acknowledgement came within %s: %w", blindAfter, errors.Join(s.failure, s.reason))
+	}
+}
+
+// take reads one event of a producer.
+func (s *Records) take(event ck.Event) {
+	switch event := event.(type) {
+	case *ck.Message:
+		s.takeReport(event)
+	case ck.Error:
+		if event.IsFatal() {
+			s.fail(fmt.Errorf("target writer: %w", event))
+			return
+		}
+		s.reason = event // e.g. why an authentication failed: the calls only time out
+	}
+}
+
+// takeReport folds one record's target offset into the runs of its lane.
+func (s *Records) takeReport(m *ck.Message) {
+	s.waiting--
+	at := m.TopicPartition
+	if *at.Topic == s.cfg.Ledger {
+		if at.Error != nil {
+			s.fail(fmt.Errorf("write ledger record: %w", at.Error))
+		}
+		s.ledger = append(s.ledger, int64(at.Offset))
+		return
+	}
+	if s.last == nil || s.last.target.number != at.Partition || s.last.target.topic != *at.Topic {
+		s.last = s.lanes[place{*at.Topic, at.Partition}]
+	}
+	l := s.last
+	source := l.pending[l.head]
+	if l.head++; l.head == len(l.pending) {
+		l.pending, l.head = l.pending[:0], 0
+	}
+	if at.Error != nil {
+		s.fail(refused(l, source, at.Error))
+		return
+	}
+	run := offsets.Run{Source: source, Target: offsets.Target(at.Offset), Count: 1}
+	if n := len(l.runs); n > 0 {
+		last := &l.runs[n-1]
+		if run.Source == last.SourceEnd() && run.Target == last.TargetEnd() {
+			last.Count++
+			return
+		}
+		if run.Source < last.SourceEnd() || run.Target < last.TargetEnd() {
+			s.fail(fmt.Errorf("%s: source offset %d was acknowledged at target offset %d, after %d",
+				l.partition, run.Source, run.Target, last.TargetEnd()-1))
+			return
+		}
+	}
+	if run.Target < 0 {
+		s.fail(fmt.Errorf("%s: source offset %d was acknowledged without a target offset", l.partition, source))
+		return
+	}
+	l.runs = append(l.runs, run)
+}
+
+// fail keeps the failure that explains the others: one that names its partition
+// before one that does not, and any before the purging that follows it.
+func (s *Records) fail(err error) {
+	var stop, before *chunk.Stop
+	if s.failure == nil || (errors.As(err, &stop) && !errors.As(s.failure, &before)) {
+		s.failure = err
+	}
+}
+
+// refused turns the error of one record into a Stop of its partition, where the
+// partition is to blame and not the connection or the transaction.
+func refused(l *lane, source offsets.Source, err error) error {
+	what := fmt.Errorf("write %s, source offset %d: %w", l.partition, source, err)
+	var kerr ck.Error
+	if !errors.As(err, &kerr) {
+		return what
+	}
+	stop := &chunk.Stop{Partition: l.partition, Err: err}
+	switch kerr.Code() {
+	case ck.ErrMsgSizeTooLarge:
+		stop.Kind = chunk.StopTooLarge
+		stop.Reason = fmt.Sprintf("the target refuses the record at source offset %d: it is larger than topic %q allows",
+			source, l.target.topic)
+		stop.Fix = fmt.Sprintf("raise max.message.bytes of topic %q on the target (and replica.fetch.max.bytes of its "+
+			"brokers); copying goes on by itself", l.target.topic)
+	case ck.ErrTopicAuthorizationFailed:
+		stop.Kind = chunk.StopUnauthorized
+		stop.Reason = fmt.Sprintf("operation Write on Topic %q is denied on the target", l.target.topic)
+		stop.Fix = fmt.Sprintf("allow the target's user Write and Describe on topic %q; copying goes on by itself",
+			l.target.topic)
+	case ck.ErrInvalidTimestamp, ck.ErrInvalidRecord, ck.ErrPolicyViolation, ck.ErrInvalidMsg:
+		stop.Kind = chunk.StopRefused
+		stop.Reason = fmt.Sprintf("the target refuses the record at source offset %d", source)
+		stop.Fix = fmt.Sprintf("compare the settings of topic %q on both clusters (message.timestamp.*, cleanup.policy); "+
+			"copying goes on by itself", l.target.topic)
+	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopic, ck.ErrUnknownPartition, ck.ErrTopicException:
+		stop.Kind = chunk.StopMissing
+		stop.Reason = fmt.Sprintf("topic %q is not on the target", l.target.topic)
+		stop.Fix = "it is created again within the refresh_interval, and copied from the beginning"
+	default:
+		return what
+	}
+	return stop
+}
+
+// maxTimestamp bounds what librdkafka's Go binding carries, in milliseconds: it
+// computes in nanoseconds.
+const maxTimestamp = 9_220_000_000_000
+
+// Carries tells whether the record lane can write a record unchanged: nil, or
+// the reason why not.
+func Carries(r *chunk.Record) error {
+	switch {
+	case r.Timestamp == 0:
+		return errors.New("its timestamp is 0, for which this lane would write the present time")
+	case r.Timestamp > maxTimestamp || r.Timestamp < -maxTimestamp:
+		return fmt.Errorf("its timestamp %d is beyond +-%d ms, which this lane would change",
+			r.Timestamp, int64(maxTimestamp))
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package replicate
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/integration/judge"
+	"replicator/integration/workload"
+	"replicator/pkg/replicate/chunk"
+)
+
+// TestPartitionSetAside: a record that the target refuses stops its partition alone,
+// with a reason that the ledger keeps, and it goes on once the target takes the record.
+func TestPartitionSetAside(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Shards = 1 // the partitions beside it share its transactions
+	w.cfg.SyncTopicConfigs = false
+	w.topic("orders", 2)
+	w.topic("large", 1)
+	small := kadm.StringPtr("20000")
+	_, err := w.to.CreateTopic(w.ctx, 1, 1, map[string]*string{"max.message.bytes": small}, "large")
+	w.must("create", err)
+	noise := make([]byte, 50_000)
+	random := rand.NewChaCha8([32]byte{1})
+	_, _ = random.Read(noise) // it does not compress
+	w.plain(w.sides.Source, "large", 0, 3)
+	r := w.start(nil)
+	w.equal([]string{"large"})
+	w.must("write", workload.Produce(w.ctx, w.sides.Source, "large", &kgo.Record{Value: noise}))
+	w.plain(w.sides.Source, "large", 0, 3)
+	w.mixed("orders", 2, 200)
+	stop := r.stopped("large", 0, chunk.StopTooLarge)
+	if !strings.Contains(stop.Error(), "source offset 3") {
+		t.Errorf("the reason does not name the record: %v", stop)
+	}
+	w.equal([]string{"orders"})
+	w.mixed("orders", 2, 200)
+	w.equal([]string{"orders"})
+	kept := w.state("large", 0)
+	if kept.Stop == nil || kept.Stop.Kind != chunk.StopTooLarge || kept.Stop.Since.IsZero() || kept.Progress != 3 {
+		t.Errorf("the ledger says %+v of the partition, want its stop at 3", kept.Header)
+	}
+	_, err = w.to.AlterTopicConfigs(w.ctx,
+		[]kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("1000000")}}, "large")
+	w.must("alter", err)
+	w.equal([]string{"large", "orders"}) // the next try is 15 s after the first
+	r.copies("large", 0)
+	r.stop()
+	if after := w.state("large", 0); after.Stop != nil || after.Progress != 7 {
+		t.Errorf("the ledger says %+v of the partition, want it copied up to 7", after.Header)
+	}
+}
+
+// TestForeignRecord: a record that somebody else writes to the target while we copy is
+// in the map; a group stops before it, and goes on once it has read it.
+func TestForeignRecord(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 10)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	w.plain(w.sides.Target, "orders", 0, 2) // at 11 and 12, after our marker
+	w.commit("g", "orders", 0, 10)
+	w.stands("g", "orders", 0, 11)
+	w.plain(w.sides.Source, "orders", 0, 10)
+	w.await("the records after the foreign ones are copied", func() bool {
+		p, _ := r.shown("orders", 0)
+		return p.Progress == 20
+	})
+	w.commit("g", "orders", 0, 15)
+	w.commit("before", "orders", 0, 5)
+	w.stands("before", "orders", 0, 5)
+	kinds := func(kind string) bool {
+		for _, f := range r.Look() {
+			for k, n := range f.GroupKinds {
+				if string(k) == kind && n == 1 {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	w.await("the group is reported as held back", func() bool { return kinds("stopped_before_foreign") })
+	w.stands("g", "orders", 0, 11)
+	r.stop()
+	foreign := w.state("orders", 0).Map.Foreign()
+	if len(foreign) != 1 || foreign[0].From != 11 || foreign[0].To != 13 {
+		t.Errorf("the map holds the foreign stretches %v, want [11,13)", foreign)
+	}
+}
+
+// TestForeignFirst: nothing of ours is in the partition yet, and a group that has read
+// everything on the source must not be moved past what somebody else wrote.
+func TestForeignFirst(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.commit("g", "orders", 0, 0)
+	r := w.start(nil)
+	r.copies("orders", 0)
+	w.stands("g", "orders", 0, 0)
+	w.plain(w.sides.Target, "orders", 0, 1)
+	w.commit("later", "orders", 0, 0)
+	w.stands("later", "orders", 0, 0)
+	w.stands("g", "orders", 0, 0)
+}
+
+// TestTargetHoldsRecords: a target partition that somebody else has filled is not
+// written to, and is copied once its topic was deleted.
+func TestTargetHoldsRecords(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 2)
+	w.topic("payments", 1)
+	w.must("create", workload.Topics(w.ctx, w.sides.Target, 2, workload.KeepConfigs(), "orders"))
+	w.plain(w.sides.Target, "orders", 0, 3)
+	w.mixed("orders", 2, 100)
+	w.mixed("payments", 1, 100)
+	r := w.start(nil)
+	stop := r.stopped("orders", 0, chunk.StopForeign)
+	if !strings.Contains(stop.Error(), "orders/0") || !strings.Contains(stop.Error(), "offset 0") {
+		t.Errorf("the reason does not name partition and offset: %v", stop)
+	}
+	w.equal([]string{"payments"})
+	ends, err := w.to.ListEndOffsets(w.ctx, "orders")
+	w.must("list ends", err)
+	if end, ok := ends.Lookup("orders", 0); !ok || end.Offset != 3 {
+		t.Errorf("the refused partition ends at %+v, want the 3 records that were there", end)
+	}
+	if kept := w.state("orders", 0); kept.Stop == nil || kept.Stop.Kind != chunk.StopForeign {
+		t.Errorf("the ledger says %+v of the partition", kept.Header)
+	}
+	w.delete(w.to, "orders")
+	w.equalAgain([]string{"orders", "payments"})
+}
+
+// equalAgain is equal while target topics are being deleted and created again.
+func (w *world) equalAgain(topics []string) {
+	w.t.Helper()
+	var report *judge.Report
+	w.await("both sides are equal", func() bool {
+		var err error
+		report, err = judge.Compare(w.ctx, w.sides, topics)
+		return err == nil && report.Equal()
+	})
+}

@@ -1,0 +1,290 @@
+package topics
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+const (
+	requestTimeout = 30 * time.Second
+
+	// metadataSlice bounds the one call that cannot be interrupted.
+	metadataSlice = 5 * time.Second
+
+	// describeAtOnce bounds the topics of one describing request. Changes are
+	// bounded lower: a controller refuses requests that make more than 10,000
+	// metadata records, and each partition is one.
+	describeAtOnce         = 500
+	changeAtOnce           = 100
+	changePartitionsAtOnce = 2000
+)
+
+// cluster is one side of a flow; no type of librdkafka leaves it but error
+// codes. A mistake with one topic is in that topic's answer. An error of a whole
+// call means that the cluster could not be asked, and is explained already.
+type cluster struct {
+	conf  kafka.Config
+	admin *kafka.Admin
+	// reader reads settings: librdkafka's binding loses each topic's name in that call, for ever.
+	reader *kgo.Client
+}
+
+func open(conf kafka.Config) (*cluster, error) {
+	client, err := kafka.NewFranz(conf)
+	if err != nil {
+		return nil, err
+	}
+	admin, err := kafka.NewAdmin(conf, nil)
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	return &cluster{conf: conf, admin: admin, reader: client}, nil
+}
+
+func (c *cluster) close() {
+	c.admin.Close()
+	c.reader.Close()
+}
+
+func (c *cluster) explain(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return c.conf.Explain(err)
+}
+
+// names lists the topics that the cluster lets us see.
+func (c *cluster) names(ctx context.Context) ([]string, error) {
+	for deadline := time.Now().Add(requestTimeout); ; {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		meta, err := c.admin.GetMetadata(nil, true, int(metadataSlice.Milliseconds()))
+		if err != nil {
+			if code(err) == ck.ErrTimedOut && time.Now().Before(deadline) {
+				continue
+			}
+			return nil, c.explain(ctx, err)
+		}
+		names := make([]string, 0, len(meta.Topics))
+		for name := range meta.Topics {
+			names = append(names, name)
+		}
+		return names, nil
+	}
+}
+
+// side is a topic as one cluster describes it.
+type side struct {
+	ID         chunk.TopicID
+	Partitions int
+	Replicas   int
+	Leaders    int                      // partitions that have a leader
+	Rights     map[ck.ACLOperation]bool // nil: the cluster did not tell
+	Err        error                    // nil, or why the topic cannot be described
+
+	Settings    settings // nil if not read
+	SettingsErr error
+}
+
+// describe answers for every name; a topic that is not there has no entry.
+func (c *cluster) describe(ctx context.Context, names []string) (map[string]*side, error) {
+	sides := make(map[string]*side, len(names))
+	for _, batch := range batches(names, describeAtOnce) {
+		result, err := c.admin.DescribeTopics(ctx, ck.NewTopicCollectionOfTopicNames(batch),
+			ck.SetAdminOptionIncludeAuthorizedOperations(true), ck.SetAdminRequestTimeout(requestTimeout))
+		if err != nil {
+			return nil, c.explain(ctx, err)
+		}
+		for i := range result.TopicDescriptions {
+			d := &result.TopicDescriptions[i]
+			switch d.Error.Code() {
+			case ck.ErrNoError:
+				sides[d.Name] = describedSide(d)
+			case ck.ErrUnknownTopicOrPart:
+			default:
+				sides[d.Name] = &side{Err: d.Error}
+			}
+		}
+	}
+	return sides, nil
+}
+
+func describedSide(d *ck.TopicDescription) *side {
+	s := &side{Partitions: len(d.Partitions)}
+	binary.BigEndian.PutUint64(s.ID[:8], uint64(d.TopicID.GetMostSignificantBits()))
+	binary.BigEndian.PutUint64(s.ID[8:], uint64(d.TopicID.GetLeastSignificantBits()))
+	for _, p := range d.Partitions {
+		s.Replicas = max(s.Replicas, len(p.Replicas))
+		if p.Leader != nil && p.Leader.ID >= 0 {
+			s.Leaders++
+		}
+	}
+	for _, operation := range d.AuthorizedOperations {
+		if s.Rights == nil {
+			s.Rights = make(map[ck.ACLOperation]bool)
+		}
+		s.Rights[operation] = true
+	}
+	return s
+}
+
+// about is the cluster's id and number of brokers.
+func (c *cluster) about(ctx context.Context) (id string, brokers int, err error) {
+	d, err := c.admin.DescribeCluster(ctx, ck.SetAdminRequestTimeout(requestTimeout))
+	if err != nil {
+		return "", 0, c.explain(ctx, err)
+	}
+	if d.ClusterID != nil {
+		id = *d.ClusterID
+	}
+	return id, len(d.Nodes), nil
+}
+
+// settings reads the topics' settings into their sides.
+func (c *cluster) settings(ctx context.Context, sides map[string]*side) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	for _, batch := range batches(sortedKeys(sides), describeAtOnce) {
+		req := kmsg.NewPtrDescribeConfigsRequest()
+		for _, name := range batch {
+			resource := kmsg.NewDescribeConfigsRequestResource()
+			resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, name
+			req.Resources = append(req.Resources, resource)
+		}
+		resp, err := req.RequestWith(ctx, c.reader)
+		if err != nil {
+			return c.explain(ctx, err)
+		}
+		for _, r := range resp.Resources {
+			s := sides[r.ResourceName]
+			s.Settings, s.SettingsErr = nil, kerr.ErrorForCode(r.ErrorCode)
+			if s.SettingsErr == nil {
+				s.Settings = settingsOf(r.Configs)
+			}
+		}
+	}
+	return nil
+}
+
+func settingsOf(entries []kmsg.DescribeConfigsResponseResourceConfig) settings {
+	read := make(settings, len(entries))
+	for _, e := range entries {
+		if e.IsSensitive || e.ReadOnly || e.Value == nil {
+			continue // cannot be read, or cannot be set
+		}
+		read[e.Name] = setting{Value: *e.Value, Explicit: e.Source == kmsg.ConfigSourceDynamicTopicConfig}
+	}
+	return read
+}
+
+// creation is a topic to create.
+type creation struct {
+	Name              string
+	Partitions        int
+	ReplicationFactor int
+	Settings          map[string]string
+}
+
+// create answers one error, or nil, for each topic.
+func (c *cluster) create(ctx context.Context, topics []creation, rehearse bool) (map[string]error, error) {
+	var specs []ck.TopicSpecification
+	partitions := make(map[string]int)
+	for _, t := range topics {
+		specs = append(specs, ck.TopicSpecification{Topic: t.Name, NumPartitions: t.Partitions,
+			ReplicationFactor: t.ReplicationFactor, Config: t.Settings})
+		partitions[t.Name] = t.Partitions
+	}
+	size := func(s ck.TopicSpecification) int { return s.NumPartitions }
+	return changeAll(specs, size, func(batch []ck.TopicSpecification) ([]ck.TopicResult, error) {
+		result, err := c.admin.CreateTopics(ctx, batch, ck.SetAdminValidateOnly(rehearse),
+			ck.SetAdminRequestTimeout(requestTimeout), ck.SetAdminOperationTimeout(requestTimeout))
+		return result, c.explain(ctx, err)
+	})
+}
+
+// grow gives topics the number of partitions; an error, or nil, for each.
+func (c *cluster) grow(ctx context.Context, to map[string]int, rehearse bool) (map[string]error, error) {
+	var specs []ck.PartitionsSpecification
+	for _, name := range sortedKeys(to) {
+		specs = append(specs, ck.PartitionsSpecification{Topic: name, IncreaseTo: to[name]})
+	}
+	size := func(s ck.PartitionsSpecification) int { return s.IncreaseTo }
+	return changeAll(specs, size, func(batch []ck.PartitionsSpecification) ([]ck.TopicResult, error) {
+		result, err := c.admin.CreatePartitions(ctx, batch, ck.SetAdminValidateOnly(rehearse),
+			ck.SetAdminRequestTimeout(requestTimeout), ck.SetAdminOperationTimeout(requestTimeout))
+		return result, c.explain(ctx, err)
+	})
+}
+
+// alter sets the given settings and touches no other; an error, or nil, for each topic.
+func (c *cluster) alter(ctx context.Context, set map[string]map[string]string, rehearse bool) (
+	map[string]error, error) {
+	var resources []ck.ConfigResource
+	for _, name := range sortedKeys(set) {
+		r := ck.ConfigResource{Type: ck.ResourceTopic, Name: name}
+		for _, key := range sortedKeys(set[name]) {
+			r.Config = append(r.Config, ck.ConfigEntry{Name: key, Value: set[name][key],
+				IncrementalOperation: ck.AlterConfigOpTypeSet})
+		}
+		resources = append(resources, r)
+	}
+	size := func(ck.ConfigResource) int { return 1 }
+	return changeAll(resources, size, func(batch []ck.ConfigResource) ([]ck.TopicResult, error) {
+		results, err := c.admin.IncrementalAlterConfigs(ctx, batch, ck.SetAdminValidateOnly(rehearse),
+			ck.SetAdminRequestTimeout(requestTimeout))
+		var answers []ck.TopicResult
+		for i := range results {
+			answers = append(answers, ck.TopicResult{Topic: results[i].Name, Error: results[i].Error})
+		}
+		return answers, c.explain(ctx, err)
+	})
+}
+
+// changeAll sends the changes in batches that a controller takes.
+func changeAll[S any](specs []S, partitions func(S) int,
+	send func([]S) ([]ck.TopicResult, error)) (map[string]error, error) {
+	answers := make(map[string]error)
+	for len(specs) > 0 {
+		n, sum := 1, partitions(specs[0])
+		for n < len(specs) && n < changeAtOnce && sum+partitions(specs[n]) <= changePartitionsAtOnce {
+			sum += partitions(specs[n])
+			n++
+		}
+		results, err := send(specs[:n])
+		if err != nil {
+			return answers, err
+		}
+		for _, r := range results {
+			answers[r.Topic] = failure(r.Error)
+		}
+		specs = specs[n:]
+	}
+	return answers, nil
+}
+
+// failure is a result's error, as an error that is nil when there is none.
+func failure(e ck.Error) error {
+	if e.Code() == ck.ErrNoError {
+		return nil
+	}
+	return e
+}
+
+// code is the Kafka code of an error of either library, ErrNoError if it has none.
+func code(err error) ck.ErrorCode {
+	if c, ok := kafka.Code(err); ok {
+		return ck.ErrorCode(c)
+	}
+	return ck.ErrNoError
+}

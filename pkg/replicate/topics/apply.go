@@ -1,0 +1,225 @@
+package topics
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+const (
+	forReal   = false
+	rehearsal = true
+
+	// visibleWithin bounds the wait until the brokers know of what their
+	// controller has done; what is not visible then is taken up by the next refresh.
+	visibleWithin = 10 * time.Second
+	visiblePoll   = 50 * time.Millisecond
+)
+
+// bring carries the changes out and puts into them what came of it. New topics
+// are looked at a second time before anybody may write to them: only then the
+// target tells which settings it knows, and what its defaults are.
+func (t *Topics) bring(ctx context.Context, changes []*Change, pairs []pair) error {
+	if err := t.apply(ctx, changes, forReal); err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if _, altered := c.Set[timestampType]; altered && !c.Create && c.Stop == nil {
+			c.Stop = settling(c, t.cfg.Target)
+		}
+	}
+	targets, err := t.settle(ctx, changes)
+	if err != nil {
+		return err
+	}
+	sources := make(map[string]*side)
+	for _, p := range pairs {
+		sources[p.Source] = p.source
+	}
+	created, sides := make(map[*Change]pair), make(map[string]*side)
+	for _, c := range changes {
+		target := targets[c.Target]
+		switch {
+		case c.Stop != nil || target == nil:
+		case c.Create:
+			created[c] = pair{c.Source, c.Target, sources[c.Source], target}
+			if target.Err == nil {
+				sides[c.Target] = target
+			}
+		default:
+			c.TargetID, c.TargetPartitions = target.ID, target.Partitions
+		}
+	}
+	if len(created) == 0 {
+		return nil
+	}
+	if err := t.target.settings(ctx, sides); err != nil {
+		return err
+	}
+	r := t.rules
+	r.SyncConfigs = true // what holds for altering later does not hold for creating
+	var again []*Change
+	for c, p := range created {
+		next := r.change(p)
+		next.Create = false
+		*c = next
+		again = append(again, c)
+		delete(t.known, c.Source)
+	}
+	return t.apply(ctx, again, forReal)
+}
+
+// apply has the target do what the changes say, or only check it. What it refuses
+// becomes the Stop of that change.
+func (t *Topics) apply(ctx context.Context, changes []*Change, rehearse bool) error {
+	if err := t.create(ctx, changes, rehearse); err != nil {
+		return err
+	}
+	if err := t.grow(ctx, changes, rehearse); err != nil {
+		return err
+	}
+	return t.alter(ctx, changes, rehearse)
+}
+
+func (t *Topics) create(ctx context.Context, changes []*Change, rehearse bool) error {
+	var todo []*Change
+	var specs []creation
+	for _, c := range changes {
+		if c.Create && c.Stop == nil {
+			todo = append(todo, c)
+			specs = append(specs, creation{c.Target, c.PartitionsTo, c.ReplicationFactor, c.Set})
+		}
+	}
+	answers, err := t.target.create(ctx, specs, rehearse)
+	if err != nil {
+		return err
+	}
+	var few []creation
+	for _, s := range specs {
+		if code(answers[s.Name]) == ck.ErrInvalidConfig {
+			s.Settings = bare(s.Settings)
+			few = append(few, s)
+		}
+	}
+	again, err := t.target.create(ctx, few, rehearse)
+	if err != nil {
+		return err
+	}
+	for _, c := range todo {
+		err, inPart := again[c.Target]
+		if !inPart {
+			err = answers[c.Target]
+		}
+		switch {
+		case err == nil && inPart && rehearse:
+			c.Left = append(c.Left, Left{"", "the target does not take all of these settings at once: " +
+				answers[c.Target].Error() + "; those that it knows are set right after the creation"})
+		case err == nil && !rehearse:
+			t.log.Info("target topic created", "topic", c.Target, "partitions", c.PartitionsTo,
+				"replication_factor", c.ReplicationFactor)
+		case err != nil && code(err) != ck.ErrTopicAlreadyExists: // another replica was quicker
+			c.Stop = refused(c, t.cfg.Target, creating, err)
+		}
+	}
+	return nil
+}
+
+func (t *Topics) grow(ctx context.Context, changes []*Change, rehearse bool) error {
+	to := make(map[string]int)
+	for _, c := range changes {
+		if c.grows() && c.Stop == nil {
+			to[c.Target] = c.PartitionsTo
+		}
+	}
+	answers, err := t.target.grow(ctx, to, rehearse)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		err, asked := answers[c.Target]
+		switch {
+		case !asked:
+		case err == nil && !rehearse:
+			t.log.Info("target topic grown", "topic", c.Target, "from", c.PartitionsFrom, "to", c.PartitionsTo)
+		case err != nil && code(err) != ck.ErrInvalidPartitions: // somebody was quicker; settle looks
+			c.Stop = refused(c, t.cfg.Target, growing, err)
+		}
+	}
+	return nil
+}
+
+func (t *Topics) alter(ctx context.Context, changes []*Change, rehearse bool) error {
+	set := make(map[string]map[string]string)
+	for _, c := range changes {
+		if !c.Create && c.Stop == nil && len(c.Set) > 0 {
+			set[c.Target] = c.Set
+		}
+	}
+	answers, err := t.target.alter(ctx, set, rehearse)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		err, asked := answers[c.Target]
+		switch {
+		case !asked:
+		case err != nil:
+			c.Stop = refused(c, t.cfg.Target, altering, err)
+		case !rehearse:
+			t.altered(c)
+		}
+	}
+	return nil
+}
+
+// altered logs an alteration, though once if it is made again because a slow
+// broker still shows the old values.
+func (t *Topics) altered(c *Change) {
+	what := fmt.Sprint(c.TargetID, c.Set, c.From)
+	if t.told[c.Target] != what {
+		t.told[c.Target] = what
+		t.log.Info("target topic altered", "topic", c.Target, "set", c.Set, "was", c.From)
+	}
+}
+
+// settle waits until the brokers show what was created and grown, with a leader
+// for each partition, and answers the target topics as they are then.
+func (t *Topics) settle(ctx context.Context, changes []*Change) (map[string]*side, error) {
+	want := make(map[string]int)
+	for _, c := range changes {
+		if c.Stop == nil && (c.Create || c.grows()) {
+			want[c.Target] = c.PartitionsTo
+		}
+	}
+	return t.visible(ctx, want)
+}
+
+func (t *Topics) visible(ctx context.Context, want map[string]int) (map[string]*side, error) {
+	if len(want) == 0 {
+		return nil, nil
+	}
+	tick := time.NewTicker(visiblePoll)
+	defer tick.Stop()
+	for deadline := time.Now().Add(visibleWithin); ; {
+		targets, err := t.target.describe(ctx, sortedKeys(want))
+		if err != nil {
+			return nil, err
+		}
+		ready := 0
+		for name, partitions := range want {
+			if s := targets[name]; s != nil && s.Partitions >= partitions && s.Leaders == s.Partitions {
+				ready++
+			}
+		}
+		if ready == len(want) || time.Now().After(deadline) {
+			return targets, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}

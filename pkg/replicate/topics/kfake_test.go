@@ -1,0 +1,441 @@
+package topics
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+// world is two fake clusters with a Topics between them.
+type world struct {
+	t              *testing.T
+	ctx            context.Context
+	source, target *kfake.Cluster
+	cfg            Config
+	log            bytes.Buffer
+}
+
+func newWorld(t *testing.T, targetOpts ...kfake.Opt) *world {
+	t.Helper()
+	w := &world{t: t}
+	var cancel context.CancelFunc
+	w.ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	w.source = fake(t)
+	w.target = fake(t, targetOpts...)
+	p, err := policy.New(policy.Config{From: "old", To: "new", Topics: []string{".*"}, Naming: policy.Identity})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.cfg = Config{Flow: "old->new", Policy: p, SyncConfigs: true,
+		ExcludeConfigs: []string{`min\.insync\.replicas`},
+		Source:         conf("old", w.source), Target: conf("new", w.target),
+		Log: slog.New(slog.NewTextHandler(&w.log, nil))}
+	return w
+}
+
+func fake(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func conf(name string, c *kfake.Cluster) kafka.Config {
+	return kafka.Config{Name: name,
+		Properties: map[string]string{"bootstrap.servers": strings.Join(c.ListenAddrs(), ",")}}
+}
+
+func (w *world) open() *Topics {
+	w.t.Helper()
+	ts, err := Open(w.cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(ts.Close)
+	return ts
+}
+
+func (w *world) topic(c *kfake.Cluster, name string, partitions int32, list ...string) {
+	w.t.Helper()
+	configs := make(map[string]string)
+	for _, item := range list {
+		key, value, _ := strings.Cut(item, "=")
+		configs[key] = value
+	}
+	if err := c.CreateTopic(name, partitions, configs); err != nil {
+		w.t.Fatalf("create %s: %v", name, err)
+	}
+}
+
+// refresh answers the topics by their source name.
+func (w *world) refresh(ts *Topics, mine func(string) bool) map[string]Mirrored {
+	w.t.Helper()
+	all, err := ts.Refresh(w.ctx, mine)
+	if err != nil {
+		w.t.Fatalf("refresh: %v (%s)", err, chunk.Remedy(err))
+	}
+	m := make(map[string]Mirrored)
+	for _, each := range all {
+		m[each.Source] = each
+	}
+	return m
+}
+
+func all(string) bool  { return true }
+func none(string) bool { return false }
+
+// explicit is what is set on a topic itself, as "key=value ...".
+func explicit(c *kfake.Cluster, topic string) string {
+	info := c.TopicInfo(topic)
+	if info == nil {
+		return "no such topic"
+	}
+	var list []string
+	for _, key := range sortedKeys(info.Configs) {
+		if v := info.Configs[key]; v != nil {
+			list = append(list, key+"="+*v)
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+const timestamps = "message.timestamp.after.max.ms=9223372036854775807 " +
+	"message.timestamp.before.max.ms=9223372036854775807 message.timestamp.type=CreateTime"
+
+func (w *world) check(what string, got, want any) {
+	w.t.Helper()
+	if got != want {
+		w.t.Errorf("%s:\n got %v\nwant %v", what, got, want)
+	}
+}
+
+func TestTopicsAreCreatedGrownAndAltered(t *testing.T) {
+	w := newWorld(t)
+	ts := w.open()
+	w.topic(w.source, "orders", 3, "cleanup.policy=compact", "min.insync.replicas=2",
+		"message.timestamp.type=LogAppendTime", "segment.ms=7000")
+
+	waiting := w.refresh(ts, none)["orders"]
+	if waiting.Stop != nil || waiting.TargetID != (chunk.TopicID{}) || w.target.TopicInfo("orders") != nil {
+		t.Fatalf("not mine: got %+v and %s, want to wait", waiting, explicit(w.target, "orders"))
+	}
+	m := w.refresh(ts, all)["orders"]
+	want := Mirrored{Source: "orders", Target: "orders", SourceID: w.source.TopicInfo("orders").TopicID,
+		TargetID: w.target.TopicInfo("orders").TopicID, Partitions: 3, TargetPartitions: 3,
+		TargetMaxBytes: leastMaxMessageBytes}
+	w.check("created", m, want)
+	w.check("settings", explicit(w.target, "orders"), "cleanup.policy=compact "+timestamps+" segment.ms=7000")
+
+	w.alter(w.target, "orders", "flush.ms", "5") // an operator's
+	w.alter(w.source, "orders", "retention.ms", "123456")
+	w.alter(w.source, "orders", "segment.ms", "8000")
+	w.grow(w.source, "orders", 5)
+	w.topic(w.source, "later", 1)
+	m = w.refresh(ts, all)["orders"]
+	want.Partitions, want.TargetPartitions = 5, 5
+	w.check("grown", m, want)
+	w.check("altered", explicit(w.target, "orders"),
+		"cleanup.policy=compact flush.ms=5 "+timestamps+" retention.ms=123456 segment.ms=8000")
+	w.check("later", explicit(w.target, "later"), timestamps)
+
+	if err := w.source.DeleteTopic("later"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.source.DeleteTopic("orders"); err != nil {
+		t.Fatal(err)
+	}
+	w.topic(w.source, "orders", 5)
+	again := w.refresh(ts, all)
+	if _, there := again["later"]; there || w.target.TopicInfo("later") == nil {
+		t.Errorf("deleted on the source: got %+v, want it left out and kept on the target", again["later"])
+	}
+	if again["orders"].SourceID == want.SourceID || again["orders"].TargetID != want.TargetID {
+		t.Errorf("created again: ids %v, want another source id than in %v", again["orders"], want)
+	}
+}
+
+func TestTargetWithMorePartitionsStopsAlone(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "a", 2)
+	w.topic(w.source, "b", 2)
+	w.topic(w.target, "a", 4)
+	m := w.refresh(w.open(), all)
+	s := m["a"].Stop
+	if s == nil || s.Kind != chunk.StopPartitions || s.Remedy() == "" || m["a"].TargetPartitions != 4 {
+		t.Errorf("a: got %+v, want a stop for its partitions", m["a"])
+	}
+	if m["b"].Stop != nil || m["b"].TargetPartitions != 2 {
+		t.Errorf("b: got %+v, want it created", m["b"])
+	}
+	w.check("a is left as it was", explicit(w.target, "a"), "")
+}
+
+// Another replica must not write before the topic's owner has set what changes records.
+func TestOthersWaitForTheTimestampType(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "a", 1, "retention.ms=7")
+	w.topic(w.target, "a", 1, "message.timestamp.type=LogAppendTime", "message.timestamp.after.max.ms=3600000")
+	other, owner := w.open(), w.open()
+	if s := w.refresh(other, none)["a"].Stop; s == nil || s.Kind != chunk.StopTopic {
+		t.Errorf("before: stop %v, want to wait for the owner", s)
+	}
+	if s := w.refresh(owner, all)["a"].Stop; s == nil || !strings.Contains(s.Reason, "has just been altered") {
+		t.Errorf("owner: stop %v, want one until the brokers have taken it up", s)
+	}
+	if s := w.refresh(owner, all)["a"].Stop; s != nil {
+		t.Errorf("owner, later: stopped: %v", s)
+	}
+	w.check("altered", explicit(w.target, "a"), "message.timestamp.after.max.ms=9223372036854775807 "+
+		"message.timestamp.type=CreateTime retention.ms=7")
+	if s := w.refresh(other, none)["a"].Stop; s != nil {
+		t.Errorf("after: stopped: %v", s)
+	}
+	w.alter(w.source, "a", "retention.ms", "8")
+	if s := w.refresh(other, none)["a"].Stop; s != nil {
+		t.Errorf("another retention keeps nobody from copying: stopped: %v", s)
+	}
+}
+
+func TestSettingsAreNotAlteredUnlessSynced(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.SyncConfigs = false
+	w.topic(w.source, "fresh", 1, "retention.ms=7")
+	w.topic(w.source, "kept", 1, "retention.ms=7")
+	w.topic(w.target, "kept", 1, "message.timestamp.after.max.ms=1")
+	w.topic(w.source, "wrong", 1)
+	w.topic(w.target, "wrong", 1, "message.timestamp.type=LogAppendTime")
+	ts := w.open()
+	m := w.refresh(ts, all)
+	w.refresh(ts, all)
+	w.check("fresh", explicit(w.target, "fresh"), timestamps+" retention.ms=7")
+	w.check("kept", explicit(w.target, "kept"), "message.timestamp.after.max.ms=1")
+	w.check("wrong", explicit(w.target, "wrong"), "message.timestamp.type=LogAppendTime")
+	if m["kept"].Stop != nil || m["fresh"].Stop != nil {
+		t.Errorf("stopped: %v, %v", m["kept"].Stop, m["fresh"].Stop)
+	}
+	if s := m["wrong"].Stop; s == nil || s.Kind != chunk.StopTopic {
+		t.Errorf("wrong: stop %v, want one for the timestamps", s)
+	}
+	if n := strings.Count(w.log.String(), "refuses records by their timestamp"); n != 1 {
+		t.Errorf("%d warnings about kept, want 1:\n%s", n, w.log.String())
+	}
+}
+
+// A target that does not know a setting refuses the creation for it.
+func TestUnknownSettingsDoNotStopTheCreation(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "a", 1, "cleanup.policy=compact", "vendor.key=1", "retention.ms=7")
+	knows := map[string]bool{"cleanup.policy": true, "message.timestamp.type": true, "retention.ms": true}
+	w.target.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.target.KeepControl()
+		for _, topic := range req.(*kmsg.CreateTopicsRequest).Topics {
+			for _, c := range topic.Configs {
+				if !knows[c.Name] {
+					resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+					resp.Topics = append(resp.Topics, kmsg.CreateTopicsResponseTopic{Topic: topic.Topic,
+						ErrorCode:    kerr.InvalidConfig.Code,
+						ErrorMessage: kmsg.StringPtr("Unknown topic config name: " + c.Name)})
+					return resp, nil, true
+				}
+			}
+		}
+		return nil, nil, false
+	})
+	ts := w.open()
+	rehearsed, err := ts.Plan(w.ctx)
+	if err != nil || rehearsed.Topics[0].Stop != nil ||
+		!strings.Contains(fmt.Sprint(rehearsed.Topics[0].Left), "Unknown") {
+		t.Errorf("plan: got %+v, error %v; want a note about the unknown setting", rehearsed.Topics, err)
+	}
+	if m := w.refresh(ts, all)["a"]; m.Stop != nil || m.TargetPartitions != 1 {
+		t.Errorf("got %+v, stop %v; want it created", m, m.Stop)
+	}
+	w.check("settings", explicit(w.target, "a"),
+		"cleanup.policy=compact message.timestamp.type=CreateTime retention.ms=7")
+}
+
+func TestPlanChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "a", 2, "retention.ms=7")
+	w.topic(w.source, "b", 4, "retention.ms=7")
+	w.topic(w.source, "__hidden", 1)
+	w.topic(w.target, "b", 2, "retention.ms=5", "message.timestamp.type=CreateTime")
+	p, err := w.open().Plan(w.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Topics) != 2 || len(p.Skipped) != 1 || p.Skipped[0].Topic != "__hidden" || p.Skipped[0].Why == "" {
+		t.Fatalf("got %+v", p)
+	}
+	a, b := p.Topics[0], p.Topics[1]
+	if !a.Create || a.PartitionsTo != 2 || a.ReplicationFactor != 1 || a.Set["retention.ms"] != "7" || a.Stop != nil {
+		t.Errorf("a: got %+v, want it to be created", a)
+	}
+	if b.Create || b.PartitionsFrom != 2 || b.PartitionsTo != 4 || b.Set["retention.ms"] != "7" ||
+		b.From["retention.ms"] != "5" || len(b.Set) != 1 || b.Stop != nil {
+		t.Errorf("b: got %+v, want it to be grown and altered", b)
+	}
+	if w.target.TopicInfo("a") != nil || len(w.target.PartitionInfos("b")) != 2 {
+		t.Errorf("the plan was carried out")
+	}
+	w.check("b", explicit(w.target, "b"), "message.timestamp.type=CreateTime retention.ms=5")
+}
+
+// A refresh without news costs a few requests, whatever the number of topics.
+func TestQuietRefreshIsCheap(t *testing.T) {
+	w := newWorld(t)
+	for i := 0; i < 250; i++ {
+		w.topic(w.source, fmt.Sprintf("t%03d", i), 1)
+	}
+	ts := w.open()
+	w.refresh(ts, all)
+	var requests, changes, resources atomic.Int64
+	for _, c := range []*kfake.Cluster{w.source, w.target} {
+		c.Control(func(req kmsg.Request) (kmsg.Response, error, bool) {
+			c.KeepControl()
+			requests.Add(1)
+			switch r := req.(type) {
+			case *kmsg.CreateTopicsRequest, *kmsg.CreatePartitionsRequest, *kmsg.IncrementalAlterConfigsRequest:
+				changes.Add(1)
+			case *kmsg.DescribeConfigsRequest:
+				resources.Add(int64(len(r.Resources)))
+			}
+			return nil, nil, false
+		})
+	}
+	w.log.Reset()
+	m := w.refresh(ts, all)
+	if len(m) != 250 || requests.Load() > 8 || changes.Load() != 0 {
+		t.Errorf("%d topics, %d requests, %d of them changes; want 250, at most 8, none", len(m), requests.Load(),
+			changes.Load())
+	}
+	// the 250 were created a moment ago, so that the settled state is read once
+	w.check("settings read of new topics", resources.Load(), int64(2*250))
+	resources.Store(0)
+	w.refresh(ts, all)
+	w.check("settings read later", resources.Load(), int64(2*settingsAtOnce))
+	w.check("log", w.log.String(), "")
+}
+
+// What is not as it should be is looked at in every refresh, not only in turn.
+func TestUnsettledTopicsAreReadAgain(t *testing.T) {
+	w := newWorld(t)
+	for i := 0; i < settingsAtOnce+50; i++ {
+		name := fmt.Sprintf("t%03d", i)
+		w.topic(w.source, name, 1)
+		w.topic(w.target, name, 1, "message.timestamp.type=LogAppendTime")
+	}
+	other := w.open()
+	w.refresh(other, none)
+	w.refresh(w.open(), all)
+	for name, m := range w.refresh(other, none) {
+		if m.Stop != nil {
+			t.Errorf("%s is as it should be, yet stopped: %v", name, m.Stop)
+		}
+	}
+}
+
+// A broker that lags shows old values after an alteration.
+func TestRepeatedAlterationIsLoggedOnce(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "a", 1, "retention.ms=7")
+	w.topic(w.target, "a", 1)
+	w.target.ControlKey(int16(kmsg.IncrementalAlterConfigs), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.target.KeepControl()
+		resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+		resp.Resources = []kmsg.IncrementalAlterConfigsResponseResource{{ResourceType: kmsg.ConfigResourceTypeTopic,
+			ResourceName: "a"}}
+		return resp, nil, true
+	})
+	ts := w.open()
+	w.refresh(ts, all)
+	w.refresh(ts, all)
+	if n := strings.Count(w.log.String(), "target topic altered"); n != 1 {
+		t.Errorf("logged %d times, want once:\n%s", n, w.log.String())
+	}
+}
+
+func TestUnreachableClusterIsAnError(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Target.Properties = map[string]string{"bootstrap.servers": "127.0.0.1:1"}
+	ts := w.open()
+	ctx, cancel := context.WithTimeout(w.ctx, 2*time.Second)
+	defer cancel()
+	if _, err := ts.Refresh(ctx, all); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+}
+
+func TestNothingSelectedIsSaidOnce(t *testing.T) {
+	w := newWorld(t)
+	ts := w.open()
+	w.refresh(ts, all)
+	w.refresh(ts, all)
+	if n := strings.Count(w.log.String(), "no topic of the source is selected"); n != 1 {
+		t.Errorf("said %d times, want once:\n%s", n, w.log.String())
+	}
+}
+
+func TestClusterIDs(t *testing.T) {
+	w := newWorld(t, kfake.ClusterID("the-new-one"))
+	source, target, err := w.open().ClusterIDs(w.ctx)
+	if err != nil || target != "the-new-one" || source == "" || source == target {
+		t.Errorf("got %q, %q, %v", source, target, err)
+	}
+}
+
+// alter and grow go around the package under test.
+func (w *world) alter(c *kfake.Cluster, topic, key, value string) {
+	w.t.Helper()
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic,
+		ResourceName: topic, Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{
+			{Name: key, Op: kmsg.IncrementalAlterConfigOpSet, Value: &value}}}}
+	resp := ask(w, c, req).(*kmsg.IncrementalAlterConfigsResponse)
+	if err := kerr.ErrorForCode(resp.Resources[0].ErrorCode); err != nil {
+		w.t.Fatalf("alter %s: %v", topic, err)
+	}
+}
+
+func (w *world) grow(c *kfake.Cluster, topic string, partitions int32) {
+	w.t.Helper()
+	req := kmsg.NewPtrCreatePartitionsRequest()
+	req.TimeoutMillis = 1000
+	req.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: topic, Count: partitions}}
+	resp := ask(w, c, req).(*kmsg.CreatePartitionsResponse)
+	if err := kerr.ErrorForCode(resp.Topics[0].ErrorCode); err != nil {
+		w.t.Fatalf("grow %s: %v", topic, err)
+	}
+}
+
+func ask(w *world, c *kfake.Cluster, req kmsg.Request) kmsg.Response {
+	w.t.Helper()
+	client, err := kafka.NewFranz(conf("test", c))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer client.Close()
+	resp, err := client.Request(w.ctx, req)
+	if err != nil {
+		w.t.Fatalf("%T: %v", req, err)
+	}
+	return resp
+}

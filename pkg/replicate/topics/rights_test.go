@@ -1,0 +1,157 @@
+package topics
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+func allow(topic string, operations ...kmsg.ACLOperation) []kfake.ACL {
+	var acls []kfake.ACL
+	for _, operation := range operations {
+		acls = append(acls, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: topic,
+			Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: operation, Allow: true})
+	}
+	return acls
+}
+
+// guarded is a world whose target lets user mirror do only what the rights say.
+func guarded(t *testing.T, rights ...[]kfake.ACL) *world {
+	t.Helper()
+	var acls []kfake.ACL
+	for _, list := range rights {
+		acls = append(acls, list...)
+	}
+	w := newWorld(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "admin"),
+		kfake.User("PLAIN", "mirror", "secret", acls...))
+	for property, value := range map[string]string{"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN",
+		"sasl.username": "mirror", "sasl.password": "secret"} {
+		w.cfg.Target.Properties[property] = value
+	}
+	return w
+}
+
+const (
+	read            = kmsg.ACLOperationRead
+	describe        = kmsg.ACLOperationDescribe
+	write           = kmsg.ACLOperationWrite
+	create          = kmsg.ACLOperationCreate
+	describeConfigs = kmsg.ACLOperationDescribeConfigs
+	alterConfigs    = kmsg.ACLOperationAlterConfigs
+	alter           = kmsg.ACLOperationAlter
+)
+
+func TestMissingRightsAreNamed(t *testing.T) {
+	w := guarded(t,
+		allow("fine", describe, read, write, create, describeConfigs, alterConfigs),
+		allow("grows", describe, read, write, create, describeConfigs, alterConfigs),
+		allow("alters", describe, read, write, describeConfigs),
+		allow("reads", describe, create, describeConfigs),
+		allow("blind", describe, read, write),
+		allow("groups", describe, write, describeConfigs, alterConfigs),
+		allow("new", describe, write, describeConfigs))
+	for _, name := range []string{"fine", "grows", "alters", "reads", "blind", "new", "hidden",
+		"groups"} {
+		w.topic(w.source, name, 2, "retention.ms=7")
+	}
+	w.topic(w.target, "grows", 1)
+	w.topic(w.target, "alters", 2)
+	w.topic(w.target, "reads", 2)
+	w.topic(w.target, "blind", 2)
+	w.topic(w.target, "hidden", 2)
+	w.topic(w.target, "groups", 2)
+	want := map[string]string{
+		"fine": "", "grows": "Alter on topic grows", "alters": "AlterConfigs on topic alters",
+		"reads": "Write on topic reads", "blind": "DescribeConfigs on topic blind",
+		"new": "Create on the cluster or topic new", "hidden": "Describe on topic hidden",
+		"groups": "Read on topic groups",
+	}
+	ts := w.open()
+	rehearsed, err := ts.Plan(w.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range rehearsed.Topics {
+		checkRight(t, "plan", c.Mirrored, want[c.Source])
+	}
+	done := w.refresh(ts, all)
+	for name, right := range want {
+		checkRight(t, "refresh", done[name], right)
+	}
+	if done["fine"].TargetPartitions != 2 {
+		t.Errorf("fine: got %+v, want it created", done["fine"])
+	}
+}
+
+func checkRight(t *testing.T, when string, m Mirrored, right string) {
+	t.Helper()
+	switch {
+	case right == "" && m.Stop != nil:
+		t.Errorf("%s: %s: stopped: %v", when, m.Source, m.Stop)
+	case right == "":
+	case m.Stop == nil:
+		t.Errorf("%s: %s: not stopped, want the right %s named", when, m.Source, right)
+	case m.Stop.Kind != chunk.StopUnauthorized || !strings.Contains(m.Stop.Reason, "let User:mirror do "+right) ||
+		!strings.Contains(m.Stop.Remedy(), "grant"):
+		t.Errorf("%s: %s: stop %+v, want the right %s named", when, m.Source, *m.Stop, right)
+	}
+}
+
+func TestLedgerIsCreatedOnceAndMended(t *testing.T) {
+	w := newWorld(t)
+	const name = "__replicator.old.new"
+	first, second := w.open(), w.open()
+	created, partitions, err := first.EnsureLedger(w.ctx, name, 8)
+	if err != nil || !created || partitions != 8 {
+		t.Fatalf("first: %v, %d, %v; want it created with 8 partitions", created, partitions, err)
+	}
+	w.check("settings", explicit(w.target, name), "cleanup.policy=compact delete.retention.ms=86400000 "+
+		"max.compaction.lag.ms=3600000 max.message.bytes=8388608 message.timestamp.type=CreateTime "+
+		"min.cleanable.dirty.ratio=0.2 min.compaction.lag.ms=0 segment.bytes=33554432")
+	w.alter(w.target, name, "cleanup.policy", "delete")
+	w.alter(w.target, name, "segment.bytes", "1000000")
+	created, partitions, err = second.EnsureLedger(w.ctx, name, 4)
+	if err != nil || created || partitions != 8 {
+		t.Errorf("second: %v, %d, %v; want the one that is there", created, partitions, err)
+	}
+	got := explicit(w.target, name)
+	if !strings.Contains(got, "cleanup.policy=compact") || !strings.Contains(got, "segment.bytes=1000000") {
+		t.Errorf("got %s; want the cleanup policy mended and the rest left alone", got)
+	}
+}
+
+func TestLedgerOfOneMayBeThere(t *testing.T) {
+	w := newWorld(t)
+	w.target.ControlKey(int16(kmsg.CreateTopics), func(kmsg.Request) (kmsg.Response, error, bool) {
+		if err := w.target.CreateTopic("ledger", 5, map[string]string{"cleanup.policy": "compact"}); err != nil {
+			t.Error(err)
+		}
+		return nil, nil, false // the request now finds it
+	})
+	created, partitions, err := w.open().EnsureLedger(w.ctx, "ledger", 8)
+	if err != nil || created || partitions != 5 {
+		t.Errorf("got %v, %d, %v; want the other replica's", created, partitions, err)
+	}
+}
+
+func TestLedgerRights(t *testing.T) {
+	w := guarded(t, allow("readonly", describe, describeConfigs), allow("absent", describe, write))
+	w.topic(w.target, "readonly", 8)
+	ts := w.open()
+	for name, right := range map[string]string{
+		"readonly": "Write on topic readonly", "absent": "Create on the cluster or topic absent",
+		"hidden": "Describe on topic hidden",
+	} {
+		_, _, err := ts.EnsureLedger(w.ctx, name, 8)
+		var problem *kafka.Problem
+		if !errors.As(err, &problem) || !strings.Contains(err.Error(), right) || problem.Remedy() == "" {
+			t.Errorf("%s: got %v, want the right %s named, with a remedy", name, err, right)
+		}
+	}
+}

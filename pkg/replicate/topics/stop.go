@@ -1,0 +1,89 @@
+package topics
+
+import (
+	"fmt"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+func stop(topic, kind, reason, fix string, err error) *chunk.Stop {
+	return &chunk.Stop{Partition: chunk.Partition{Topic: topic}, Kind: kind, Reason: reason, Fix: fix, Err: err}
+}
+
+func denied(err error) bool {
+	c := code(err)
+	return c == ck.ErrTopicAuthorizationFailed || c == ck.ErrClusterAuthorizationFailed
+}
+
+// right is the stop for a missing right on a topic of one of the clusters.
+func (r rules) right(p pair, on kafka.Config, operation, topic string, err error) *chunk.Stop {
+	problem := on.Denied(operation, "topic "+topic, err)
+	return stop(p.Source, chunk.StopUnauthorized, problem.What, problem.Fix, err)
+}
+
+// unreadable is the stop for a topic whose settings cannot be read.
+func (r rules) unreadable(p pair, on kafka.Config, topic string, err error) *chunk.Stop {
+	if denied(err) {
+		return r.right(p, on, "DescribeConfigs", topic, err)
+	}
+	return stop(p.Source, chunk.StopTopic,
+		fmt.Sprintf("cluster %s cannot tell the settings of topic %s", on.Name, topic),
+		"look at the brokers' logs if it stays so; it is tried again at every refresh", err)
+}
+
+// verb is a change that was refused, with the right that it needs.
+type verb struct {
+	what      string
+	operation string
+	resource  string // before the topic's name
+}
+
+var (
+	creating = verb{"create", "Create", "the cluster or topic "}
+	growing  = verb{"add partitions to", "Alter", "topic "}
+	altering = verb{"alter", "AlterConfigs", "topic "}
+)
+
+// refused is the stop for a change that the target did not take.
+func refused(c *Change, to kafka.Config, v verb, err error) *chunk.Stop {
+	if denied(err) {
+		problem := to.Denied(v.operation, v.resource+c.Target, err)
+		return stop(c.Source, chunk.StopUnauthorized, problem.What, problem.Fix, err)
+	}
+	fix := "do it with Kafka's own tools if it stays so, and look at the controller's log; " +
+		"it is tried again at every refresh"
+	switch code(err) {
+	case ck.ErrInvalidConfig, ck.ErrPolicyViolation:
+		fix = fmt.Sprintf("name settings that cluster %s does not take in exclude_configs, or give topic %s there by "+
+			"hand what it may have", to.Name, c.Target)
+	case ck.ErrInvalidReplicationFactor:
+		fix = fmt.Sprintf("set replication_factor to at most the number of brokers of cluster %s that run (asked for: "+
+			"%d)", to.Name, c.ReplicationFactor)
+	case ck.ErrTopicException:
+		fix = fmt.Sprintf("cluster %s does not take the name: leave the topic out with exclude_topics, or mirror under "+
+			"another name (naming: prefix)", to.Name)
+	}
+	return stop(c.Source, chunk.StopTopic,
+		fmt.Sprintf("cluster %s refused to %s topic %s", to.Name, v.what, c.Target), fix, err)
+}
+
+// waits is the stop for a topic that another replica of the program has to alter
+// before a record may be written.
+func waits(c *Change, to kafka.Config, key string) *chunk.Stop {
+	return stop(c.Source, chunk.StopTopic,
+		fmt.Sprintf("%s of topic %s on cluster %s is %s and has to be %s first", key, c.Target, to.Name,
+			c.From[key], c.Set[key]),
+		"the replica that owns the topic alters it; look there if it stays so", nil)
+}
+
+// settling is the stop for a topic that would have changed every record unseen:
+// the brokers take up after a while what their controller has accepted.
+func settling(c *Change, to kafka.Config) *chunk.Stop {
+	return stop(c.Source, chunk.StopTopic,
+		fmt.Sprintf("%s of topic %s on cluster %s was %s and has just been altered to %s", timestampType, c.Target,
+			to.Name, c.From[timestampType], c.Set[timestampType]),
+		"nothing: the next refresh that finds it altered lets the topic go on", nil)
+}

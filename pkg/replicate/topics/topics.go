@@ -1,0 +1,263 @@
+// Package topics makes the target's topics what the source's topics and the
+// policy ask for: it looks at both clusters, plans, and applies the plan.
+//
+// The central type is [Topics]. It guarantees:
+//
+//  1. nothing is ever written to the source;
+//  2. a target topic is never deleted nor shrunk, and settings that the source
+//     topic does not have stay as an operator set them;
+//  3. a topic that is returned without a Stop takes every record unchanged: its
+//     timestamps are kept, none is refused for its timestamp or for its size;
+//  4. one topic's trouble is that topic's Stop; an error means that a cluster
+//     could not be asked at all, and then nothing is known.
+//
+// Kafka is asked for a topic's settings only now and then, see settingsAtOnce.
+// A setting of which nobody compares the effective value stays on the target when
+// the source topic drops it: whether an operator wants it there cannot be known.
+package topics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"sync"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/kafka"
+)
+
+// Config says which topics of which clusters, and what to do with them.
+type Config struct {
+	Source, Target    kafka.Config
+	Policy            *policy.Policy
+	Flow              string // old->new, for the log
+	ReplicationFactor int    // of new topics; 0: the source's; never more than the target has brokers
+	// SyncConfigs false: settings are given to new topics only. A topic whose
+	// timestamp type would change records is stopped then, not altered.
+	SyncConfigs    bool
+	ExcludeConfigs []string // anchored regular expressions: settings that are not copied
+	Log            *slog.Logger
+}
+
+// Topics looks after the target topics of one flow. Its methods may be called
+// from several goroutines, which wait for each other.
+type Topics struct {
+	cfg    Config
+	rules  rules
+	source *cluster
+	target *cluster
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	known  map[string]*known // by source topic: settings that need no second look yet
+	round  int               // counts refreshes
+	warned map[string]bool   // what was said once
+	told   map[string]string // by target topic: the alteration that was logged last
+
+	expecting sync.Mutex
+	expected  map[string]bool // source topics that were there once
+}
+
+// Open opens a client of each cluster; it does not wait for a connection.
+func Open(cfg Config) (*Topics, error) {
+	t := &Topics{cfg: cfg, log: cfg.Log, known: make(map[string]*known),
+		warned: make(map[string]bool), told: make(map[string]string), expected: make(map[string]bool)}
+	if t.log == nil {
+		t.log = slog.New(slog.DiscardHandler)
+	}
+	t.log = t.log.With("flow", cfg.Flow)
+	t.rules = rules{ReplicationFactor: cfg.ReplicationFactor, SyncConfigs: cfg.SyncConfigs,
+		From: cfg.Source, To: cfg.Target}
+	for _, pattern := range cfg.ExcludeConfigs {
+		re, err := regexp.Compile("^(?:" + pattern + ")$")
+		if err != nil {
+			return nil, fmt.Errorf("exclude_configs: %w", err)
+		}
+		t.rules.Exclude = append(t.rules.Exclude, re)
+	}
+	var err error
+	if t.source, err = open(cfg.Source); err != nil {
+		return nil, err
+	}
+	if t.target, err = open(cfg.Target); err != nil {
+		t.source.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// Close ends both clients. Nothing else may be called during or after it.
+func (t *Topics) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.source.close()
+	t.target.close()
+}
+
+// Expect names source topics that were there once. A cluster leaves out of its
+// list what we may not describe, as if it had been deleted; these are asked for by
+// name, and a right that is missing becomes their Stop. It tells whether one is news.
+func (t *Topics) Expect(names []string) (news bool) {
+	t.expecting.Lock()
+	defer t.expecting.Unlock()
+	for _, name := range names {
+		news = news || !t.expected[name]
+		t.expected[name] = true
+	}
+	return news
+}
+
+// missed gives the expected topics that a list leaves out.
+func (t *Topics) missed(listed []string) []string {
+	t.expecting.Lock()
+	defer t.expecting.Unlock()
+	var missed []string
+	for _, name := range sortedKeys(t.expected) {
+		if !slices.Contains(listed, name) {
+			missed = append(missed, name)
+		}
+	}
+	return missed
+}
+
+// ClusterIDs asks both clusters who they are.
+func (t *Topics) ClusterIDs(ctx context.Context) (source, target string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range []struct {
+		*cluster
+		id *string
+	}{{t.source, &source}, {t.target, &target}} {
+		if *c.id, _, err = c.about(ctx); err != nil {
+			return "", "", err
+		}
+		if *c.id == "" {
+			return "", "", &kafka.Problem{
+				What: fmt.Sprintf("cluster %s does not tell its id", c.conf.Name),
+				Fix:  "mirror clusters of Kafka 0.10.1 or newer",
+				Err:  errors.New("no cluster id in the metadata"),
+			}
+		}
+	}
+	return source, target, nil
+}
+
+// Skip is a topic of the source that is not copied.
+type Skip struct {
+	Topic string
+	Why   string
+	// Blocked: the patterns choose it, yet the policy cannot name it on the target.
+	Blocked bool
+}
+
+// Plan is what a refresh that looks after all topics would do.
+type Plan struct {
+	Topics  []Change // selected ones, by source name
+	Skipped []Skip   // all others, by name
+	Brokers int      // of the target
+}
+
+// Plan looks at both clusters and changes nothing. The target is asked to check
+// each change, so that a missing right or a refused setting is in that topic's
+// Stop. Settings of a topic to be created are those that it starts with: where the
+// target's defaults differ from what the source has, more are set right after.
+func (t *Topics) Plan(ctx context.Context) (Plan, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	seen, err := t.look(ctx, allSettings)
+	if err != nil {
+		return Plan{}, err
+	}
+	changes := plan(seen.pairs, t.rules)
+	if err := t.apply(ctx, pointers(changes), rehearsal); err != nil {
+		return Plan{}, err
+	}
+	return Plan{Topics: changes, Skipped: seen.skipped, Brokers: t.rules.Brokers}, nil
+}
+
+// Refresh looks at both clusters and brings the target topics into line for which
+// mine, asked with the source topic's name, is true. The others are only looked
+// at. A source topic that is gone is not among the answers any more; one that was
+// created again has another SourceID.
+func (t *Topics) Refresh(ctx context.Context, mine func(topic string) bool) ([]Mirrored, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.round++
+	seen, err := t.look(ctx, settingsAtOnce)
+	if err != nil {
+		return nil, err
+	}
+	t.warn(seen)
+	changes := plan(seen.pairs, t.rules)
+	var own []*Change
+	for i := range changes {
+		c := &changes[i]
+		switch {
+		case mine(c.Source):
+			own = append(own, c)
+		case c.Stop == nil && !c.Create:
+			for _, key := range sortedKeys(c.Set) {
+				if exact(key) {
+					c.Stop = waits(c, t.cfg.Target, key)
+					break
+				}
+			}
+		}
+	}
+	if err := t.bring(ctx, own, seen.pairs); err != nil {
+		return nil, err
+	}
+	mirrored := make([]Mirrored, len(changes))
+	for i := range changes {
+		mirrored[i] = changes[i].Mirrored
+		if !changes[i].Nothing() || changes[i].Stop != nil {
+			delete(t.known, changes[i].Source) // look again next time
+		}
+	}
+	return mirrored, nil
+}
+
+// warn says what an operator should know, once.
+func (t *Topics) warn(seen *sight) {
+	once := func(about, message string, args ...any) {
+		if !t.warned[about] {
+			t.warned[about] = true
+			t.log.Warn(message, args...)
+		}
+	}
+	if len(seen.pairs) == 0 {
+		once("", "no topic of the source is selected", "cluster", t.cfg.Source.Name, "visible", len(seen.skipped),
+			"remedy", "check topics and exclude_topics, and the right Describe on the topics: others are not listed")
+	}
+	for _, s := range seen.skipped {
+		if s.Blocked {
+			once("blocked "+s.Topic, "topic cannot be copied", "topic", s.Topic, "why", s.Why)
+		}
+	}
+	if t.cfg.SyncConfigs {
+		return
+	}
+	for _, p := range seen.pairs {
+		if p.target == nil {
+			continue
+		}
+		_, from, _ := difference(p.target.Settings, nil)
+		for _, key := range sortedKeys(from) {
+			if key != timestampType { // that one is a Stop
+				once("limit "+p.Target, "target topic refuses records by their timestamp", "topic", p.Target,
+					"setting", key, "value", from[key], "remedy", "set it to "+noLimit+", or sync_topic_configs: true")
+			}
+		}
+	}
+}
+
+func pointers(changes []Change) []*Change {
+	all := make([]*Change, len(changes))
+	for i := range changes {
+		all[i] = &changes[i]
+	}
+	return all
+}

@@ -1,0 +1,362 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/owner"
+	"replicator/pkg/replicate/sink"
+	"replicator/pkg/replicate/source"
+	"replicator/pkg/replicate/topics"
+)
+
+// reader is the door in. Next returns what has arrived; what it returns is
+// valid until the next call. After an error only Close may be called.
+type reader interface {
+	Assign([]chunk.Position) error
+	Next(context.Context, source.Limit) (chunk.Chunk, error)
+	Close() error
+}
+
+// writer is the door out: one transaction is Begin, Write (any number of times),
+// Settle, Commit. After an error only Close may be called, and nothing is known
+// of the transaction: Init of another writer settles it, then the ledger tells.
+type writer interface {
+	Init(context.Context) error
+	Begin() error
+	Write(ctx context.Context, part chunk.Part, topic string) error
+	Settle(context.Context) ([]sink.Landed, error)
+	Commit(context.Context, []sink.LedgerRecord) ([]int64, error)
+	Close()
+}
+
+const (
+	chunkBytes   = 16 << 20 // more wins nothing, less costs commits
+	chunkRecords = 50_000
+	takeBytes    = 1 << 20 // one call of Next: what is read is written while more arrives
+	takeRecords  = 2000
+	// restEvery is how often progress alone is committed: a shard that copies nothing should write next to nothing.
+	restEvery = 5 * time.Second
+	// ownershipEvery is how often a worker that was told that its shard is not its own asks again.
+	ownershipEvery = 2 * time.Second
+	// trimEvery is how often old segments of the maps are looked at.
+	trimEvery = 10 * time.Minute
+	// grace is how long a worker that is told to stop may take to finish its chunk.
+	grace = 8 * time.Second
+	// idleWait bounds how long a worker without news takes to notice new partitions.
+	idleWait = 250 * time.Millisecond
+)
+
+// worker owns one shard from the moment the group gives it until it takes it
+// back. All of its state but `shown` belongs to its goroutine.
+type worker struct {
+	flow  *flow
+	shard int
+	log   *slog.Logger
+	retry retry
+
+	// aside are partitions that are left out for a while, so that the others go on; it outlives sessions.
+	aside map[chunk.Partition]*setAside
+	told  map[chunk.Partition]string // stops that were logged
+	shown board                      // what others may see of this shard
+}
+
+// setAside is a partition that waits for its next try, or is being tried: then
+// it is forgotten as soon as one of its records is committed.
+type setAside struct {
+	stop   *chunk.Stop
+	again  time.Time
+	tries  int
+	trying bool
+}
+
+// session is one life of a worker's handles: from taking over the shard to the
+// first error. Nothing of it is remembered afterwards.
+type session struct {
+	*worker
+	in   reader
+	out  writer
+	book *ledger.Shard
+
+	batch  int    // largest batch that the writer makes, bytes
+	seen   uint64 // version of the topology that routes were made from
+	routes map[chunk.Partition]*route
+	moved  map[chunk.Partition]bool // progress noted, but not committed
+	rested time.Time                // when progress was last committed
+
+	begun   time.Time
+	trimmed time.Time // when maps were last compared with the logs' starts
+}
+
+// route is one partition that this session copies.
+type route struct {
+	key    ledger.Key
+	topic  topics.Mirrored
+	next   offsets.Source // progress, including what is not committed yet
+	epoch  int32
+	cut    *chunk.Stop // a record that cannot pass stands at next
+	landed bool        // part of the present transaction
+
+	newest    int64 // timestamp of the last record written, ms
+	committed bool  // this session has committed records of it
+}
+
+func newWorker(f *flow, shard int) *worker {
+	w := &worker{flow: f, shard: shard, log: f.log.With("shard", shard), aside: map[chunk.Partition]*setAside{},
+		told: map[chunk.Partition]string{}}
+	w.retry = retry{log: w.log, clock: time.Now}
+	w.shown.init()
+	return w
+}
+
+// run copies the shard until ctx ends. Every failure has the same recovery: a
+// new session. Only a one-off copy ends with an error: nobody watches it, and what
+// a retry cannot cure would keep it for ever.
+func (w *worker) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := w.session(ctx)
+		w.shown.clear()
+		var stop *chunk.Stop
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errAgain):
+		case errors.Is(err, owner.ErrNotOwner):
+			w.log.Info("shard belongs to another replica", "error", err)
+			w.awaitOwnership(ctx)
+		case errors.As(err, &stop):
+			w.putAside(stop)
+		case w.flow.once && hopeless(err):
+			return fmt.Errorf("shard %d: %w", w.shard, err)
+		default:
+			w.flow.metrics.failure(w.flow.name, kindOf(err))
+			w.flow.metrics.retry(w.flow.name)
+			w.flow.refreshSoon() // a right or a topic may be what is missing: that names it
+			w.retry.wait(ctx, "shard is starting over", err)
+		}
+	}
+	return nil
+}
+
+// awaitOwnership waits until the group takes the shard back, which ends ctx, or
+// says that it is ours after all. Nobody else is shut out meanwhile.
+func (w *worker) awaitOwnership(ctx context.Context) {
+	tick := time.NewTicker(ownershipEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if w.flow.owner.Confirm(ctx, w.shard) == nil {
+				return
+			}
+		}
+	}
+}
+
+// errAgain ends a session without a fault: what it worked on has changed.
+var errAgain = errors.New("the shard's partitions have changed")
+
+// session takes the shard over, in this order: settle what a predecessor left
+// open, ask whether the shard is still ours, read the ledger, copy.
+func (w *worker) session(ctx context.Context) error {
+	batch := w.flow.batchBytes(w.shard)
+	out, err := w.flow.openWriter(w.shard, batch)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if err := out.Init(ctx); err != nil {
+		return w.flow.target.ExplainTransactions(w.flow.cfg.GroupID()+".", err)
+	}
+	if err := w.flow.owner.Confirm(ctx, w.shard); err != nil {
+		return err
+	}
+	book, err := w.readLedger(ctx)
+	if err != nil {
+		return err
+	}
+	in, err := w.flow.openReader()
+	if err != nil {
+		return err
+	}
+	defer in.Close() //nolint:errcheck // nothing is stored on the source
+	s := &session{
+		worker: w, in: in, out: out, book: book, batch: batch,
+		routes: map[chunk.Partition]*route{}, moved: map[chunk.Partition]bool{},
+		rested: time.Now(), begun: time.Now(), trimmed: time.Now(),
+	}
+	w.shown.open(book)
+	finish, cancel := withGrace(ctx)
+	defer cancel()
+	for ctx.Err() == nil {
+		if err := s.step(ctx, finish); err != nil {
+			return err
+		}
+	}
+	return s.rest(finish)
+}
+
+// readLedger reads what the shard's last owner has committed. A new flow has
+// committed nothing, which one question tells sooner than a reader that waits.
+func (w *worker) readLedger(ctx context.Context) (*ledger.Shard, error) {
+	end, err := w.flow.targetEnd(ctx, w.flow.cfg.LedgerTopic(), int32(w.shard))
+	if err != nil {
+		return nil, err
+	}
+	if end == 0 {
+		return ledger.NewShard(), nil
+	}
+	return w.flow.ledger.Shard(ctx, int32(w.shard), int64(end))
+}
+
+// withGrace is a context for finishing what was begun: it ends some seconds
+// after ctx does.
+func withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
+	finish, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return finish, func() { stop(); cancel() }
+}
+
+// step moves one chunk, or notes progress, or waits for news. ctx says whether
+// to go on; finish is for what must not be left half done.
+func (s *session) step(ctx, finish context.Context) error {
+	if version := s.flow.topologyVersion(); version != s.seen || s.asideIsDue() {
+		if err := s.arrange(ctx, version); err != nil {
+			return err
+		}
+	}
+	if time.Since(s.trimmed) >= trimEvery {
+		if err := s.trim(finish); err != nil {
+			return err
+		}
+	}
+	if len(s.routes) == 0 {
+		s.flow.awaitTopology(ctx, s.seen, restEvery)
+		return nil
+	}
+	c, err := s.in.Next(ctx, source.Limit{Records: takeRecords, Bytes: takeBytes, Wait: idleWait})
+	if err != nil {
+		return err
+	}
+	if c.Records > 0 {
+		return s.move(ctx, finish, c)
+	}
+	s.note(c)
+	if time.Since(s.begun) > 2*maxDelay {
+		s.retry.reset() // nothing to copy, and nothing fails
+	}
+	if time.Since(s.rested) >= restEvery || s.flow.once {
+		return s.rest(finish)
+	}
+	return nil
+}
+
+// move copies one chunk, which begins with what has arrived already.
+func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
+	begun := time.Now()
+	deadline := begun.Add(s.flow.cfg.CommitInterval)
+	if err := s.out.Begin(); err != nil {
+		return err
+	}
+	var total chunk.Chunk
+	var err error
+	for {
+		if err := s.write(finish, c); err != nil {
+			return err
+		}
+		total.Records += c.Records
+		total.Bytes += c.Bytes
+		left := time.Until(deadline)
+		if total.Records >= chunkRecords || total.Bytes >= chunkBytes || left <= 0 || ctx.Err() != nil ||
+			s.flow.once && c.Records == 0 {
+			break
+		}
+		limit := source.Limit{Records: takeRecords, Bytes: takeBytes, Wait: min(left, idleWait)}
+		if c, err = s.in.Next(ctx, limit); err != nil {
+			return err
+		}
+	}
+	landed, err := s.out.Settle(finish)
+	if err != nil {
+		return s.flow.target.Explain(err)
+	}
+	if err := s.sameTopics(finish, landed); err != nil {
+		return err
+	}
+	if err := s.commit(finish, landed); err != nil {
+		return err
+	}
+	s.flow.metrics.committed(s.flow.name, total, time.Since(begun))
+	s.flow.copiedBytes.Add(int64(total.Bytes))
+	s.retry.reset()
+	return s.stopCut()
+}
+
+// write sends a chunk's records on, and notes the progress that they make.
+func (s *session) write(ctx context.Context, c chunk.Chunk) error {
+	for _, part := range c.Parts {
+		r := s.routes[part.Partition]
+		if r == nil || r.cut != nil {
+			continue
+		}
+		s.cutUncarried(r, &part)
+		if len(part.Records) > 0 {
+			if err := s.out.Write(ctx, part, r.topic.Target); err != nil {
+				return err
+			}
+			r.landed = true
+			r.newest = part.Records[len(part.Records)-1].Timestamp
+		}
+		r.next, r.epoch = part.Next, part.Epoch
+		s.moved[part.Partition] = true
+	}
+	return nil
+}
+
+// cutUncarried ends a part before the first record that the lane would change.
+func (s *session) cutUncarried(r *route, part *chunk.Part) {
+	for i := range part.Records {
+		why := sink.Carries(&part.Records[i])
+		if why == nil {
+			continue
+		}
+		at := part.Records[i].Offset
+		r.cut = &chunk.Stop{
+			Partition: part.Partition, Kind: chunk.StopUncarried,
+			Reason: fmt.Sprintf("the record at source offset %d cannot be carried unchanged: %v", at, why),
+			Fix: "exclude the topic, or let the record age out of the source; everything before it is on the target, " +
+				"and copying goes on by itself once the record is gone",
+		}
+		part.Records, part.Next = part.Records[:i], at
+		return
+	}
+}
+
+// stopCut ends the session if a partition was cut, so that it is read without it.
+func (s *session) stopCut() error {
+	for _, r := range s.routes {
+		if r.cut != nil {
+			return r.cut
+		}
+	}
+	return nil
+}
+
+// note takes over progress that comes without records.
+func (s *session) note(c chunk.Chunk) {
+	for _, part := range c.Parts {
+		if r := s.routes[part.Partition]; r != nil && r.cut == nil {
+			r.next, r.epoch = part.Next, part.Epoch
+			s.moved[part.Partition] = true
+			s.shown.progress(part.Partition, part.Next)
+		}
+	}
+}

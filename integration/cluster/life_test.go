@@ -70,11 +70,17 @@ func TestPausedBrokerIsSilent(t *testing.T) {
 	if _, err := kadm.NewClient(connect(t, c)).CreateTopic(within(t, 30*time.Second), -1, -1, nil, "default"); err != nil {
 		t.Fatal(err)
 	}
-	details, err := kadm.NewClient(connect(t, c)).ListTopics(within(t, 30*time.Second), "default")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := len(details["default"].Partitions); got != 3 {
+	// The controller answers before the broker has applied its metadata log, so the topic is waited for.
+	var got int
+	until(t, "the broker knows the topic", func() bool {
+		details, err := kadm.NewClient(connect(t, c)).ListTopics(within(t, 30*time.Second), "default")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = len(details["default"].Partitions)
+		return got > 0
+	})
+	if got != 3 {
 		t.Errorf("num.partitions=3 gave a topic of %d partitions", got)
 	}
 	c.Pause()

@@ -64,6 +64,8 @@ const (
 	callSlice = time.Second // a call into librdkafka does not see a cancelled context
 	// blindAfter is how long a call is repeated before the handle is given up.
 	blindAfter = 2 * margin
+	// lingerMs lets a batch grow: a shard's producer writes to few partitions, and small requests cost both sides.
+	lingerMs   = 20
 	drainEvery = 512 // records written before delivery reports are looked at
 )
 
@@ -101,7 +103,7 @@ func OpenRecords(cfg Config) (*Records, error) {
 		cfg.BatchBytes = BatchMost
 	}
 	common := map[string]any{
-		"linger.ms":                         5,
+		"linger.ms":                         lingerMs,
 		"batch.size":                        cfg.BatchBytes,
 		"batch.num.messages":                100_000,
 		"compression.type":                  "lz4",

@@ -63,6 +63,13 @@ func (u *Unreadable) Remedy() string {
 // a cancelled context is noticed.
 const pollSlice = 100 * time.Millisecond
 
+// metadataWait is how long a reader may take to reach its first broker.
+const metadataWait = 10 * time.Second
+
+// fetchBytes is what one fetch may bring of one partition, compressed. A shard often has few
+// partitions, and small answers cost both sides a request each.
+const fetchBytes = 3 << 19
+
 // Records reads whole records through librdkafka. It belongs to one goroutine.
 type Records struct {
 	consumer *ck.Consumer
@@ -97,6 +104,7 @@ func OpenRecords(cfg Config) (*Records, error) {
 		"queued.max.messages.kbytes": max(cfg.PrefetchBytes>>10, 1),
 		"queued.min.messages":        max(cfg.PrefetchRecords, 1),
 		"fetch.wait.max.ms":          100,
+		"fetch.message.max.bytes":    fetchBytes,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open source reader: %w", err)
@@ -117,6 +125,10 @@ func (r *Records) Assign(positions []chunk.Position) error {
 			list[i].LeaderEpoch = &epoch
 		}
 		r.assigned[at.Partition] = &reading{partition: at.Partition, next: at.Offset, epoch: at.Epoch}
+	}
+	// Assigning before a broker is connected makes librdkafka look for the leaders a whole second later.
+	if _, err := r.consumer.GetMetadata(nil, false, int(metadataWait.Milliseconds())); err != nil {
+		return fmt.Errorf("find the leaders of %d source partitions: %w", len(list), err)
 	}
 	if err := r.consumer.Assign(list); err != nil {
 		return fmt.Errorf("assign %d source partitions: %w", len(list), err)

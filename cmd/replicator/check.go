@@ -90,6 +90,8 @@ func (p *printer) summary(path string, cfg *config.Config) {
 		}
 		p.line("  names     %s", naming)
 		p.line("  delivery  %s, partitions without progress start at %s", f.Delivery, f.Start)
+		lane, why := f.LaneInUse()
+		p.line("  lane      %s: %s", lane, why)
 		p.line("  ledger    %s on %s, %s", f.LedgerTopic(), f.To, count(f.Shards, "shard"))
 	}
 	p.line("")

@@ -203,6 +203,7 @@ func (p *parser) flows(n *yaml.Node, path string) []replicate.Config {
 			"naming":              p.text((*string)(&f.Naming)),
 			"separator":           p.text(&f.Separator),
 			"delivery":            p.text((*string)(&f.Delivery)),
+			"lane":                p.text((*string)(&f.Lane)),
 			"start":               p.text((*string)(&f.Start)),
 			"replication_factor":  p.integer(&f.ReplicationFactor),
 			"sync_topic_configs":  p.boolean(&f.SyncTopicConfigs),

@@ -48,6 +48,7 @@ type Config struct {
 	Separator     string // between From and the topic's name, with policy.Prefix
 
 	Delivery          Delivery
+	Lane              Lane
 	Start             Start
 	ReplicationFactor int // 0: the source's, at most the number of target brokers
 	SyncTopicConfigs  bool
@@ -84,6 +85,7 @@ func DefaultConfig() Config {
 		Naming:           defaults.Naming,
 		Separator:        defaults.Separator,
 		Delivery:         ExactlyOnce,
+		Lane:             LaneAuto,
 		Start:            Earliest,
 		SyncTopicConfigs: true,
 		// What MirrorMaker 2 leaves out as well: these belong to a cluster and its brokers.
@@ -115,6 +117,12 @@ func (c *Config) Validate(bad func(path, format string, args ...any)) {
 	}
 	if c.Delivery != ExactlyOnce && c.Delivery != AtLeastOnce {
 		bad("delivery", "%q is unknown; use %s or %s", c.Delivery, ExactlyOnce, AtLeastOnce)
+	}
+	switch {
+	case c.Lane != LaneAuto && c.Lane != LaneBatch && c.Lane != LaneRecord:
+		bad("lane", "%q is unknown; use %s, %s or %s", c.Lane, LaneAuto, LaneBatch, LaneRecord)
+	case c.Lane == LaneBatch && c.Delivery == AtLeastOnce:
+		bad("lane", "%s copies exactly once; use delivery: %s, or lane: %s", LaneBatch, ExactlyOnce, LaneRecord)
 	}
 	c.validateStart(bad)
 	if c.ReplicationFactor < 0 || c.ReplicationFactor > maxReplicationFactor {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -210,11 +211,15 @@ func (e *ShardsError) Remedy() string {
 // batchFrame is what a batch has beside its records, with room to spare.
 const batchFrame = 200
 
-// batchBytes is the largest batch that all topics of a shard take. A topic may take
-// less than Kafka's default where nobody lets us alter it; a batch of records each of
+// batchBytes is the largest batch that all topics of a shard take; in the batch
+// lane, which takes them as they are, 0 if that is not known. A topic may take less
+// than Kafka's default where nobody lets us alter it; a batch of records each of
 // which it takes would be refused as a whole.
 func (f *flow) batchBytes(shard int) int {
 	most := int64(sink.BatchMost)
+	if f.inBatches() {
+		most = math.MaxInt32
+	}
 	for _, t := range f.topologyNow() {
 		if t.Stop != nil || t.TargetMaxBytes == 0 || t.TargetMaxBytes-batchFrame >= most {
 			continue
@@ -231,13 +236,20 @@ func (f *flow) batchBytes(shard int) int {
 
 // openWriter opens the door out of a shard.
 func (f *flow) openWriter(shard, batchBytes int) (writer, error) {
-	w, err := sink.OpenRecords(sink.Config{
+	cfg := sink.Config{
 		Target: f.target, TransactionalID: f.cfg.TransactionalID(int32(shard)), ExactlyOnce: f.exactlyOnce(),
 		Ledger: f.cfg.LedgerTopic(), Shard: int32(shard), Interval: f.cfg.CommitInterval,
 		BatchBytes: batchBytes,
-	})
-	if err != nil {
-		return nil, err
+	}
+	var w writer
+	if f.inBatches() {
+		w = sink.OpenBatches(cfg)
+	} else {
+		records, err := sink.OpenRecords(cfg)
+		if err != nil {
+			return nil, err
+		}
+		w = records
 	}
 	if f.wrap != nil {
 		return f.wrap(shard, w), nil
@@ -254,7 +266,17 @@ const (
 )
 
 // openReader opens the door in.
-func (f *flow) openReader() (reader, error) {
+func (f *flow) openReader(batchBytes int) (reader, error) {
+	trouble := func(err error) {
+		f.metrics.failure(f.name, "source_connection")
+		f.log.Debug("source reader is retrying", "error", err)
+	}
+	if f.inBatches() {
+		return source.OpenBatches(source.BatchesConfig{
+			Cluster: f.source, Most: batchBytes, Trouble: trouble,
+			Rebuilt: func(why string) { f.metrics.rebuilt.WithLabelValues(f.name, why).Inc() },
+		})
+	}
 	f.mu.Lock()
 	owned := max(len(f.workers), 1)
 	f.mu.Unlock()
@@ -262,10 +284,7 @@ func (f *flow) openReader() (reader, error) {
 		Cluster: f.source, Flow: f.name,
 		PrefetchBytes:   min(max(prefetchBudget/owned, prefetchLeast), prefetchMost),
 		PrefetchRecords: prefetchRecords,
-		Trouble: func(err error) {
-			f.metrics.failure(f.name, "source_connection")
-			f.log.Debug("source reader is retrying", "error", err)
-		},
+		Trouble:         trouble,
 	})
 }
 

@@ -19,6 +19,8 @@ type FlowStatus struct {
 	Flow     string    `json:"flow"`  // as old->new
 	Taken    time.Time `json:"taken"` // when the clusters were looked at
 	Delivery Delivery  `json:"delivery"`
+	Lane     Lane      `json:"lane"` // batch or record, by this configuration
+	LaneWhy  string    `json:"lane_why"`
 	Ledger   string    `json:"ledger"` // the topic on the target
 	Shards   int       `json:"shards"` // partitions of the ledger; 0: there is none yet, the flow has never run
 	// Replicas counts the processes that run the flow now; null: the target does not tell. With 0 nothing moves.
@@ -143,6 +145,7 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 		Flow: i.cfg.Name(), Taken: p.taken, Delivery: i.cfg.Delivery, Ledger: i.cfg.LedgerTopic(), Shards: len(p.books),
 		Partitions: []PartitionStatus{}, Groups: []GroupStatus{}, Problems: []ProblemStatus{}, CaughtUp: true,
 	}
+	status.Lane, status.LaneWhy = i.cfg.LaneInUse()
 	if n, err := i.replicas(ctx); err == nil {
 		status.Replicas = &n
 	} else {

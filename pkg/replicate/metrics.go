@@ -14,6 +14,7 @@ import (
 // sets: flows, topics, partitions, groups and kinds.
 type metrics struct {
 	records, bytes, commits, retries       *prometheus.CounterVec
+	rebuilt                                *prometheus.CounterVec
 	failures, holes, holeOffsets, foreigns *prometheus.CounterVec
 	commitSeconds, chunkSeconds, endToEnd  *prometheus.HistogramVec
 }
@@ -35,8 +36,10 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		return h
 	}
 	return &metrics{
-		records:     counter("records_total", "Records committed on the target.", "topic"),
-		bytes:       counter("bytes_total", "Bytes of keys, values and headers committed on the target."),
+		records: counter("records_total", "Records committed on the target.", "topic"),
+		bytes:   counter("bytes_total", "Bytes committed on the target: keys, values and headers, in the batch lane batches as they travel."),
+		rebuilt: counter("rebuilt_batches_total",
+			"Batches that the batch lane had to take apart and write anew, by reason.", "reason"),
 		commits:     counter("commits_total", "Transactions committed on the target."),
 		retries:     counter("retries_total", "Shards that started over after a failure."),
 		failures:    counter("errors_total", "Failures by kind; all of them are retried.", "kind"),

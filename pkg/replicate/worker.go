@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"replicator/pkg/offsets"
@@ -38,8 +39,8 @@ type writer interface {
 
 const (
 	chunkBytes   = 16 << 20 // more wins nothing, less costs commits
-	chunkRecords = 50_000
-	takeBytes    = 1 << 20 // one call of Next: what is read is written while more arrives
+	chunkRecords = 50_000   // in the record lane; small records cost more than their bytes
+	takeBytes    = 1 << 20  // one call of Next: what is read is written while more arrives
 	takeRecords  = 2000
 	// restEvery is how often progress alone is committed: a shard that copies nothing should write next to nothing.
 	restEvery = 5 * time.Second
@@ -84,11 +85,13 @@ type session struct {
 	out  writer
 	book *ledger.Shard
 
-	batch  int    // largest batch that the writer makes, bytes
+	batch  int    // largest batch that the target takes, bytes
 	seen   uint64 // version of the topology that routes were made from
 	routes map[chunk.Partition]*route
 	moved  map[chunk.Partition]bool // progress noted, but not committed
-	rested time.Time                // when progress was last committed
+
+	chunkRecords int       // most of one transaction
+	rested       time.Time // when progress was last committed
 
 	begun   time.Time
 	trimmed time.Time // when maps were last compared with the logs' starts
@@ -183,7 +186,7 @@ func (w *worker) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in, err := w.flow.openReader()
+	in, err := w.flow.openReader(batch)
 	if err != nil {
 		return err
 	}
@@ -191,7 +194,10 @@ func (w *worker) session(ctx context.Context) error {
 	s := &session{
 		worker: w, in: in, out: out, book: book, batch: batch,
 		routes: map[chunk.Partition]*route{}, moved: map[chunk.Partition]bool{},
-		rested: time.Now(), begun: time.Now(), trimmed: time.Now(),
+		rested: time.Now(), begun: time.Now(), trimmed: time.Now(), chunkRecords: chunkRecords,
+	}
+	if w.flow.inBatches() {
+		s.chunkRecords = math.MaxInt
 	}
 	w.shown.open(book)
 	finish, cancel := withGrace(ctx)
@@ -275,7 +281,7 @@ func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
 		total.Records += c.Records
 		total.Bytes += c.Bytes
 		left := time.Until(deadline)
-		if total.Records >= chunkRecords || total.Bytes >= chunkBytes || left <= 0 || ctx.Err() != nil ||
+		if total.Records >= s.chunkRecords || total.Bytes >= chunkBytes || left <= 0 || ctx.Err() != nil ||
 			s.flow.once && c.Records == 0 {
 			break
 		}
@@ -308,12 +314,12 @@ func (s *session) write(ctx context.Context, c chunk.Chunk) error {
 			continue
 		}
 		s.cutUncarried(r, &part)
-		if len(part.Records) > 0 {
+		if !part.Empty() {
 			if err := s.out.Write(ctx, part, r.topic.Target); err != nil {
 				return err
 			}
 			r.landed = true
-			r.newest = part.Records[len(part.Records)-1].Timestamp
+			r.newest = part.Newest
 		}
 		r.next, r.epoch = part.Next, part.Epoch
 		s.moved[part.Partition] = true
@@ -336,6 +342,9 @@ func (s *session) cutUncarried(r *route, part *chunk.Part) {
 				"and copying goes on by itself once the record is gone",
 		}
 		part.Records, part.Next = part.Records[:i], at
+		if i > 0 {
+			part.Newest = part.Records[i-1].Timestamp
+		}
 		return
 	}
 }

@@ -73,19 +73,34 @@ type Record struct {
 	Headers   []Header
 }
 
-// Part is what one partition contributes to a chunk.
+// Batch is a raw RecordBatch (KIP-98, magic 2) without holes, ready for a
+// producer to put its stamp on.
+type Batch struct {
+	Raw     []byte
+	First   offsets.Source
+	Count   int
+	Offsets []offsets.Source // of each record, where they do not follow First one by one
+}
+
+// Part is what one partition contributes to a chunk: records in the record lane,
+// batches in the batch lane.
 type Part struct {
 	Partition Partition
 	Records   []Record
+	Batches   []Batch
 	Next      offsets.Source // progress, once the records have landed
 	Epoch     int32          // leader epoch of Next, or UnknownEpoch
+	Newest    int64          // timestamp of the last record (in the batch lane: the largest of the last batch), ms
 }
+
+// Empty says that the part is progress alone.
+func (p *Part) Empty() bool { return len(p.Records) == 0 && len(p.Batches) == 0 }
 
 // Chunk is what a worker moves at once.
 type Chunk struct {
 	Parts   []Part
 	Records int // in all parts
-	Bytes   int // keys, values and headers of all records
+	Bytes   int // keys, values and headers of all records; in the batch lane, what travels
 }
 
 // String says how much a chunk holds.

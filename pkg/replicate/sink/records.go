@@ -179,7 +179,7 @@ func (s *Records) Write(ctx context.Context, part chunk.Part, topic string) erro
 			}
 		}
 		if err := s.produce(ctx, s.data, &message); err != nil {
-			return refused(l, record.Offset, err)
+			return refused(l.partition, topic, record.Offset, err)
 		}
 		l.pending = append(l.pending, record.Offset)
 		s.waiting++

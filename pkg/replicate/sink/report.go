@@ -10,6 +10,7 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
 )
 
 // drain takes the delivery reports that are there.
@@ -95,7 +96,7 @@ func (s *Records) takeReport(m *ck.Message) {
 		l.pending, l.head = l.pending[:0], 0
 	}
 	if at.Error != nil {
-		s.fail(refused(l, source, at.Error))
+		s.fail(refused(l.partition, l.target.topic, source, at.Error))
 		return
 	}
 	run := offsets.Run{Source: source, Target: offsets.Target(at.Offset), Count: 1}
@@ -129,33 +130,33 @@ func (s *Records) fail(err error) {
 
 // refused turns the error of one record into a Stop of its partition, where the
 // partition is to blame and not the connection or the transaction.
-func refused(l *lane, source offsets.Source, err error) error {
-	what := fmt.Errorf("write %s, source offset %d: %w", l.partition, source, err)
-	var kerr ck.Error
-	if !errors.As(err, &kerr) {
+func refused(p chunk.Partition, topic string, source offsets.Source, err error) error {
+	what := fmt.Errorf("write %s, source offset %d: %w", p, source, err)
+	code, ok := kafka.Code(err)
+	if !ok {
 		return what
 	}
-	stop := &chunk.Stop{Partition: l.partition, Err: err}
-	switch kerr.Code() {
+	stop := &chunk.Stop{Partition: p, Err: err}
+	switch ck.ErrorCode(code) {
 	case ck.ErrMsgSizeTooLarge:
 		stop.Kind = chunk.StopTooLarge
 		stop.Reason = fmt.Sprintf("the target refuses the record at source offset %d: it is larger than topic %q allows",
-			source, l.target.topic)
+			source, topic)
 		stop.Fix = fmt.Sprintf("raise max.message.bytes of topic %q on the target (and replica.fetch.max.bytes of its "+
-			"brokers); copying goes on by itself", l.target.topic)
+			"brokers); copying goes on by itself", topic)
 	case ck.ErrTopicAuthorizationFailed:
 		stop.Kind = chunk.StopUnauthorized
-		stop.Reason = fmt.Sprintf("operation Write on Topic %q is denied on the target", l.target.topic)
+		stop.Reason = fmt.Sprintf("operation Write on Topic %q is denied on the target", topic)
 		stop.Fix = fmt.Sprintf("allow the target's user Write and Describe on topic %q; copying goes on by itself",
-			l.target.topic)
+			topic)
 	case ck.ErrInvalidTimestamp, ck.ErrInvalidRecord, ck.ErrPolicyViolation, ck.ErrInvalidMsg:
 		stop.Kind = chunk.StopRefused
 		stop.Reason = fmt.Sprintf("the target refuses the record at source offset %d", source)
 		stop.Fix = fmt.Sprintf("compare the settings of topic %q on both clusters (message.timestamp.*, cleanup.policy); "+
-			"copying goes on by itself", l.target.topic)
-	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopic, ck.ErrUnknownPartition, ck.ErrTopicException:
+			"copying goes on by itself", topic)
+	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopicID, ck.ErrUnknownTopic, ck.ErrUnknownPartition, ck.ErrTopicException:
 		stop.Kind = chunk.StopMissing
-		stop.Reason = fmt.Sprintf("topic %q is not on the target", l.target.topic)
+		stop.Reason = fmt.Sprintf("topic %q is not on the target", topic)
 		stop.Fix = "it is created again within the refresh_interval, and copied from the beginning"
 	default:
 		return what

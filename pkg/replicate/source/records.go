@@ -161,8 +161,11 @@ func (r *Records) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
 		}
 	}
 	for i := range c.Parts { // the slices grew while they were filled
-		reading := r.assigned[c.Parts[i].Partition]
-		c.Parts[i].Records, c.Parts[i].Next, c.Parts[i].Epoch = reading.records, reading.next, reading.epoch
+		part, reading := &c.Parts[i], r.assigned[c.Parts[i].Partition]
+		part.Records, part.Next, part.Epoch = reading.records, reading.next, reading.epoch
+		if n := len(part.Records); n > 0 {
+			part.Newest = part.Records[n-1].Timestamp
+		}
 	}
 	return c, nil
 }

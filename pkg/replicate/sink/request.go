@@ -1,0 +1,157 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+)
+
+// firstGeneration are the newest requests that the older transaction protocol
+// knows: from Produce v12 and EndTxn v5 on a broker takes the client for one of
+// the second generation.
+func firstGeneration() *kversion.Versions {
+	v := kversion.Stable()
+	v.SetMaxKeyVersion(produceKey, 11)
+	v.SetMaxKeyVersion((&kmsg.InitProducerIDRequest{}).Key(), 4)
+	v.SetMaxKeyVersion((&kmsg.AddPartitionsToTxnRequest{}).Key(), 3)
+	v.SetMaxKeyVersion((&kmsg.EndTxnRequest{}).Key(), 4)
+	return v
+}
+
+// request is one that is being put together.
+type request struct {
+	*kmsg.ProduceRequest
+	sent *sent
+	at   map[string]int
+}
+
+func (b *Batches) newRequest() *request {
+	r := kmsg.NewPtrProduceRequest()
+	r.TransactionID = kmsg.StringPtr(b.cfg.TransactionalID)
+	r.Acks = -1
+	r.TimeoutMillis = int32(margin.Milliseconds())
+	return &request{ProduceRequest: r, sent: &sent{done: make(chan struct{})}, at: map[string]int{}}
+}
+
+// add puts one batch of a partition that is not in the request yet.
+func (r *request) add(q *queue, batch chunk.Batch) {
+	n, ok := r.at[q.target.topic]
+	if !ok {
+		topic := kmsg.NewProduceRequestTopic()
+		topic.Topic, topic.TopicID = q.target.topic, q.id
+		r.Topics = append(r.Topics, topic)
+		n = len(r.Topics) - 1
+		r.at[q.target.topic] = n
+	}
+	p := kmsg.NewProduceRequestTopicPartition()
+	p.Partition, p.Records = q.target.number, batch.Raw
+	r.Topics[n].Partitions = append(r.Topics[n].Partitions, p)
+	r.sent.queues = append(r.sent.queues, q)
+	r.sent.batches = append(r.sent.batches, batch)
+}
+
+// dispatch sends a request and returns as soon as it has gone out, so that the
+// next one cannot overtake it.
+func (b *Batches) dispatch(ctx context.Context, leader int32, r *request) error {
+	s := r.sent
+	b.sent = append(b.sent, s)
+	out := b.wrote.expect()
+	go func() { // ends with the answer, the client's time-out or its Close
+		defer close(s.done)
+		answer, err := b.client.Broker(int(leader)).Request(ctx, r.ProduceRequest)
+		if err != nil {
+			s.err = fmt.Errorf("write to the target's broker %d: %w", leader, err)
+			return
+		}
+		s.response = answer.(*kmsg.ProduceResponse)
+	}()
+	select {
+	case <-out:
+	case <-s.done:
+	case <-ctx.Done():
+		return fmt.Errorf("write to the target's broker %d: %w", leader, ctx.Err())
+	}
+	return nil
+}
+
+// land reads the answer: where the batches are, or why not.
+func (s *sent) land() error {
+	if s.err != nil {
+		return s.err
+	}
+	type key struct {
+		topic  string
+		id     [16]byte // instead of the name, from Produce v13 on (KIP-516)
+		number int32
+	}
+	answered := map[key]*kmsg.ProduceResponseTopicPartition{}
+	for i := range s.response.Topics {
+		topic := &s.response.Topics[i]
+		for p := range topic.Partitions {
+			answered[key{topic.Topic, topic.TopicID, topic.Partitions[p].Partition}] = &topic.Partitions[p]
+		}
+	}
+	var failure error
+	for i, q := range s.queues {
+		answer := answered[key{topic: q.target.topic, number: q.target.number}]
+		if s.response.Version >= 13 {
+			answer = answered[key{id: q.id, number: q.target.number}]
+		}
+		if answer == nil {
+			return fmt.Errorf("%s: the target acknowledged a request without naming the partition", q.partition)
+		}
+		err := kerr.ErrorForCode(answer.ErrorCode)
+		switch {
+		case err == nil:
+			err = q.land(s.batches[i], offsets.Target(answer.BaseOffset))
+		case !q.ledger:
+			err = refused(q.partition, q.target.topic, s.batches[i].First, err)
+		}
+		var stop, before *chunk.Stop
+		if err != nil && (failure == nil || errors.As(err, &stop) && !errors.As(failure, &before)) {
+			failure = err
+		}
+	}
+	return failure
+}
+
+// land folds a batch's place into the runs of its partition.
+func (q *queue) land(batch chunk.Batch, at offsets.Target) error {
+	if at < 0 {
+		return fmt.Errorf("%s: source offset %d was acknowledged without a target offset", q.partition, batch.First)
+	}
+	if n := len(q.runs); n > 0 {
+		last := q.runs[n-1]
+		if batch.First < last.SourceEnd() || at < last.TargetEnd() {
+			return fmt.Errorf("%s: source offset %d was acknowledged at target offset %d, after %d",
+				q.partition, batch.First, at, last.TargetEnd()-1)
+		}
+	}
+	if batch.Offsets == nil {
+		q.extend(offsets.Run{Source: batch.First, Target: at, Count: int64(batch.Count)})
+		return nil
+	}
+	for i, source := range batch.Offsets {
+		q.extend(offsets.Run{Source: source, Target: at + offsets.Target(i), Count: 1})
+	}
+	return nil
+}
+
+// extend appends a run, to the one before where it goes on.
+func (q *queue) extend(run offsets.Run) {
+	if n := len(q.runs); n > 0 {
+		last := &q.runs[n-1]
+		if run.Source == last.SourceEnd() && run.Target == last.TargetEnd() {
+			last.Count += run.Count
+			return
+		}
+	}
+	q.runs = append(q.runs, run)
+}

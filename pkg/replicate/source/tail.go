@@ -1,0 +1,147 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/wire"
+)
+
+// take reads what a broker answers for the partition and moves on past it. The
+// part's Next is 0 where there is no news. idle says that no partition of the
+// answer has any bytes.
+func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, idle bool, most int, rebuilt func(string)) (chunk.Part, error) {
+	part := chunk.Part{Partition: t.partition}
+	if err := t.refusal(answer); err != nil {
+		return part, err
+	}
+	began := t.next
+	aborted := newAborted(answer.AbortedTransactions)
+	for data := answer.RecordBatches; len(data) > 0; {
+		b, rest, err := wire.Next(data)
+		if errors.Is(err, wire.ErrPartial) {
+			break // the rest comes with the next answer
+		}
+		if err != nil {
+			return part, fmt.Errorf("%s: %w", t.partition, err)
+		}
+		data = rest
+		if err := t.pass(&part, b, aborted, most, rebuilt); err != nil {
+			return part, err
+		}
+	}
+	// Below the stable offset there is nothing left, not even markers: what stood there was compacted away.
+	// Where another partition has filled the answer, an empty one would say nothing.
+	if stable := offsets.Source(answer.LastStableOffset); idle && stable > t.next {
+		t.next, t.epoch = stable, chunk.UnknownEpoch
+	}
+	if t.next > began {
+		part.Next, part.Epoch = t.next, t.epoch
+	}
+	return part, nil
+}
+
+// refusal sorts what a broker says instead of records.
+func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
+	if answer.DivergingEpoch.EndOffset >= 0 {
+		return &Unreadable{Err: fmt.Errorf("%s: the source's log was cut at offset %d",
+			t.partition, answer.DivergingEpoch.EndOffset)}
+	}
+	err := kerr.ErrorForCode(answer.ErrorCode)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.TopicAuthorizationFailed),
+		errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID),
+		errors.Is(err, kerr.UnknownTopicOrPartition):
+		return &Unreadable{Err: fmt.Errorf("%s: %w", t.partition, err)}
+	case kerr.IsRetriable(err):
+		return fmt.Errorf("%w: %s: %w", errMoved, t.partition, err)
+	}
+	return fmt.Errorf("read %s at %d: %w", t.partition, t.next, err)
+}
+
+// pass adds one batch to the part, if it holds anything visible from next on.
+func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, most int, rebuilt func(string)) error {
+	old := b.Magic() < 2
+	last := offsets.Source(b.Base())
+	if !old {
+		last = offsets.Source(b.Last())
+		hidden := aborted.hides(b)
+		if last < t.next {
+			return nil
+		}
+		if hidden || b.Count() == 0 {
+			t.next, t.epoch = last+1, b.LeaderEpoch()
+			return nil
+		}
+	}
+	why := b.Obstacle()
+	switch {
+	case why != "":
+	case offsets.Source(b.Base()) < t.next:
+		why = "progress_inside"
+	case most > 0 && len(b) > most && b.Count() > 1:
+		why = "too_large"
+	}
+	if why == "" {
+		part.Batches = append(part.Batches, chunk.Batch{Raw: b, First: offsets.Source(b.Base()), Count: b.Count()})
+		part.Newest = b.MaxTimestamp()
+		t.next, t.epoch = last+1, b.LeaderEpoch()
+		return nil
+	}
+	made, err := wire.Rebuild(b, int64(t.next), most)
+	if err != nil {
+		return fmt.Errorf("%s: %w", t.partition, err)
+	}
+	rebuilt(why)
+	for _, m := range made {
+		at := make([]offsets.Source, len(m.Offsets))
+		for i, o := range m.Offsets {
+			at[i] = offsets.Source(o)
+		}
+		last = max(last, at[len(at)-1])
+		part.Batches = append(part.Batches, chunk.Batch{Raw: m.Batch, First: at[0], Count: len(at), Offsets: at})
+		part.Newest = m.Batch.MaxTimestamp()
+	}
+	t.next, t.epoch = max(t.next, last+1), chunk.UnknownEpoch
+	if !old {
+		t.epoch = b.LeaderEpoch()
+	}
+	return nil
+}
+
+// aborted knows which batches of one answer belong to transactions that were
+// aborted (KIP-98): the broker tells where each began, its marker tells its end.
+type aborted struct {
+	begins []kmsg.FetchResponseTopicPartitionAbortedTransaction // not reached yet, ascending
+	open   map[int64]bool                                       // by producer id
+}
+
+func newAborted(list []kmsg.FetchResponseTopicPartitionAbortedTransaction) *aborted {
+	begins := slices.Clone(list) // not every broker sorts it
+	slices.SortFunc(begins, func(x, y kmsg.FetchResponseTopicPartitionAbortedTransaction) int {
+		return int(min(max(x.FirstOffset-y.FirstOffset, -1), 1))
+	})
+	return &aborted{begins: begins, open: map[int64]bool{}}
+}
+
+// hides says whether a reader must not see the batch: a marker, or part of an
+// aborted transaction. Batches are asked for in the order of their offsets.
+func (a *aborted) hides(b wire.Batch) bool {
+	for len(a.begins) > 0 && a.begins[0].FirstOffset <= b.Last() {
+		a.open[a.begins[0].ProducerID] = true
+		a.begins = a.begins[1:]
+	}
+	if b.Control() {
+		delete(a.open, b.ProducerID()) // an abort's marker ends it; a commit's can only come for one that is not open
+		return true
+	}
+	return b.Transactional() && a.open[b.ProducerID()]
+}

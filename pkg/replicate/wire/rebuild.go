@@ -1,0 +1,157 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Rebuilt is a new batch with records of an old one.
+type Rebuilt struct {
+	Batch   Batch
+	Offsets []int64 // that the records had, ascending
+}
+
+// Rebuild decodes a batch, of any magic, and writes its records from an offset
+// on into new batches without holes, compressed as before, each with its own
+// create time. Records are spread over several batches where one would have more
+// than most bytes before compression (0: no limit); a record that has more alone
+// stands alone.
+func Rebuild(b Batch, from int64, most int) ([]Rebuilt, error) {
+	records, err := decode(b, from)
+	if err != nil {
+		return nil, err
+	}
+	var all []Rebuilt
+	for len(records) > 0 {
+		n, size := 1, recordBytes(records[0])
+		for n < len(records) {
+			more := recordBytes(records[n])
+			if most > 0 && HeaderBytes+size+more > most {
+				break
+			}
+			size += more
+			n++
+		}
+		rebuilt, err := encode(records[:n], kgo.CompressionCodecType(b.codec()), size)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rebuilt)
+		records = records[n:]
+	}
+	return all, nil
+}
+
+// codec is how the new batch is compressed: as the old one.
+func (b Batch) codec() uint16 {
+	if b.Magic() < 2 {
+		return uint16(b[atChecksum]) & codecBits // where the older formats have their attributes
+	}
+	return b.attributes() & codecBits
+}
+
+var decompressor = kgo.DefaultDecompressor()
+
+// decode reads the records from an offset on.
+func decode(b Batch, from int64) ([]*kgo.Record, error) {
+	got, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Offset: from},
+		&kmsg.FetchResponseTopicPartition{RecordBatches: b}, decompressor, nil)
+	if got.Err != nil {
+		return nil, fmt.Errorf("decode the batch at offset %d: %w", b.Base(), got.Err)
+	}
+	if b.Magic() == 2 && next <= b.Last() {
+		return nil, fmt.Errorf("decode the batch at offset %d: it breaks off at offset %d of %d", b.Base(), next, b.Last())
+	}
+	return got.Records, nil
+}
+
+// recordBytes is the most that a record takes in a batch, before compression.
+func recordBytes(r *kgo.Record) int {
+	const numbers = 5 + 1 + 10 + 5 + 5 + 5 + 5 // length, attributes, two deltas, three lengths
+	n := numbers + len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += 10 + len(h.Key) + len(h.Value)
+	}
+	return n
+}
+
+// Encode writes records into one batch of a producer to be stamped later. Their
+// offsets say nothing; their order counts.
+func Encode(records []*kgo.Record, codec kgo.CompressionCodecType) (Batch, error) {
+	size := 0
+	for _, r := range records {
+		size += recordBytes(r)
+	}
+	rebuilt, err := encode(records, codec, size)
+	return rebuilt.Batch, err
+}
+
+func encode(records []*kgo.Record, codec kgo.CompressionCodecType, size int) (Rebuilt, error) {
+	body := make([]byte, 0, size)
+	offsets := make([]int64, len(records))
+	first := timestamp(records[0])
+	newest := first
+	for i, r := range records {
+		at := timestamp(r)
+		newest = max(newest, at)
+		offsets[i] = r.Offset
+		body = appendRecord(body, r, at-first, int32(i))
+	}
+	used := codec
+	if c := compressors[codec]; c != nil {
+		if body, used = c.Compress(&bytes.Buffer{}, body); used == kgo.CodecError {
+			return Rebuilt{}, fmt.Errorf("%d bytes cannot be compressed with codec %d", size, codec)
+		}
+	}
+	b := make(Batch, HeaderBytes, HeaderBytes+len(body))
+	b = append(b, body...)
+	binary.BigEndian.PutUint32(b[atLength:], uint32(len(b)-frame))
+	binary.BigEndian.PutUint32(b[atLeaderEpoch:], 0xffffffff)
+	b[atMagic] = 2
+	binary.BigEndian.PutUint16(b[atAttributes:], uint16(used)&codecBits)
+	binary.BigEndian.PutUint32(b[atLastOffsetDelta:], uint32(len(records)-1))
+	binary.BigEndian.PutUint64(b[atBaseTimestamp:], uint64(first))
+	binary.BigEndian.PutUint64(b[atMaxTimestamp:], uint64(newest))
+	binary.BigEndian.PutUint32(b[atCount:], uint32(len(records)))
+	b.Stamp(Producer{ID: -1, Epoch: -1}, -1)
+	return Rebuilt{Batch: b, Offsets: offsets}, nil
+}
+
+// timestamp is a record's own, in milliseconds; the oldest format has none.
+func timestamp(r *kgo.Record) int64 {
+	if r.Attrs.TimestampType() < 0 {
+		return -1
+	}
+	return r.Timestamp.UnixMilli()
+}
+
+// appendRecord writes one record as KIP-98 has it; its length comes first.
+func appendRecord(body []byte, r *kgo.Record, age int64, number int32) []byte {
+	record := kmsg.Record{TimestampDelta64: age, OffsetDelta: number, Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		record.Headers = append(record.Headers, kmsg.Header{Key: h.Key, Value: h.Value})
+	}
+	const noLength = 1 // bytes of a length of 0
+	record.Length = int32(len(record.AppendTo(nil)) - noLength)
+	return record.AppendTo(body)
+}
+
+// compressors has one for each codec; they may be used from any goroutine.
+var compressors = map[kgo.CompressionCodecType]kgo.Compressor{
+	kgo.CodecGzip:   compressor(kgo.GzipCompression()),
+	kgo.CodecSnappy: compressor(kgo.SnappyCompression()),
+	kgo.CodecLz4:    compressor(kgo.Lz4Compression()),
+	kgo.CodecZstd:   compressor(kgo.ZstdCompression()),
+}
+
+func compressor(codec kgo.CompressionCodec) kgo.Compressor {
+	c, err := kgo.DefaultCompressor(codec)
+	if err != nil {
+		panic(err) // these four have no option that could be wrong
+	}
+	return c
+}

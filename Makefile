@@ -5,8 +5,6 @@ STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # For how long one fuzz target runs (fuzz), and the soak test (soak).
 FUZZTIME    ?= 20s
 SOAK        ?= 1h
-# full or quick.
-BENCH       ?= full
 # How much the benchmark copies: full, or quick for a twentieth.
 BENCH       ?= full
 IMAGE       ?= replicator:dev

@@ -67,6 +67,22 @@ func newSite(t *testing.T, source, target *cluster.Cluster, lines ...string) *si
 	return s
 }
 
+// promise is how a flow carries records, and what it promises.
+type promise struct{ lane, delivery string }
+
+func (p promise) String() string { return p.lane + "-" + p.delivery }
+
+func (p promise) lines() []string { return []string{"lane: " + p.lane, "delivery: " + p.delivery} }
+
+var promises = []promise{{"batch", "exactly_once"}, {"record", "exactly_once"}, {"record", "at_least_once"}}
+
+// onLanes runs a test in both lanes, exactly once.
+func onLanes(t *testing.T, test func(t *testing.T, lane string)) {
+	for _, lane := range []string{"batch", "record"} {
+		t.Run(lane, func(t *testing.T) { test(t, lane) })
+	}
+}
+
 // unique makes a name for topics and groups out of a test's name.
 func unique(t *testing.T) string {
 	return strings.Map(func(r rune) rune {

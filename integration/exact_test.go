@@ -86,12 +86,12 @@ func judged(ctx context.Context, t *testing.T, sides judge.Sides, topics, groups
 // The whole check, in each way of naming and delivering: one copy, no failure.
 func TestExact(t *testing.T) {
 	for _, naming := range []string{"identity", "prefix"} {
-		for _, delivery := range []string{"exactly_once", "at_least_once"} {
-			t.Run(naming+"-"+delivery, func(t *testing.T) {
+		for _, p := range promises {
+			t.Run(fmt.Sprintf("%s-%s", naming, p), func(t *testing.T) {
 				source, target := shared(t)
 				ctx := deadline(t, 4*time.Minute)
 				topics, groups := fill(ctx, t, source.Bootstrap(), unique(t))
-				s := newSite(t, source, target, patterns(t, topics, "naming: "+naming, "delivery: "+delivery)...)
+				s := newSite(t, source, target, patterns(t, topics, append(p.lines(), "naming: "+naming)...)...)
 				s.copyOnce()
 				sides := s.sides()
 				if naming == "prefix" {
@@ -118,18 +118,18 @@ func TestExact(t *testing.T) {
 
 // Restarts in the middle of live traffic, gentle and not.
 func TestRestart(t *testing.T) {
-	for _, delivery := range []string{"exactly_once", "at_least_once"} {
+	for _, p := range promises {
 		for _, how := range []string{"sigterm", "sigkill"} {
-			t.Run(delivery+"-"+how, func(t *testing.T) { restart(t, delivery, how) })
+			t.Run(fmt.Sprintf("%s-%s", p, how), func(t *testing.T) { restart(t, p, how) })
 		}
 	}
 }
 
-func restart(t *testing.T, delivery, how string) {
+func restart(t *testing.T, p promise, how string) {
 	source, target := shared(t)
 	ctx := deadline(t, 4*time.Minute)
 	topics, groups := fill(ctx, t, source.Bootstrap(), unique(t))
-	s := newSite(t, source, target, patterns(t, topics, "delivery: "+delivery, "commit_interval: 100ms")...)
+	s := newSite(t, source, target, patterns(t, topics, append(p.lines(), "commit_interval: 100ms")...)...)
 	producer, err := workload.StartProducer(ctx, source.Bootstrap(), topics[0],
 		workload.ProducerSpec{Seed: 3, Rate: 2000, Transactional: unique(t), AbortEvery: 5})
 	if err != nil {
@@ -155,7 +155,7 @@ func restart(t *testing.T, delivery, how string) {
 	t.Logf("live producer: %d acknowledged, %d aborted", wrote.Acked, wrote.Aborted)
 	d := s.run()
 	var opts []judge.Option
-	if delivery == "at_least_once" && how == "sigkill" {
+	if p.delivery == "at_least_once" && how == "sigkill" {
 		opts = append(opts, judge.AllowDuplicates())
 	}
 	judged(ctx, t, sides, topics, groups, opts...)
@@ -173,7 +173,9 @@ func copied(ctx context.Context, t *testing.T, sides judge.Sides, topic string) 
 }
 
 // What changes on the source while the daemon runs.
-func TestChangesWhileRunning(t *testing.T) {
+func TestChangesWhileRunning(t *testing.T) { onLanes(t, changesWhileRunning) }
+
+func changesWhileRunning(t *testing.T, lane string) {
 	source, target := shared(t)
 	ctx := deadline(t, 4*time.Minute)
 	name := unique(t)
@@ -191,7 +193,8 @@ func TestChangesWhileRunning(t *testing.T) {
 		must(err)
 	}
 	mixed(first, 1, 2)
-	s := newSite(t, source, target, fmt.Sprintf("topics: [\"%s-.*\"]", name), fmt.Sprintf("groups: [\"%s-.*\"]", name))
+	s := newSite(t, source, target, fmt.Sprintf("topics: [\"%s-.*\"]", name), fmt.Sprintf("groups: [\"%s-.*\"]", name),
+		"lane: "+lane)
 	d := s.run()
 	groups := func(seed uint64, topics ...string) []string {
 		positions, err := workload.CommitRandom(ctx, source.Bootstrap(),
@@ -222,7 +225,9 @@ func TestChangesWhileRunning(t *testing.T) {
 }
 
 // A group that was used on the target belongs to its consumers.
-func TestGroupUsedOnTargetIsLeftAlone(t *testing.T) {
+func TestGroupUsedOnTargetIsLeftAlone(t *testing.T) { onLanes(t, groupUsedOnTarget) }
+
+func groupUsedOnTarget(t *testing.T, lane string) {
 	source, target := shared(t)
 	ctx := deadline(t, 3*time.Minute)
 	topic, group := unique(t), unique(t)+"-app"
@@ -237,7 +242,7 @@ func TestGroupUsedOnTargetIsLeftAlone(t *testing.T) {
 	must(err)
 	_, err = workload.Consume(ctx, source.Bootstrap(), group, 500, topic)
 	must(err)
-	s := newSite(t, source, target, patterns(t, []string{topic})...)
+	s := newSite(t, source, target, patterns(t, []string{topic}, "lane: "+lane)...)
 	d := s.run()
 	judged(ctx, t, s.sides(), []string{topic}, []string{group})
 

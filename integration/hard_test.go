@@ -36,7 +36,11 @@ var faults = []fault{
 // comes in the middle of it: the sides are equal after each.
 func TestHardDays(t *testing.T) {
 	source, target := cluster.Pair(t)
-	h := startHardDay(t, source, target, 1)
+	onLanes(t, func(t *testing.T, lane string) { hardDays(t, source.For(t), target.For(t), lane) })
+}
+
+func hardDays(t *testing.T, source, target *cluster.Cluster, lane string) {
+	h := startHardDay(t, source, target, lane, 1)
 	for _, f := range faults {
 		began := time.Now()
 		h.do(f)
@@ -68,7 +72,7 @@ type replica struct {
 
 // startHardDay fills topics, starts two replicas that share the shards, and live
 // applications.
-func startHardDay(t *testing.T, source, target *cluster.Cluster, seed uint64) *hardDay {
+func startHardDay(t *testing.T, source, target *cluster.Cluster, lane string, seed uint64) *hardDay {
 	t.Helper()
 	name := unique(t)
 	h := &hardDay{t: t, ctx: deadline(t, 12*time.Minute), seed: seed, topics: []string{name + "-mixed", name + "-plain"}}
@@ -79,7 +83,7 @@ func startHardDay(t *testing.T, source, target *cluster.Cluster, seed uint64) *h
 	must(t, err)
 	h.groups = append(stand(h.ctx, t, source.Bootstrap(), seed, 12, h.topics...), name+"-live")
 	h.site = newSite(t, source, target, fmt.Sprintf("topics: [\"%s-.*\"]", name), fmt.Sprintf("groups: [\"%s-.*\"]", name),
-		"commit_interval: 200ms")
+		"commit_interval: 200ms", "lane: "+lane)
 	for i := range h.replicas {
 		s, address := h.site.replica()
 		h.replicas[i] = &replica{daemon: s.run(), site: s, address: address}

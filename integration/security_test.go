@@ -74,13 +74,16 @@ func TestRights(t *testing.T) {
 	for _, r := range rights {
 		s.allow(t, r)
 	}
-	t.Run("all", s.works)
-	t.Run("wrong password", s.wrongPassword)
-	t.Run("no login", s.noLogin)
-	for _, r := range rights {
-		t.Run("without "+r.String(), func(t *testing.T) { s.without(t, r) })
-	}
-	t.Run("all again", s.worksAgain)
+	onLanes(t, func(t *testing.T, lane string) {
+		s.lane = lane
+		t.Run("all", s.works)
+		t.Run("wrong password", s.wrongPassword)
+		t.Run("no login", s.noLogin)
+		for _, r := range rights {
+			t.Run("without "+r.String(), func(t *testing.T) { s.without(t, r) })
+		}
+		t.Run("all again", s.worksAgain)
+	})
 }
 
 // documented holds the table of docs/rights.md against the rights tested here.
@@ -114,6 +117,7 @@ type secured struct {
 	source, target *cluster.Cluster
 	ca             string
 	ledgers        int
+	lane           string
 	topics         []string
 	grown          int
 }
@@ -249,10 +253,11 @@ flows:
     topics: ["%s-.*"]
     groups: ["%s-.*"]
     ledger: %s
+    lane: %s
     refresh_interval: 1s
     group_sync_interval: 300ms
 http: {listen: "127.0.0.1:0"}
-`, s.source.SecureBootstrap(), login, s.target.SecureBootstrap(), login, s.name, s.name, s.ledger())
+`, s.source.SecureBootstrap(), login, s.target.SecureBootstrap(), login, s.name, s.name, s.ledger(), s.lane)
 	if edit != nil {
 		text = edit(text)
 	}

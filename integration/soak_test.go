@@ -42,7 +42,9 @@ func TestSoak(t *testing.T) {
 // judges. Its topics go at the end, so that a long soak needs no more disk than a
 // short one.
 func soakRound(t *testing.T, source, target *cluster.Cluster, random *rand.Rand) {
-	h := startHardDay(t, source, target, random.Uint64N(1<<32))
+	lane := []string{"batch", "record"}[random.IntN(2)]
+	t.Logf("lane %s", lane)
+	h := startHardDay(t, source, target, lane, random.Uint64N(1<<32))
 	for range 3 + random.IntN(4) {
 		f := faults[random.IntN(len(faults))]
 		t.Logf("%s: %s", time.Now().Format(time.TimeOnly), f.name)

@@ -85,12 +85,14 @@ func TestTargetWithoutTransactions(t *testing.T) {
 	t.Parallel() // it mostly waits
 	source, _ := shared(t)
 	target := cluster.Start(t, cluster.Named("bare"), cluster.Config("transaction.state.log.replication.factor", "3"))
-	ctx := deadline(t, 4*time.Minute)
-	name := unique(t)
-	must(t, workload.Topics(ctx, source.Bootstrap(), 2, workload.KeepConfigs(), name))
-	mixed(ctx, t, source.Bootstrap(), name, 102, 500, 2)
-	s := newSite(t, source, target, patterns(t, []string{name})...)
-	d := s.run()
-	d.says(100*time.Second, "cluster new", "transaction", "remedy=", "transaction.state.log.replication.factor")
-	d.stop()
+	onLanes(t, func(t *testing.T, lane string) {
+		ctx := deadline(t, 4*time.Minute)
+		name := unique(t)
+		must(t, workload.Topics(ctx, source.Bootstrap(), 2, workload.KeepConfigs(), name))
+		mixed(ctx, t, source.Bootstrap(), name, 102, 500, 2)
+		s := newSite(t, source.For(t), target.For(t), patterns(t, []string{name}, "lane: "+lane)...)
+		d := s.run()
+		d.says(100*time.Second, "cluster new", "transaction", "remedy=", "transaction.state.log.replication.factor")
+		d.stop()
+	})
 }

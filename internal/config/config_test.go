@@ -127,6 +127,7 @@ flows:
     naming: prefix
     separator: "-"
     delivery: at_least_once
+    lane: record
     start: 2026-01-31T06:00:00Z
     replication_factor: 3
     sync_topic_configs: false
@@ -151,7 +152,8 @@ log: {level: warn, format: json}
 		From: "old", To: "new",
 		Topics: []string{"a", "kafka.*"}, ExcludeTopics: []string{"b"},
 		Groups: []string{"a", "kafka.*"}, ExcludeGroups: []string{},
-		Naming: policy.Prefix, Separator: "-", Delivery: replicate.AtLeastOnce, Start: "2026-01-31T06:00:00Z",
+		Naming: policy.Prefix, Separator: "-", Delivery: replicate.AtLeastOnce, Lane: replicate.LaneRecord,
+		Start: "2026-01-31T06:00:00Z",
 		ReplicationFactor: 3, ExcludeConfigs: []string{"c"}, Shards: 4,
 		CommitInterval: time.Second, GroupSyncInterval: 2 * time.Second, RefreshInterval: time.Minute,
 		Ledger: "acme.ledger",

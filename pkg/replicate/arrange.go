@@ -76,7 +76,7 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 	if err := s.rest(ctx); err != nil { // what was read so far is not read again
 		return err
 	}
-	if s.flow.batchBytes(s.shard) != s.batch {
+	if !s.flow.inBatches() && s.flow.batchBytes(s.shard) != s.batch {
 		return errAgain // with a writer whose batches fit
 	}
 	s.expect()
@@ -119,7 +119,7 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 		}
 		s.routes[c.partition] = &route{key: c.key, topic: c.topic, next: c.header.Progress, epoch: c.header.Epoch}
 		positions = append(positions, chunk.Position{
-			Partition: c.partition, Offset: c.header.Progress, Epoch: c.header.Epoch,
+			Partition: c.partition, Offset: c.header.Progress, Epoch: c.header.Epoch, Most: int(c.topic.TargetMaxBytes),
 		})
 	}
 	s.shown.keep(known)

@@ -39,8 +39,9 @@ func (w *world) delete(admin *kadm.Client, topic string) {
 
 // TestNewTopicAndPartitions: both are noticed while running, and copied from their
 // beginning.
-func TestNewTopicAndPartitions(t *testing.T) {
-	w := newWorld(t)
+func TestNewTopicAndPartitions(t *testing.T) { onLanes(t, testNewTopicAndPartitions) }
+
+func testNewTopicAndPartitions(t *testing.T, w *world) {
 	w.topic("orders", 2)
 	w.mixed("orders", 2, 200)
 	w.start(nil)
@@ -68,8 +69,9 @@ func TestNewTopicAndPartitions(t *testing.T) {
 
 // TestSourceTopicCreatedAgain: the records of the new topic follow those of the former
 // one, all of them and once, although its log is longer than the progress was.
-func TestSourceTopicCreatedAgain(t *testing.T) {
-	w := newWorld(t)
+func TestSourceTopicCreatedAgain(t *testing.T) { onLanes(t, testSourceTopicCreatedAgain) }
+
+func testSourceTopicCreatedAgain(t *testing.T, w *world) {
 	w.topic("orders", 2)
 	w.mixed("orders", 2, 100)
 	r := w.start(nil)
@@ -97,8 +99,9 @@ func TestSourceTopicCreatedAgain(t *testing.T) {
 
 // TestTargetTopicDeleted: it is created again and filled from the source's beginning,
 // in a map of its own.
-func TestTargetTopicDeleted(t *testing.T) {
-	w := newWorld(t)
+func TestTargetTopicDeleted(t *testing.T) { onLanes(t, testTargetTopicDeleted) }
+
+func testTargetTopicDeleted(t *testing.T, w *world) {
 	w.topic("orders", 2)
 	w.mixed("orders", 2, 200)
 	r := w.start(nil)
@@ -124,8 +127,9 @@ func TestTargetTopicDeleted(t *testing.T) {
 
 // TestRetentionOvertakes: what the source deleted while nobody copied is a hole: noted,
 // counted, and copying goes on behind it.
-func TestRetentionOvertakes(t *testing.T) {
-	w := newWorld(t)
+func TestRetentionOvertakes(t *testing.T) { onLanes(t, testRetentionOvertakes) }
+
+func testRetentionOvertakes(t *testing.T, w *world) {
 	w.topic("orders", 2)
 	w.plain(w.sides.Source, "orders", 0, 10)
 	w.plain(w.sides.Source, "orders", 1, 10)
@@ -164,8 +168,9 @@ func TestRetentionOvertakes(t *testing.T) {
 }
 
 // TestStart: where a flow begins is decided once; what appears later is copied whole.
-func TestStart(t *testing.T) {
-	w := newWorld(t)
+func TestStart(t *testing.T) { onLanes(t, testStart) }
+
+func testStart(t *testing.T, w *world) {
 	w.cfg.Start = Latest
 	w.topic("orders", 1)
 	w.plain(w.sides.Source, "orders", 0, 10)

@@ -93,6 +93,7 @@ func (b *breaker) Write(ctx context.Context, part chunk.Part, topic string) erro
 	b.wrote = true
 	if b.step == midProduce && first && b.due(b.shard) {
 		part.Records = part.Records[:(len(part.Records)+1)/2]
+		part.Batches = part.Batches[:(len(part.Batches)+1)/2]
 		return errors.Join(b.writer.Write(ctx, part, topic), errMade)
 	}
 	return b.writer.Write(ctx, part, topic)
@@ -145,16 +146,21 @@ func (b *breaker) Close() {
 // TestFailureTable kills the commit at each of its steps, on all shards, twice in a
 // row and again later.
 func TestFailureTable(t *testing.T) {
-	for _, delivery := range []Delivery{ExactlyOnce, AtLeastOnce} {
+	for _, promise := range []struct {
+		Lane
+		Delivery
+	}{{LaneBatch, ExactlyOnce}, {LaneRecord, ExactlyOnce}, {LaneRecord, AtLeastOnce}} {
 		for _, at := range []step{beforeBegin, midProduce, beforeLedger, beforeCommit, unanswered, unnoticed} {
-			t.Run(fmt.Sprintf("%s/%s", delivery, at), func(t *testing.T) { testFailure(t, delivery, at) })
+			t.Run(fmt.Sprintf("%s/%s/%s", promise.Lane, promise.Delivery, at), func(t *testing.T) {
+				testFailure(t, promise.Lane, promise.Delivery, at)
+			})
 		}
 	}
 }
 
-func testFailure(t *testing.T, delivery Delivery, at step) {
+func testFailure(t *testing.T, lane Lane, delivery Delivery, at step) {
 	w := newWorld(t)
-	w.cfg.Delivery = delivery
+	w.cfg.Lane, w.cfg.Delivery = lane, delivery
 	w.topic("orders", 4)
 	var opts []judge.Option
 	if delivery == AtLeastOnce && doubles[at] {
@@ -183,19 +189,23 @@ func testFailure(t *testing.T, delivery Delivery, at step) {
 	t.Logf("%d failures: %s", p.fired, report)
 }
 
-// dropper is a writer that loses the second record of every part that has one.
+// dropper is a writer that loses the second record, or batch, of every part that has one.
 type dropper struct{ writer }
 
 func (d dropper) Write(ctx context.Context, part chunk.Part, topic string) error {
 	if len(part.Records) > 1 {
 		part.Records = slices.Delete(slices.Clone(part.Records), 1, 2)
 	}
+	if len(part.Batches) > 1 {
+		part.Batches = slices.Delete(slices.Clone(part.Batches), 1, 2)
+	}
 	return d.writer.Write(ctx, part, topic)
 }
 
 // TestLossIsSeen: the checks of these tests notice an engine that loses records.
-func TestLossIsSeen(t *testing.T) {
-	w := newWorld(t)
+func TestLossIsSeen(t *testing.T) { onLanes(t, testLossIsSeen) }
+
+func testLossIsSeen(t *testing.T, w *world) {
 	w.topic("orders", 4)
 	w.mixed("orders", 4, 100)
 	w.start(func(_ int, out writer) writer { return dropper{out} })

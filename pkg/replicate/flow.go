@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -211,15 +210,11 @@ func (e *ShardsError) Remedy() string {
 // batchFrame is what a batch has beside its records, with room to spare.
 const batchFrame = 200
 
-// batchBytes is the largest batch that all topics of a shard take; in the batch
-// lane, which takes them as they are, 0 if that is not known. A topic may take less
-// than Kafka's default where nobody lets us alter it; a batch of records each of
-// which it takes would be refused as a whole.
+// batchBytes is, in the record lane, the largest batch that all topics of a shard
+// take. A topic may take less than Kafka's default where nobody lets us alter it; a
+// batch of records each of which it takes would be refused as a whole.
 func (f *flow) batchBytes(shard int) int {
 	most := int64(sink.BatchMost)
-	if f.inBatches() {
-		most = math.MaxInt32
-	}
 	for _, t := range f.topologyNow() {
 		if t.Stop != nil || t.TargetMaxBytes == 0 || t.TargetMaxBytes-batchFrame >= most {
 			continue
@@ -239,7 +234,7 @@ func (f *flow) openWriter(shard, batchBytes int) (writer, error) {
 	cfg := sink.Config{
 		Target: f.target, TransactionalID: f.cfg.TransactionalID(int32(shard)), ExactlyOnce: f.exactlyOnce(),
 		Ledger: f.cfg.LedgerTopic(), Shard: int32(shard), Interval: f.cfg.CommitInterval,
-		BatchBytes: batchBytes,
+		BatchBytes: batchBytes, Window: f.share() / 4,
 	}
 	var w writer
 	if f.inBatches() {
@@ -259,30 +254,35 @@ func (f *flow) openWriter(shard, batchBytes int) (writer, error) {
 
 const (
 	// prefetchBudget is what all readers of a flow may hold ready, in payload; each owned shard has a part of it.
+	// In the batch lane so much of what travels is in memory, half of it on its way out.
 	prefetchBudget  = 64 << 20
 	prefetchLeast   = 2 << 20
 	prefetchMost    = 16 << 20
 	prefetchRecords = 10_000
 )
 
+// share is a shard's part of the prefetch budget, in bytes.
+func (f *flow) share() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return min(max(prefetchBudget/max(len(f.workers), 1), prefetchLeast), prefetchMost)
+}
+
 // openReader opens the door in.
-func (f *flow) openReader(batchBytes int) (reader, error) {
+func (f *flow) openReader() (reader, error) {
 	trouble := func(err error) {
 		f.metrics.failure(f.name, "source_connection")
 		f.log.Debug("source reader is retrying", "error", err)
 	}
 	if f.inBatches() {
 		return source.OpenBatches(source.BatchesConfig{
-			Cluster: f.source, Most: batchBytes, Trouble: trouble,
+			Cluster: f.source, AnswerBytes: f.share() / 4, Trouble: trouble,
 			Rebuilt: func(why string) { f.metrics.rebuilt.WithLabelValues(f.name, why).Inc() },
 		})
 	}
-	f.mu.Lock()
-	owned := max(len(f.workers), 1)
-	f.mu.Unlock()
 	return source.OpenRecords(source.Config{
 		Cluster: f.source, Flow: f.name,
-		PrefetchBytes:   min(max(prefetchBudget/owned, prefetchLeast), prefetchMost),
+		PrefetchBytes:   f.share(),
 		PrefetchRecords: prefetchRecords,
 		Trouble:         trouble,
 	})

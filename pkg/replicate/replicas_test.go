@@ -36,8 +36,9 @@ func (w *world) share(want ...int) func(replicas ...*replica) {
 
 // TestReplicas: shards move between two replicas while records arrive, and nothing
 // is lost, doubled or reordered; the groups follow at every owner.
-func TestReplicas(t *testing.T) {
-	w := newWorld(t)
+func TestReplicas(t *testing.T) { onLanes(t, testReplicas) }
+
+func testReplicas(t *testing.T, w *world) {
 	w.cfg.Shards = 8
 	topics := []string{"orders"}
 	w.topic("orders", 8)
@@ -97,8 +98,9 @@ func (w *world) expel(client *kgo.Client) {
 
 // TestExpelledReplicas: when the group forgets its members in the middle of the work,
 // shards change hands without being let go, and fencing alone keeps the owners apart.
-func TestExpelledReplicas(t *testing.T) {
-	w := newWorld(t)
+func TestExpelledReplicas(t *testing.T) { onLanes(t, testExpelledReplicas) }
+
+func testExpelledReplicas(t *testing.T, w *world) {
 	topics := []string{"orders"}
 	w.topic("orders", 4)
 	client, err := kgo.NewClient(kgo.SeedBrokers(w.target.ListenAddrs()...))
@@ -123,8 +125,9 @@ func TestExpelledReplicas(t *testing.T) {
 
 // TestTrailingMarkers: a daemon that was stopped goes on where it was, and a group that
 // stands behind trailing markers has no lag.
-func TestTrailingMarkers(t *testing.T) {
-	w := newWorld(t)
+func TestTrailingMarkers(t *testing.T) { onLanes(t, testTrailingMarkers) }
+
+func testTrailingMarkers(t *testing.T, w *world) {
 	topics := []string{"orders"}
 	w.topic("orders", 4)
 	w.mixed("orders", 4, 300)

@@ -15,8 +15,9 @@ import (
 
 // TestPartitionSetAside: a record that the target refuses stops its partition alone,
 // with a reason that the ledger keeps, and it goes on once the target takes the record.
-func TestPartitionSetAside(t *testing.T) {
-	w := newWorld(t)
+func TestPartitionSetAside(t *testing.T) { onLanes(t, testPartitionSetAside) }
+
+func testPartitionSetAside(t *testing.T, w *world) {
 	w.cfg.Shards = 1 // the partitions beside it share its transactions
 	w.cfg.SyncTopicConfigs = false
 	w.topic("orders", 2)
@@ -57,8 +58,9 @@ func TestPartitionSetAside(t *testing.T) {
 
 // TestForeignRecord: a record that somebody else writes to the target while we copy is
 // in the map; a group stops before it, and goes on once it has read it.
-func TestForeignRecord(t *testing.T) {
-	w := newWorld(t)
+func TestForeignRecord(t *testing.T) { onLanes(t, testForeignRecord) }
+
+func testForeignRecord(t *testing.T, w *world) {
 	w.topic("orders", 1)
 	w.plain(w.sides.Source, "orders", 0, 10)
 	r := w.start(nil)
@@ -95,8 +97,9 @@ func TestForeignRecord(t *testing.T) {
 
 // TestForeignFirst: nothing of ours is in the partition yet, and a group that has read
 // everything on the source must not be moved past what somebody else wrote.
-func TestForeignFirst(t *testing.T) {
-	w := newWorld(t)
+func TestForeignFirst(t *testing.T) { onLanes(t, testForeignFirst) }
+
+func testForeignFirst(t *testing.T, w *world) {
 	w.topic("orders", 1)
 	w.commit("g", "orders", 0, 0)
 	r := w.start(nil)
@@ -110,8 +113,9 @@ func TestForeignFirst(t *testing.T) {
 
 // TestTargetHoldsRecords: a target partition that somebody else has filled is not
 // written to, and is copied once its topic was deleted.
-func TestTargetHoldsRecords(t *testing.T) {
-	w := newWorld(t)
+func TestTargetHoldsRecords(t *testing.T) { onLanes(t, testTargetHoldsRecords) }
+
+func testTargetHoldsRecords(t *testing.T, w *world) {
 	w.topic("orders", 2)
 	w.topic("payments", 1)
 	w.must("create", workload.Topics(w.ctx, w.sides.Target, 2, workload.KeepConfigs(), "orders"))

@@ -186,7 +186,7 @@ func (w *worker) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in, err := w.flow.openReader(batch)
+	in, err := w.flow.openReader()
 	if err != nil {
 		return err
 	}

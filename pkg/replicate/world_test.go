@@ -90,6 +90,18 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// onLanes runs a test in both lanes.
+func onLanes(t *testing.T, test func(*testing.T, *world)) {
+	t.Parallel()
+	for _, lane := range []Lane{LaneBatch, LaneRecord} {
+		t.Run(string(lane), func(t *testing.T) {
+			w := newWorld(t)
+			w.cfg.Lane = lane
+			test(t, w)
+		})
+	}
+}
+
 func (w *world) cluster(name string) (*kfake.Cluster, string, *kadm.Client) {
 	w.t.Helper()
 	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID(name))

@@ -54,6 +54,7 @@ type Position struct {
 	Partition Partition
 	Offset    offsets.Source
 	Epoch     int32
+	Most      int // bytes of the largest batch that its target takes (max.message.bytes); 0: not known
 }
 
 // Header is one record header; a nil Value is Kafka's null, which is not an

@@ -39,6 +39,7 @@ type Batches struct {
 	order    []*queue // in the order of the first batch
 	waiting  int      // bytes in queues
 	sent     []*sent
+	flying   int // bytes in sent
 }
 
 // topic is what the target says of one: where to write, and as which.
@@ -62,6 +63,7 @@ type sent struct {
 	done     chan struct{}
 	queues   []*queue      // whose batches it holds
 	batches  []chunk.Batch // by the same index
+	bytes    int
 	response *kmsg.ProduceResponse
 	err      error
 }
@@ -315,20 +317,21 @@ func (b *Batches) topic(ctx context.Context, name string) (*topic, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the leaders of topic %q: %w", name, err)
 	}
-	for _, found := range answer.Topics {
-		if err := kerr.ErrorForCode(found.ErrorCode); err != nil {
-			return nil, fmt.Errorf("find the leaders of topic %q: %w", name, err)
-		}
-		t := &topic{id: found.TopicID, leaders: map[int32]int32{}}
-		for _, p := range found.Partitions {
-			if p.ErrorCode == 0 && p.Leader >= 0 {
-				t.leaders[p.Partition] = p.Leader
-			}
-		}
-		b.topics[name] = t
-		return t, nil
+	if len(answer.Topics) != 1 {
+		return nil, fmt.Errorf("find the leaders of topic %q: the answer tells of %d topics", name, len(answer.Topics))
 	}
-	return nil, fmt.Errorf("find the leaders of topic %q: %w", name, kerr.UnknownTopicOrPartition)
+	found := answer.Topics[0]
+	if err := kerr.ErrorForCode(found.ErrorCode); err != nil {
+		return nil, fmt.Errorf("find the leaders of topic %q: %w", name, err)
+	}
+	t := &topic{id: found.TopicID, leaders: map[int32]int32{}}
+	for _, p := range found.Partitions {
+		if p.ErrorCode == 0 && p.Leader >= 0 {
+			t.leaders[p.Partition] = p.Leader
+		}
+	}
+	b.topics[name] = t
+	return t, nil
 }
 
 // Settle waits for all answers. The runs are where the records are, once the
@@ -338,7 +341,7 @@ func (b *Batches) Settle(ctx context.Context) ([]Landed, error) {
 	if err := b.send(ctx); err != nil {
 		return nil, err
 	}
-	if err := b.settle(ctx); err != nil {
+	if err := b.await(ctx, 0); err != nil {
 		return nil, err
 	}
 	var landed []Landed
@@ -350,22 +353,21 @@ func (b *Batches) Settle(ctx context.Context) ([]Landed, error) {
 	return landed, nil
 }
 
-// settle reads the answers in the order of sending. The failure that names its
-// partition comes before the ones that follow from it.
-func (b *Batches) settle(ctx context.Context) error {
-	var failure error
-	for _, s := range b.sent {
+// await reads answers, the oldest first, until no more bytes than that are under way.
+func (b *Batches) await(ctx context.Context, most int) error {
+	for len(b.sent) > 0 && b.flying > most {
+		s := b.sent[0]
 		select {
 		case <-s.done:
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the target's acknowledgements: %w", ctx.Err())
 		}
-		if err := s.land(); err != nil && failure == nil {
-			failure = err
+		b.sent, b.flying = b.sent[1:], b.flying-s.bytes
+		if err := s.land(); err != nil {
+			return err
 		}
 	}
-	b.sent = b.sent[:0]
-	return failure
+	return nil
 }
 
 // Commit adds the ledger's records to the transaction and commits it. It answers
@@ -425,7 +427,7 @@ func (b *Batches) writeLedger(ctx context.Context, records []LedgerRecord) ([]in
 	if err := b.send(ctx); err != nil {
 		return nil, err
 	}
-	if err := b.settle(ctx); err != nil {
+	if err := b.await(ctx, 0); err != nil {
 		return nil, err
 	}
 	at := make([]int64, 0, len(records))

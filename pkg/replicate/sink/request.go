@@ -55,13 +55,17 @@ func (r *request) add(q *queue, batch chunk.Batch) {
 	r.Topics[n].Partitions = append(r.Topics[n].Partitions, p)
 	r.sent.queues = append(r.sent.queues, q)
 	r.sent.batches = append(r.sent.batches, batch)
+	r.sent.bytes += len(batch.Raw)
 }
 
-// dispatch sends a request and returns as soon as it has gone out, so that the
-// next one cannot overtake it.
+// dispatch sends a request once there is room for it, and returns as soon as it
+// has gone out, so that the next one cannot overtake it.
 func (b *Batches) dispatch(ctx context.Context, leader int32, r *request) error {
 	s := r.sent
-	b.sent = append(b.sent, s)
+	if err := b.await(ctx, max(b.cfg.Window-s.bytes, 0)); err != nil {
+		return err
+	}
+	b.sent, b.flying = append(b.sent, s), b.flying+s.bytes
 	out := b.wrote.expect()
 	go func() { // ends with the answer, the client's time-out or its Close
 		defer close(s.done)

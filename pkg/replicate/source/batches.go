@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,11 +19,6 @@ import (
 )
 
 const (
-	// answerBytes bounds one answer of a broker, partitionBytes what it holds of one partition. A batch always
-	// comes whole, so that a single larger one passes. Two answers of a broker are in memory at most: one that is
-	// being copied, and one that has been asked for.
-	answerBytes    = 8 << 20
-	partitionBytes = 4 << 20
 	// parkedFor is how long a broker may hold a request while there is no news.
 	parkedFor = 500 * time.Millisecond
 	// againAfter is how long to wait after a broker did not answer, or has no leader to name.
@@ -32,9 +28,11 @@ const (
 // BatchesConfig says what to read.
 type BatchesConfig struct {
 	Cluster kafka.Config
-	Most    int // bytes of the largest batch that the target takes; 0: not known
-	Trouble func(error)
-	Rebuilt func(reason string) // told of each batch that could not travel as it was
+	// AnswerBytes bounds one answer of a broker. A batch always comes whole, so that a single larger one passes. Two
+	// answers of a broker are in memory at most: one that is being copied, and one that has been asked for.
+	AnswerBytes int
+	Trouble     func(error)
+	Rebuilt     func(reason string) // told of each batch that could not travel as it was
 }
 
 // Batches reads raw batches: the batch lane's door in. One goroutine for each
@@ -74,7 +72,7 @@ func (b *Batches) Assign(positions []chunk.Position) error {
 	b.halt()
 	b.assigned = make(map[chunk.Partition]*tail, len(positions))
 	for _, at := range positions {
-		b.assigned[at.Partition] = &tail{partition: at.Partition, next: at.Offset, epoch: at.Epoch}
+		b.assigned[at.Partition] = &tail{partition: at.Partition, next: at.Offset, epoch: at.Epoch, most: at.Most}
 	}
 	return nil
 }
@@ -278,7 +276,7 @@ func (f *feeder) fetch(ctx context.Context) (chunk.Chunk, error) {
 			if t == nil {
 				continue
 			}
-			part, err := t.take(&topic.Partitions[p], held == 0, f.b.cfg.Most, f.b.cfg.Rebuilt)
+			part, err := t.take(&topic.Partitions[p], f.b.cfg.Rebuilt)
 			if err != nil {
 				return c, err
 			}
@@ -291,7 +289,40 @@ func (f *feeder) fetch(ctx context.Context) (chunk.Chunk, error) {
 			}
 		}
 	}
-	return c, nil
+	if held == 0 {
+		err = f.skipEmpty(ctx, &c)
+	}
+	return c, err
+}
+
+// skipEmpty moves partitions of which an answer without any bytes holds nothing
+// up to their last stable offset: what stood there, markers too, was compacted
+// away. Where another partition fills the answer, an empty one says nothing; nor
+// does it where old records are elsewhere (KIP-405) and were too slow to come.
+func (f *feeder) skipEmpty(ctx context.Context, c *chunk.Chunk) error {
+	var empty []*tail
+	var topics []string
+	for _, t := range f.tails {
+		if t.stable > t.next {
+			empty, topics = append(empty, t), append(topics, t.partition.Topic)
+		}
+	}
+	if len(empty) == 0 {
+		return nil
+	}
+	slices.Sort(topics)
+	local, err := kadm.NewClient(f.b.client).ListLocalLogStartOffsets(ctx, slices.Compact(topics)...)
+	if err != nil {
+		return fmt.Errorf("%w: ask where the broker's own log begins: %w", errMoved, err)
+	}
+	for _, t := range empty {
+		at, known := local.Lookup(t.partition.Topic, t.partition.Number)
+		if known && at.Err == nil && offsets.Source(at.Offset) <= t.next {
+			t.next, t.epoch = t.stable, chunk.UnknownEpoch
+			c.Parts = append(c.Parts, chunk.Part{Partition: t.partition, Next: t.next, Epoch: t.epoch})
+		}
+	}
+	return nil
 }
 
 // request names all partitions of the broker. It asks without a session
@@ -300,7 +331,7 @@ func (f *feeder) request() *kmsg.FetchRequest {
 	request := kmsg.NewPtrFetchRequest()
 	request.MaxWaitMillis = int32(parkedFor.Milliseconds())
 	request.MinBytes = 1
-	request.MaxBytes = answerBytes
+	request.MaxBytes = int32(f.b.cfg.AnswerBytes)
 	request.IsolationLevel = 1 // read_committed
 	request.SessionEpoch = -1
 	f.turn++
@@ -321,7 +352,7 @@ func (f *feeder) request() *kmsg.FetchRequest {
 		p.FetchOffset = int64(t.next)
 		p.LastFetchedEpoch = t.epoch // KIP-595: a log that was cut answers where it was
 		p.LogStartOffset = -1
-		p.PartitionMaxBytes = partitionBytes
+		p.PartitionMaxBytes = int32(f.b.cfg.AnswerBytes)
 		request.Topics[n].Partitions = append(request.Topics[n].Partitions, p)
 	}
 	return request
@@ -333,5 +364,7 @@ type tail struct {
 	topicID     [16]byte
 	leaderEpoch int32 // of its leader today
 	next        offsets.Source
-	epoch       int32 // of what stands before next
+	epoch       int32          // of what stands before next
+	stable      offsets.Source // by the last answer
+	most        int            // bytes of the largest batch that the target takes; 0: not known
 }

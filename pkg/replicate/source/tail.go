@@ -14,9 +14,8 @@ import (
 )
 
 // take reads what a broker answers for the partition and moves on past it. The
-// part's Next is 0 where there is no news. idle says that no partition of the
-// answer has any bytes.
-func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, idle bool, most int, rebuilt func(string)) (chunk.Part, error) {
+// part's Next is 0 where there is no news.
+func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, rebuilt func(string)) (chunk.Part, error) {
 	part := chunk.Part{Partition: t.partition}
 	if err := t.refusal(answer); err != nil {
 		return part, err
@@ -32,15 +31,11 @@ func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, idle bool, most in
 			return part, fmt.Errorf("%s: %w", t.partition, err)
 		}
 		data = rest
-		if err := t.pass(&part, b, aborted, most, rebuilt); err != nil {
+		if err := t.pass(&part, b, aborted, rebuilt); err != nil {
 			return part, err
 		}
 	}
-	// Below the stable offset there is nothing left, not even markers: what stood there was compacted away.
-	// Where another partition has filled the answer, an empty one would say nothing.
-	if stable := offsets.Source(answer.LastStableOffset); idle && stable > t.next {
-		t.next, t.epoch = stable, chunk.UnknownEpoch
-	}
+	t.stable = offsets.Source(answer.LastStableOffset)
 	if t.next > began {
 		part.Next, part.Epoch = t.next, t.epoch
 	}
@@ -68,7 +63,7 @@ func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
 }
 
 // pass adds one batch to the part, if it holds anything visible from next on.
-func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, most int, rebuilt func(string)) error {
+func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, rebuilt func(string)) error {
 	old := b.Magic() < 2
 	last := offsets.Source(b.Base())
 	if !old {
@@ -87,7 +82,7 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, most int, 
 	case why != "":
 	case offsets.Source(b.Base()) < t.next:
 		why = "progress_inside"
-	case most > 0 && len(b) > most && b.Count() > 1:
+	case t.most > 0 && len(b) > t.most && b.Count() > 1:
 		why = "too_large"
 	}
 	if why == "" {
@@ -96,7 +91,7 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, most int, 
 		t.next, t.epoch = last+1, b.LeaderEpoch()
 		return nil
 	}
-	made, err := wire.Rebuild(b, int64(t.next), most)
+	made, err := wire.Rebuild(b, int64(t.next), t.most)
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.partition, err)
 	}

@@ -153,7 +153,7 @@ log: {level: warn, format: json}
 		Topics: []string{"a", "kafka.*"}, ExcludeTopics: []string{"b"},
 		Groups: []string{"a", "kafka.*"}, ExcludeGroups: []string{},
 		Naming: policy.Prefix, Separator: "-", Delivery: replicate.AtLeastOnce, Lane: replicate.LaneRecord,
-		Start: "2026-01-31T06:00:00Z",
+		Start:             "2026-01-31T06:00:00Z",
 		ReplicationFactor: 3, ExcludeConfigs: []string{"c"}, Shards: 4,
 		CommitInterval: time.Second, GroupSyncInterval: 2 * time.Second, RefreshInterval: time.Minute,
 		Ledger: "acme.ledger",

@@ -37,7 +37,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	}
 	return &metrics{
 		records: counter("records_total", "Records committed on the target.", "topic"),
-		bytes:   counter("bytes_total", "Bytes committed on the target: keys, values and headers, in the batch lane batches as they travel."),
+		bytes: counter("bytes_total",
+			"Bytes committed on the target: keys, values and headers, in the batch lane batches as they travel."),
 		rebuilt: counter("rebuilt_batches_total",
 			"Batches that the batch lane had to take apart and write anew, by reason.", "reason"),
 		commits:     counter("commits_total", "Transactions committed on the target."),

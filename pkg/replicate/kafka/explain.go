@@ -164,7 +164,9 @@ func (c Config) ExplainTransactions(prefix string, err error) error {
 	if ok && ck.ErrorCode(code) == ck.ErrTransactionalIDAuthorizationFailed {
 		return c.Denied("Write", "transactional id "+prefix+" (prefixed)", err)
 	}
-	if !ok || classifyCode(code, err.Error()) != unreachable || c.logger().failure(c.Name, time.Now()) != "" {
+	silent := ok && (classifyCode(code, err.Error()) == unreachable ||
+		ck.ErrorCode(code) == ck.ErrCoordinatorNotAvailable)
+	if !silent || c.logger().failure(c.Name, time.Now()) != "" {
 		return c.Explain(err)
 	}
 	return &Problem{

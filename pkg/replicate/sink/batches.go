@@ -152,7 +152,7 @@ func (b *Batches) settled(ctx context.Context, what string, call func(context.Co
 		err := call(ctx)
 		if err != kerr.ConcurrentTransactions {
 			if err != nil {
-				return fmt.Errorf("%s: %w", what, err)
+				return fmt.Errorf("%s: %w", what, b.noted(err))
 			}
 			return nil
 		}
@@ -213,7 +213,7 @@ func (b *Batches) send(ctx context.Context) error {
 			}
 			t, err := b.topic(ctx, q.target.topic)
 			if err != nil {
-				return err
+				return q.refused(q.batches[0], err)
 			}
 			leader, led := t.leaders[q.target.number]
 			if !led {
@@ -287,9 +287,13 @@ func (b *Batches) admitAll(ctx context.Context, places []place) error {
 		if err != nil {
 			return err
 		}
+		announced := 0
 		for _, topic := range answer.Topics {
 			for _, p := range topic.Partitions {
 				err := kerr.ErrorForCode(p.ErrorCode)
+				if err == nil {
+					announced++
+				}
 				if err == nil || err == kerr.OperationNotAttempted { // another one is to blame
 					continue
 				}
@@ -300,15 +304,15 @@ func (b *Batches) admitAll(ctx context.Context, places []place) error {
 				return refused(q.partition, topic.Topic, q.batches[0].First, err)
 			}
 		}
+		if announced < len(places) {
+			return fmt.Errorf("the target names %d of %d", announced, len(places))
+		}
 		return nil
 	})
 }
 
-// topic finds out where a topic's partitions are led.
-func (b *Batches) topic(ctx context.Context, name string) (*topic, error) {
-	if t := b.topics[name]; t != nil {
-		return t, nil
-	}
+// look finds out where a topic's partitions are led.
+func (b *Batches) look(ctx context.Context, name string) (*topic, error) {
 	request := kmsg.NewPtrMetadataRequest()
 	wanted := kmsg.NewMetadataRequestTopic()
 	wanted.Topic = kmsg.StringPtr(name)
@@ -330,7 +334,6 @@ func (b *Batches) topic(ctx context.Context, name string) (*topic, error) {
 			t.leaders[p.Partition] = p.Leader
 		}
 	}
-	b.topics[name] = t
 	return t, nil
 }
 
@@ -364,7 +367,7 @@ func (b *Batches) await(ctx context.Context, most int) error {
 		}
 		b.sent, b.flying = b.sent[1:], b.flying-s.bytes
 		if err := s.land(); err != nil {
-			return err
+			return b.noted(err)
 		}
 	}
 	return nil
@@ -394,7 +397,9 @@ func (b *Batches) Commit(ctx context.Context, records []LedgerRecord) ([]int64, 
 		}
 		return err
 	})
-	b.began = err != nil
+	if err == nil {
+		b.began = false
+	}
 	return at, err
 }
 

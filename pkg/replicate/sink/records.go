@@ -112,7 +112,7 @@ func OpenRecords(cfg Config) (*Records, error) {
 		"queue.buffering.max.messages":      0,             // a chunk is bounded where it is made
 		"queue.buffering.max.kbytes":        2_097_151,
 		"message.timeout.ms":                int(margin.Milliseconds()),
-		"topic.metadata.propagation.max.ms": 5000,
+		"topic.metadata.propagation.max.ms": int(unknownFor.Milliseconds()),
 		"go.delivery.reports":               true,
 		"go.delivery.report.fields":         "none",
 		"go.events.channel.size":            10_000,

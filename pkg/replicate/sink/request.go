@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -23,6 +24,49 @@ func firstGeneration() *kversion.Versions {
 	v.SetMaxKeyVersion((&kmsg.AddPartitionsToTxnRequest{}).Key(), 3)
 	v.SetMaxKeyVersion((&kmsg.EndTxnRequest{}).Key(), 4)
 	return v
+}
+
+// unknownFor is how long a topic is looked for that the target's brokers may not
+// all know yet; librdkafka is told the same.
+const unknownFor = 5 * time.Second
+
+// topic gives where a topic's partitions are led.
+func (b *Batches) topic(ctx context.Context, name string) (*topic, error) {
+	if t := b.topics[name]; t != nil {
+		return t, nil
+	}
+	for giveUp := time.Now().Add(unknownFor); ; {
+		t, err := b.look(ctx, name)
+		switch {
+		case err == nil:
+			b.topics[name] = t
+			return t, nil
+		case !errors.Is(err, kerr.UnknownTopicOrPartition), time.Now().After(giveUp):
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(unknownFor / 50):
+		}
+	}
+}
+
+// noted remembers of an error that another writer has taken over: then the
+// transaction that is open under our name is not ours to end.
+func (b *Batches) noted(err error) error {
+	if errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) {
+		b.began = false
+	}
+	return err
+}
+
+// refused is what the target has against a batch of the queue.
+func (q *queue) refused(batch chunk.Batch, err error) error {
+	if q.ledger {
+		return err
+	}
+	return refused(q.partition, q.target.topic, batch.First, err)
 }
 
 // request is one that is being put together.
@@ -115,8 +159,8 @@ func (s *sent) land() error {
 		switch {
 		case err == nil:
 			err = q.land(s.batches[i], offsets.Target(answer.BaseOffset))
-		case !q.ledger:
-			err = refused(q.partition, q.target.topic, s.batches[i].First, err)
+		default:
+			err = q.refused(s.batches[i], err)
 		}
 		var stop, before *chunk.Stop
 		if err != nil && (failure == nil || errors.As(err, &stop) && !errors.As(failure, &before)) {

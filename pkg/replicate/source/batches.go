@@ -89,6 +89,8 @@ func (b *Batches) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
 			case err == nil:
 			case ctx.Err() != nil:
 				return chunk.Chunk{}, nil
+			case isUnreadable(err):
+				return chunk.Chunk{}, err
 			default:
 				b.cfg.Trouble(err)
 				select {
@@ -141,7 +143,8 @@ func (b *Batches) Close() error {
 }
 
 // feed finds the leaders and starts a feeder for each. A partition without a
-// leader is asked for again by a feeder that has nothing else to do.
+// leader, or not known yet, is asked for again by a feeder that has nothing else
+// to do.
 func (b *Batches) feed(ctx context.Context) error {
 	request := kmsg.NewPtrMetadataRequest()
 	seen := map[string]bool{}
@@ -158,6 +161,7 @@ func (b *Batches) feed(ctx context.Context) error {
 		return fmt.Errorf("find the leaders of source partitions: %w", err)
 	}
 	feeders := map[int32]*feeder{}
+	known := 0
 	for _, topic := range response.Topics {
 		if err := kerr.ErrorForCode(topic.ErrorCode); err != nil && !kerr.IsRetriable(err) {
 			return &Unreadable{Err: fmt.Errorf("topic %q: %w", *topic.Topic, err)}
@@ -179,11 +183,15 @@ func (b *Batches) feed(ctx context.Context) error {
 			copied := *t // the feeder is ahead of what was handed over
 			copied.topicID, copied.leaderEpoch = topic.TopicID, p.LeaderEpoch
 			f.tails = append(f.tails, &copied)
+			known++
 			f.ids[topic.TopicID] = *topic.Topic
 		}
 	}
 	if len(feeders) == 0 {
 		return errors.New("find the leaders of source partitions: the source knows none of them")
+	}
+	if known < len(b.assigned) && feeders[noLeader] == nil {
+		feeders[noLeader] = &feeder{b: b, broker: noLeader}
 	}
 	feeding, stop := context.WithCancel(context.WithoutCancel(ctx))
 	b.stop = stop
@@ -257,6 +265,7 @@ func (f *feeder) fetch(ctx context.Context) (chunk.Chunk, error) {
 	byName := make(map[chunk.Partition]*tail, len(f.tails))
 	for _, t := range f.tails {
 		byName[t.partition] = t
+		t.stable = 0 // a broker that throttles leaves partitions out: an older answer's says nothing of this one
 	}
 	var c chunk.Chunk
 	held := 0 // bytes of records in the whole answer

@@ -44,6 +44,7 @@ const (
 // Bits of the attributes.
 const (
 	codecBits        = 0x07
+	oldCodecBits     = 0x03 // magic 0 and 1
 	logAppendTimeBit = 0x08
 	transactionalBit = 0x10
 	controlBit       = 0x20

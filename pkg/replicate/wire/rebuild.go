@@ -49,24 +49,9 @@ func Rebuild(b Batch, from int64, most int) ([]Rebuilt, error) {
 // codec is how the new batch is compressed: as the old one.
 func (b Batch) codec() uint16 {
 	if b.Magic() < 2 {
-		return uint16(b[atChecksum]) & codecBits // where the older formats have their attributes
+		return uint16(b[atChecksum]) & oldCodecBits // where the older formats have their attributes
 	}
 	return b.attributes() & codecBits
-}
-
-var decompressor = kgo.DefaultDecompressor()
-
-// decode reads the records from an offset on.
-func decode(b Batch, from int64) ([]*kgo.Record, error) {
-	got, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Offset: from},
-		&kmsg.FetchResponseTopicPartition{RecordBatches: b}, decompressor, nil)
-	if got.Err != nil {
-		return nil, fmt.Errorf("decode the batch at offset %d: %w", b.Base(), got.Err)
-	}
-	if b.Magic() == 2 && next <= b.Last() {
-		return nil, fmt.Errorf("decode the batch at offset %d: it breaks off at offset %d of %d", b.Base(), next, b.Last())
-	}
-	return got.Records, nil
 }
 
 // recordBytes is the most that a record takes in a batch, before compression.
@@ -93,10 +78,10 @@ func Encode(records []*kgo.Record, codec kgo.CompressionCodecType) (Batch, error
 func encode(records []*kgo.Record, codec kgo.CompressionCodecType, size int) (Rebuilt, error) {
 	body := make([]byte, 0, size)
 	offsets := make([]int64, len(records))
-	first := timestamp(records[0])
+	first := records[0].Timestamp.UnixMilli()
 	newest := first
 	for i, r := range records {
-		at := timestamp(r)
+		at := r.Timestamp.UnixMilli()
 		newest = max(newest, at)
 		offsets[i] = r.Offset
 		body = appendRecord(body, r, at-first, int32(i))
@@ -119,14 +104,6 @@ func encode(records []*kgo.Record, codec kgo.CompressionCodecType, size int) (Re
 	binary.BigEndian.PutUint32(b[atCount:], uint32(len(records)))
 	b.Stamp(Producer{ID: -1, Epoch: -1}, -1)
 	return Rebuilt{Batch: b, Offsets: offsets}, nil
-}
-
-// timestamp is a record's own, in milliseconds; the oldest format has none.
-func timestamp(r *kgo.Record) int64 {
-	if r.Attrs.TimestampType() < 0 {
-		return -1
-	}
-	return r.Timestamp.UnixMilli()
 }
 
 // appendRecord writes one record as KIP-98 has it; its length comes first.

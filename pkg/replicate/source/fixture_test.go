@@ -1,0 +1,472 @@
+package source
+
+import (
+	"context"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wire"
+)
+
+// TestMain lets more tests run beside each other than there are processors: most of
+// their time they wait for a broker that has no news.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// way is a lane to read: an implementation of the door, and the broker that it meets.
+type way struct {
+	name    string
+	batches bool
+	broker  []kfake.Opt
+}
+
+var (
+	recordLane = way{name: "record"}
+	batchLane  = way{name: "batch", batches: true}
+	// Fetch below v13 names topics instead of their ids.
+	oldLane = way{name: "batch from an old broker", batches: true,
+		broker: []kfake.Opt{kfake.MaxVersions(kversion.V2_8_0())}}
+)
+
+// onLanes runs a test in every lane, each with a source of its own.
+func onLanes(t *testing.T, test func(*fixture), opts ...kfake.Opt) {
+	t.Helper()
+	on(t, []way{recordLane, batchLane, oldLane}, test, opts...)
+}
+
+// onBatchLanes does so with what only whole batches have.
+func onBatchLanes(t *testing.T, test func(*fixture), opts ...kfake.Opt) {
+	t.Helper()
+	on(t, []way{batchLane, oldLane}, test, opts...)
+}
+
+func on(t *testing.T, lanes []way, test func(*fixture), opts ...kfake.Opt) {
+	t.Helper()
+	t.Parallel()
+	for _, lane := range lanes {
+		t.Run(lane.name, func(t *testing.T) { test(newFixture(t, lane, opts...)) })
+	}
+}
+
+// fixture is a source with topic orders of two partitions, and a reader of it.
+type fixture struct {
+	way
+	t      *testing.T
+	ctx    context.Context
+	fake   *kfake.Cluster
+	client *kgo.Client // transactional
+	plain  *kgo.Client
+	reader interface {
+		Assign([]chunk.Position) error
+		Next(context.Context, Limit) (chunk.Chunk, error)
+		Close() error
+	}
+	most int // see chunk.Position
+
+	mu      sync.Mutex
+	rebuilt map[string]int // batches, by reason
+	answers []says         // that a scripted broker has left
+	asked   []int64        // offsets of orders/0 that it was asked for
+}
+
+var (
+	orders  = chunk.Partition{Topic: "orders"}
+	orders1 = chunk.Partition{Topic: "orders", Number: 1}
+)
+
+// newFixture opens a source of one broker, unless an option says otherwise.
+func newFixture(t *testing.T, lane way, opts ...kfake.Opt) *fixture {
+	t.Helper()
+	t.Parallel()
+	all := slices.Concat([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(2, "orders")}, lane.broker, opts)
+	fake, err := kfake.NewCluster(all...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fake.Close)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	f := &fixture{way: lane, t: t, ctx: ctx, fake: fake, rebuilt: map[string]int{},
+		client: open(t, fake, kgo.TransactionalID("writer")), plain: open(t, fake)}
+	f.open(8 << 20)
+	return f
+}
+
+// open opens a reader, and closes the one before.
+func (f *fixture) open(answerBytes int) {
+	f.t.Helper()
+	f.close()
+	cluster := kafka.Config{Name: "old", Properties: map[string]string{
+		"bootstrap.servers":                 strings.Join(f.fake.ListenAddrs(), ","),
+		"topic.metadata.propagation.max.ms": "100", // how long librdkafka hopes for a topic that is gone
+	}}
+	trouble := func(err error) { f.t.Logf("trouble: %v", err) }
+	var err error
+	if f.batches {
+		f.reader, err = OpenBatches(BatchesConfig{Cluster: cluster, AnswerBytes: answerBytes, Trouble: trouble,
+			Rebuilt: func(why string) {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				f.rebuilt[why]++
+			}})
+	} else {
+		f.reader, err = OpenRecords(Config{Flow: "old->new", PrefetchBytes: 1 << 20, PrefetchRecords: 1000,
+			Cluster: cluster, Trouble: trouble})
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(f.close)
+}
+
+func (f *fixture) close() {
+	if f.reader == nil {
+		return
+	}
+	if err := f.reader.Close(); err != nil {
+		f.t.Error(err)
+	}
+	f.reader = nil
+}
+
+func open(t *testing.T, fake *kfake.Cluster, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(fake.ListenAddrs()...), kgo.ProducerLinger(0),
+		kgo.MetadataMinAge(10*time.Millisecond), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+func (f *fixture) must(what string, err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// begin writes n numbered records into an open transaction, each in a batch of its own.
+func (f *fixture) begin(n int) {
+	f.t.Helper()
+	f.must("begin", f.client.BeginTransaction())
+	f.more(n)
+}
+
+// more writes into the transaction that is open.
+func (f *fixture) more(n int) {
+	f.t.Helper()
+	for _, r := range numbered(n) {
+		r.Topic = "orders"
+		f.must("produce", f.client.ProduceSync(f.ctx, r).FirstErr())
+	}
+}
+
+func (f *fixture) end(commit bool) {
+	f.t.Helper()
+	f.must("end", f.client.EndTransaction(f.ctx, kgo.TransactionEndTry(commit)))
+}
+
+// numbered makes n records of one transaction or batch.
+func numbered(n int) []*kgo.Record {
+	all := make([]*kgo.Record, n)
+	for i := range all {
+		all[i] = &kgo.Record{Value: fmt.Append(nil, i), Timestamp: time.UnixMilli(int64(1000 + i))}
+	}
+	return all
+}
+
+// encode makes one batch of records.
+func (f *fixture) encode(records ...*kgo.Record) wire.Batch {
+	f.t.Helper()
+	b, err := wire.Encode(records, kgo.CodecNone)
+	f.must("encode", err)
+	return b
+}
+
+// store writes a batch to the source as it is.
+func (f *fixture) store(p chunk.Partition, b wire.Batch) {
+	f.t.Helper()
+	request := kmsg.NewPtrProduceRequest()
+	request.Acks, request.TimeoutMillis = -1, 10_000
+	topic := kmsg.NewProduceRequestTopic()
+	topic.Topic, topic.TopicID = p.Topic, f.fake.TopicInfo(p.Topic).TopicID
+	partition := kmsg.NewProduceRequestTopicPartition()
+	partition.Partition, partition.Records = p.Number, b
+	topic.Partitions = append(topic.Partitions, partition)
+	request.Topics = append(request.Topics, topic)
+	answer, err := f.plain.Broker(int(f.fake.LeaderFor(p.Topic, p.Number))).Request(f.ctx, request)
+	f.must("store", err)
+	f.must("store", kerr.ErrorForCode(answer.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode))
+}
+
+func (f *fixture) assign(at ...chunk.Position) {
+	f.t.Helper()
+	f.must("assign", f.reader.Assign(at))
+}
+
+func (f *fixture) from(at offsets.Source) chunk.Position {
+	return chunk.Position{Partition: orders, Offset: at, Epoch: chunk.UnknownEpoch, Most: f.most}
+}
+
+// start is a position at the beginning.
+func start(p chunk.Partition) chunk.Position {
+	return chunk.Position{Partition: p, Epoch: chunk.UnknownEpoch}
+}
+
+// next makes one call of Next that brings news.
+func (f *fixture) next() chunk.Chunk {
+	f.t.Helper()
+	for {
+		c, err := f.reader.Next(f.ctx, Limit{Records: 100, Bytes: 1 << 20, Wait: 200 * time.Millisecond})
+		if err != nil || f.ctx.Err() != nil {
+			f.t.Fatalf("next: %v, %v", err, f.ctx.Err())
+		}
+		if len(c.Parts) > 0 {
+			f.check(c)
+			return c
+		}
+	}
+}
+
+// refusal reads until there is an error; nothing may come out before it.
+func (f *fixture) refusal() error {
+	f.t.Helper()
+	for f.ctx.Err() == nil {
+		c, err := f.reader.Next(f.ctx, Limit{Records: 10, Bytes: 1 << 20, Wait: time.Second})
+		if len(c.Parts) != 0 {
+			f.t.Fatalf("%v comes out", c.Parts)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	f.t.Fatal("no error came")
+	return nil
+}
+
+// silent is certain that nothing comes out for a while.
+func (f *fixture) silent(why string) {
+	f.t.Helper()
+	for range 3 {
+		c, err := f.reader.Next(f.ctx, Limit{Records: 10, Bytes: 1 << 20, Wait: 100 * time.Millisecond})
+		if err != nil || len(c.Parts) != 0 {
+			f.t.Errorf("%s: %v, %v", why, c.Parts, err)
+		}
+	}
+}
+
+// check holds a chunk against what it promises.
+func (f *fixture) check(c chunk.Chunk) {
+	f.t.Helper()
+	n := 0
+	seen := map[chunk.Partition]bool{}
+	for _, part := range c.Parts {
+		if seen[part.Partition] {
+			f.t.Errorf("%s appears twice in a chunk", part.Partition)
+		}
+		seen[part.Partition] = true
+		last := offsets.Source(-1)
+		for _, r := range f.records(part) {
+			n++
+			if r.Offset <= last {
+				f.t.Errorf("%s: offset %d comes after %d", part.Partition, r.Offset, last)
+			}
+			last = r.Offset
+		}
+		if part.Next <= last {
+			f.t.Errorf("%s: progress is %d, and the last record has offset %d", part.Partition, part.Next, last)
+		}
+	}
+	if n != c.Records {
+		f.t.Errorf("the chunk says %d records and holds %d", c.Records, n)
+	}
+}
+
+// records gives what a part holds; batches are decoded, and must be such as a broker takes.
+func (f *fixture) records(part chunk.Part) []chunk.Record {
+	f.t.Helper()
+	all := slices.Clone(part.Records)
+	for _, b := range part.Batches {
+		raw, rest, err := wire.Next(b.Raw)
+		if err != nil || len(rest) != 0 || raw.Obstacle() != "" || raw.Control() {
+			f.t.Fatalf("%s: batch at %d: %v, %d bytes too many, obstacle %q, control %t",
+				part.Partition, b.First, err, len(rest), raw.Obstacle(), raw.Control())
+		}
+		got, _ := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Offset: raw.Base()},
+			&kmsg.FetchResponseTopicPartition{RecordBatches: b.Raw}, kgo.DefaultDecompressor(), nil)
+		if got.Err != nil || len(got.Records) != b.Count {
+			f.t.Fatalf("%s: batch at %d has %d records, not %d: %v",
+				part.Partition, b.First, len(got.Records), b.Count, got.Err)
+		}
+		for i, r := range got.Records {
+			have := chunk.Record{Offset: b.First + offsets.Source(i), Timestamp: r.Timestamp.UnixMilli(),
+				Key: r.Key, Value: r.Value}
+			if b.Offsets != nil {
+				have.Offset = b.Offsets[i]
+			}
+			for _, h := range r.Headers {
+				have.Headers = append(have.Headers, chunk.Header{Key: h.Key, Value: h.Value})
+			}
+			all = append(all, have)
+		}
+	}
+	return all
+}
+
+// all reads until every partition's progress is at least there, and gives the records.
+func (f *fixture) all(ends map[chunk.Partition]offsets.Source) map[chunk.Partition][]chunk.Record {
+	f.t.Helper()
+	got := map[chunk.Partition][]chunk.Record{}
+	for left := maps.Clone(ends); len(left) > 0; {
+		for _, part := range f.next().Parts {
+			if n := len(got[part.Partition]); n > 0 && len(f.records(part)) > 0 &&
+				f.records(part)[0].Offset <= got[part.Partition][n-1].Offset {
+				f.t.Errorf("%s: offset %d comes again", part.Partition, f.records(part)[0].Offset)
+			}
+			got[part.Partition] = append(got[part.Partition], f.records(part)...)
+			if end, ok := left[part.Partition]; ok && part.Next >= end {
+				delete(left, part.Partition)
+			}
+		}
+	}
+	return got
+}
+
+// upTo reads orders/0 until its progress is at least there, and gives the offsets of its
+// records and its last part.
+func (f *fixture) upTo(next offsets.Source) (seen []offsets.Source, last chunk.Part) {
+	f.t.Helper()
+	for last.Next < next {
+		for _, part := range f.next().Parts {
+			if part.Partition == orders {
+				seen = append(seen, offsetsOf(f.records(part))...)
+				last = part
+			}
+		}
+	}
+	return seen, last
+}
+
+func offsetsOf(records []chunk.Record) []offsets.Source {
+	var all []offsets.Source
+	for _, r := range records {
+		all = append(all, r.Offset)
+	}
+	return all
+}
+
+// upward counts from one offset up to, not including, another.
+func upward(from, to offsets.Source) []offsets.Source {
+	var all []offsets.Source
+	for ; from < to; from++ {
+		all = append(all, from)
+	}
+	return all
+}
+
+// wasRebuilt compares how many batches could not travel as they were, where whole ones do.
+func (f *fixture) wasRebuilt(want map[string]int) {
+	f.t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.batches && !maps.Equal(f.rebuilt, want) {
+		f.t.Errorf("rebuilt %v, want %v", f.rebuilt, want)
+	}
+}
+
+// says is what a scripted broker answers for one partition of orders.
+type says map[int32]kmsg.FetchResponseTopicPartition
+
+// holds is a partition's answer: batches, each with the offset it stands at, and its stable end.
+func holds(stable int64, batches ...wire.Batch) kmsg.FetchResponseTopicPartition {
+	p := kmsg.NewFetchResponseTopicPartition()
+	p.HighWatermark, p.LastStableOffset, p.RecordBatches = stable, stable, []byte{}
+	for _, b := range batches {
+		p.RecordBatches = append(p.RecordBatches, b...)
+	}
+	return p
+}
+
+// at puts a batch where a broker would have stored it.
+func at(base int64, b wire.Batch) wire.Batch {
+	b = slices.Clone(b)
+	binary.BigEndian.PutUint64(b, uint64(base)) // not under the checksum
+	return b
+}
+
+// script gives the broker's answers to fetches, one by one. A fetch after the last
+// of them is never answered.
+func (f *fixture) script(answers ...says) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	scripted := f.answers != nil
+	f.answers = answers
+	if scripted {
+		return
+	}
+	f.fake.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		f.fake.KeepControl()
+		request := r.(*kmsg.FetchRequest)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for _, p := range request.Topics[0].Partitions {
+			if p.Partition == 0 {
+				f.asked = append(f.asked, p.FetchOffset)
+			}
+		}
+		if len(f.answers) == 0 {
+			return nil, nil, true
+		}
+		response := fetched(request, f.answers[0])
+		f.answers = f.answers[1:]
+		return response, nil, true
+	})
+}
+
+// fetched is an answer about the first topic of a request; where it says nothing, it
+// names no topic either, as that of a broker that throttles.
+func fetched(request *kmsg.FetchRequest, says says) *kmsg.FetchResponse {
+	response := request.ResponseKind().(*kmsg.FetchResponse)
+	if len(says) == 0 {
+		return response
+	}
+	topic := kmsg.NewFetchResponseTopic()
+	topic.Topic, topic.TopicID = request.Topics[0].Topic, request.Topics[0].TopicID
+	for number, p := range says {
+		p.Partition = number
+		topic.Partitions = append(topic.Partitions, p)
+	}
+	response.Topics = append(response.Topics, topic)
+	return response
+}
+
+// askedFor is where orders/0 was asked from, request by request.
+func (f *fixture) askedFor() []int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.asked)
+}

@@ -159,8 +159,41 @@ func (s *session) foreignFound(p chunk.Partition, r *route, first, end offsets.T
 // settled says whether this session has committed records of the partition.
 func (s *session) settled(p chunk.Partition) bool { return s.routes[p].committed }
 
-// send commits prepared ledger records, with all that was written since Begin.
+// begin starts a transaction for records. The first one under a producer id comes
+// after the claim of that id is committed; the target may hand out another id with
+// every commit (KIP-890).
+func (s *session) begin(ctx context.Context) error {
+	for id := s.out.ProducerID(); id >= 0 && !s.book.Claims(id); id = s.out.ProducerID() {
+		if err := s.out.Begin(); err != nil {
+			return err
+		}
+		if err := s.put(ctx, s.book.PrepareClaim(id, time.Now())); err != nil {
+			return err
+		}
+	}
+	return s.out.Begin()
+}
+
+// send commits prepared ledger records, with all that was written since Begin, and
+// with the progress that was noted.
 func (s *session) send(ctx context.Context, p *ledger.Prepared) error {
+	if err := s.put(ctx, p); err != nil {
+		return err
+	}
+	for p := range s.moved {
+		if r := s.routes[p]; r != nil {
+			r.committed = r.committed || r.landed
+			r.landed = false
+			s.shown.progress(p, r.next)
+		}
+	}
+	clear(s.moved)
+	s.rested = time.Now()
+	return nil
+}
+
+// put commits prepared ledger records.
+func (s *session) put(ctx context.Context, p *ledger.Prepared) error {
 	records := make([]sink.LedgerRecord, len(p.Records))
 	for i, r := range p.Records {
 		records[i] = sink.LedgerRecord{Key: r.Key, Value: r.Value}
@@ -176,15 +209,6 @@ func (s *session) send(ctx context.Context, p *ledger.Prepared) error {
 	}
 	s.shown.apply(p, at)
 	s.flow.metrics.commit(s.flow.name, time.Since(begun))
-	for p := range s.moved {
-		if r := s.routes[p]; r != nil {
-			r.committed = r.committed || r.landed
-			r.landed = false
-			s.shown.progress(p, r.next)
-		}
-	}
-	clear(s.moved)
-	s.rested = time.Now()
 	return nil
 }
 
@@ -225,9 +249,6 @@ func (s *session) rest(ctx context.Context) error {
 // hold: nobody can ask for them.
 func (s *session) trim(ctx context.Context) error {
 	s.trimmed = time.Now()
-	if err := s.rest(ctx); err != nil { // else its progress would not be in the commit below
-		return err
-	}
 	var sources, targets []string
 	for p, r := range s.routes {
 		if len(s.book.State(r.key).Map.Heads()) > 0 {
@@ -267,5 +288,5 @@ func (s *session) trim(ctx context.Context) error {
 	if err := s.out.Begin(); err != nil {
 		return err
 	}
-	return s.send(ctx, prepared)
+	return s.put(ctx, prepared)
 }

@@ -167,6 +167,17 @@ func (c *Config) Name() string { return c.From + "->" + c.To }
 // LedgerTopic is the topic on the target that holds the flow's maps and progress.
 func (c *Config) LedgerTopic() string { return c.Flow().LedgerTopic() }
 
+// OppositeLedger is the topic on the source that the flow in the opposite direction
+// keeps its maps and claims in, whether there is such a flow or not.
+func (c *Config) OppositeLedger() string {
+	for _, f := range c.Flows {
+		if f.From == c.To && f.To == c.From {
+			return f.LedgerTopic()
+		}
+	}
+	return policy.DefaultLedger(c.To, c.From)
+}
+
 // GroupID is the consumer group on the target whose members share the shards.
 func (c *Config) GroupID() string { return "replicator." + c.From + "." + c.To }
 

@@ -15,6 +15,7 @@ import (
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/owner"
 	"replicator/pkg/replicate/sink"
 	"replicator/pkg/replicate/source"
@@ -35,7 +36,8 @@ type flow struct {
 	rooms
 	topics *topics.Topics
 	owner  *owner.Group
-	ends   ends // belongs to the group sync
+	claims *ledger.Claims // of the flow in the opposite direction; in the batch lane
+	ends   ends           // belongs to the group sync
 
 	mu       sync.Mutex
 	workers  map[int]*running
@@ -81,6 +83,11 @@ func (f *flow) open() (err error) {
 	if err != nil {
 		return err
 	}
+	if f.inBatches() {
+		if f.claims, err = ledger.OpenClaims(f.source, f.cfg.OppositeLedger()); err != nil {
+			return err
+		}
+	}
 	f.owner, err = owner.Open(owner.Config{
 		Target: f.target, Group: f.cfg.GroupID(), Ledger: f.cfg.LedgerTopic(), Log: f.log,
 	})
@@ -91,6 +98,9 @@ func (f *flow) open() (err error) {
 func (f *flow) close() {
 	if f.owner != nil {
 		f.owner.Close()
+	}
+	if f.claims != nil {
+		_ = f.claims.Close()
 	}
 	if f.topics != nil {
 		f.topics.Close()
@@ -278,6 +288,7 @@ func (f *flow) openReader() (reader, error) {
 		return source.OpenBatches(source.BatchesConfig{
 			Cluster: f.source, AnswerBytes: f.share() / 4, Trouble: trouble,
 			Rebuilt: func(why string) { f.metrics.rebuilt.WithLabelValues(f.name, why).Inc() },
+			Claimed: f.claims.Claimed,
 		})
 	}
 	return source.OpenRecords(source.Config{

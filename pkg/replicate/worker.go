@@ -30,6 +30,7 @@ type reader interface {
 // of the transaction: Init of another writer settles it, then the ledger tells.
 type writer interface {
 	Init(context.Context) error
+	ProducerID() int64 // that the target knows the next transaction's batches by; -1: it does not tell
 	Begin() error
 	Write(ctx context.Context, part chunk.Part, topic string) error
 	Settle(context.Context) ([]sink.Landed, error)
@@ -269,7 +270,7 @@ func (s *session) step(ctx, finish context.Context) error {
 func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
 	begun := time.Now()
 	deadline := begun.Add(s.flow.cfg.CommitInterval)
-	if err := s.out.Begin(); err != nil {
+	if err := s.begin(finish); err != nil {
 		return err
 	}
 	var total chunk.Chunk

@@ -20,6 +20,7 @@ const (
 	kindState byte = 1 // header of a partition: rewritten by each commit that touches it
 	kindDelta byte = 2 // new runs of a commit: a slot is used again by the next segment
 	kindSeal  byte = 3 // all runs of a full segment: never rewritten
+	kindClaim byte = 4 // a producer id that writes for the flow: never deleted
 )
 
 // VersionError reports a ledger written by a later release.
@@ -76,7 +77,11 @@ func encodeSealKey(k Key, number int64) []byte {
 	return binary.AppendUvarint(partitionKey(kindSeal, k), uint64(number))
 }
 
-// decodedKey is a key taken apart; number is the slot or the segment.
+func encodeClaimKey(producer int64) []byte {
+	return binary.AppendUvarint([]byte{version, kindClaim}, uint64(producer))
+}
+
+// decodedKey is a key taken apart; number is the slot, the segment or the producer id.
 type decodedKey struct {
 	kind   byte
 	key    Key
@@ -89,7 +94,7 @@ func decodeKey(b []byte) (decodedKey, error) {
 		return decodedKey{}, &VersionError{What: "a key", Got: v}
 	}
 	k := decodedKey{kind: r.byte()}
-	if k.kind != kindShard {
+	if k.kind != kindShard && k.kind != kindClaim {
 		copy(k.key.Topic[:], r.bytes(len(k.key.Topic)))
 		k.key.Partition.Topic = r.string()
 		number := r.uvarint()
@@ -98,10 +103,10 @@ func decodeKey(b []byte) (decodedKey, error) {
 		}
 		k.key.Partition.Number = int32(number)
 	}
-	if k.kind == kindDelta || k.kind == kindSeal {
+	if k.kind == kindDelta || k.kind == kindSeal || k.kind == kindClaim {
 		k.number = int64(r.uvarint())
 	}
-	if k.kind > kindSeal {
+	if k.kind > kindClaim {
 		return k, &VersionError{What: "a kind of record", Got: k.kind}
 	}
 	return k, r.end()
@@ -115,6 +120,18 @@ func decodeShard(b []byte) (int, error) {
 		return 0, err
 	}
 	return int(r.uvarint()), r.end()
+}
+
+func encodeClaim(since time.Time) []byte {
+	return binary.AppendVarint([]byte{version}, since.UnixMilli())
+}
+
+func decodeClaim(b []byte) (since time.Time, err error) {
+	r, err := open("a claim of a producer id", b)
+	if err != nil {
+		return since, err
+	}
+	return time.UnixMilli(r.varint()), r.end()
 }
 
 // stateRecord is a state without the runs, which other records hold.

@@ -24,6 +24,8 @@ const (
 	goldenStateKey = "0101" + goldenPart
 	goldenDeltaKey = "0102" + goldenPart + "05"
 	goldenSealKey  = "0103" + goldenPart + "ac02"
+	goldenClaimKey = "0104" + "d20f"
+	goldenClaim    = "01" + "80a0abfef962"
 	goldenShard    = "0108"
 	goldenState    = "0101" + goldenTarget + "0714d80406" + "020104" + "0401010a02" + "0105050a" + "00"
 	goldenStopped  = "0100" + goldenTarget + "00010101" + "000000" + "020100" + "00000000" +
@@ -87,6 +89,8 @@ func TestGoldenBytes(t *testing.T) {
 		{"key of a state", goldenStateKey, encodeStateKey(k)},
 		{"key of new runs", goldenDeltaKey, encodeDeltaKey(k, 5)},
 		{"key of a segment", goldenSealKey, encodeSealKey(k, 300)},
+		{"key of a claim", goldenClaimKey, encodeClaimKey(2002)},
+		{"claim", goldenClaim, encodeClaim(time.UnixMilli(1_700_000_000_000))},
 		{"shard", goldenShard, encodeShard(8)},
 		{"state", goldenState, encodeState(copied)},
 		{"state that is stopped", goldenStopped, encodeState(stopped)},
@@ -109,6 +113,7 @@ func TestDecodeGoldenBytes(t *testing.T) {
 		goldenStateKey: {kindState, k, 0},
 		goldenDeltaKey: {kindDelta, k, 5},
 		goldenSealKey:  {kindSeal, k, 300},
+		goldenClaimKey: {kindClaim, Key{}, 2002},
 	} {
 		if got, err := decodeKey(unhex(t, text)); err != nil || got != want {
 			t.Errorf("key %s is read as %v, %v, want %v", text, got, err, want)
@@ -116,6 +121,9 @@ func TestDecodeGoldenBytes(t *testing.T) {
 	}
 	if n, err := decodeShard(unhex(t, goldenShard)); n != 8 || err != nil {
 		t.Errorf("shard is read as %d, %v, want 8", n, err)
+	}
+	if at, err := decodeClaim(unhex(t, goldenClaim)); at.UnixMilli() != 1_700_000_000_000 || err != nil {
+		t.Errorf("claim is read as %v, %v", at, err)
 	}
 	copied, stopped := goldenStates(t)
 	for text, want := range map[string]stateRecord{
@@ -148,6 +156,8 @@ func decodeAny(kind byte, b []byte) error {
 		_, err = decodeDelta(b)
 	case kindSeal:
 		_, _, err = decodeSeal(b)
+	case kindClaim:
+		_, err = decodeClaim(b)
 	}
 	return err
 }
@@ -155,7 +165,8 @@ func decodeAny(kind byte, b []byte) error {
 // Every cut of a golden value, and every one with a byte too many, is refused.
 func TestCutValuesAreRefused(t *testing.T) {
 	for kind, values := range map[byte][]string{
-		kindShard: {goldenShard}, kindState: {goldenState, goldenStopped}, kindDelta: {goldenDelta}, kindSeal: {goldenSeal},
+		kindShard: {goldenShard}, kindState: {goldenState, goldenStopped}, kindDelta: {goldenDelta},
+		kindSeal: {goldenSeal}, kindClaim: {goldenClaim},
 	} {
 		for _, text := range values {
 			whole := unhex(t, text)
@@ -169,7 +180,7 @@ func TestCutValuesAreRefused(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{goldenShardKey, goldenStateKey, goldenDeltaKey, goldenSealKey} {
+	for _, text := range []string{goldenShardKey, goldenStateKey, goldenDeltaKey, goldenSealKey, goldenClaimKey} {
 		whole := unhex(t, text)
 		for n := range whole {
 			if k, err := decodeKey(whole[:n]); err == nil {
@@ -183,7 +194,7 @@ func TestCutValuesAreRefused(t *testing.T) {
 func TestUnknownVersion(t *testing.T) {
 	for what, decode := range map[string]func() error{
 		"key":                      func() error { _, err := decodeKey(unhex(t, "02"+goldenStateKey[2:])); return err },
-		"kind of key":              func() error { _, err := decodeKey(unhex(t, "0104"+goldenPart)); return err },
+		"kind of key":              func() error { _, err := decodeKey(unhex(t, "0105"+goldenPart)); return err },
 		"shard":                    func() error { return decodeAny(kindShard, unhex(t, "02"+goldenShard[2:])) },
 		"state":                    func() error { return decodeAny(kindState, unhex(t, "02"+goldenState[2:])) },
 		"new runs":                 func() error { return decodeAny(kindDelta, unhex(t, "02"+goldenDelta[2:])) },
@@ -201,7 +212,7 @@ func TestUnknownVersion(t *testing.T) {
 // FuzzDecode: nothing makes the decoder panic, and what it accepts has one meaning:
 // written again and read again it is the same.
 func FuzzDecode(f *testing.F) {
-	for _, text := range []string{goldenShardKey, goldenStateKey, goldenDeltaKey, goldenSealKey, goldenShard,
+	for _, text := range []string{goldenShardKey, goldenStateKey, goldenDeltaKey, goldenSealKey, goldenClaimKey, goldenShard,
 		goldenState, goldenStopped, goldenDelta, goldenSeal, "", "01", "0200", "0102ffffffffffffffffff01"} {
 		b, err := hex.DecodeString(text)
 		if err != nil {
@@ -252,6 +263,8 @@ func fuzzKey(t *testing.T, b []byte) {
 		again = encodeDeltaKey(k.key, k.number)
 	case kindSeal:
 		again = encodeSealKey(k.key, k.number)
+	case kindClaim:
+		again = encodeClaimKey(k.number)
 	}
 	if got, err := decodeKey(again); err != nil || got != k {
 		t.Errorf("%x is key %v, and again %v, %v", b, k, got, err)

@@ -82,10 +82,14 @@ type State struct {
 type Shard struct {
 	Made   bool // the flow has looked at its partitions once: what appears later starts at the beginning
 	states map[Key]*State
+	claims map[int64]bool // producer ids
 }
 
 // NewShard is what an empty ledger partition says.
-func NewShard() *Shard { return &Shard{states: map[Key]*State{}} }
+func NewShard() *Shard { return &Shard{states: map[Key]*State{}, claims: map[int64]bool{}} }
+
+// Claims says whether the shard has said that it writes under a producer id.
+func (s *Shard) Claims(producer int64) bool { return s.claims[producer] }
 
 // State gives the committed state of a partition, or nil. It must not be changed.
 func (s *Shard) State(k Key) *State { return s.states[k] }
@@ -156,6 +160,16 @@ func (s *Shard) Prepare(changes []Change) (*Prepared, error) {
 func (s *Shard) PrepareMade(p *Prepared, shards int) {
 	p.Records = append(p.Records, Record{encodeShardKey(), encodeShard(shards)})
 	p.applies = append(p.applies, func([]int64) { s.Made = true })
+}
+
+// PrepareClaim encodes that the shard writes to the target under a producer id from
+// now on. It is committed before the first batch that carries the id, so that
+// whoever finds the id in a batch can tell that a flow wrote it ([Claims]).
+func (s *Shard) PrepareClaim(producer int64, now time.Time) *Prepared {
+	return &Prepared{
+		Records: []Record{{encodeClaimKey(producer), encodeClaim(now)}},
+		applies: []func([]int64){func([]int64) { s.claims[producer] = true }},
+	}
 }
 
 // prepare encodes one change. The new state is built beside the old one.

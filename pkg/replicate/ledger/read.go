@@ -41,12 +41,20 @@ type place struct {
 
 // OpenReader opens a reader of the ledger topic on the target.
 func OpenReader(target kafka.Config, topic string) (*Reader, error) {
-	consumer, err := kafka.NewConsumer(target, map[string]any{
+	consumer, err := openConsumer(target, topic, "read_committed")
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{topic: topic, silence: silence, consumer: consumer, cache: map[place][]offsets.Run{}}, nil
+}
+
+func openConsumer(cluster kafka.Config, topic, isolation string) (*ck.Consumer, error) {
+	consumer, err := kafka.NewConsumer(cluster, map[string]any{
 		"group.id":                   "replicator.ledger", // a name only: nothing is committed
 		"enable.auto.commit":         false,
 		"enable.auto.offset.store":   false,
 		"enable.partition.eof":       true,
-		"isolation.level":            "read_committed",
+		"isolation.level":            isolation,
 		"auto.offset.reset":          "error",
 		"fetch.queue.backoff.ms":     10,
 		"fetch.wait.max.ms":          10, // the end of a partition is known only when a fetch comes back
@@ -55,7 +63,7 @@ func OpenReader(target kafka.Config, topic string) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open reader of %s: %w", topic, err)
 	}
-	return &Reader{topic: topic, silence: silence, consumer: consumer, cache: map[place][]offsets.Run{}}, nil
+	return consumer, nil
 }
 
 // Close ends the reader.
@@ -164,6 +172,7 @@ func final(err ck.Error) bool {
 // assembly collects the records of one ledger partition, the latest of each key.
 type assembly struct {
 	made   bool
+	claims map[int64]bool
 	states map[Key]stateRecord
 	deltas map[Key]map[int64]delta
 	seals  map[Key]map[int64]seal
@@ -177,6 +186,7 @@ type seal struct {
 
 func newAssembly() *assembly {
 	return &assembly{
+		claims: map[int64]bool{},
 		states: map[Key]stateRecord{}, deltas: map[Key]map[int64]delta{}, seals: map[Key]map[int64]seal{},
 	}
 }
@@ -191,6 +201,9 @@ func (a *assembly) take(m *ck.Message) error {
 	case kindShard:
 		_, err = decodeShard(m.Value)
 		a.made = true
+	case kindClaim:
+		_, err = decodeClaim(m.Value)
+		a.claims[k.number] = true
 	case kindState:
 		if m.Value == nil {
 			delete(a.states, k.key)
@@ -243,7 +256,7 @@ func refuse(k Key, m *ck.Message, err error) error {
 // shard puts the collected records together and checks that they fit.
 func (a *assembly) shard() (*Shard, error) {
 	s := NewShard()
-	s.Made = a.made
+	s.Made, s.claims = a.made, a.claims
 	for k, record := range a.states {
 		state, err := a.state(k, record)
 		if err != nil {

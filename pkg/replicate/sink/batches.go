@@ -89,13 +89,10 @@ func (b *Batches) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, client)
-	if err == nil {
-		err = kerr.ErrorForCode(answer.ErrorCode)
-	}
+	answer, err := versions(ctx, client)
 	if err != nil {
 		client.Close()
-		return fmt.Errorf("ask the target what it can do: %w", err)
+		return err
 	}
 	for _, feature := range answer.FinalizedFeatures {
 		if feature.Name == "transaction.version" && feature.MaxVersionLevel >= 2 {
@@ -163,6 +160,10 @@ func (b *Batches) settled(ctx context.Context, what string, call func(context.Co
 		}
 	}
 }
+
+// ProducerID is what the target knows the next transaction's batches by. A commit
+// may change it.
+func (b *Batches) ProducerID() int64 { return b.producer.ID }
 
 // Begin starts a transaction. The target learns of it with the first batch.
 func (b *Batches) Begin() error {

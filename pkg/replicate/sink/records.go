@@ -21,9 +21,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
@@ -79,6 +82,7 @@ type Records struct {
 	last    *lane // of the report before: neighbours mostly share it
 	waiting int   // records written whose report has not come
 	ledger  []int64
+	id      int64 // producer id; -1: not known
 	failure error // what went wrong first in this transaction
 	reason  error // what librdkafka last said about the connection
 }
@@ -144,8 +148,54 @@ func OpenRecords(cfg Config) (*Records, error) {
 // Init shuts out a former owner and waits until the transaction that it left
 // open, if any, is settled and its markers are written.
 func (s *Records) Init(ctx context.Context) error {
-	return s.repeat(ctx, "take over "+s.cfg.TransactionalID, s.fence.InitTransactions)
+	if err := s.repeat(ctx, "take over "+s.cfg.TransactionalID, s.fence.InitTransactions); err != nil {
+		return err
+	}
+	s.id = -1
+	if !s.cfg.ExactlyOnce {
+		return nil // the data have a producer id of their own, which nobody tells
+	}
+	id, err := s.askID(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for the producer id of %s: %w", s.cfg.TransactionalID, err)
+	}
+	s.id = id
+	return nil
 }
+
+// askID asks the target for the producer id, which librdkafka keeps to itself: -1
+// where the target is too old to tell (Kafka before 3.0, KIP-664).
+func (s *Records) askID(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, margin)
+	defer cancel()
+	client, err := kafka.NewFranz(s.cfg.Target)
+	if err != nil {
+		return -1, err
+	}
+	defer client.Close()
+	request := kmsg.NewPtrDescribeTransactionsRequest()
+	request.TransactionalIDs = []string{s.cfg.TransactionalID}
+	can, err := versions(ctx, client)
+	if err != nil {
+		return -1, err
+	}
+	tells := func(k kmsg.ApiVersionsResponseApiKey) bool { return k.ApiKey == request.Key() }
+	if !slices.ContainsFunc(can.ApiKeys, tells) {
+		return -1, nil
+	}
+	answer, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return -1, err
+	}
+	if len(answer.TransactionStates) != 1 {
+		return -1, fmt.Errorf("the answer tells of %d transactional ids", len(answer.TransactionStates))
+	}
+	state := answer.TransactionStates[0]
+	return state.ProducerID, kerr.ErrorForCode(state.ErrorCode)
+}
+
+// ProducerID is what the target knows the batches by; -1: it does not tell.
+func (s *Records) ProducerID() int64 { return s.id }
 
 // Begin starts a transaction.
 func (s *Records) Begin() error {

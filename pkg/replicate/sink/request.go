@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
@@ -24,6 +25,18 @@ func firstGeneration() *kversion.Versions {
 	v.SetMaxKeyVersion((&kmsg.AddPartitionsToTxnRequest{}).Key(), 3)
 	v.SetMaxKeyVersion((&kmsg.EndTxnRequest{}).Key(), 4)
 	return v
+}
+
+// versions is what the target says that it can do.
+func versions(ctx context.Context, client *kgo.Client) (*kmsg.ApiVersionsResponse, error) {
+	answer, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, client)
+	if err == nil {
+		err = kerr.ErrorForCode(answer.ErrorCode)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask the target what it can do: %w", err)
+	}
+	return answer, nil
 }
 
 // unknownFor is how long a topic is looked for that the target's brokers may not

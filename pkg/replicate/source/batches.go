@@ -16,6 +16,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wire"
 )
 
 const (
@@ -33,6 +34,9 @@ type BatchesConfig struct {
 	AnswerBytes int
 	Trouble     func(error)
 	Rebuilt     func(reason string) // told of each batch that could not travel as it was
+	// Claimed says whether a batch, seen at that time, was written by a flow that copies from the cluster that is
+	// written to here: it must not go back. Nil: there is no such flow.
+	Claimed func(ctx context.Context, producer int64, seen time.Time) (bool, error)
 }
 
 // Batches reads raw batches: the batch lane's door in. One goroutine for each
@@ -258,6 +262,7 @@ func (f *feeder) fetch(ctx context.Context) (chunk.Chunk, error) {
 	if err != nil {
 		return chunk.Chunk{}, fmt.Errorf("%w: broker %d: %w", errMoved, f.broker, err)
 	}
+	seen := time.Now()
 	response := got.(*kmsg.FetchResponse)
 	if err := kerr.ErrorForCode(response.ErrorCode); err != nil {
 		return chunk.Chunk{}, fmt.Errorf("%w: broker %d: %w", errMoved, f.broker, err)
@@ -267,6 +272,12 @@ func (f *feeder) fetch(ctx context.Context) (chunk.Chunk, error) {
 		byName[t.partition] = t
 		t.stable = 0 // a broker that throttles leaves partitions out: an older answer's says nothing of this one
 	}
+	ask := asked{f.b.cfg.Rebuilt, func(b wire.Batch) (bool, error) {
+		if f.b.cfg.Claimed == nil || b.ProducerID() < 0 {
+			return false, nil
+		}
+		return f.b.cfg.Claimed(ctx, b.ProducerID(), seen)
+	}}
 	var c chunk.Chunk
 	held := 0 // bytes of records in the whole answer
 	for i := range response.Topics {
@@ -285,7 +296,7 @@ func (f *feeder) fetch(ctx context.Context) (chunk.Chunk, error) {
 			if t == nil {
 				continue
 			}
-			part, err := t.take(&topic.Partitions[p], f.b.cfg.Rebuilt)
+			part, err := t.take(&topic.Partitions[p], ask)
 			if err != nil {
 				return c, err
 			}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -263,6 +264,38 @@ func TestAborted(t *testing.T) {
 		seen, last := f.upTo(9)
 		if want := []offsets.Source{1, 2, 4}; !reflect.DeepEqual(seen, want) || last.Next != 9 {
 			f.t.Errorf("read %v up to %d, want %v up to 9", seen, last.Next, want)
+		}
+	})
+}
+
+// TestClaimed: what the opposite flow wrote is progress and nothing else; while it cannot
+// be told, nothing moves.
+func TestClaimed(t *testing.T) {
+	onBatchLanes(t, func(f *fixture) {
+		const ours, other, nobody = 7, 8, -1
+		var batches []wire.Batch
+		for i, producer := range []int64{other, ours, nobody, ours} {
+			b := f.encode(numbered(2)...)
+			b.Stamp(wire.Producer{ID: producer}, 0)
+			batches = append(batches, at(int64(2*i), b))
+		}
+		tries := 0
+		f.claimed = func(_ context.Context, producer int64, seen time.Time) (bool, error) {
+			if tries++; tries == 1 {
+				return false, errors.New("the ledger does not answer")
+			}
+			if producer == nobody || time.Since(seen) > time.Minute {
+				f.t.Errorf("asked about producer %d as seen at %s", producer, seen)
+			}
+			return producer == ours, nil
+		}
+		f.open(1 << 20)
+		p := holds(8, batches...)
+		f.script(says{0: p}, says{0: p})
+		f.assign(f.from(0))
+		seen, last := f.upTo(8)
+		if want := []offsets.Source{0, 1, 4, 5}; !reflect.DeepEqual(seen, want) || last.Next != 8 {
+			f.t.Errorf("read %v up to %d, want %v up to 8", seen, last.Next, want)
 		}
 	})
 }

@@ -83,7 +83,8 @@ type fixture struct {
 		Next(context.Context, Limit) (chunk.Chunk, error)
 		Close() error
 	}
-	most int // see chunk.Position
+	most    int // see chunk.Position
+	claimed func(context.Context, int64, time.Time) (bool, error)
 
 	mu      sync.Mutex
 	rebuilt map[string]int // batches, by reason
@@ -126,7 +127,7 @@ func (f *fixture) open(answerBytes int) {
 	var err error
 	if f.batches {
 		f.reader, err = OpenBatches(BatchesConfig{Cluster: cluster, AnswerBytes: answerBytes, Trouble: trouble,
-			Rebuilt: func(why string) {
+			Claimed: f.claimed, Rebuilt: func(why string) {
 				f.mu.Lock()
 				defer f.mu.Unlock()
 				f.rebuilt[why]++

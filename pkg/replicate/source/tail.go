@@ -13,9 +13,15 @@ import (
 	"replicator/pkg/replicate/wire"
 )
 
+// asked are those whom a tail asks, or tells, of single batches.
+type asked struct {
+	rebuilt func(reason string)              // told of one that could not travel as it was
+	claimed func(b wire.Batch) (bool, error) // asked whether it came from where it would go
+}
+
 // take reads what a broker answers for the partition and moves on past it. The
 // part's Next is 0 where there is no news.
-func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, rebuilt func(string)) (chunk.Part, error) {
+func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, ask asked) (chunk.Part, error) {
 	part := chunk.Part{Partition: t.partition}
 	if err := t.refusal(answer); err != nil {
 		return part, err
@@ -31,7 +37,7 @@ func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, rebuilt func(strin
 			return part, fmt.Errorf("%s: %w", t.partition, err)
 		}
 		data = rest
-		if err := t.pass(&part, b, aborted, rebuilt); err != nil {
+		if err := t.pass(&part, b, aborted, ask); err != nil {
 			return part, err
 		}
 	}
@@ -63,7 +69,7 @@ func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
 }
 
 // pass adds one batch to the part, if it holds anything visible from next on.
-func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, rebuilt func(string)) error {
+func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, ask asked) error {
 	old := b.Magic() < 2
 	last := offsets.Source(b.Base())
 	if !old {
@@ -71,6 +77,12 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, rebuilt fu
 		hidden := aborted.hides(b)
 		if last < t.next {
 			return nil
+		}
+		if !hidden && b.Count() > 0 {
+			var err error
+			if hidden, err = ask.claimed(b); err != nil {
+				return fmt.Errorf("%w: %s: %w", errMoved, t.partition, err)
+			}
 		}
 		if hidden || b.Count() == 0 {
 			t.next, t.epoch = last+1, b.LeaderEpoch()
@@ -95,7 +107,7 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, rebuilt fu
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.partition, err)
 	}
-	rebuilt(why)
+	ask.rebuilt(why)
 	for _, m := range made {
 		at := make([]offsets.Source, len(m.Offsets))
 		for i, o := range m.Offsets {

@@ -1,0 +1,146 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"replicator/pkg/replicate/kafka"
+)
+
+// Claims tells which producer ids of a cluster belong to a flow that writes to
+// it: what such an id has written was copied there, and must not be copied back. It
+// reads that flow's ledger, and only when it is asked about an id that is new. A
+// claim is committed before its id is used, so that an id which has no claim once
+// its batch was seen will never have one.
+//
+// Its methods may be called from any goroutine; they take turns.
+type Claims struct {
+	topic string
+
+	mu       sync.Mutex
+	consumer *ck.Consumer
+	next     map[int32]ck.Offset // where reading goes on
+	read     time.Time           // everything committed before is known
+	claimed  map[int64]bool
+	others   map[int64]bool // ids of somebody else
+}
+
+const (
+	// othersMost bounds the ids of others that are remembered; one that is forgotten costs a look.
+	othersMost = 100_000
+	// claimsWait bounds one look at the ledger.
+	claimsWait = 30 * time.Second
+	// metadataWait bounds the question whether the topic is there, which a cancelled context does not end.
+	metadataWait = 5 * time.Second
+)
+
+// OpenClaims opens a look at the ledger topic of a flow that writes to the
+// cluster. The topic need not be there: then nothing is claimed.
+func OpenClaims(cluster kafka.Config, topic string) (*Claims, error) {
+	// What is not committed yet counts too: an id is handed to one writer only.
+	consumer, err := openConsumer(cluster, topic, "read_uncommitted")
+	if err != nil {
+		return nil, err
+	}
+	return &Claims{topic: topic, consumer: consumer, next: map[int32]ck.Offset{},
+		claimed: map[int64]bool{}, others: map[int64]bool{}}, nil
+}
+
+// Close ends the connections.
+func (c *Claims) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.consumer.Close()
+}
+
+// Claimed says whether the producer id, which wrote a batch that was seen at that
+// time, belongs to the flow.
+func (c *Claims) Claimed(ctx context.Context, producer int64, seen time.Time) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if producer < 0 || c.others[producer] {
+		return false, nil
+	}
+	if !c.claimed[producer] && !c.read.After(seen) {
+		begun := time.Now()
+		if err := c.readOn(ctx); err != nil {
+			clear(c.next) // the topic may be another one by now
+			return false, fmt.Errorf("read producer ids from ledger %s: %w", c.topic, err)
+		}
+		c.read = begun
+	}
+	if c.claimed[producer] {
+		return true, nil
+	}
+	if len(c.others) >= othersMost {
+		clear(c.others)
+	}
+	c.others[producer] = true
+	return false, nil
+}
+
+// readOn reads what the ledger has that was not read yet.
+func (c *Claims) readOn(ctx context.Context) error {
+	metadata, err := c.consumer.GetMetadata(&c.topic, false, int(metadataWait.Milliseconds()))
+	if err != nil {
+		return err
+	}
+	topic := metadata.Topics[c.topic]
+	switch topic.Error.Code() {
+	case ck.ErrNoError:
+	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopic, ck.ErrTopicAuthorizationFailed:
+		return nil // where the topic may not be seen, the flow that writes it is not known here
+	default:
+		return topic.Error
+	}
+	var assigned []ck.TopicPartition
+	for _, p := range topic.Partitions {
+		from, ok := c.next[p.ID]
+		if !ok {
+			from = ck.OffsetBeginning
+		}
+		assigned = append(assigned, ck.TopicPartition{Topic: &c.topic, Partition: p.ID, Offset: from})
+	}
+	if err := c.consumer.Assign(assigned); err != nil {
+		return err
+	}
+	defer func() { _ = c.consumer.Unassign() }()
+	ended := map[int32]bool{}
+	for giveUp := time.Now().Add(claimsWait); len(ended) < len(assigned); {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if time.Now().After(giveUp) {
+			return fmt.Errorf("%d of %d partitions do not come to an end", len(assigned)-len(ended), len(assigned))
+		}
+		switch event := c.consumer.Poll(int(pollSlice.Milliseconds())).(type) {
+		case *ck.Message:
+			if err := c.take(event); err != nil {
+				return err
+			}
+		case ck.PartitionEOF:
+			ended[event.Partition] = true
+			c.next[event.Partition] = event.Offset
+		case ck.Error:
+			if final(event) {
+				return event
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Claims) take(m *ck.Message) error {
+	if m.TopicPartition.Error != nil {
+		return m.TopicPartition.Error
+	}
+	k, err := decodeKey(m.Key)
+	if err == nil && k.kind == kindClaim {
+		c.claimed[k.number] = true
+	}
+	return err
+}

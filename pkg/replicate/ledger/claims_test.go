@@ -1,0 +1,71 @@
+package ledger
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/pkg/replicate/kafka"
+)
+
+// TestClaims: an id is known from its claim on, and one that is nobody's costs no
+// second look.
+func TestClaims(t *testing.T) {
+	ctx, client, _ := topicOf(t)
+	cluster := kafka.Config{Name: "new", Properties: map[string]string{
+		"bootstrap.servers": client.OptValue(kgo.SeedBrokers).([]string)[0]}}
+	open := func(topic string) *Claims {
+		c, err := OpenClaims(cluster, topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	claims := open("ledger")
+	asks := func(c *Claims, id int64, seen time.Time, want bool) {
+		t.Helper()
+		if got, err := c.Claimed(ctx, id, seen); err != nil || got != want {
+			t.Errorf("producer %d is claimed: %v, %v, want %v", id, got, err, want)
+		}
+	}
+	shard := NewShard()
+	write(ctx, t, client, shard.PrepareClaim(5, time.Now()), true)
+	asks(claims, 5, time.Now(), true)
+	asks(claims, -1, time.Now(), false)
+	asks(claims, 6, time.Now(), false)
+
+	// Another one is claimed later: what was read before does not hold for a batch seen after it.
+	p := shard.PrepareClaim(7, time.Now())
+	if shard.Claims(7) {
+		t.Error("a claim holds before it is committed")
+	}
+	p.Apply(write(ctx, t, client, p, true))
+	if !shard.Claims(7) {
+		t.Error("a committed claim does not hold")
+	}
+	asks(claims, 7, time.Now(), true)
+	asks(claims, 8, claims.read.Add(-time.Second), false) // seen before the last look: that look tells
+
+	read := open("ledger")
+	asks(read, 5, time.Now(), true)
+	asks(read, 7, time.Now(), true)
+	asks(open("nothing"), 5, time.Now(), false)
+}
+
+// TestClaimsRefuse: a ledger that cannot be read is no licence to copy back.
+func TestClaimsRefuse(t *testing.T) {
+	ctx, client, _ := topicOf(t)
+	claims, err := OpenClaims(kafka.Config{Name: "new", Properties: map[string]string{
+		"bootstrap.servers": client.OptValue(kgo.SeedBrokers).([]string)[0]}}, "ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer claims.Close() //nolint:errcheck // only read
+	write(ctx, t, client, &Prepared{Records: []Record{{[]byte{9, 9}, nil}}}, true)
+	if claimed, err := claims.Claimed(ctx, 5, time.Now()); err == nil || !strings.Contains(err.Error(), "ledger") {
+		t.Errorf("a ledger of a later release says that 5 is claimed: %v, %v", claimed, err)
+	}
+}

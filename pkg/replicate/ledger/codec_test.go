@@ -212,8 +212,9 @@ func TestUnknownVersion(t *testing.T) {
 // FuzzDecode: nothing makes the decoder panic, and what it accepts has one meaning:
 // written again and read again it is the same.
 func FuzzDecode(f *testing.F) {
-	for _, text := range []string{goldenShardKey, goldenStateKey, goldenDeltaKey, goldenSealKey, goldenClaimKey, goldenShard,
-		goldenState, goldenStopped, goldenDelta, goldenSeal, "", "01", "0200", "0102ffffffffffffffffff01"} {
+	for _, text := range []string{goldenShardKey, goldenStateKey, goldenDeltaKey, goldenSealKey, goldenClaimKey,
+		goldenShard, goldenState, goldenStopped, goldenDelta, goldenSeal, goldenClaim, "", "01", "0200",
+		"0102ffffffffffffffffff01"} {
 		b, err := hex.DecodeString(text)
 		if err != nil {
 			f.Fatal(err)

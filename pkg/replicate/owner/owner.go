@@ -10,7 +10,8 @@
 //  2. lose has returned before the group hears of it, except when the membership
 //     itself was lost: then the shard may already be another member's, and only
 //     fencing keeps the two apart;
-//  3. [Group.Confirm] asks the broker, not our memory.
+//  3. what was given is taken back once, whatever the group says or leaves unsaid;
+//  4. [Group.Confirm] asks the broker, not our memory.
 //
 // It reads no record: what is assigned is paused at once.
 package owner
@@ -20,6 +21,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,6 +58,9 @@ type Group struct {
 	consumer *ck.Consumer
 	gain     func(shard int)
 	lose     func(shards []int)
+	held     map[int]bool // given, not taken back; belongs to Run
+	failure  error        // of the last rebalance; belongs to Run
+	leaving  bool         // nothing is given any more; belongs to Run
 	closing  sync.RWMutex // held for reading while Confirm uses the handle
 	closed   bool
 }
@@ -75,7 +81,7 @@ func Open(cfg Config) (*Group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open group %s: %w", cfg.Group, err)
 	}
-	return &Group{cfg: cfg, consumer: consumer}, nil
+	return &Group{cfg: cfg, consumer: consumer, held: map[int]bool{}}, nil
 }
 
 // Run joins the group and stays in it until ctx ends; then it lets go of what
@@ -85,11 +91,18 @@ func Open(cfg Config) (*Group, error) {
 func (g *Group) Run(ctx context.Context, gain func(shard int), lose func(shards []int)) error {
 	g.gain, g.lose = gain, lose
 	defer g.Close()
+	defer func() { // before the handle closes, which does not always tell of a membership that was lost
+		g.leaving = true
+		g.letGo(slices.Collect(maps.Keys(g.held)))
+	}()
 	if err := g.consumer.Subscribe(g.cfg.Ledger, g.rebalance); err != nil {
 		return fmt.Errorf("subscribe to %s: %w", g.cfg.Ledger, err)
 	}
 	for ctx.Err() == nil {
 		event, ok := g.consumer.Poll(int(pollSlice.Milliseconds())).(ck.Error)
+		if g.failure != nil {
+			return fmt.Errorf("group %s: rebalance: %w", g.cfg.Group, g.failure)
+		}
 		if !ok {
 			continue
 		}
@@ -104,28 +117,43 @@ func (g *Group) Run(ctx context.Context, gain func(shard int), lose func(shards 
 	return nil
 }
 
-// rebalance runs inside Poll and Close.
+// rebalance runs inside Poll and Close. The library makes nothing of its error:
+// Run ends with it.
 func (g *Group) rebalance(_ *ck.Consumer, event ck.Event) error {
 	switch event := event.(type) {
 	case ck.AssignedPartitions:
-		if err := g.consumer.IncrementalAssign(event.Partitions); err != nil {
-			return err
+		if g.failure = g.consumer.IncrementalAssign(event.Partitions); g.failure != nil {
+			break
 		}
-		if err := g.consumer.Pause(event.Partitions); err != nil {
-			return err
+		if g.failure = g.consumer.Pause(event.Partitions); g.failure != nil {
+			break
 		}
 		for _, p := range event.Partitions {
-			g.gain(int(p.Partition))
+			if shard := int(p.Partition); !g.held[shard] && !g.leaving { // an assignment may come while the handle closes
+				g.held[shard] = true
+				g.gain(shard)
+			}
 		}
 	case ck.RevokedPartitions:
 		shards := make([]int, len(event.Partitions))
 		for i, p := range event.Partitions {
 			shards[i] = int(p.Partition)
 		}
-		g.lose(shards)
-		return g.consumer.IncrementalUnassign(event.Partitions)
+		g.letGo(shards)
+		g.failure = g.consumer.IncrementalUnassign(event.Partitions)
 	}
-	return nil
+	return g.failure
+}
+
+// letGo takes back those of the shards that are held.
+func (g *Group) letGo(shards []int) {
+	shards = slices.DeleteFunc(shards, func(shard int) bool { return !g.held[shard] })
+	for _, shard := range shards {
+		delete(g.held, shard)
+	}
+	if len(shards) > 0 {
+		g.lose(shards)
+	}
 }
 
 // Confirm asks the group's coordinator whether the shard is still ours, by a

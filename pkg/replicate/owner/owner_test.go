@@ -79,6 +79,9 @@ func (c *court) join(name string) *member {
 	c.t.Cleanup(func() {
 		cancel()
 		<-m.done
+		if left := c.held(name); len(left) > 0 { // whatever became of the membership
+			c.t.Errorf("%s has ended and still holds %v", name, left)
+		}
 	})
 	return m
 }
@@ -279,4 +282,29 @@ func TestConfirmWithoutAnswer(t *testing.T) {
 	}
 	a.leave()
 	a.Close() // may be called again
+}
+
+// TestEndsWithoutMembership: a member that was thrown out, and ends before it is told,
+// has let go of its shards all the same.
+func TestEndsWithoutMembership(t *testing.T) {
+	c := newCourt(t)
+	a, b := c.join("a"), c.join("b")
+	c.awaitHeld("a", shards/2)
+	c.awaitHeld("b", shards/2)
+	c.mu.Lock()
+	c.may = true
+	c.mu.Unlock()
+	c.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Count: -1,
+		Err: kerr.CoordinatorLoadInProgress})
+	mine := c.held("a")[0]
+	c.expel(int32(mine))
+	a.cancel()
+	if err := a.Confirm(c.ctx, mine); !errors.Is(err, ErrNotOwner) { // so the library knows by now
+		t.Errorf("a member that was thrown out is told %v", err)
+	}
+	a.leave()
+	if left := c.held("a"); len(left) > 0 {
+		t.Errorf("it has ended and still holds %v", left)
+	}
+	b.leave()
 }

@@ -2,7 +2,8 @@ package topics
 
 import (
 	"context"
-	"encoding/binary"
+	"errors"
+	"math"
 	"time"
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -17,9 +18,6 @@ import (
 const (
 	requestTimeout = 30 * time.Second
 
-	// metadataSlice bounds the one call that cannot be interrupted.
-	metadataSlice = 5 * time.Second
-
 	// describeAtOnce bounds the topics of one describing request. Changes are
 	// bounded lower: a controller refuses requests that make more than 10,000
 	// metadata records, and each partition is one.
@@ -32,27 +30,39 @@ const (
 // codes. A mistake with one topic is in that topic's answer. An error of a whole
 // call means that the cluster could not be asked, and is explained already.
 type cluster struct {
-	conf  kafka.Config
-	admin *kafka.Admin
-	// reader reads settings: librdkafka's binding loses each topic's name in that call, for ever.
+	conf kafka.Config
+	// reader does all that reads. A handle of librdkafka that is closed while it waits for a description ends the
+	// process, and its binding loses each topic's name with the settings.
 	reader *kgo.Client
+	admin  *kafka.Admin // changes topics; nil where nothing is ever changed
 }
 
+// open opens a cluster to read from.
 func open(conf kafka.Config) (*cluster, error) {
 	client, err := kafka.NewFranz(conf)
 	if err != nil {
 		return nil, err
 	}
-	admin, err := kafka.NewAdmin(conf, nil)
+	return &cluster{conf: conf, reader: client}, nil
+}
+
+// openToChange opens one whose topics are made as asked.
+func openToChange(conf kafka.Config) (*cluster, error) {
+	c, err := open(conf)
 	if err != nil {
-		client.Close()
 		return nil, err
 	}
-	return &cluster{conf: conf, admin: admin, reader: client}, nil
+	if c.admin, err = kafka.NewAdmin(conf, nil); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
 }
 
 func (c *cluster) close() {
-	c.admin.Close()
+	if c.admin != nil {
+		c.admin.Close()
+	}
 	c.reader.Close()
 }
 
@@ -63,25 +73,41 @@ func (c *cluster) explain(ctx context.Context, err error) error {
 	return c.conf.Explain(err)
 }
 
+// metadata asks the cluster for itself and for topics; nil asks for all that it
+// lets us see.
+func (c *cluster) metadata(ctx context.Context, names []string) (*kmsg.MetadataResponse, error) {
+	asking, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	request := kmsg.NewPtrMetadataRequest()
+	request.IncludeTopicAuthorizedOperations = true
+	if names != nil {
+		request.Topics = []kmsg.MetadataRequestTopic{}
+	}
+	for _, name := range names {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(name)
+		request.Topics = append(request.Topics, topic)
+	}
+	answer, err := request.RequestWith(asking, c.reader)
+	if err != nil {
+		return nil, c.explain(ctx, err)
+	}
+	return answer, nil
+}
+
 // names lists the topics that the cluster lets us see.
 func (c *cluster) names(ctx context.Context) ([]string, error) {
-	for deadline := time.Now().Add(requestTimeout); ; {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		meta, err := c.admin.GetMetadata(nil, true, int(metadataSlice.Milliseconds()))
-		if err != nil {
-			if code(err) == ck.ErrTimedOut && time.Now().Before(deadline) {
-				continue
-			}
-			return nil, c.explain(ctx, err)
-		}
-		names := make([]string, 0, len(meta.Topics))
-		for name := range meta.Topics {
-			names = append(names, name)
-		}
-		return names, nil
+	answer, err := c.metadata(ctx, nil)
+	if err != nil {
+		return nil, err
 	}
+	names := make([]string, 0, len(answer.Topics))
+	for _, topic := range answer.Topics {
+		if topic.Topic != nil {
+			names = append(names, *topic.Topic)
+		}
+	}
+	return names, nil
 }
 
 // side is a topic as one cluster describes it.
@@ -101,54 +127,57 @@ type side struct {
 func (c *cluster) describe(ctx context.Context, names []string) (map[string]*side, error) {
 	sides := make(map[string]*side, len(names))
 	for _, batch := range batches(names, describeAtOnce) {
-		result, err := c.admin.DescribeTopics(ctx, ck.NewTopicCollectionOfTopicNames(batch),
-			ck.SetAdminOptionIncludeAuthorizedOperations(true), ck.SetAdminRequestTimeout(requestTimeout))
+		answer, err := c.metadata(ctx, batch)
 		if err != nil {
-			return nil, c.explain(ctx, err)
+			return nil, err
 		}
-		for i := range result.TopicDescriptions {
-			d := &result.TopicDescriptions[i]
-			switch d.Error.Code() {
-			case ck.ErrNoError:
-				sides[d.Name] = describedSide(d)
-			case ck.ErrUnknownTopicOrPart:
+		for i := range answer.Topics {
+			topic := &answer.Topics[i]
+			switch err := kerr.ErrorForCode(topic.ErrorCode); {
+			case topic.Topic == nil || errors.Is(err, kerr.UnknownTopicOrPartition):
+			case err != nil:
+				sides[*topic.Topic] = &side{Err: err}
 			default:
-				sides[d.Name] = &side{Err: d.Error}
+				sides[*topic.Topic] = describedSide(topic)
 			}
 		}
 	}
 	return sides, nil
 }
 
-func describedSide(d *ck.TopicDescription) *side {
-	s := &side{Partitions: len(d.Partitions)}
-	binary.BigEndian.PutUint64(s.ID[:8], uint64(d.TopicID.GetMostSignificantBits()))
-	binary.BigEndian.PutUint64(s.ID[8:], uint64(d.TopicID.GetLeastSignificantBits()))
-	for _, p := range d.Partitions {
+// untold is what a broker answers that does not tell rights.
+const untold int32 = math.MinInt32
+
+func describedSide(topic *kmsg.MetadataResponseTopic) *side {
+	s := &side{ID: topic.TopicID, Partitions: len(topic.Partitions)}
+	for _, p := range topic.Partitions {
 		s.Replicas = max(s.Replicas, len(p.Replicas))
-		if p.Leader != nil && p.Leader.ID >= 0 {
+		if p.Leader >= 0 {
 			s.Leaders++
 		}
 	}
-	for _, operation := range d.AuthorizedOperations {
-		if s.Rights == nil {
-			s.Rights = make(map[ck.ACLOperation]bool)
+	if topic.AuthorizedOperations == untold {
+		return s
+	}
+	s.Rights = map[ck.ACLOperation]bool{}
+	for operation := range 32 {
+		if topic.AuthorizedOperations&(1<<operation) != 0 {
+			s.Rights[ck.ACLOperation(operation)] = true // both number the operations as the protocol does
 		}
-		s.Rights[operation] = true
 	}
 	return s
 }
 
 // about is the cluster's id and number of brokers.
 func (c *cluster) about(ctx context.Context) (id string, brokers int, err error) {
-	d, err := c.admin.DescribeCluster(ctx, ck.SetAdminRequestTimeout(requestTimeout))
+	answer, err := c.metadata(ctx, []string{})
 	if err != nil {
-		return "", 0, c.explain(ctx, err)
+		return "", 0, err
 	}
-	if d.ClusterID != nil {
-		id = *d.ClusterID
+	if answer.ClusterID != nil {
+		id = *answer.ClusterID
 	}
-	return id, len(d.Nodes), nil
+	return id, len(answer.Brokers), nil
 }
 
 // settings reads the topics' settings into their sides.

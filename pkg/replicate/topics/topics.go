@@ -82,7 +82,7 @@ func Open(cfg Config) (*Topics, error) {
 	if t.source, err = open(cfg.Source); err != nil {
 		return nil, err
 	}
-	if t.target, err = open(cfg.Target); err != nil {
+	if t.target, err = openToChange(cfg.Target); err != nil {
 		t.source.close()
 		return nil, err
 	}

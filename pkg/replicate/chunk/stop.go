@@ -26,12 +26,14 @@ const (
 	StopTruncated    = "source_truncated"    // the source lost records that were copied
 	StopMissing      = "topic_missing"       // the topic is not there (any more)
 	StopTopic        = "target_topic_failed" // the target topic cannot be created or altered
+	StopUnreadable   = "source_unreadable"   // the source's log is damaged, or the source refuses to read it
+	StopUnavailable  = "unavailable"         // its leader is away, or too few replicas are in sync
 )
 
 // StopKinds returns all kinds.
 func StopKinds() []string {
 	return []string{StopUnauthorized, StopForeign, StopPartitions, StopTooLarge, StopUncarried, StopRefused,
-		StopTruncated, StopMissing, StopTopic}
+		StopTruncated, StopMissing, StopTopic, StopUnreadable, StopUnavailable}
 }
 
 // Error tells the partition and the reason.

@@ -300,7 +300,7 @@ func TestClaimed(t *testing.T) {
 	})
 }
 
-// TestDamaged: what has changed on its way is refused by name; nothing of the answer is taken.
+// TestDamaged: what has changed on its way stops its partition, after what stands before it.
 func TestDamaged(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		for why, spoil := range map[string]func(wire.Batch){
@@ -317,11 +317,14 @@ func TestDamaged(t *testing.T) {
 		} {
 			bad := f.encode(numbered(2)...)
 			spoil(bad)
-			f.script(says{0: holds(5, at(0, f.encode(numbered(3)...)), at(3, bad))})
+			f.script(says{0: holds(5, at(0, f.encode(numbered(3)...)), at(3, bad))}, says{0: holds(5, at(3, bad))})
 			f.assign(f.from(0))
+			if seen, last := f.upTo(3); len(seen) != 3 || last.Next != 3 {
+				f.t.Errorf("%s: read %v up to %d before it", why, seen, last.Next)
+			}
 			err := f.refusal()
-			var unreadable *Unreadable
-			if errors.As(err, &unreadable) || !strings.Contains(err.Error(), "orders/0: ") ||
+			var stop *chunk.Stop
+			if !errors.As(err, &stop) || stop.Kind != chunk.StopUnreadable || stop.Partition != orders ||
 				!strings.Contains(err.Error(), "batch at offset 3") || !strings.Contains(err.Error(), why) {
 				f.t.Errorf("%s: refused with %v", why, err)
 			}

@@ -84,6 +84,7 @@ type fixture struct {
 		Close() error
 	}
 	most    int // see chunk.Position
+	rack    string
 	claimed func(context.Context, int64, time.Time) (bool, error)
 
 	mu      sync.Mutex
@@ -123,6 +124,9 @@ func (f *fixture) open(answerBytes int) {
 		"bootstrap.servers":                 strings.Join(f.fake.ListenAddrs(), ","),
 		"topic.metadata.propagation.max.ms": "100", // how long librdkafka hopes for a topic that is gone
 	}}
+	if f.rack != "" {
+		cluster.Properties["client.rack"] = f.rack
+	}
 	trouble := func(err error) { f.t.Logf("trouble: %v", err) }
 	var err error
 	if f.batches {

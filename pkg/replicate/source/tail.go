@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -12,6 +13,19 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/wire"
 )
+
+// tail is one partition from where it is read on.
+type tail struct {
+	partition   chunk.Partition
+	topicID     [16]byte
+	leaderEpoch int32 // of its leader today
+	next        offsets.Source
+	epoch       int32          // of what stands before next
+	stable      offsets.Source // by the last answer
+	idle        offsets.Source // the stable offset that an answer without any bytes told of, just before; 0: none
+	most        int            // bytes of the largest batch that the target takes; 0: not known
+	follows     time.Time      // since when a replica nearer than the leader is read; zero: the leader is
+}
 
 // asked are those whom a tail asks, or tells, of single batches.
 type asked struct {
@@ -33,11 +47,16 @@ func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, ask asked) (chunk.
 		if errors.Is(err, wire.ErrPartial) {
 			break // the rest comes with the next answer
 		}
-		if err != nil {
-			return part, fmt.Errorf("%s: %w", t.partition, err)
+		if err == nil {
+			data = rest
+			err = t.pass(&part, b, aborted, ask)
+		} else {
+			err = t.unreadable(err)
 		}
-		data = rest
-		if err := t.pass(&part, b, aborted, ask); err != nil {
+		if err != nil && t.next > began {
+			break // first what stands before it; then it is met again
+		}
+		if err != nil {
 			return part, err
 		}
 	}
@@ -50,22 +69,34 @@ func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, ask asked) (chunk.
 
 // refusal sorts what a broker says instead of records.
 func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
-	if answer.DivergingEpoch.EndOffset >= 0 {
-		return &Unreadable{Err: fmt.Errorf("%s: the source's log was cut at offset %d",
-			t.partition, answer.DivergingEpoch.EndOffset)}
+	if end := offsets.Source(answer.DivergingEpoch.EndOffset); end >= t.next {
+		t.epoch = chunk.UnknownEpoch // nothing was cut: a leader of that epoch has written nothing below
+		return nil
+	} else if end >= 0 {
+		return &Unreadable{Err: fmt.Errorf("%s: the source's log was cut at offset %d", t.partition, end)}
 	}
 	err := kerr.ErrorForCode(answer.ErrorCode)
 	switch {
 	case err == nil:
 		return nil
+	case !t.follows.IsZero():
+		return fmt.Errorf("read %s at %d from a follower: %w", t.partition, t.next, err) // its leader knows better
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.TopicAuthorizationFailed),
 		errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID),
 		errors.Is(err, kerr.UnknownTopicOrPartition):
 		return &Unreadable{Err: fmt.Errorf("%s: %w", t.partition, err)}
-	case kerr.IsRetriable(err):
-		return fmt.Errorf("%w: %s: %w", errMoved, t.partition, err)
+	case kerr.IsRetriable(err): // the leader of now is another one
+		return fmt.Errorf("read %s at %d: %w", t.partition, t.next, err)
 	}
-	return fmt.Errorf("read %s at %d: %w", t.partition, t.next, err)
+	return t.unreadable(err)
+}
+
+// unreadable is the Stop of a partition that the source has, but cannot be read on.
+func (t *tail) unreadable(err error) error {
+	return &chunk.Stop{Partition: t.partition, Kind: chunk.StopUnreadable, Err: err,
+		Reason: fmt.Sprintf("the source's log cannot be read on from offset %d", t.next),
+		Fix: "look at the logs of the partition's leader on the source; if what stands there is damaged, let it age out or " +
+			"delete the records up to it, and copying goes on after it"}
 }
 
 // pass adds one batch to the part, if it holds anything visible from next on.
@@ -81,7 +112,7 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, ask asked)
 		if !hidden && b.Count() > 0 {
 			var err error
 			if hidden, err = ask.claimed(b); err != nil {
-				return fmt.Errorf("%w: %s: %w", errMoved, t.partition, err)
+				return fmt.Errorf("%s: %w", t.partition, err)
 			}
 		}
 		if hidden || b.Count() == 0 {
@@ -105,7 +136,7 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, ask asked)
 	}
 	made, err := wire.Rebuild(b, int64(t.next), t.most)
 	if err != nil {
-		return fmt.Errorf("%s: %w", t.partition, err)
+		return t.unreadable(err)
 	}
 	ask.rebuilt(why)
 	for _, m := range made {

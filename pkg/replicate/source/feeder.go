@@ -1,0 +1,239 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/wire"
+)
+
+// feeder keeps one request under way to one broker. It ends when the broker does
+// not answer, or when it has nothing to read.
+type feeder struct {
+	b      *Batches
+	broker int32
+	tails  []*tail
+	ids    map[[16]byte]string // topics
+	turn   int                 // which partition is named first: a broker fills its answer in that order
+
+	mu       sync.Mutex
+	arriving []*tail // given, and not among the tails yet
+}
+
+// add gives the feeder one more partition.
+func (f *feeder) add(t *tail) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.arriving = append(f.arriving, t)
+}
+
+// arrivals takes what was given.
+func (f *feeder) arrivals() []*tail {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := f.arriving
+	f.arriving = nil
+	return list
+}
+
+// run feeds until it is told to end, or ends by itself and says so.
+func (f *feeder) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		f.welcome(f.arrivals())
+		a := answer{feeder: f, ended: true}
+		if len(f.tails) > 0 {
+			a = f.fetch(ctx)
+		}
+		if len(a.chunk.Parts) > 0 || len(a.lost) > 0 || len(a.nearer) > 0 || a.err != nil || a.ended {
+			select {
+			case f.b.answers <- a:
+			case <-ctx.Done():
+			}
+		}
+		if a.ended || a.final {
+			return
+		}
+	}
+}
+
+// welcome reads on with new partitions too.
+func (f *feeder) welcome(list []*tail) {
+	for _, t := range list {
+		f.tails = append(f.tails, t)
+		f.ids[t.topicID] = t.partition.Topic
+	}
+	if len(list) > 0 {
+		slices.SortFunc(f.tails, func(x, y *tail) int {
+			if x.partition.Less(y.partition) {
+				return -1
+			}
+			return 1
+		})
+	}
+}
+
+// isFinal says whether an error ends the reading: it concerns a position, not the
+// way to the broker.
+func isFinal(err error) bool {
+	var u *Unreadable
+	var stop *chunk.Stop
+	return errors.As(err, &u) || errors.As(err, &stop)
+}
+
+// fetch makes one request and reads its answer.
+func (f *feeder) fetch(ctx context.Context) answer {
+	a := answer{feeder: f}
+	got, err := f.b.client.Broker(int(f.broker)).Request(ctx, f.request())
+	if err == nil {
+		err = kerr.ErrorForCode(got.(*kmsg.FetchResponse).ErrorCode)
+	}
+	if err != nil {
+		a.lost, a.ended, a.err = f.tails, true, fmt.Errorf("read from the source's broker %d: %w", f.broker, err)
+		return a
+	}
+	seen, response := time.Now(), got.(*kmsg.FetchResponse)
+	ask := asked{f.b.cfg.Rebuilt, func(b wire.Batch) (bool, error) {
+		if f.b.cfg.Claimed == nil || b.ProducerID() < 0 {
+			return false, nil
+		}
+		return f.b.cfg.Claimed(ctx, b.ProducerID(), seen)
+	}}
+	byName := make(map[chunk.Partition]*tail, len(f.tails))
+	for _, t := range f.tails {
+		byName[t.partition] = t
+		t.stable = 0 // a broker that throttles leaves partitions out: an older answer's says nothing of this one
+	}
+	held := 0 // bytes of records in the whole answer
+	for i := range response.Topics {
+		topic := &response.Topics[i]
+		name := topic.Topic
+		if response.Version >= 13 { // KIP-516: by id
+			name = f.ids[topic.TopicID]
+		}
+		for p := range topic.Partitions {
+			held += len(topic.Partitions[p].RecordBatches)
+			t := byName[chunk.Partition{Topic: name, Number: topic.Partitions[p].Partition}]
+			if t == nil {
+				continue
+			}
+			f.take(&a, t, &topic.Partitions[p], ask)
+			if a.final {
+				return a
+			}
+		}
+	}
+	if held == 0 && a.err == nil {
+		a.err = f.skipEmpty(ctx, &a.chunk)
+	}
+	return a
+}
+
+// take adds what the broker answers for one partition to the answer.
+func (f *feeder) take(a *answer, t *tail, said *kmsg.FetchResponseTopicPartition, ask asked) {
+	part, err := t.take(said, ask)
+	leaves := true
+	switch {
+	case err != nil && isFinal(err):
+		a.err, a.final = err, true
+		return
+	case err != nil:
+		a.err = err
+		a.lost = append(a.lost, t)
+	case said.PreferredReadReplica >= 0 && said.PreferredReadReplica != f.broker:
+		t.follows = time.Now()
+		a.nearer = append(a.nearer, nearer{t, said.PreferredReadReplica})
+	case !t.follows.IsZero() && time.Since(t.follows) > followsFor:
+		a.lost = append(a.lost, t)
+	default:
+		leaves = false
+	}
+	if leaves {
+		f.tails = slices.DeleteFunc(slices.Clone(f.tails), func(one *tail) bool { return one == t })
+	}
+	if part.Next > 0 {
+		a.chunk.Parts = append(a.chunk.Parts, part)
+		for _, batch := range part.Batches {
+			a.chunk.Records += batch.Count
+			a.chunk.Bytes += len(batch.Raw)
+		}
+	}
+}
+
+// skipEmpty moves partitions of which an answer without any bytes holds nothing
+// up to their last stable offset: what stood there, markers too, was compacted
+// away. Where another partition fills the answer, an empty one says nothing; nor
+// does it where old records are elsewhere (KIP-405) and were too slow to come.
+func (f *feeder) skipEmpty(ctx context.Context, c *chunk.Chunk) error {
+	var empty []*tail
+	var topics []string
+	for _, t := range f.tails {
+		switch {
+		case t.stable <= t.next:
+			t.idle = 0
+		case t.idle != t.stable: // once may be a broker that was too slow to read
+			t.idle = t.stable
+		default:
+			empty, topics = append(empty, t), append(topics, t.partition.Topic)
+		}
+	}
+	if len(empty) == 0 {
+		return nil
+	}
+	slices.Sort(topics)
+	local, err := kadm.NewClient(f.b.client).ListLocalLogStartOffsets(ctx, slices.Compact(topics)...)
+	if err != nil {
+		return fmt.Errorf("ask where the broker's own log begins: %w", err)
+	}
+	for _, t := range empty {
+		at, known := local.Lookup(t.partition.Topic, t.partition.Number)
+		if known && at.Err == nil && offsets.Source(at.Offset) <= t.next {
+			t.next, t.epoch = t.stable, chunk.UnknownEpoch
+			c.Parts = append(c.Parts, chunk.Part{Partition: t.partition, Next: t.next, Epoch: t.epoch})
+		}
+	}
+	return nil
+}
+
+// request names all partitions of the broker. It asks without a session
+// (KIP-227): all there is to save is naming them.
+func (f *feeder) request() *kmsg.FetchRequest {
+	request := kmsg.NewPtrFetchRequest()
+	request.MaxWaitMillis = int32(parkedFor.Milliseconds())
+	request.MinBytes = 1
+	request.MaxBytes = int32(f.b.cfg.AnswerBytes)
+	request.IsolationLevel = 1 // read_committed
+	request.Rack = f.b.cfg.Cluster.Properties["client.rack"]
+	request.SessionEpoch = -1
+	f.turn++
+	at := map[string]int{}
+	for i := range f.tails {
+		t := f.tails[(f.turn+i)%len(f.tails)]
+		n, ok := at[t.partition.Topic]
+		if !ok {
+			topic := kmsg.NewFetchRequestTopic()
+			topic.Topic, topic.TopicID = t.partition.Topic, t.topicID
+			request.Topics = append(request.Topics, topic)
+			n = len(request.Topics) - 1
+			at[t.partition.Topic] = n
+		}
+		p := kmsg.NewFetchRequestTopicPartition()
+		p.Partition = t.partition.Number
+		p.CurrentLeaderEpoch = t.leaderEpoch
+		p.FetchOffset = int64(t.next)
+		p.LastFetchedEpoch = t.epoch // KIP-595: a log that was cut answers where it was
+		p.LogStartOffset = -1
+		p.PartitionMaxBytes = int32(f.b.cfg.AnswerBytes)
+		request.Topics[n].Partitions = append(request.Topics[n].Partitions, p)
+	}
+	return request
+}

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 const (
 	asideFirst = 15 * time.Second
 	asideMost  = 5 * time.Minute
+	// troubleFor is how long all partitions of a shard wait for one to get over its trouble: an election takes seconds.
+	troubleFor = 20 * time.Second
 )
 
 // putAside leaves a partition out, so that the others of the shard go on.
@@ -30,6 +33,23 @@ func (w *worker) putAside(stop *chunk.Stop) {
 	a.stop, a.trying = stop, false
 	a.again = time.Now().Add(min(asideFirst<<min(a.tries, 10), asideMost))
 	a.tries++
+}
+
+// staying is the Stop of a trouble that has lasted, or is back when its partition is
+// tried again; nil for any other error.
+func (w *worker) staying(err error) *chunk.Stop {
+	var trouble *chunk.Trouble
+	if !errors.As(err, &trouble) {
+		return nil
+	}
+	p := trouble.Partition
+	if w.troubled[p].IsZero() {
+		w.troubled[p] = time.Now()
+	}
+	if w.aside[p] == nil && time.Since(w.troubled[p]) < troubleFor {
+		return nil
+	}
+	return trouble.Stop()
 }
 
 // tell logs a stop, unless it was logged before.

@@ -79,6 +79,7 @@ func (s *session) commit(ctx context.Context, landed []sink.Landed) error {
 	}
 	for p, list := range runs {
 		delete(s.aside, p)
+		delete(s.troubled, p)
 		s.goesOn(p)
 		count := int64(0)
 		for _, run := range list {

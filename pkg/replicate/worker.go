@@ -66,7 +66,9 @@ type worker struct {
 	// aside are partitions that are left out for a while, so that the others go on; it outlives sessions.
 	aside map[chunk.Partition]*setAside
 	told  map[chunk.Partition]string // stops that were logged
-	shown board                      // what others may see of this shard
+	// troubled says since when a partition has been in a way that may pass; it outlives sessions too.
+	troubled map[chunk.Partition]time.Time
+	shown    board // what others may see of this shard
 }
 
 // setAside is a partition that waits for its next try, or is being tried: then
@@ -113,7 +115,7 @@ type route struct {
 
 func newWorker(f *flow, shard int) *worker {
 	w := &worker{flow: f, shard: shard, log: f.log.With("shard", shard), aside: map[chunk.Partition]*setAside{},
-		told: map[chunk.Partition]string{}}
+		told: map[chunk.Partition]string{}, troubled: map[chunk.Partition]time.Time{}}
 	w.retry = retry{log: w.log, clock: time.Now}
 	w.shown.init()
 	return w
@@ -127,6 +129,9 @@ func (w *worker) run(ctx context.Context) error {
 		err := w.session(ctx)
 		w.shown.clear()
 		var stop *chunk.Stop
+		if !errors.As(err, &stop) {
+			stop = w.staying(err)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -134,7 +139,7 @@ func (w *worker) run(ctx context.Context) error {
 		case errors.Is(err, owner.ErrNotOwner):
 			w.log.Info("shard belongs to another replica", "error", err)
 			w.awaitOwnership(ctx)
-		case errors.As(err, &stop):
+		case stop != nil:
 			w.putAside(stop)
 		case w.flow.once && hopeless(err):
 			return fmt.Errorf("shard %d: %w", w.shard, err)

@@ -50,6 +50,24 @@ func (s *Stop) Remedy() string { return s.Fix }
 // Unwrap gives what the cluster said.
 func (s *Stop) Unwrap() error { return s.Err }
 
+// Trouble is an error of one partition that may pass by itself, such as an
+// election. Where it stays, the partition is put aside with [Trouble.Stop].
+type Trouble struct {
+	Partition Partition
+	Err       error
+}
+
+func (t *Trouble) Error() string { return t.Err.Error() }
+func (t *Trouble) Unwrap() error { return t.Err }
+
+// Stop is what becomes of a trouble that stays.
+func (t *Trouble) Stop() *Stop {
+	return &Stop{Partition: t.Partition, Kind: StopUnavailable, Err: t.Err,
+		Reason: "the partition could not be moved for a while",
+		Fix: "see whether the partition's leader is up and enough of its replicas are in sync (min.insync.replicas), on " +
+			"the side that the error names; copying goes on by itself"}
+}
+
 // Remedy finds the instruction that an error carries, or "".
 func Remedy(err error) string {
 	var r interface{ Remedy() string }

@@ -3,7 +3,6 @@ package sink
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -55,6 +54,7 @@ type queue struct {
 	id        [16]byte // of the target topic, since its first batch was sent
 	ledger    bool     // the ledger's own
 	batches   []chunk.Batch
+	again     []chunk.Batch // sent before the target was done with the transaction before
 	runs      []offsets.Run
 }
 
@@ -140,22 +140,27 @@ func (b *Batches) Init(ctx context.Context) error {
 	})
 }
 
-// settled makes a call again while the coordinator is busy with the transaction
-// before.
+// settled makes a call of the coordinator again while it is busy with the
+// transaction before.
 func (b *Batches) settled(ctx context.Context, what string, call func(context.Context) error) error {
+	if err := b.repeat(ctx, call); err != nil {
+		return fmt.Errorf("%s: %w", what, b.noted(err))
+	}
+	return nil
+}
+
+// repeat does something again while the target is busy with the transaction before.
+func (b *Batches) repeat(ctx context.Context, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, blindAfter)
 	defer cancel()
 	for {
 		err := call(ctx)
 		if err != kerr.ConcurrentTransactions {
-			if err != nil {
-				return fmt.Errorf("%s: %w", what, b.noted(err))
-			}
-			return nil
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", what, err)
+			return err
 		case <-time.After(busyFor):
 		}
 	}
@@ -197,155 +202,11 @@ func (b *Batches) Write(ctx context.Context, part chunk.Part, topic string) erro
 	return b.send(ctx)
 }
 
-// send sends all that waits: one batch of every partition in a request, as long
-// as there are any.
-func (b *Batches) send(ctx context.Context) error {
-	if b.waiting == 0 {
-		return nil
-	}
-	if err := b.admit(ctx); err != nil {
-		return err
-	}
-	for b.waiting > 0 {
-		byBroker := map[int32]*request{}
-		for _, q := range b.order {
-			if len(q.batches) == 0 {
-				continue
-			}
-			t, err := b.topic(ctx, q.target.topic)
-			if err != nil {
-				return q.refused(q.batches[0], err)
-			}
-			leader, led := t.leaders[q.target.number]
-			if !led {
-				return fmt.Errorf("write %s: %w", q.partition, kerr.LeaderNotAvailable)
-			}
-			r := byBroker[leader]
-			if r == nil {
-				r = b.newRequest()
-				byBroker[leader] = r
-			}
-			batch := q.batches[0]
-			q.batches, q.id = q.batches[1:], t.id
-			b.waiting -= len(batch.Raw)
-			b.stamp(q.target, batch)
-			r.add(q, batch)
-		}
-		for leader, r := range byBroker {
-			if err := b.dispatch(ctx, leader, r); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// stamp makes a batch ours and the next in its partition.
-func (b *Batches) stamp(at place, batch chunk.Batch) {
-	wire.Batch(batch.Raw).Stamp(b.producer, b.next[at])
-	b.next[at] = wire.NextSequence(b.next[at], batch.Count)
-}
-
-// admit makes the first generation's transaction know all partitions that are
-// about to be written to. Before it does, nothing may be sent: a batch that comes
-// too early is committed with no ledger record to tell of it.
-func (b *Batches) admit(ctx context.Context) error {
-	b.began = true
-	if b.second {
-		return nil
-	}
-	var fresh []place
-	for _, q := range b.order {
-		if len(q.batches) > 0 && !b.announce[q.target] {
-			fresh = append(fresh, q.target)
-		}
-	}
-	return b.admitAll(ctx, fresh)
-}
-
-func (b *Batches) admitAll(ctx context.Context, places []place) error {
-	if len(places) == 0 {
-		return nil
-	}
-	request := kmsg.NewPtrAddPartitionsToTxnRequest()
-	request.TransactionalID, request.ProducerID, request.ProducerEpoch =
-		b.cfg.TransactionalID, b.producer.ID, b.producer.Epoch
-	at := map[string]int{}
-	for _, p := range places {
-		n, ok := at[p.topic]
-		if !ok {
-			topic := kmsg.NewAddPartitionsToTxnRequestTopic()
-			topic.Topic = p.topic
-			request.Topics = append(request.Topics, topic)
-			n = len(request.Topics) - 1
-			at[p.topic] = n
-		}
-		request.Topics[n].Partitions = append(request.Topics[n].Partitions, p.number)
-		b.announce[p] = true
-	}
-	return b.settled(ctx, "announce partitions", func(ctx context.Context) error {
-		answer, err := request.RequestWith(ctx, b.client)
-		if err != nil {
-			return err
-		}
-		announced := 0
-		for _, topic := range answer.Topics {
-			for _, p := range topic.Partitions {
-				err := kerr.ErrorForCode(p.ErrorCode)
-				if err == nil {
-					announced++
-				}
-				if err == nil || err == kerr.OperationNotAttempted { // another one is to blame
-					continue
-				}
-				q := b.queues[place{topic.Topic, p.Partition}]
-				if q == nil || q.ledger || err == kerr.ConcurrentTransactions {
-					return err
-				}
-				return refused(q.partition, topic.Topic, q.batches[0].First, err)
-			}
-		}
-		if announced < len(places) {
-			return fmt.Errorf("the target names %d of %d", announced, len(places))
-		}
-		return nil
-	})
-}
-
-// look finds out where a topic's partitions are led.
-func (b *Batches) look(ctx context.Context, name string) (*topic, error) {
-	request := kmsg.NewPtrMetadataRequest()
-	wanted := kmsg.NewMetadataRequestTopic()
-	wanted.Topic = kmsg.StringPtr(name)
-	request.Topics = append(request.Topics, wanted)
-	answer, err := request.RequestWith(ctx, b.client)
-	if err != nil {
-		return nil, fmt.Errorf("find the leaders of topic %q: %w", name, err)
-	}
-	if len(answer.Topics) != 1 {
-		return nil, fmt.Errorf("find the leaders of topic %q: the answer tells of %d topics", name, len(answer.Topics))
-	}
-	found := answer.Topics[0]
-	if err := kerr.ErrorForCode(found.ErrorCode); err != nil {
-		return nil, fmt.Errorf("find the leaders of topic %q: %w", name, err)
-	}
-	t := &topic{id: found.TopicID, leaders: map[int32]int32{}}
-	for _, p := range found.Partitions {
-		if p.ErrorCode == 0 && p.Leader >= 0 {
-			t.leaders[p.Partition] = p.Leader
-		}
-	}
-	return t, nil
-}
-
 // Settle waits for all answers. The runs are where the records are, once the
 // transaction is committed. A *chunk.Stop names a partition whose batch was
 // refused.
 func (b *Batches) Settle(ctx context.Context) ([]Landed, error) {
-	if err := b.send(ctx); err != nil {
-		return nil, err
-	}
-	if err := b.await(ctx, 0); err != nil {
+	if err := b.flush(ctx); err != nil {
 		return nil, err
 	}
 	var landed []Landed
@@ -355,23 +216,6 @@ func (b *Batches) Settle(ctx context.Context) ([]Landed, error) {
 		}
 	}
 	return landed, nil
-}
-
-// await reads answers, the oldest first, until no more bytes than that are under way.
-func (b *Batches) await(ctx context.Context, most int) error {
-	for len(b.sent) > 0 && b.flying > most {
-		s := b.sent[0]
-		select {
-		case <-s.done:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the target's acknowledgements: %w", ctx.Err())
-		}
-		b.sent, b.flying = b.sent[1:], b.flying-s.bytes
-		if err := s.land(); err != nil {
-			return b.noted(err)
-		}
-	}
-	return nil
 }
 
 // Commit adds the ledger's records to the transaction and commits it. It answers
@@ -430,10 +274,7 @@ func (b *Batches) writeLedger(ctx context.Context, records []LedgerRecord) ([]in
 		q.batches = append(q.batches, chunk.Batch{Raw: raw, First: offsets.Source(first - n), Count: n})
 		b.waiting += len(raw)
 	}
-	if err := b.send(ctx); err != nil {
-		return nil, err
-	}
-	if err := b.await(ctx, 0); err != nil {
+	if err := b.flush(ctx); err != nil {
 		return nil, err
 	}
 	at := make([]int64, 0, len(records))
@@ -463,32 +304,3 @@ func (b *Batches) Close() {
 	}
 	b.client.Close()
 }
-
-// wrote tells when a request has gone out. The order of concurrent requests is
-// the caller's to keep.
-type wrote struct {
-	mu   sync.Mutex
-	next chan error // of the request that is about to be written
-}
-
-func (w *wrote) expect() <-chan error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.next = make(chan error, 1)
-	return w.next
-}
-
-// OnBrokerWrite is kgo's hook.
-func (w *wrote) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
-	if key != produceKey {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.next != nil {
-		w.next <- err
-		w.next = nil
-	}
-}
-
-const produceKey = 0

@@ -128,8 +128,8 @@ func (s *Records) fail(err error) {
 	}
 }
 
-// refused turns the error of one record into a Stop of its partition, where the
-// partition is to blame and not the connection or the transaction.
+// refused turns the error of one record into a Stop or a Trouble of its partition,
+// where the partition is to blame and not the connection or the transaction.
 func refused(p chunk.Partition, topic string, source offsets.Source, err error) error {
 	what := fmt.Errorf("write %s, source offset %d: %w", p, source, err)
 	code, ok := kafka.Code(err)
@@ -149,16 +149,22 @@ func refused(p chunk.Partition, topic string, source offsets.Source, err error) 
 		stop.Reason = fmt.Sprintf("operation Write on Topic %q is denied on the target", topic)
 		stop.Fix = fmt.Sprintf("allow the target's user Write and Describe on topic %q; copying goes on by itself",
 			topic)
-	case ck.ErrInvalidTimestamp, ck.ErrInvalidRecord, ck.ErrPolicyViolation, ck.ErrInvalidMsg:
+	case ck.ErrInvalidTimestamp, ck.ErrInvalidRecord, ck.ErrPolicyViolation:
 		stop.Kind = chunk.StopRefused
 		stop.Reason = fmt.Sprintf("the target refuses the record at source offset %d", source)
 		stop.Fix = fmt.Sprintf("compare the settings of topic %q on both clusters (message.timestamp.*, cleanup.policy); "+
 			"copying goes on by itself", topic)
-	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopicID, ck.ErrUnknownTopic, ck.ErrUnknownPartition, ck.ErrTopicException:
+	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopicID, ck.ErrUnknownTopic, ck.ErrTopicException:
 		stop.Kind = chunk.StopMissing
 		stop.Reason = fmt.Sprintf("topic %q is not on the target", topic)
 		stop.Fix = "it is created again within the refresh_interval, and copied from the beginning"
-	default:
+	case ck.ErrNotLeaderForPartition, ck.ErrLeaderNotAvailable, ck.ErrReplicaNotAvailable, ck.ErrNotEnoughReplicas,
+		ck.ErrNotEnoughReplicasAfterAppend, ck.ErrKafkaStorageError, ck.ErrRequestTimedOut, ck.ErrMsgTimedOut,
+		ck.ErrFencedLeaderEpoch, ck.ErrUnknownLeaderEpoch, ck.ErrInvalidMsg, ck.ErrUnknown,
+		ck.ErrUnsupportedCompressionType,
+		ck.ErrUnknownPartition: // newer than what this handle knows of its topic: the next one knows it
+		return &chunk.Trouble{Partition: p, Err: what}
+	default: // the transaction or the connection
 		return what
 	}
 	return stop

@@ -172,6 +172,10 @@ func (s *sent) land() error {
 		switch {
 		case err == nil:
 			err = q.land(s.batches[i], offsets.Target(answer.BaseOffset))
+		case errors.Is(err, kerr.ConcurrentTransactions) && len(q.runs) == 0,
+			errors.Is(err, kerr.OutOfOrderSequenceNumber) && len(q.again) > 0: // follows one that was too early
+			q.again = append(q.again, s.batches[i])
+			err = nil
 		default:
 			err = q.refused(s.batches[i], err)
 		}

@@ -1,0 +1,87 @@
+package sink
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/replicate/chunk"
+)
+
+// TestTooEarly: while the target is busy with the transaction before, it takes nothing of
+// the next one; what was sent all the same is sent again, whole and in order.
+func TestTooEarly(t *testing.T) {
+	on(t, []way{batchLane}, func(f *fixture) {
+		const records, times = 40, 3
+		s := f.open()
+		for round := range 3 {
+			busy := f.fake.Fault(
+				kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Partitions: []int32{0}, Count: times,
+					Err: kerr.ConcurrentTransactions},
+				kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "ledger", Count: 1, Err: kerr.ConcurrentTransactions})
+			p := dense("orders", 0, 0, records)
+			for i := range p.Records {
+				p.Records[i].Value = fmt.Append(nil, round*records+i)
+			}
+			f.transaction(s, f.carried(p, 4), part("orders", 1, 0, 2))
+			f.commit(s, "1")
+			if busy.Hits() != times+1 {
+				f.t.Errorf("round %d: refused %d times", round, busy.Hits())
+			}
+		}
+		got := f.values("orders", 0)
+		for i := range got {
+			if got[i] != fmt.Sprint(i) {
+				f.t.Fatalf("record %d is %s", i, got[i])
+			}
+		}
+		if len(got) != 3*records || len(f.values("orders", 1)) != 6 {
+			f.t.Errorf("%d records are visible, want %d", len(got), 3*records)
+		}
+	})
+}
+
+// TestGrown: a partition that was made after its topic was first written to is written to.
+func TestGrown(t *testing.T) {
+	onBatchLanes(t, func(f *fixture) {
+		s := f.open()
+		f.transaction(s, part("small", 0, 0, 1))
+		f.commit(s, "1")
+		request := kmsg.NewPtrCreatePartitionsRequest()
+		topic := kmsg.NewCreatePartitionsRequestTopic()
+		topic.Topic, topic.Count = "small", 2
+		request.Topics = append(request.Topics, topic)
+		_, err := request.RequestWith(f.ctx, f.client())
+		f.must("grow", err)
+		f.transaction(s, part("small", 1, 0, 1))
+		f.commit(s, "2")
+		if got := f.values("small", 1); len(got) != 1 {
+			f.t.Errorf("%v are visible", got)
+		}
+	})
+}
+
+// TestTroubles: what may pass by itself names its partition, and is no stop yet.
+func TestTroubles(t *testing.T) {
+	for _, code := range []*kerr.Error{kerr.NotEnoughReplicas, kerr.LeaderNotAvailable, kerr.UnknownServerError} {
+		t.Run(code.Message, func(t *testing.T) {
+			onBatchLanes(t, func(f *fixture) {
+				f.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Partitions: []int32{1},
+					Count: -1, Err: code})
+				_, err := f.attempt(f.open(), part("orders", 0, 0, 2), part("orders", 1, 0, 2))
+				var trouble *chunk.Trouble
+				var stop *chunk.Stop
+				if !errors.As(err, &trouble) || trouble.Partition != orders1 || errors.As(err, &stop) {
+					f.t.Fatalf("failed with %v", err)
+				}
+				if stop := trouble.Stop(); stop.Partition != orders1 || stop.Remedy() == "" || !errors.Is(stop, code) {
+					f.t.Errorf("it becomes %v", stop)
+				}
+			})
+		})
+	}
+}

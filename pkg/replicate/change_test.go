@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/judge"
 	"replicator/integration/workload"
@@ -185,5 +186,38 @@ func testStart(t *testing.T, w *world) {
 	r.stop()
 	if state := w.state("orders", 0); state.Start != 10 || state.Progress != 15 {
 		t.Errorf("started at %d, progress %d, want 10 and 15", state.Start, state.Progress)
+	}
+}
+
+// TestEpochOfProgress: progress past what a record tells carries the leader epoch of what
+// stands there, whoever leads now.
+func TestEpochOfProgress(t *testing.T) { onLanes(t, testEpochOfProgress) }
+
+func testEpochOfProgress(t *testing.T, w *world) {
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 3)
+	for range 2 { // leaders that write nothing
+		w.must("move", w.source.MoveTopicPartition("orders", 0, w.source.LeaderFor("orders", 0)))
+	}
+	// A broker knows what epochs left no records, kfake does not.
+	w.source.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.source.KeepControl()
+		request := r.(*kmsg.OffsetForLeaderEpochRequest)
+		response := request.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		topic := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		p := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+		topic.Topic, p.LeaderEpoch, p.EndOffset = "orders", 0, 3
+		topic.Partitions = append(topic.Partitions, p)
+		response.Topics = append(response.Topics, topic)
+		return response, nil, true
+	})
+	w.cfg.Start = Latest
+	w.start(nil)
+	w.await("the epoch of progress is known", func() bool {
+		states := w.states("orders", 0)
+		return len(states) == 1 && states[0].Epoch >= 0
+	})
+	if state := w.state("orders", 0); state.Progress != 3 || state.Epoch != 0 {
+		t.Errorf("progress is %d of epoch %d, want 3 of epoch 0", state.Progress, state.Epoch)
 	}
 }

@@ -213,29 +213,11 @@ func (s *session) put(ctx context.Context, p *ledger.Prepared) error {
 	return nil
 }
 
-// rest commits progress that came without records. The offset that the source
-// calls its end is past markers and aborted records, whose leader epoch no record
-// tells; the source is asked for it, so that a truncation is noticed later.
+// rest commits progress that came without records.
 func (s *session) rest(ctx context.Context) error {
 	s.rested = time.Now()
-	var vague []string
-	for p, r := range s.routes {
-		if r.epoch < 0 && r.next > 0 && r.cut == nil {
-			vague = append(vague, p.Topic)
-		}
-	}
-	if len(vague) > 0 {
-		slices.Sort(vague)
-		stable, err := s.flow.sourceMarks.Stable(ctx, slices.Compact(vague))
-		if err != nil {
-			return err
-		}
-		for p, r := range s.routes {
-			if mark, ok := stable[p]; ok && r.epoch < 0 && mark.Err == nil && mark.Epoch >= 0 && mark.Offset == int64(r.next) {
-				r.epoch = mark.Epoch
-				s.moved[p] = true
-			}
-		}
+	if err := s.askEpochs(ctx); err != nil {
+		return err
 	}
 	if len(s.moved) == 0 {
 		return nil
@@ -244,6 +226,49 @@ func (s *session) rest(ctx context.Context) error {
 		return err
 	}
 	return s.commit(ctx, nil)
+}
+
+// askEpochs asks the source for the leader epoch of progress where no record tells
+// it: what it calls its end is past markers and aborted records. By that epoch a
+// truncation is noticed later. It is the epoch of what stands there, which is not
+// always that of the leader: one that came and went without writing leaves nothing.
+func (s *session) askEpochs(ctx context.Context) error {
+	var vague []string
+	for p, r := range s.routes {
+		if r.epoch < 0 && r.next > 0 && r.cut == nil {
+			vague = append(vague, p.Topic)
+		}
+	}
+	if len(vague) == 0 {
+		return nil
+	}
+	slices.Sort(vague)
+	stable, err := s.flow.sourceMarks.Stable(ctx, slices.Compact(vague))
+	if err != nil {
+		return err
+	}
+	var before []chunk.Position // with the epoch before the leader's
+	for p, r := range s.routes {
+		mark, ok := stable[p]
+		if ok && r.epoch < 0 && mark.Err == nil && mark.Epoch >= 0 && mark.Offset == int64(r.next) {
+			before = append(before, chunk.Position{Partition: p, Offset: r.next, Epoch: mark.Epoch - 1})
+		}
+	}
+	ends, err := s.flow.sourceMarks.EpochEnds(ctx, before)
+	if err != nil {
+		return err
+	}
+	for _, at := range before {
+		epoch := at.Epoch + 1
+		if end, asked := ends[at.Partition]; asked && (end.Err != nil || end.Offset < 0) {
+			continue // it stays unknown
+		} else if asked && end.Offset >= int64(at.Offset) {
+			epoch = end.Epoch
+		}
+		s.routes[at.Partition].epoch = epoch
+		s.moved[at.Partition] = true
+	}
+	return nil
 }
 
 // trim forgets the segments of maps that lie wholly below what both logs still

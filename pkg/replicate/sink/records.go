@@ -1,9 +1,9 @@
 // Package sink is the door out: it writes chunks to the target, and the ledger's
 // records with them, so that both become visible together or not at all.
 //
-// The central type is [Records], the record lane's writer on librdkafka. A
-// transaction is Begin, Write (any number of times), Settle, Commit. It
-// guarantees:
+// There is one writer for each lane: [Records] on librdkafka, [Batches] on raw produce
+// requests. A transaction is Begin, Write (any number of times), Settle, Commit.
+// Both guarantee:
 //
 //  1. Settle tells the target offset of every record, or fails;
 //  2. after an error of any of its methods nothing more can be written through

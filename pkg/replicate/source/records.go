@@ -1,18 +1,17 @@
 // Package source is the door in: it reads the source partitions of one shard
 // and hands on what is visible there, as chunks.
 //
-// The central type is [Records], the record lane's reader on librdkafka. It
-// guarantees, on top of what [chunk.Chunk] promises:
+// There is one reader for each lane: [Records] on librdkafka, [Batches] on raw fetches.
+// Both guarantee, on top of what [chunk.Chunk] promises:
 //
 //  1. only committed records come out; control records and aborted ones never do;
 //  2. a partition is read from exactly the position it was assigned, or not at
 //     all: nothing is ever reset to another offset;
-//  3. Next of a part stands past trailing markers and aborted records, because
-//     the end-of-partition event carries that offset.
+//  3. Next of a part stands past trailing markers and aborted records.
 //
-// It does not know what has been copied, and it retries nothing: where a
-// position cannot be read any more, [Unreadable] says so and the caller asks
-// the cluster what happened.
+// They do not know what has been copied. Where a position cannot be read any more,
+// [Unreadable] says so and the caller asks the cluster what happened; a
+// [chunk.Stop] names a partition whose log is damaged or has no leader.
 package source
 
 import (

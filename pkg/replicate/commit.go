@@ -95,14 +95,16 @@ func (s *session) change(ctx context.Context, p chunk.Partition, r *route, runs 
 	state := s.book.State(r.key)
 	header := state.Header
 	header.Progress, header.Epoch = r.next, r.epoch
+	if len(runs) > 0 {
+		header.Marked = s.flow.exactlyOnce() // else the transaction is the ledger's alone
+	}
 	c := ledger.Change{Key: r.key, Header: header, Runs: runs}
 	end := state.Floor // where our next record is expected on the target
-	last, mapped := state.Map.Last()
-	if mapped {
+	if last, mapped := state.Map.Last(); mapped {
 		end = last.TargetEnd()
 	}
 	for i, run := range runs {
-		if i == 0 && (run.Target == end || mapped && s.flow.exactlyOnce() && run.Target == end+1) {
+		if i == 0 && (run.Target == end || state.Marked && run.Target == end+1) {
 			end = run.TargetEnd() // end+1: one offset is our own commit marker
 			continue
 		}

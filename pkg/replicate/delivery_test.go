@@ -63,3 +63,24 @@ func testDeliveryChanged(t *testing.T, w *world) {
 	r.stop()
 	w.ledgerSays("exactly once again", true, offsets.Stretch{From: 21, To: 22})
 }
+
+// TestForeignAcrossArrangement: with at-least-once delivery only a session that has
+// committed records of a partition can tell somebody else's from its own; it still can
+// when it has arranged its partitions anew.
+func TestForeignAcrossArrangement(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Delivery, w.cfg.Lane, w.cfg.Shards = AtLeastOnce, LaneRecord, 1
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 10)
+	r := w.alone(10)
+	w.plain(w.sides.Target, "orders", 0, 1) // at 10: there are no markers
+	w.topic("payments", 1)
+	w.plain(w.sides.Source, "payments", 0, 1)
+	w.equal([]string{"payments"}) // it shares the shard
+	w.plain(w.sides.Source, "orders", 0, 10)
+	r.reaches(20)
+	w.commit("g", "orders", 0, 15)
+	w.stands("g", "orders", 0, 10)
+	r.stop()
+	w.ledgerSays("after the arrangement", false, offsets.Stretch{From: 10, To: 11})
+}

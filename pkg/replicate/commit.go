@@ -96,14 +96,16 @@ func (s *session) change(ctx context.Context, p chunk.Partition, r *route, runs 
 	state := s.book.State(r.key)
 	header := state.Header
 	header.Progress, header.Epoch = r.next, r.epoch
+	if len(runs) > 0 {
+		header.Marked = s.flow.exactlyOnce() // else the transaction is the ledger's alone
+	}
 	c := ledger.Change{Key: r.key, Header: header, Runs: runs}
 	end := state.Floor // where our next record is expected on the target
-	last, mapped := state.Map.Last()
-	if mapped {
+	if last, mapped := state.Map.Last(); mapped {
 		end = last.TargetEnd()
 	}
 	for i, run := range runs {
-		if i == 0 && (run.Target == end || mapped && s.flow.exactlyOnce() && run.Target == end+1) {
+		if i == 0 && (run.Target == end || state.Marked && run.Target == end+1) {
 			end = run.TargetEnd() // end+1: one offset is our own commit marker
 			continue
 		}
@@ -126,7 +128,7 @@ func (s *session) change(ctx context.Context, p chunk.Partition, r *route, runs 
 // then stops too early rather than too late.
 func (s *session) foreign(ctx context.Context, p chunk.Partition, r *route,
 	from, to offsets.Target, before bool) ([]offsets.Stretch, error) {
-	if before && !s.flow.exactlyOnce() && !s.settled(p) {
+	if before && !s.flow.exactlyOnce() && !s.settled[r.key] {
 		return nil, nil // after a crash these may be our own records: at least once, they are there twice
 	}
 	if before { // below an open transaction of somebody else a committed reader sees nothing yet
@@ -157,9 +159,6 @@ func (s *session) foreignFound(p chunk.Partition, r *route, first, end offsets.T
 	return []offsets.Stretch{{From: first, To: end}}
 }
 
-// settled says whether this session has committed records of the partition.
-func (s *session) settled(p chunk.Partition) bool { return s.routes[p].committed }
-
 // begin starts a transaction for records. The first one under a producer id comes
 // after the claim of that id is committed; the target may hand out another id with
 // every commit (KIP-890).
@@ -183,8 +182,9 @@ func (s *session) send(ctx context.Context, p *ledger.Prepared) error {
 	}
 	for p := range s.moved {
 		if r := s.routes[p]; r != nil {
-			r.committed = r.committed || r.landed
-			r.landed = false
+			if r.landed {
+				s.settled[r.key], r.landed = true, false
+			}
 			s.shown.progress(p, r.next)
 		}
 	}

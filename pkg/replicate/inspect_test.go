@@ -101,11 +101,17 @@ func (l *lookout) data(client *kgo.Client, n int) {
 	}
 }
 
-// note writes to the ledger what a commit of runs up to progress would write.
+// note writes to the ledger what a commit of runs up to progress would write, exactly once.
 func (l *lookout) note(client *kgo.Client, progress offsets.Source, runs ...offsets.Run) {
+	l.t.Helper()
+	l.noteAs(true, client, progress, runs...)
+}
+
+func (l *lookout) noteAs(marked bool, client *kgo.Client, progress offsets.Source, runs ...offsets.Run) {
 	l.t.Helper()
 	header := ledger.Header{
 		TargetTopic: chunk.TopicID(l.target.TopicInfo(lookoutTopic).TopicID), Progress: progress, Epoch: chunk.UnknownEpoch,
+		Marked: marked,
 	}
 	p, err := l.shard.Prepare([]ledger.Change{{Key: l.key, Header: header, Runs: runs}})
 	if err != nil {
@@ -256,6 +262,39 @@ func TestLookAtTheEnd(t *testing.T) {
 	}
 }
 
+// Records that were not written in a transaction have no marker behind them, whatever
+// the flow is configured to do now.
+func TestLookAtTheEndWithoutMarker(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		why    string
+		behind func(*lookout) // after 5 records at 0 to 4
+		want   offsets.Target
+	}{
+		{"nothing", func(*lookout) {}, 5},
+		{"one record of somebody else", func(l *lookout) { l.data(l.client(l.target), 1) }, 5},
+		{"an aborted attempt", func(l *lookout) {
+			a := l.begin("a")
+			l.data(a, 1)
+			l.end(a, kgo.TryAbort)
+		}, 7},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			t.Parallel()
+			l := newLookout(t)
+			l.data(l.client(l.source), 5)
+			l.data(l.client(l.target), 5)
+			open := l.begin("shard")
+			l.noteAs(false, open, 5, offsets.Run{Source: 0, Target: 0, Count: 5})
+			l.end(open, kgo.TryCommit)
+			c.behind(l)
+			if got, err := l.translate(l.inspect(), 5); err != nil || got != c.want {
+				t.Errorf("%d, %v, want %d", got, err, c.want)
+			}
+		})
+	}
+}
+
 // Who commits what he is told waits while the target settles; who only looks does not.
 func TestAheadOfTheEnds(t *testing.T) {
 	t.Parallel()
@@ -263,28 +302,33 @@ func TestAheadOfTheEnds(t *testing.T) {
 	if err := m.Append(offsets.Run{Source: 0, Target: 0, Count: 5}); err != nil {
 		t.Fatal(err)
 	}
-	tr := translator{exactlyOnce: true, tails: map[chunk.Partition]tail{}}
+	// A look at 5 would find somebody else's record.
+	tr := translator{tails: map[chunk.Partition]tail{{}: {from: 5, to: 6, end: 5}}}
 	for _, c := range []struct {
 		s      offsets.Source
 		stable offsets.Target
+		marked bool
 		ahead  bool
 		ready  bool
 		want   offsets.Target
 	}{
-		{2, 6, false, true, 2},
-		{2, 2, false, false, 0}, // the last stable offset has not passed the record yet
-		{2, 2, true, true, 2},
-		{5, 6, false, true, 6},
-		{5, 5, false, true, 5},
-		{5, 3, false, false, 0},
-		{5, 3, true, true, 5},
-		{6, 6, true, false, 0}, // not copied yet
+		{2, 6, true, false, true, 2},
+		{2, 2, true, false, false, 0}, // the last stable offset has not passed the record yet
+		{2, 2, true, true, true, 2},
+		{5, 6, true, false, true, 6},  // one offset behind ours is our marker,
+		{5, 6, false, false, true, 5}, // but not where they were written without a transaction
+		{5, 5, true, false, true, 5},
+		{5, 5, false, false, true, 5},
+		{5, 3, true, false, false, 0},
+		{5, 3, true, true, true, 5},
+		{6, 6, true, true, false, 0}, // not copied yet
 	} {
-		on := standing{state: &ledger.State{Header: ledger.Header{Progress: 5}, Map: m}, stable: c.stable, ahead: c.ahead}
+		state := &ledger.State{Header: ledger.Header{Progress: 5, Marked: c.marked}, Map: m}
+		on := standing{state: state, stable: c.stable, ahead: c.ahead}
 		got, err := tr.translate(t.Context(), on, c.s, nil)
 		if err != nil || got.Ready != c.ready || c.ready && got.exact != c.want || !c.ready && got.Why == "" {
-			t.Errorf("translate %d with the end at %d, ahead %v: %+v, %v, want %d, ready %v", c.s, c.stable, c.ahead, got, err,
-				c.want, c.ready)
+			t.Errorf("translate %d with the end at %d, marked %v, ahead %v: %+v, %v, want %d, ready %v", c.s, c.stable,
+				c.marked, c.ahead, got, err, c.want, c.ready)
 		}
 	}
 }

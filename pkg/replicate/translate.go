@@ -48,10 +48,9 @@ func (f *flow) takeEnds(ctx context.Context, partitions []chunk.Partition) error
 // translator answers where on the target a reader of a flow goes on. It belongs
 // to one goroutine.
 type translator struct {
-	exactlyOnce bool
-	ledger      *ledger.Reader
-	peek        *peek.Peek
-	tails       map[chunk.Partition]tail // what was found behind the last own records; not nil
+	ledger *ledger.Reader
+	peek   *peek.Peek
+	tails  map[chunk.Partition]tail // what was found behind the last own records; not nil
 }
 
 // standing is what the translations of one partition go by. The ends are taken
@@ -100,7 +99,7 @@ func (f *flow) translate(ctx context.Context, p chunk.Partition, s offsets.Sourc
 	if f.ends.tails == nil {
 		f.ends.tails = map[chunk.Partition]tail{}
 	}
-	t := translator{exactlyOnce: f.exactlyOnce(), ledger: f.ledger, peek: f.peek, tails: f.ends.tails}
+	t := translator{ledger: f.ledger, peek: f.peek, tails: f.ends.tails}
 	got, err := t.translate(ctx, standing{
 		partition: p, at: at, shard: int32(w.shard), state: state,
 		earliest: offsets.Target(earliest.Offset), stable: offsets.Target(stable.Offset),
@@ -140,7 +139,7 @@ func (t *translator) translate(ctx context.Context, on standing, s offsets.Sourc
 		}
 		// The stable offset cannot pass our last record while its transaction is undecided: one more is our marker.
 		mapped := found.Run.Count > 0 && own == found.Run.TargetEnd()
-		if t.exactlyOnce && mapped && on.stable == own+1 {
+		if state.Marked && mapped && on.stable == own+1 {
 			a.Target = on.stable
 			break
 		}

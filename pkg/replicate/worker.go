@@ -92,6 +92,9 @@ type session struct {
 	seen   uint64 // version of the topology that routes were made from
 	routes map[chunk.Partition]*route
 	moved  map[chunk.Partition]bool // progress noted, but not committed
+	// settled are those of which this session has committed records: a write that is not committed ends the
+	// session, so whatever else lies behind them now is not ours. It outlives arrangements.
+	settled map[ledger.Key]bool
 
 	chunkRecords int       // most of one transaction
 	rested       time.Time // when progress was last committed
@@ -109,8 +112,7 @@ type route struct {
 	cut    *chunk.Stop // a record that cannot pass stands at next
 	landed bool        // part of the present transaction
 
-	newest    int64 // timestamp of the last record written, ms
-	committed bool  // this session has committed records of it
+	newest int64 // timestamp of the last record written, ms
 }
 
 func newWorker(f *flow, shard int) *worker {
@@ -199,7 +201,7 @@ func (w *worker) session(ctx context.Context) error {
 	defer in.Close() //nolint:errcheck // nothing is stored on the source
 	s := &session{
 		worker: w, in: in, out: out, book: book, batch: batch,
-		routes: map[chunk.Partition]*route{}, moved: map[chunk.Partition]bool{},
+		routes: map[chunk.Partition]*route{}, moved: map[chunk.Partition]bool{}, settled: map[ledger.Key]bool{},
 		rested: time.Now(), begun: time.Now(), trimmed: time.Now(), chunkRecords: chunkRecords,
 	}
 	if w.flow.inBatches() {

@@ -152,14 +152,15 @@ func encodeState(s *State) []byte {
 	b = binary.AppendUvarint(b, uint64(s.first))
 	b = binary.AppendUvarint(b, uint64(s.slots))
 	b = appendString(b, string(offsets.EncodeStretches(s.Map.Foreign())))
+	b = appendFlag(b, s.Marked)
 	b = binary.AppendUvarint(b, uint64(s.Holes))
 	b = binary.AppendUvarint(b, uint64(s.Lost))
 	b = binary.AppendUvarint(b, uint64(s.LastHole.From))
 	b = binary.AppendUvarint(b, uint64(s.LastHole.To))
+	b = appendFlag(b, s.Stop != nil)
 	if s.Stop == nil {
-		return append(b, 0)
+		return b
 	}
-	b = append(b, 1)
 	b = appendString(b, s.Stop.Kind)
 	b = appendString(b, s.Stop.Reason)
 	b = appendString(b, s.Stop.Fix)
@@ -180,12 +181,10 @@ func decodeState(b []byte) (stateRecord, error) {
 	s.Epoch = int32(r.varint())
 	s.tail, s.first, s.slots = int64(r.uvarint()), int64(r.uvarint()), int64(r.uvarint())
 	foreign := r.string()
+	s.Marked = r.flag("a marker follows the last record")
 	s.Holes, s.Lost = int64(r.uvarint()), int64(r.uvarint())
 	s.LastHole = Hole{offsets.Source(r.uvarint()), offsets.Source(r.uvarint())}
-	switch stopped := r.byte(); {
-	case stopped > 1 && r.err == nil:
-		r.err = fmt.Errorf("%d does not tell whether it is stopped", stopped)
-	case stopped == 1:
+	if r.flag("it is stopped") {
 		s.Stop = &Stop{Kind: r.string(), Reason: r.string(), Fix: r.string(), Since: time.UnixMilli(r.varint())}
 	}
 	if err := r.end(); err != nil {
@@ -246,6 +245,13 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
+func appendFlag(b []byte, set bool) []byte {
+	if set {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
 // open starts reading a value, whose first byte is the version.
 func open(what string, b []byte) (*reader, error) {
 	r := &reader{rest: b}
@@ -276,6 +282,15 @@ func (r *reader) byte() byte {
 		return b[0]
 	}
 	return 0
+}
+
+// flag reads whether something holds.
+func (r *reader) flag(what string) bool {
+	b := r.byte()
+	if b > 1 && r.err == nil {
+		r.err = fmt.Errorf("%d does not tell whether %s", b, what)
+	}
+	return b == 1
 }
 
 func (r *reader) string() string { return string(r.bytes(int(r.uvarint()))) }

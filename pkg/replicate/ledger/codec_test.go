@@ -27,8 +27,8 @@ const (
 	goldenClaimKey = "0104" + "d20f"
 	goldenClaim    = "01" + "80a0abfef962"
 	goldenShard    = "0108"
-	goldenState    = "0101" + goldenTarget + "0714d80406" + "020104" + "0401010a02" + "0105050a" + "00"
-	goldenStopped  = "0100" + goldenTarget + "00010101" + "000000" + "020100" + "00000000" +
+	goldenState    = "0101" + goldenTarget + "0714d80406" + "020104" + "0401010a02" + "01" + "0105050a" + "00"
+	goldenStopped  = "0100" + goldenTarget + "00010101" + "000000" + "020100" + "00" + "00000000" +
 		"01" + "0d746f7069635f6d697373696e67" + "04676f6e65" + "0477616974" + "80a0abfef962"
 	goldenDelta = "010102" + "0102006404020201"
 	goldenSeal  = "0101" + "0101000000"
@@ -65,7 +65,8 @@ func goldenStates(t *testing.T) (copied, stopped *State) {
 		t.Fatal(err)
 	}
 	copied = &State{Map: m, first: 1, slots: 4, Header: Header{
-		Generation: 1, Floor: 7, Start: 10, Progress: 300, Epoch: 3, Holes: 1, Lost: 5, LastHole: Hole{5, 10}}}
+		Generation: 1, Floor: 7, Start: 10, Progress: 300, Epoch: 3, Marked: true, Holes: 1, Lost: 5,
+		LastHole: Hole{5, 10}}}
 	copy(copied.TargetTopic[:], unhex(t, goldenTarget))
 	stopped = &State{Map: &offsets.Map{}, Header: Header{
 		TargetTopic: copied.TargetTopic, Start: NotStarted, Progress: NotStarted, Epoch: chunk.UnknownEpoch,

@@ -148,6 +148,9 @@ func (h *history) change(k Key) (c Change, took func()) {
 	c.Header.Progress = max(header.Progress, next.Source+offsets.Source(h.random.IntN(3)))
 	next.Source = c.Header.Progress
 	c.Header.Epoch = int32(h.random.IntN(4)) - 1
+	if len(c.Runs) > 0 {
+		c.Header.Marked = h.random.IntN(2) == 0
+	}
 	switch h.random.IntN(20) {
 	case 0:
 		c.Header.Stop = &Stop{Kind: chunk.StopTooLarge, Reason: "reason", Fix: "fix",

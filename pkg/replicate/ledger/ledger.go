@@ -54,6 +54,7 @@ type Header struct {
 	Start       offsets.Source
 	Progress    offsets.Source // the next source offset to fetch
 	Epoch       int32          // leader epoch of Progress, or chunk.UnknownEpoch
+	Marked      bool           // the map's last record was written in a transaction: a marker of ours follows it
 	Holes       int64          // how many there have been
 	Lost        int64          // source offsets in all holes: no more records than that were lost
 	LastHole    Hole

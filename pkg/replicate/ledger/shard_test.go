@@ -233,6 +233,18 @@ func TestDamage(t *testing.T) {
 			o.write(encodeSealKey(o.key, 0), encodeSeal(0, nil))
 			return never
 		},
+		"a marker after no record": func(o *one) func(fakeRecord) bool {
+			header := o.shard.State(o.key).Header
+			header.Generation, header.Marked = 1, true
+			o.commit(Change{Header: header})
+			return never
+		},
+		"neither a marker nor none": func(o *one) func(fakeRecord) bool {
+			state := encodeState(o.shard.State(o.key))
+			state[len(state)-6] = 2 // after it: four zeros about holes, no Stop
+			o.write(encodeStateKey(o.key), state)
+			return never
+		},
 		"a state that ends early": func(o *one) func(fakeRecord) bool {
 			state := encodeState(o.shard.State(o.key))
 			o.write(encodeStateKey(o.key), state[:len(state)-1])
@@ -295,7 +307,7 @@ func TestLaterRelease(t *testing.T) {
 // stretchesOf is a state whose stretches are of that version.
 func stretchesOf(version byte) []byte {
 	state := encodeState(&State{Map: &offsets.Map{}})
-	state[len(state)-7] = version // before: their length; after: their number, four zeros about holes, no Stop
+	state[len(state)-8] = version // before: their length; after: their number, no marker, four zeros about holes, no Stop
 	return state
 }
 

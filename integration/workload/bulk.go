@@ -30,7 +30,8 @@ func Bulk(ctx context.Context, bootstrap, topic string, spec BulkSpec) error {
 	}
 	client, err := newProducer(bootstrap, "", kgo.ProducerBatchCompression(codec),
 		kgo.ProducerLinger(5*time.Millisecond),
-		kgo.MaxBufferedRecords(100_000), kgo.MaxBufferedBytes(64<<20), kgo.ProducerBatchMaxBytes(int32(cmp.Or(spec.BatchBytes, 1_000_000))))
+		kgo.MaxBufferedRecords(100_000), kgo.MaxBufferedBytes(64<<20),
+		kgo.ProducerBatchMaxBytes(int32(cmp.Or(spec.BatchBytes, 1_000_000))))
 	if err != nil {
 		return err
 	}

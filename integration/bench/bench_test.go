@@ -28,8 +28,10 @@ func TestBench(t *testing.T) {
 	switch size {
 	case "full":
 		o.Data, o.Rounds, o.Warm = Full(number(t, "REPLICATOR_BENCH_LARGE", FewLarge)), 3, true
+		o.Streams = Streams()
 	case "quick":
 		o.Data, o.Rounds = Quick(number(t, "REPLICATOR_BENCH_LARGE", FewLarge)), 1
+		o.Streams = QuickStreams()
 	case "", "profile":
 		t.Skip("REPLICATOR_BENCH is neither full nor quick")
 	default:

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"replicator/integration/cluster"
 )
 
 const (
@@ -31,11 +33,12 @@ type Site struct {
 
 // Options say what to compare.
 type Options struct {
-	Data   []Data
-	Rounds int
-	Warm   bool                             // first copy once with some, uncounted
-	Only   *regexp.Regexp                   // limits the contestants, by data/name as in a/plain; nil: all
-	Say    func(format string, args ...any) // told of each step
+	Data    []Data
+	Rounds  int
+	Streams []Stream                         // after the data, one round
+	Warm    bool                             // first copy once with some, uncounted
+	Only    *regexp.Regexp                   // limits the contestants, by data/name as in a/plain; nil: all
+	Say     func(format string, args ...any) // told of each step
 }
 
 // to gives the part that copies to one Kafka version.
@@ -44,11 +47,14 @@ func (o Options) to(version string) Options {
 	part.Data = slices.DeleteFunc(slices.Clone(o.Data), func(d Data) bool {
 		return d.Target != version || len(choose(d.Name, d.By, o.Only)) == 0
 	})
+	part.Streams = slices.DeleteFunc(slices.Clone(o.Streams), func(s Stream) bool {
+		return version != cluster.DefaultVersion || len(choose(s.Name, s.By, o.Only)) == 0
+	})
 	return part
 }
 
 // empty says that there is nothing to do.
-func (o Options) empty() bool { return len(o.Data) == 0 }
+func (o Options) empty() bool { return len(o.Data)+len(o.Streams) == 0 }
 
 // Run is what one contestant did in one round.
 type Run struct {
@@ -71,11 +77,13 @@ type Result struct {
 
 // Results are those of a whole comparison.
 type Results struct {
-	Copies []Result
+	Copies  []Result
+	Streams []StreamResult
 }
 
 func (r *Results) add(more Results) {
 	r.Copies = append(r.Copies, more.Copies...)
+	r.Streams = append(r.Streams, more.Streams...)
 }
 
 // unequal tells of every contestant that failed.
@@ -84,6 +92,13 @@ func (r Results) unequal(tell func(format string, args ...any)) {
 		for _, run := range one.Runs {
 			if run.Failed != "" {
 				tell("%s: round %d, %s: %s", one.Data.Name, run.Round, run.Contestant, run.Failed)
+			}
+		}
+	}
+	for _, one := range r.Streams {
+		for _, run := range one.Runs {
+			if run.Failed != "" {
+				tell("%s: %s: %s", one.Stream.Name, run.Contestant, run.Failed)
 			}
 		}
 	}
@@ -112,6 +127,13 @@ func Compare(ctx context.Context, site Site, o Options) (Results, error) {
 			return results, fmt.Errorf("data %s: %w", d.Name, err)
 		}
 		results.Copies = append(results.Copies, r)
+	}
+	for _, s := range o.Streams {
+		r, err := b.stream(ctx, s)
+		if err != nil {
+			return results, fmt.Errorf("stream %s: %w", s.Name, err)
+		}
+		results.Streams = append(results.Streams, r)
 	}
 	return results, nil
 }

@@ -26,7 +26,7 @@ const (
 // goalList are the goals of the batch lane, which is the default, and those that
 // the record lane was made for, for both.
 func goalList(results Results) []goal {
-	list := againstLimit(results)
+	list := append(againstLimit(results), whileFollowing(results)...)
 	for _, name := range []string{exactlyOnce, recordExactOnce} {
 		list = append(list, againstOthers(results, name)...)
 	}

@@ -23,6 +23,11 @@ func TestMarkdown(t *testing.T) {
 		return Run{Contestant: name, Round: round, Total: s(total), First: s(first), CPU: s(cpu), FirstCPU: s(firstCPU),
 			Peak: mb << 20, Seen: 1000}
 	}
+	stream := func(name string, p50, p99, worst float64) StreamRun {
+		ms := func(x float64) time.Duration { return time.Duration(x * float64(time.Millisecond)) }
+		return StreamRun{Contestant: name, CPU: time.Second, Peak: 50 << 20, Records: 30_000,
+			P50: ms(p50), P99: ms(p99), Worst: ms(worst)}
+	}
 	got := Markdown([]string{"a machine", "its broker"}, Results{Copies: []Result{
 		{Data: Full(FewLarge)[0], Runs: []Run{
 			run(plainLoop, 1, 10, 0.5, 12, 0.1, 300), run(rawCopy, 1, 9, 0.2, 1, 0.1, 100),
@@ -35,6 +40,11 @@ func TestMarkdown(t *testing.T) {
 		{Data: Full(FewLarge)[1], Runs: []Run{ // failed runs count nowhere
 			run(plainLoop, 1, 20, 0.5, 22, 0.1, 300),
 			{Contestant: exactlyOnce, Round: 1, Failed: "partition 3 has 9 records | instead of 10\nand more"},
+		}},
+	}, Streams: []StreamResult{
+		{Stream: Streams()[0], Runs: []StreamRun{{Contestant: mm2LeastOnce, Failed: "it ended"}}},
+		{Stream: Streams()[1], Runs: []StreamRun{
+			stream(mm2ExactOnce, 300, 478, 700), stream(exactlyOnce, 260, 502.4, 510), stream(fastCommits, 30, 61.5, 80),
 		}},
 	}})
 	const golden = "testdata/results.md"

@@ -19,6 +19,10 @@ func Markdown(machine []string, results Results) string {
 		fmt.Fprintf(&b, "\n### (%s) %s\n\n", r.Data.Name, r.Data)
 		r.table(&b)
 	}
+	for _, r := range results.Streams {
+		fmt.Fprintf(&b, "\n### (%s) %s\n\n", r.Stream.Name, r.Stream)
+		r.table(&b)
+	}
 	b.WriteString("\n### Goals\n\n")
 	goals(&b, goalList(results))
 	b.WriteString("\n### Every run\n\n")
@@ -139,8 +143,8 @@ func everyRun(b *strings.Builder, results []Result) {
 	}
 }
 
-// cell is the first line of a text, as a table can hold it.
+// cell is the beginning of a text, as a table can hold it.
 func cell(text string) string {
-	first, _, _ := strings.Cut(text, "\n")
-	return strings.ReplaceAll(first, "|", "/")
+	line := []rune(strings.NewReplacer("|", "/", "\n", "; ").Replace(text))
+	return string(line[:min(len(line), 200)])
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"replicator/integration/bench/delay"
 	"replicator/integration/cluster"
 )
 
@@ -132,17 +133,33 @@ const brokers = "two brokers, Kafka " + cluster.DefaultVersion + " but for the t
 // and the contestants would be measured as well.
 func newSite(t *testing.T, targetVersion string) Site {
 	t.Setenv("REPLICATOR_KAFKA_PROVIDER", "jvm")
-	open := func(name, version string) *cluster.Cluster {
-		return cluster.Start(t, cluster.Named(name), cluster.Version(version),
-			// What a contestant leaves is deleted at once, not while the next one is at work.
-			cluster.Config("log.segment.delete.delay.ms", "0"),
-			cluster.Config("message.max.bytes", strconv.Itoa(8<<20)))
-	}
-	source, target := open("source", cluster.DefaultVersion), open("target", targetVersion)
+	source, farSource := newCluster(t, "source", cluster.DefaultVersion)
+	target, farTarget := newCluster(t, "target", targetVersion)
 	return Site{
-		Source: source.Bootstrap(), Target: target.Bootstrap(),
+		Source: source, Target: target, FarSource: farSource, FarTarget: farTarget,
 		Libs: cluster.Jars(t, cluster.DefaultVersion), Dir: t.TempDir(),
 	}
+}
+
+// newCluster starts one, and a long line to it. Beside what goes through it, the
+// line costs nothing.
+func newCluster(t *testing.T, name, version string) (bootstrap, far string) {
+	line, err := delay.Listen(roundTrip / 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cluster.Start(t, cluster.Named(name), cluster.Version(version), cluster.Through(line.Address()),
+		// What a contestant leaves is deleted at once, not while the next one is at work.
+		cluster.Config("log.segment.delete.delay.ms", "0"),
+		cluster.Config("message.max.bytes", strconv.Itoa(8<<20)))
+	ended := make(chan error, 1) // one answer
+	go func() { ended <- line.Run(t.Context(), c.Behind()) }()
+	t.Cleanup(func() { // before that of the cluster, and after the end of the context
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return c.Bootstrap(), line.Address()
 }
 
 // say prints at once, which a test's log does not.

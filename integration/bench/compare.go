@@ -25,7 +25,7 @@ const (
 // Site is where the comparison takes place.
 type Site struct {
 	Source, Target string // bootstrap addresses of two clusters with nothing in them
-	// The same, with a round trip of 50 ms; empty where nothing far away is compared.
+	// FarSource and FarTarget are the same clusters by way of long lines, [roundTrip] there and back.
 	FarSource, FarTarget string
 	Libs                 string // folder with MirrorMaker 2's jars
 	Dir                  string // for programs, configurations and logs

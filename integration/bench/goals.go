@@ -55,6 +55,11 @@ func againstLimit(results Results) []goal {
 			goal{exactlyOnce, "the same, MirrorMaker 2's from its first record on", of.name, of.limit, atMost, false, 3,
 				r.ratio(exactlyOnce, Run.cpuSeconds, mm2ExactOnce, Run.cpuAfterFirst)})
 	}
+	for _, name := range []string{"h", "i"} {
+		r := results.copies(name)
+		perSecond := r.each(exactlyOnce, func(run Run) float64 { return r.megabytes() / run.seconds() })
+		list = append(list, goal{exactlyOnce, "MB/s, from the start of the process", name, 20, atLeast, false, 1, perSecond})
+	}
 	for _, r := range results.Copies {
 		peak := r.each(exactlyOnce, Run.megabytes)
 		list = append(list, goal{exactlyOnce, "peak memory, MB, in the worst round", r.Data.Name, 128, atMost, true, 0, peak})

@@ -35,14 +35,13 @@ func Markdown(machine []string, results Results) string {
 func (r Result) table(b *strings.Builder) {
 	b.WriteString("| | records/s | MB/s | seconds | seconds after first | CPU s | CPU s after first | peak MB " +
 		"| time / plain | CPU / plain | throughput / raw |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
-	records, bytes := float64(r.Data.Records), float64(r.Data.Records)*float64(r.Data.Size)
 	for _, c := range contestants {
 		if len(r.of(c.name)) == 0 {
 			continue
 		}
 		seconds := r.each(c.name, Run.seconds)
 		fmt.Fprintf(b, "| %s | %s | %.1f | %s | %.1f | %.2f | %.2f | %.0f | %s | %s | %s |\n", c.title,
-			thousands(int64(records/seconds.median())), bytes/1e6/seconds.median(),
+			thousands(int64(float64(r.Data.Records)/seconds.median())), r.megabytes()/seconds.median(),
 			seconds.text(1), r.each(c.name, Run.secondsAfterFirst).median(),
 			r.each(c.name, Run.cpuSeconds).median(), r.each(c.name, Run.cpuAfterFirst).median(),
 			r.each(c.name, Run.megabytes).median(),
@@ -51,6 +50,9 @@ func (r Result) table(b *strings.Builder) {
 			r.ratio(rawCopy, Run.seconds, c.name, Run.seconds).text(2))
 	}
 }
+
+// megabytes are those of all values.
+func (r Result) megabytes() float64 { return float64(r.Data.Records) * float64(r.Data.Size) / 1e6 }
 
 func (r Run) seconds() float64           { return r.Total.Seconds() }
 func (r Run) secondsAfterFirst() float64 { return (r.Total - r.First).Seconds() }

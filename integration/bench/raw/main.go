@@ -14,7 +14,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime/debug"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -31,7 +30,6 @@ func main() {
 	flag.StringVar(&t.to, "to", "", "target topic, which exists and has the same partitions")
 	flag.BoolVar(&t.follow, "follow", false, "go on at the end, until killed")
 	flag.Parse()
-	debug.SetGCPercent(400) // as the plain loop
 	if err := t.run(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "raw:", err)
 		os.Exit(1)

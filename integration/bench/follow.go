@@ -119,7 +119,7 @@ func (b *bench) measureStream(ctx context.Context, p *process, s Stream, from, t
 	var run StreamRun
 	r := &ruler{stream: s, seen: map[int32]bool{}}
 	var cpu time.Duration // at the begin of the span
-	for begun, total := false, -1; total < 0 || r.records < total; {
+	for begun, ended, total := false, false, -1; total < 0 || r.records < total; {
 		if err := r.poll(ctx, client); err != nil {
 			return run, errors.Join(context.Cause(ctx), err)
 		}
@@ -128,11 +128,11 @@ func (b *bench) measureStream(ctx context.Context, p *process, s Stream, from, t
 			begun = true
 			cpu, _ = p.sample()
 		}
-		if begun && end != nil && now.After(r.to) {
+		if begun && !ended && now.After(r.to) {
+			ended = true
 			have, _ := p.sample()
 			run.CPU = have - cpu
 			close(end)
-			end = nil
 		}
 		select {
 		case total = <-written:

@@ -35,7 +35,7 @@ integration: ## the tests on real brokers alone, which fail where none can be ha
 	REPLICATOR_REQUIRE_KAFKA=1 $(GO) test -count=1 -timeout 30m -tags integration ./integration/... \
 		./pkg/replicate/groups ./pkg/replicate/peek
 
-bench: ## compare with a plain loop and MirrorMaker 2 on real brokers, into docs/benchmarks.md; BENCH=quick tries it out
+bench: ## compare with a plain loop, a raw copy and MirrorMaker 2 on real brokers, into docs/benchmarks.md; BENCH=quick tries it out
 	REPLICATOR_REQUIRE_KAFKA=1 REPLICATOR_BENCH=$(BENCH) $(GO) test -count=1 -run '^TestBench$$' -timeout 4h -v ./integration/bench
 
 soak: ## mirror under faults for SOAK (default 1h)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"replicator/integration/bench/delay"
 	"replicator/integration/cluster"
 )
 
@@ -27,44 +28,61 @@ func TestBench(t *testing.T) {
 	o := Options{Say: say}
 	switch size {
 	case "full":
-		o.Data, o.Rounds, o.Warm = Full(), 3, true
+		o.Data, o.Rounds, o.Warm = Full(number(t, "REPLICATOR_BENCH_LARGE", FewLarge)), 3, true
+		o.Streams = Streams()
 	case "quick":
-		o.Data, o.Rounds = Quick(), 1
+		o.Data, o.Rounds = Quick(number(t, "REPLICATOR_BENCH_LARGE", FewLarge)), 1
+		o.Streams = QuickStreams()
 	case "", "profile":
 		t.Skip("REPLICATOR_BENCH is neither full nor quick")
 	default:
 		t.Fatalf("REPLICATOR_BENCH is %q; want full, quick or profile", size)
 	}
-	if rounds := os.Getenv("REPLICATOR_BENCH_ROUNDS"); rounds != "" {
-		n, err := strconv.Atoi(rounds)
-		if err != nil || n < 1 {
-			t.Fatalf("REPLICATOR_BENCH_ROUNDS is %q; want a number of at least 1", rounds)
-		}
-		o.Rounds = n
-	}
+	o.Rounds = number(t, "REPLICATOR_BENCH_ROUNDS", o.Rounds)
 	only := os.Getenv("REPLICATOR_BENCH_ONLY")
 	if only != "" {
 		o.Only = regexp.MustCompile(only)
 	}
-	site := newSite(t)
-	got, err := Compare(t.Context(), site, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := Markdown(Machine(site, brokers), got)
-	fmt.Println(text)
-	for _, r := range got {
-		for _, run := range r.Runs {
-			if run.Failed != "" {
-				t.Errorf("%s: round %d, %s: %s", r.Data.Name, run.Round, run.Contestant, run.Failed)
-			}
+	var all Results
+	var machine []string
+	for _, version := range []string{cluster.DefaultVersion, OlderVersion} {
+		part := o.to(version)
+		if part.empty() {
+			continue
 		}
+		t.Run("to "+version, func(t *testing.T) { // its brokers end with it
+			site := newSite(t, version)
+			got, err := Compare(t.Context(), site, part)
+			all.add(got)
+			if machine == nil {
+				machine = Machine(site, brokers)
+			}
+			got.unequal(func(format string, args ...any) { t.Errorf(format, args...) })
+			if err != nil {
+				t.Error(err)
+			}
+		})
 	}
+	text := Markdown(machine, all)
+	fmt.Println(text)
 	if size == "full" && only == "" && !t.Failed() {
 		if err := WritePage(page, text); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// number reads a variable that holds a number of at least 1.
+func number(t *testing.T, variable string, otherwise int) int {
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s is %q; want a number of at least 1", variable, text)
+	}
+	return n
 }
 
 // TestProfile copies the first of the full amounts with exactly_once and leaves
@@ -84,14 +102,15 @@ func TestProfile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := newSite(t)
-	data := Full()[0]
+	site := newSite(t, cluster.DefaultVersion)
+	data := Full(FewLarge)[0]
 	say("writing %s", data)
 	if err := data.load(t.Context(), site.Source); err != nil {
 		t.Fatal(err)
 	}
-	j := &job{site: &site, data: data, alias: "old", dir: site.Dir}
-	path, err := j.write("flow.yaml", configuration(j, exactlyOnce))
+	j := &job{source: site.Source, target: site.Target, topic: data.topic(), codec: data.Codec, alias: "old",
+		dir: site.Dir}
+	path, err := j.write("flow.yaml", configuration(j, settings{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,18 +126,40 @@ func TestProfile(t *testing.T) {
 }
 
 // brokers says what newSite starts.
-const brokers = "two brokers, Kafka " + cluster.DefaultVersion + " (KRaft, one process each, 512 MB of heap)"
+const brokers = "two brokers, Kafka " + cluster.DefaultVersion + " but for the target where another version is named " +
+	"(KRaft, one process each, 512 MB of heap)"
 
 // newSite starts two clusters as JVM processes: a container engine between them
 // and the contestants would be measured as well.
-func newSite(t *testing.T) Site {
+func newSite(t *testing.T, targetVersion string) Site {
 	t.Setenv("REPLICATOR_KAFKA_PROVIDER", "jvm")
-	// What a contestant leaves is deleted at once, not while the next one is at work.
-	source, target := cluster.Pair(t, cluster.Config("log.segment.delete.delay.ms", "0"))
+	source, farSource := newCluster(t, "source", cluster.DefaultVersion)
+	target, farTarget := newCluster(t, "target", targetVersion)
 	return Site{
-		Source: source.Bootstrap(), Target: target.Bootstrap(),
+		Source: source, Target: target, FarSource: farSource, FarTarget: farTarget,
 		Libs: cluster.Jars(t, cluster.DefaultVersion), Dir: t.TempDir(),
 	}
+}
+
+// newCluster starts one, and a long line to it. Beside what goes through it, the
+// line costs nothing.
+func newCluster(t *testing.T, name, version string) (bootstrap, far string) {
+	line, err := delay.Listen(roundTrip / 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cluster.Start(t, cluster.Named(name), cluster.Version(version), cluster.Through(line.Address()),
+		// What a contestant leaves is deleted at once, not while the next one is at work.
+		cluster.Config("log.segment.delete.delay.ms", "0"),
+		cluster.Config("message.max.bytes", strconv.Itoa(8<<20)))
+	ended := make(chan error, 1) // one answer
+	go func() { ended <- line.Run(t.Context(), c.Behind()) }()
+	t.Cleanup(func() { // before that of the cluster, and after the end of the context
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return c.Bootstrap(), line.Address()
 }
 
 // say prints at once, which a test's log does not.

@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// content is what a read_committed consumer finds in a topic.
-type content [partitions]struct {
+// content is what a read_committed consumer finds in a topic, by partition.
+type content []struct {
 	records int64
 	sum     uint32 // over timestamps, keys and values in their order
 	last    []byte // value of the last record
@@ -39,9 +39,9 @@ func openReader(bootstrap string) (*reader, error) {
 
 func (r *reader) close() { r.client.Close() }
 
-// stable gives the last stable offset of each partition; nil while the topic is
-// not there yet.
-func (r *reader) stable(ctx context.Context, topic string) ([]int64, error) {
+// stable gives the last stable offset of each of so many partitions; nil while the
+// topic is not there yet.
+func (r *reader) stable(ctx context.Context, topic string, partitions int) ([]int64, error) {
 	listed, err := r.admin.ListCommittedOffsets(ctx, topic)
 	if err != nil {
 		return nil, fmt.Errorf("ends of %s: %w", topic, err)
@@ -59,8 +59,8 @@ func (r *reader) stable(ctx context.Context, topic string) ([]int64, error) {
 
 // content reads a topic up to its last stable offsets, from so many offsets
 // before each of them; 0 reads all.
-func (r *reader) content(ctx context.Context, topic string, tail int64) (*content, error) {
-	ends, err := r.stable(ctx, topic)
+func (r *reader) content(ctx context.Context, topic string, partitions int, tail int64) (content, error) {
+	ends, err := r.stable(ctx, topic, partitions)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (r *reader) content(ctx context.Context, topic string, tail int64) (*conten
 			from[int32(p)], left[int32(p)] = kgo.NewOffset().At(start), end
 		}
 	}
-	c := new(content)
+	c := make(content, partitions)
 	if len(left) == 0 {
 		return c, nil
 	}
@@ -109,7 +109,7 @@ func (r *reader) content(ctx context.Context, topic string, tail int64) (*conten
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func (c *content) add(record *kgo.Record) {
+func (c content) add(record *kgo.Record) {
 	if record.Attrs.IsControl() {
 		return
 	}
@@ -126,7 +126,7 @@ func (c *content) add(record *kgo.Record) {
 }
 
 // differs says how the copy c is unlike the original, or "".
-func (c *content) differs(original *content) string {
+func (c content) differs(original content) string {
 	var wrong []string
 	for p := range c {
 		have, want := c[p], original[p]
@@ -141,7 +141,7 @@ func (c *content) differs(original *content) string {
 }
 
 // sameLast tells whether both end with the same records.
-func (c *content) sameLast(other *content) bool {
+func (c content) sameLast(other content) bool {
 	for p := range c {
 		if !bytes.Equal(c[p].last, other[p].last) {
 			return false

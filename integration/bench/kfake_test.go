@@ -14,6 +14,8 @@ import (
 	"replicator/integration/workload"
 )
 
+const partitions = 8
+
 func fake(t *testing.T) string {
 	t.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1))
@@ -44,7 +46,7 @@ func soon(t *testing.T) context.Context {
 func TestContentSeesWhatReadersSee(t *testing.T) {
 	ctx, bootstrap := soon(t), fake(t)
 	r := open(t, bootstrap)
-	if ends, err := r.stable(ctx, "nowhere"); ends != nil || err != nil {
+	if ends, err := r.stable(ctx, "nowhere", partitions); ends != nil || err != nil {
 		t.Fatalf("ends of a topic that is not there: %v, %v; want neither", ends, err)
 	}
 	if err := workload.Topics(ctx, bootstrap, partitions, nil, "plain", "mixed"); err != nil {
@@ -84,11 +86,11 @@ func TestContentSeesWhatReadersSee(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want, err := r.content(ctx, "plain", 0)
+	want, err := r.content(ctx, "plain", partitions, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := r.content(ctx, "mixed", 0)
+	got, err := r.content(ctx, "mixed", partitions, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +104,7 @@ func TestContentSeesWhatReadersSee(t *testing.T) {
 	if wrong := got.differs(want); wrong != "" {
 		t.Errorf("the copy differs: %s", wrong)
 	}
-	end, err := r.content(ctx, "mixed", 6)
+	end, err := r.content(ctx, "mixed", partitions, 6)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,8 +114,8 @@ func TestContentSeesWhatReadersSee(t *testing.T) {
 	if err := r.clear(ctx, "plain"); err != nil {
 		t.Fatal(err)
 	}
-	kept, err1 := r.stable(ctx, "plain")
-	gone, err2 := r.stable(ctx, "mixed")
+	kept, err1 := r.stable(ctx, "plain", partitions)
+	gone, err2 := r.stable(ctx, "mixed", partitions)
 	if err1 != nil || err2 != nil || kept == nil || gone != nil {
 		t.Errorf("after clear: plain %v, %v; mixed %v, %v; want plain only", kept, err1, gone, err2)
 	}
@@ -134,7 +136,7 @@ func TestWatch(t *testing.T) {
 	if err := workload.Produce(ctx, bootstrap, "source", records...); err != nil {
 		t.Fatal(err)
 	}
-	want, err := r.content(ctx, "source", 0)
+	want, err := r.content(ctx, "source", partitions, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,24 +145,30 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.kill()
-	w := &watch{process: p, reader: r, topic: "target", want: want, moved: p.begun}
+	w := &watch{process: p, reader: r, topic: "target", want: want, tail: 64, moved: p.begun}
 	for _, part := range [][]*kgo.Record{nil, records[:60], records[60:]} {
 		if err := workload.Produce(ctx, bootstrap, "target", part...); err != nil {
 			t.Fatal(err)
 		}
-		complete, err := w.look(ctx, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if is := w.sum == 100; complete != is {
-			t.Errorf("with %d records: complete %t, want %t", w.sum, complete, is)
+		for _, settled := range []bool{false, true} {
+			complete, err := w.look(ctx, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if is := w.sum == 100 && settled; complete != is {
+				t.Errorf("with %d records: complete %t, want %t", w.sum, complete, is)
+			}
 		}
 		if seen := w.sum > 0; (w.first > 0) != seen {
 			t.Errorf("with %d records: the first one was seen after %s", w.sum, w.first)
 		}
 	}
-	if _, err := w.run(ctx, true); err != nil {
-		t.Fatal(err)
+	if w.seen != 60 {
+		t.Errorf("%d records were there at the first look that saw any, want 60", w.seen)
+	}
+	w.compared = 0 // as if it had not been seen to be complete
+	if when, err := w.run(ctx, true); err != nil || when != w.moved {
+		t.Fatalf("done at %s, %v; want when the last records came, %s", when, err, w.moved)
 	}
 	p.kill()
 	if _, err := w.run(ctx, true); err == nil {

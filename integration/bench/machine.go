@@ -11,13 +11,13 @@ import (
 
 // Machine says on what the figures were taken, as lines of a Markdown list.
 func Machine(site Site, brokers string) []string {
-	t := findTools(site.Dir)
+	t := findTools(site)
 	return []string{
 		fmt.Sprintf("%d cores (%s), %s of memory, shared by both brokers and the contestant; loopback",
 			runtime.NumCPU(), processor(), memory()),
 		fmt.Sprintf("%s %s; brokers' data and the programs' files on %s", runtime.GOOS, kernel(), fileSystem(site.Dir)),
 		brokers,
-		fmt.Sprintf("%s, %s; %s", runtime.Version(), library(t.replicator), javaVersion(t.java)),
+		fmt.Sprintf("%s, %s; %s", runtime.Version(), libraries(t.replicator), javaVersion(t.java)),
 		fmt.Sprintf("commit %s, %s", commit(), time.Now().UTC().Format(time.DateOnly)),
 	}
 }

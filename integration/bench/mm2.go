@@ -37,21 +37,26 @@ func prepareMM2(exact bool) func(context.Context, *job) (*exec.Cmd, error) {
 		}
 		return exec.Command(j.tools.java, "-Xms256m", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
 			"-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true",
-			"-Dlog4j2.configurationFile="+log, "-cp", filepath.Join(j.site.Libs, "*"),
+			"-Dlog4j2.configurationFile="+log, "-cp", filepath.Join(j.tools.libs, "*"),
 			"org.apache.kafka.connect.mirror.MirrorMaker", path), nil
 	}
 }
 
-// mm2Properties are tuned for throughput. Offset syncs stay on: without them
+// mm2Properties are tuned for throughput; where the topic goes on, nothing waits for
+// more, as is MirrorMaker 2's default. Offset syncs stay on: without them
 // MirrorMaker 2 would keep nothing that groups could be translated with.
 func mm2Properties(j *job, exact bool, rest int) string {
 	source, target := j.alias, "new"
+	linger, fetch := 100, 100_000
+	if j.follow {
+		linger, fetch = 0, 1
+	}
 	lines := []string{
 		"clusters = " + source + ", " + target,
-		source + ".bootstrap.servers = " + j.site.Source,
-		target + ".bootstrap.servers = " + j.site.Target,
+		source + ".bootstrap.servers = " + j.source,
+		target + ".bootstrap.servers = " + j.target,
 		source + "->" + target + ".enabled = true",
-		source + "->" + target + ".topics = " + j.data.topic(),
+		source + "->" + target + ".topics = " + j.topic,
 		"tasks.max = 2",
 
 		// One broker each.
@@ -78,12 +83,12 @@ func mm2Properties(j *job, exact bool, rest int) string {
 		source + ".consumer.max.poll.records = 5000",
 		source + ".consumer.fetch.max.bytes = 52428800",
 		source + ".consumer.max.partition.fetch.bytes = 4194304",
-		source + ".consumer.fetch.min.bytes = 100000",
+		fmt.Sprintf("%s.consumer.fetch.min.bytes = %d", source, fetch),
 		source + ".consumer.fetch.max.wait.ms = 100",
 		source + ".consumer.receive.buffer.bytes = 1048576",
-		target + ".producer.compression.type = " + j.data.Codec,
+		target + ".producer.compression.type = " + j.codec,
 		target + ".producer.batch.size = 262144",
-		target + ".producer.linger.ms = 100",
+		fmt.Sprintf("%s.producer.linger.ms = %d", target, linger),
 		target + ".producer.buffer.memory = 134217728",
 		target + ".producer.max.request.size = 8388608",
 		target + ".producer.max.in.flight.requests.per.connection = 5",

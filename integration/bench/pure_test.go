@@ -10,7 +10,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"replicator/integration/cluster"
 	"replicator/internal/config"
+	"replicator/pkg/replicate"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -19,20 +21,32 @@ func TestMarkdown(t *testing.T) {
 	run := func(name string, round int, total, first, cpu, firstCPU float64, mb int64) Run {
 		s := func(x float64) time.Duration { return time.Duration(x * float64(time.Second)) }
 		return Run{Contestant: name, Round: round, Total: s(total), First: s(first), CPU: s(cpu), FirstCPU: s(firstCPU),
-			Peak: mb << 20}
+			Peak: mb << 20, Seen: 1000}
 	}
-	got := Markdown([]string{"a machine", "its broker"}, []Result{
-		{Data: Full()[0], Runs: []Run{
-			run(plainLoop, 1, 10, 0.5, 12, 0.1, 300), run(exactlyOnce, 1, 12, 1, 16, 0.5, 320),
+	stream := func(name string, p50, p99, worst float64) StreamRun {
+		ms := func(x float64) time.Duration { return time.Duration(x * float64(time.Millisecond)) }
+		return StreamRun{Contestant: name, CPU: time.Second, Peak: 50 << 20, Records: 30_000,
+			P50: ms(p50), P99: ms(p99), Worst: ms(worst)}
+	}
+	got := Markdown([]string{"a machine", "its broker"}, Results{Copies: []Result{
+		{Data: Full(FewLarge)[0], Runs: []Run{
+			run(plainLoop, 1, 10, 0.5, 12, 0.1, 300), run(rawCopy, 1, 9, 0.2, 1, 0.1, 100),
+			run(exactlyOnce, 1, 12, 1, 1.6, 0.5, 120), run(recordExactOnce, 1, 13, 1, 16, 0.5, 320),
 			run(mm2ExactOnce, 1, 45, 15, 60, 20, 900),
-			run(mm2ExactOnce, 2, 41, 14, 58, 19, 930), run(exactlyOnce, 2, 14, 1.5, 18, 0.5, 520),
+			run(mm2ExactOnce, 2, 41, 14, 58, 19, 930), run(exactlyOnce, 2, 14, 1.5, 1.8, 0.5, 130),
+			run(rawCopy, 2, 11, 0.2, 1, 0.1, 100),
 			run(plainLoop, 2, 10, 0.5, 12, 0.1, 310),
 		}},
-		{Data: Full()[1], Runs: []Run{ // failed runs count nowhere
+		{Data: Full(FewLarge)[1], Runs: []Run{ // failed runs count nowhere
 			run(plainLoop, 1, 20, 0.5, 22, 0.1, 300),
 			{Contestant: exactlyOnce, Round: 1, Failed: "partition 3 has 9 records | instead of 10\nand more"},
 		}},
-	})
+	}, Streams: []StreamResult{
+		{Stream: Streams()[0], Runs: []StreamRun{{Contestant: mm2LeastOnce, Failed: "it ended"}}},
+		{Stream: Streams()[1], Runs: []StreamRun{
+			stream(mm2ExactOnce, 300, 478, 700), stream(exactlyOnce, 260, 502.4, 510), stream(fastCommits, 30, 61.5, 80),
+		}},
+	}})
 	const golden = "testdata/results.md"
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -65,22 +79,23 @@ func TestFigures(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	atMost, atLeast := goal{limit: 2, atMost: true}, goal{limit: 2}
+	most, least := goal{limit: 2, atMost: true}, goal{limit: 2}
 	worst := goal{limit: 2, atMost: true, worst: true}
 	for _, c := range []struct {
 		goal goal
 		f    figures
 		want string
 	}{
-		{atMost, nil, "not measured"},
-		{atMost, figures{2}, "reached"},
-		{atMost, figures{2.1}, "missed"},
-		{atLeast, figures{2}, "reached"},
-		{atLeast, figures{1.9}, "missed"},
-		{atMost, figures{1, 1, 3}, "reached"},
+		{most, nil, "not measured"},
+		{most, figures{2}, "reached"},
+		{most, figures{2.1}, "missed"},
+		{least, figures{2}, "reached"},
+		{least, figures{1.9}, "missed"},
+		{most, figures{1, 1, 3}, "reached"},
 		{worst, figures{1, 1, 3}, "missed"},
 	} {
-		if _, got := c.goal.judge(c.f); got != c.want {
+		c.goal.figures = c.f
+		if _, got := c.goal.judge(); got != c.want {
 			t.Errorf("%+v judges %v as %q, want %q", c.goal, c.f, got, c.want)
 		}
 	}
@@ -152,26 +167,26 @@ func TestThousands(t *testing.T) {
 }
 
 func TestDiffers(t *testing.T) {
-	make := func(values ...string) *content {
-		c := new(content)
+	with := func(values ...string) content {
+		c := make(content, 3)
 		for i, v := range values {
 			c.add(&kgo.Record{Partition: 2, Offset: int64(i), Timestamp: time.UnixMilli(5), Value: []byte(v)})
 		}
 		return c
 	}
-	original := make("a", "b", "c")
-	if got := make("a", "b", "c").differs(original); got != "" {
+	original := with("a", "b", "c")
+	if got := with("a", "b", "c").differs(original); got != "" {
 		t.Errorf("an equal copy differs: %s", got)
 	}
 	for name, c := range map[string]struct {
-		copy *content
+		copy content
 		want string
 		last bool // it ends as the original does
 	}{
-		"lost":      {make("a", "c"), "partition 2 has 2 records instead of 3", true},
-		"doubled":   {make("a", "b", "c", "c"), "partition 2 has 4 records instead of 3", true},
-		"reordered": {make("b", "a", "c"), "partition 2 has other records, or in another order", true},
-		"cut":       {make("ab", "", "d"), "partition 2 has other records, or in another order", false},
+		"lost":      {with("a", "c"), "partition 2 has 2 records instead of 3", true},
+		"doubled":   {with("a", "b", "c", "c"), "partition 2 has 4 records instead of 3", true},
+		"reordered": {with("b", "a", "c"), "partition 2 has other records, or in another order", true},
+		"cut":       {with("ab", "", "d"), "partition 2 has other records, or in another order", false},
 	} {
 		if got := c.copy.differs(original); got != c.want {
 			t.Errorf("%s: differs() = %q, want %q", name, got, c.want)
@@ -183,27 +198,67 @@ func TestDiffers(t *testing.T) {
 }
 
 func TestConfigurationIsAccepted(t *testing.T) {
-	for _, delivery := range []string{exactlyOnce, atLeastOnce} {
-		for _, data := range Full() {
-			j := &job{site: &Site{Source: "127.0.0.1:1", Target: "127.0.0.1:2"}, data: data, alias: "x-" + data.Name + "-1"}
-			text := configuration(j, delivery)
-			cfg, err := config.Parse("flow.yaml", []byte(text), os.LookupEnv)
-			if err != nil {
-				t.Fatalf("%v\nin\n%s", err, text)
-			}
-			if got := string(cfg.Flows[0].Delivery); got != delivery {
-				t.Errorf("delivery %q, want %q", got, delivery)
-			}
-			if got := cfg.Clusters["new"].Properties["compression.type"]; got != data.Codec {
-				t.Errorf("codec of the target %q, want %q", got, data.Codec)
-			}
+	for _, c := range []struct {
+		settings settings
+		delivery replicate.Delivery
+		lane     replicate.Lane
+		interval time.Duration
+	}{
+		{settings{}, replicate.ExactlyOnce, replicate.LaneBatch, 500 * time.Millisecond},
+		{settings{interval: 50 * time.Millisecond}, replicate.ExactlyOnce, replicate.LaneBatch, 50 * time.Millisecond},
+		{settings{records: true}, replicate.ExactlyOnce, replicate.LaneRecord, 500 * time.Millisecond},
+		{settings{records: true, leastOnce: true}, replicate.AtLeastOnce, replicate.LaneRecord, 500 * time.Millisecond},
+	} {
+		j := &job{source: "127.0.0.1:1", target: "127.0.0.1:2", topic: "bench-a", codec: "zstd", alias: "x-a-1"}
+		text := configuration(j, c.settings)
+		cfg, err := config.Parse("flow.yaml", []byte(text), os.LookupEnv)
+		if err != nil {
+			t.Fatalf("%v\nin\n%s", err, text)
+		}
+		flow := cfg.Flows[0]
+		lane, _ := flow.LaneInUse()
+		if flow.Delivery != c.delivery || lane != c.lane || flow.CommitInterval != c.interval {
+			t.Errorf("%+v: %s on lane %s every %s; want %s, %s, %s",
+				c.settings, flow.Delivery, lane, flow.CommitInterval, c.delivery, c.lane, c.interval)
+		}
+		if got := cfg.Clusters["new"].Properties["compression.type"]; got != j.codec {
+			t.Errorf("codec of the target %q, want %q", got, j.codec)
+		}
+	}
+}
+
+// Whoever is to copy is a contestant, and what is copied has a name of its own.
+func TestData(t *testing.T) {
+	seen := map[string]bool{}
+	for _, d := range Full(FewLarge) {
+		if seen[d.Name] || strings.Contains(d.Name, ".") {
+			t.Errorf("data %q: the name is taken, or has a dot", d.Name)
+		}
+		seen[d.Name] = true
+		if got := choose(d.Name, d.By, nil); len(got) != len(d.By) {
+			t.Errorf("data %s: %d contestants of %v", d.Name, len(got), d.By)
+		}
+	}
+	o := Options{Data: Full(FewLarge), Only: regexp.MustCompile("^(a|b39)/raw$")}
+	for version, want := range map[string]string{cluster.DefaultVersion: "a", OlderVersion: "b39", "1.0": ""} {
+		got := ""
+		for _, d := range o.to(version).Data {
+			got += d.Name
+		}
+		if got != want || o.to(version).empty() != (want == "") {
+			t.Errorf("to %s goes %q, want %q", version, got, want)
+		}
+	}
+	for size, want := range map[int]int64{100: 64, 1000: 64, 1_000_000: 4} {
+		if got := (Data{Size: size}).tail(); got != want {
+			t.Errorf("a tail of %d records of %d bytes, want %d", got, size, want)
 		}
 	}
 }
 
 // Both ways of MirrorMaker 2 need some keys; a key given twice would be a slip.
 func TestMM2Properties(t *testing.T) {
-	j := &job{site: &Site{Source: "127.0.0.1:1", Target: "127.0.0.1:2"}, data: Full()[1], alias: "x"}
+	j := &job{source: "127.0.0.1:1", target: "127.0.0.1:2", topic: "t", codec: "lz4", alias: "x"}
 	line := regexp.MustCompile(`^[A-Za-z0-9.>-]+ = \S.*$`)
 	for _, exact := range []bool{false, true} {
 		keys := map[string]bool{}

@@ -10,48 +10,49 @@ import (
 )
 
 // Markdown shows the results: a table for each topic, the goals, and every run.
-func Markdown(machine []string, results []Result) string {
+func Markdown(machine []string, results Results) string {
 	var b strings.Builder
 	for _, line := range machine {
 		fmt.Fprintf(&b, "- %s\n", line)
 	}
-	for _, r := range results {
+	for _, r := range results.Copies {
 		fmt.Fprintf(&b, "\n### (%s) %s\n\n", r.Data.Name, r.Data)
 		r.table(&b)
 	}
+	for _, r := range results.Streams {
+		fmt.Fprintf(&b, "\n### (%s) %s\n\n", r.Stream.Name, r.Stream)
+		r.table(&b)
+	}
 	b.WriteString("\n### Goals\n\n")
-	goals(&b, results)
+	goals(&b, goalList(results))
 	b.WriteString("\n### Every run\n\n")
-	everyRun(&b, results)
+	everyRun(&b, results.Copies)
 	return b.String()
 }
 
 // table has one line for each contestant: medians over the rounds, with the least
 // and the most of time and of the ratios.
 func (r Result) table(b *strings.Builder) {
-	b.WriteString("| | records/s | MB/s | seconds | seconds after first record | CPU s | CPU s after first record " +
-		"| peak MB | time / plain | CPU / plain |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
-	records, bytes := float64(r.Data.Records), float64(r.Data.Records)*float64(r.Data.Size)
+	b.WriteString("| | records/s | MB/s | seconds | seconds after first | CPU s | CPU s after first | peak MB " +
+		"| time / plain | CPU / plain | throughput / raw |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for _, c := range contestants {
 		if len(r.of(c.name)) == 0 {
 			continue
 		}
-		each := func(f func(Run) float64) figures {
-			var all figures
-			for _, run := range r.of(c.name) {
-				all = append(all, f(run))
-			}
-			return all
-		}
-		seconds := each(Run.seconds)
-		fmt.Fprintf(b, "| %s | %s | %.1f | %s | %.1f | %.1f | %.1f | %.0f | %s | %s |\n", c.title,
-			thousands(int64(records/seconds.median())), bytes/1e6/seconds.median(),
-			seconds.text(1), each(Run.secondsAfterFirst).median(),
-			each(Run.cpuSeconds).median(), each(Run.cpuAfterFirst).median(), each(Run.megabytes).median(),
+		seconds := r.each(c.name, Run.seconds)
+		fmt.Fprintf(b, "| %s | %s | %.1f | %s | %.1f | %.2f | %.2f | %.0f | %s | %s | %s |\n", c.title,
+			thousands(int64(float64(r.Data.Records)/seconds.median())), r.megabytes()/seconds.median(),
+			seconds.text(1), r.each(c.name, Run.secondsAfterFirst).median(),
+			r.each(c.name, Run.cpuSeconds).median(), r.each(c.name, Run.cpuAfterFirst).median(),
+			r.each(c.name, Run.megabytes).median(),
 			r.ratio(c.name, Run.seconds, plainLoop, Run.seconds).text(2),
-			r.ratio(c.name, Run.cpuSeconds, plainLoop, Run.cpuSeconds).text(2))
+			r.ratio(c.name, Run.cpuSeconds, plainLoop, Run.cpuSeconds).text(2),
+			r.ratio(rawCopy, Run.seconds, c.name, Run.seconds).text(2))
 	}
 }
+
+// megabytes are those of all values.
+func (r Result) megabytes() float64 { return float64(r.Data.Records) * float64(r.Data.Size) / 1e6 }
 
 func (r Run) seconds() float64           { return r.Total.Seconds() }
 func (r Run) secondsAfterFirst() float64 { return (r.Total - r.First).Seconds() }
@@ -70,12 +71,30 @@ func (r Result) of(name string) []Run {
 	return runs
 }
 
+func (r Result) each(name string, f func(Run) float64) figures {
+	var all figures
+	for _, run := range r.of(name) {
+		all = append(all, f(run))
+	}
+	return all
+}
+
+// pace is how many records a second became visible after the first ones; 0 where
+// all became so at once.
+func (r Result) pace(run Run) float64 {
+	rest := int64(r.Data.Records) - run.Seen
+	if rest <= 0 || run.Total <= run.First {
+		return 0
+	}
+	return float64(rest) / run.secondsAfterFirst()
+}
+
 // ratio compares two contestants round by round.
 func (r Result) ratio(name string, f func(Run) float64, other string, g func(Run) float64) figures {
 	var all figures
 	for _, a := range r.of(name) {
 		for _, b := range r.of(other) {
-			if a.Round == b.Round && g(b) > 0 {
+			if a.Round == b.Round && f(a) > 0 && g(b) > 0 {
 				all = append(all, f(a)/g(b))
 			}
 		}
@@ -108,94 +127,26 @@ func (f figures) text(digits int) string {
 	return fmt.Sprintf("%.*f (%.*f-%.*f)", digits, f.median(), digits, slices.Min(f), digits, slices.Max(f))
 }
 
-// goal is a limit that exactly_once is to keep.
-type goal struct {
-	text   string
-	limit  float64
-	atMost bool
-	digits int
-	figure func(Result) figures
-	worst  bool // the worst round counts, not the median
-}
-
-func goalList() []goal {
-	invert := func(f func(Run) float64) func(Run) float64 { return func(r Run) float64 { return 1 / f(r) } }
-	over := func(other string, f, g func(Run) float64) func(Result) figures {
-		return func(r Result) figures { return r.ratio(exactlyOnce, f, other, g) }
-	}
-	return []goal{
-		{"time, of the plain loop's", 1.3, true, 2, over(plainLoop, Run.seconds, Run.seconds), false},
-		{"throughput, of MirrorMaker 2's with exactly once, from the start of the process", 2, false, 2,
-			over(mm2ExactOnce, invert(Run.seconds), invert(Run.seconds)), false},
-		{"the same, both from their first record on", 2, false, 2,
-			over(mm2ExactOnce, invert(Run.secondsAfterFirst), invert(Run.secondsAfterFirst)), false},
-		{"CPU, of MirrorMaker 2's with exactly once", 0.5, true, 2,
-			over(mm2ExactOnce, Run.cpuSeconds, Run.cpuSeconds), false},
-		{"the same, MirrorMaker 2's from its first record on", 0.5, true, 2,
-			over(mm2ExactOnce, Run.cpuSeconds, Run.cpuAfterFirst), false},
-		{"peak memory, MB, in the worst round", 512, true, 0, func(r Result) figures {
-			var all figures
-			for _, run := range r.of(exactlyOnce) {
-				all = append(all, run.megabytes())
-			}
-			return all
-		}, true},
-	}
-}
-
-// goals says which goals of exactly_once were reached.
-func goals(b *strings.Builder, results []Result) {
-	b.WriteString("| exactly_once | goal |")
-	line := "|---|---|"
-	for _, r := range results {
-		fmt.Fprintf(b, " (%s) | |", r.Data.Name)
-		line += "---:|---|"
-	}
-	b.WriteString("\n" + line + "\n")
-	for _, g := range goalList() {
-		side := "at least"
-		if g.atMost {
-			side = "at most"
-		}
-		fmt.Fprintf(b, "| %s | %s %g |", g.text, side, g.limit)
-		for _, r := range results {
-			text, verdict := g.judge(g.figure(r))
-			fmt.Fprintf(b, " %s | %s |", text, verdict)
-		}
-		b.WriteString("\n")
-	}
-}
-
-func (g goal) judge(f figures) (text, verdict string) {
-	if len(f) == 0 {
-		return "-", "not measured"
-	}
-	value := f.median()
-	if g.worst {
-		value = slices.Max(f)
-	}
-	verdict = "missed"
-	if g.atMost && value <= g.limit || !g.atMost && value >= g.limit {
-		verdict = "reached"
-	}
-	return fmt.Sprintf("%.*f", g.digits, value), verdict
-}
-
 // everyRun lists the runs in the order in which they were made.
 func everyRun(b *strings.Builder, results []Result) {
-	b.WriteString("| data | round | contestant | seconds | before first record | CPU s | before first record " +
-		"| peak MB |\n|---|---:|---|---:|---:|---:|---:|---:|\n")
-	seconds := func(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()) }
+	b.WriteString("| data | round | contestant | seconds | before first | visible then | CPU s | before first " +
+		"| peak MB |\n|---|---:|---|---:|---:|---:|---:|---:|---:|\n")
+	seconds := func(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()) }
 	for _, r := range results {
 		for _, run := range r.Runs {
 			fmt.Fprintf(b, "| %s | %d | %s ", r.Data.Name, run.Round, run.Contestant)
 			if run.Failed != "" {
-				first, _, _ := strings.Cut(run.Failed, "\n")
-				fmt.Fprintf(b, "| failed: %s | | | | |\n", strings.ReplaceAll(first, "|", "/"))
+				fmt.Fprintf(b, "| failed: %s | | | | | |\n", cell(run.Failed))
 				continue
 			}
-			fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", seconds(run.Total), seconds(run.First), seconds(run.CPU),
-				cmp.Or(seconds(run.FirstCPU), "-"), thousands(run.Peak>>20))
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", seconds(run.Total), seconds(run.First),
+				thousands(run.Seen), seconds(run.CPU), cmp.Or(seconds(run.FirstCPU), "-"), thousands(run.Peak>>20))
 		}
 	}
+}
+
+// cell is the beginning of a text, as a table can hold it.
+func cell(text string) string {
+	line := []rune(strings.NewReplacer("|", "/", "\n", "; ").Replace(text))
+	return string(line[:min(len(line), 200)])
 }

@@ -13,12 +13,14 @@ import (
 
 // tools are the programs that are run.
 type tools struct {
-	plain, replicator, java string
+	plain, raw, replicator, java string
+	libs                         string // folder with MirrorMaker 2's jars
 }
 
-// findTools says where the programs are, or will be once built into dir.
-func findTools(dir string) *tools {
-	t := &tools{plain: filepath.Join(dir, "plain"), replicator: filepath.Join(dir, "replicator"), java: "java"}
+// findTools says where the programs are, or will be once built into the site's folder.
+func findTools(site Site) *tools {
+	in := func(name string) string { return filepath.Join(site.Dir, name) }
+	t := &tools{plain: in("plain"), raw: in("raw"), replicator: in("replicator"), java: "java", libs: site.Libs}
 	if root := os.Getenv("JAVA_HOME"); root != "" {
 		t.java = filepath.Join(root, "bin", "java")
 	}
@@ -26,13 +28,14 @@ func findTools(dir string) *tools {
 }
 
 // build builds what is compared, as `go build` does.
-func build(ctx context.Context, dir string) (*tools, error) {
-	for _, pkg := range []string{"replicator/integration/bench/plain", "replicator/cmd/replicator"} {
-		if _, err := Build(ctx, dir, pkg); err != nil {
+func build(ctx context.Context, site Site) (*tools, error) {
+	const here = "replicator/integration/bench/"
+	for _, pkg := range []string{here + "plain", here + "raw", "replicator/cmd/replicator"} {
+		if _, err := Build(ctx, site.Dir, pkg); err != nil {
 			return nil, err
 		}
 	}
-	return findTools(dir), nil
+	return findTools(site), nil
 }
 
 // Build builds a command of this module into dir and gives its path.
@@ -44,18 +47,22 @@ func Build(ctx context.Context, dir, pkg string) (string, error) {
 	return path, nil
 }
 
-// library tells from a program's own build information which librdkafka it uses.
-func library(path string) string {
+// libraries tells from a program's own build information which it talks to Kafka with.
+func libraries(path string) string {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {
-		return "librdkafka unknown"
+		return "libraries unknown"
 	}
+	var found []string
 	for _, dep := range info.Deps {
-		if strings.HasPrefix(dep.Path, "github.com/confluentinc/confluent-kafka-go") {
-			return "confluent-kafka-go " + dep.Version
+		switch {
+		case strings.HasPrefix(dep.Path, "github.com/confluentinc/confluent-kafka-go"):
+			found = append(found, "confluent-kafka-go "+dep.Version)
+		case dep.Path == "github.com/twmb/franz-go":
+			found = append(found, "franz-go "+dep.Version)
 		}
 	}
-	return "no librdkafka"
+	return strings.Join(found, ", ")
 }
 
 // commit names the checkout that the programs were built from.

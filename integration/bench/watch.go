@@ -12,11 +12,14 @@ type watch struct {
 	process *process
 	reader  *reader
 	topic   string
-	want    *content
+	want    content
+	tail    int64 // offsets before its end in which the last record of a partition is
 
 	sum      int64         // of the target's ends
 	moved    time.Time     // when sum last grew
+	compared int64         // the sum with which the last records were compared
 	first    time.Duration // see Run
+	seen     int64
 	firstCPU time.Duration
 	peak     int64 // bytes
 }
@@ -40,26 +43,27 @@ func (w *watch) run(ctx context.Context, endless bool) (time.Time, error) {
 			return w.process.ended, nil
 		case <-ticker.C:
 		}
-		asked := time.Now()
 		complete, err := w.look(ctx, endless)
 		if err != nil {
 			return time.Time{}, err
 		}
 		if complete {
-			return asked, nil
+			return w.moved, nil
 		}
-		if asked.Sub(w.moved) > stallLimit {
+		if time.Since(w.moved) > stallLimit {
 			return time.Time{}, fmt.Errorf("the target stands still at %d offsets in all", w.sum)
 		}
 	}
 }
 
 // look notes where the contestant is. It answers whether the target has all
-// records, if that is asked: to tell it costs reading.
+// records, if that is asked: to tell it costs reading, so that it is done only when
+// nothing has come since the look before.
 func (w *watch) look(ctx context.Context, whether bool) (complete bool, err error) {
+	asked := time.Now()
 	cpu, peak := w.process.sample()
 	w.peak = max(w.peak, peak)
-	ends, err := w.reader.stable(ctx, w.topic)
+	ends, err := w.reader.stable(ctx, w.topic, len(w.want))
 	if err != nil || ends == nil {
 		return false, err
 	}
@@ -70,16 +74,18 @@ func (w *watch) look(ctx context.Context, whether bool) (complete bool, err erro
 		complete = complete && end >= w.want[p].records
 	}
 	if sum > w.sum {
-		w.sum, w.moved = sum, time.Now()
+		w.sum, w.moved = sum, asked
 		if w.first == 0 {
-			w.first, w.firstCPU = time.Since(w.process.begun), cpu
+			w.first, w.firstCPU, w.seen = time.Since(w.process.begun), cpu, sum
 		}
+		return false, nil
 	}
-	if !complete {
+	if !complete || w.compared == sum {
 		return false, nil
 	}
 	// Markers count as offsets, too: only the last records tell.
-	have, err := w.reader.content(ctx, w.topic, tail)
+	w.compared = sum
+	have, err := w.reader.content(ctx, w.topic, len(w.want), w.tail)
 	if err != nil {
 		return false, err
 	}

@@ -86,10 +86,11 @@ func openOnce(p provider, s *spec) (_ *broker, err error) {
 			err = errors.Join(err, b.close())
 		}
 	}()
-	if b.ports, err = reserve(3); err != nil {
+	if b.ports, err = reserve(4); err != nil {
 		return nil, err
 	}
-	s.port, s.controller, s.securePort = b.ports.number[0], b.ports.number[1], b.ports.number[2]
+	s.port, s.controller, s.securePort, s.behindPort =
+		b.ports.number[0], b.ports.number[1], b.ports.number[2], b.ports.number[3]
 	if b.home, err = newHome(s); err != nil {
 		return nil, err
 	}

@@ -56,6 +56,13 @@ func Secure(protocol string) Option {
 	return func(s *spec) { s.secure = protocol }
 }
 
+// Through adds a plain listener whose clients are told to come back by way of
+// address: that of a proxy, which passes on to [Cluster.Behind]. The proxy's address
+// has to be there before the broker.
+func Through(address string) Option {
+	return func(s *spec) { s.through = address }
+}
+
 // Keep leaves the broker's data, configuration and log on disk when the test
 // has ended, and logs where.
 func Keep() Option {
@@ -126,6 +133,9 @@ func (c *Cluster) Bootstrap() string { return c.b.spec.address() }
 
 // SecureBootstrap is the address of the listener that [Secure] added.
 func (c *Cluster) SecureBootstrap() string { return c.b.spec.secureAddress() }
+
+// Behind is the address of the listener that [Through] added, for a proxy to connect to.
+func (c *Cluster) Behind() string { return c.b.spec.behindAddress() }
 
 // Name is what the cluster was called with [Named].
 func (c *Cluster) Name() string { return c.b.spec.name }

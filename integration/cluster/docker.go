@@ -109,6 +109,9 @@ func (docker) create(s *spec, h *home) (node, error) {
 	if s.secure != "" {
 		publish = append(publish, fmt.Sprintf("%s%d:%d/tcp", bind, s.securePort, s.securePort))
 	}
+	if s.through != "" {
+		publish = append(publish, fmt.Sprintf("%s%d:%d/tcp", bind, s.behindPort, s.behindPort))
+	}
 	name, content, _ := s.logging(imageConfig)
 	made, err := e.CreateContainer(ctx, testcontainers.ContainerRequest{
 		Image:        image(s.version),

@@ -32,6 +32,8 @@ type spec struct {
 	controller int
 	secure     string // what a second listener speaks; empty: there is none
 	securePort int
+	through    string // where clients reach a third listener, through something in between; empty: there is none
+	behindPort int    // where that listener is
 }
 
 func newSpec(opts []Option) *spec {
@@ -60,6 +62,8 @@ func newClusterID() string {
 func (s *spec) address() string { return net.JoinHostPort(s.host, strconv.Itoa(s.port)) }
 
 func (s *spec) secureAddress() string { return net.JoinHostPort(s.host, strconv.Itoa(s.securePort)) }
+
+func (s *spec) behindAddress() string { return net.JoinHostPort(s.host, strconv.Itoa(s.behindPort)) }
 
 // properties is server.properties for a single node that keeps its data in
 // data and listens on the address bind.
@@ -103,6 +107,11 @@ func (s *spec) properties(data, bind string) string {
 		p["listeners"] += fmt.Sprintf(",SECURE://%s:%d", bind, s.securePort)
 		p["advertised.listeners"] += ",SECURE://" + s.secureAddress()
 		p["listener.security.protocol.map"] += ",SECURE:" + s.secure
+	}
+	if s.through != "" {
+		p["listeners"] += fmt.Sprintf(",BEHIND://%s:%d", bind, s.behindPort)
+		p["advertised.listeners"] += ",BEHIND://" + s.through
+		p["listener.security.protocol.map"] += ",BEHIND:PLAINTEXT"
 	}
 	maps.Copy(p, s.config)
 	var b strings.Builder

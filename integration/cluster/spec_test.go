@@ -42,6 +42,22 @@ func TestPropertiesWithSecureListener(t *testing.T) {
 	}
 }
 
+// What goes through a proxy is told the proxy's address, or it would go around it.
+func TestPropertiesWithListenerBehindProxy(t *testing.T) {
+	s := newSpec([]Option{Through("127.0.0.1:9")})
+	s.port, s.controller, s.behindPort = 20001, 20002, 20004
+	text := "\n" + s.properties("/data", "0.0.0.0")
+	for _, line := range []string{
+		"listeners=CLIENT://0.0.0.0:20001,CONTROLLER://127.0.0.1:20002,BEHIND://0.0.0.0:20004",
+		"advertised.listeners=CLIENT://127.0.0.1:20001,BEHIND://127.0.0.1:9",
+		"listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,BEHIND:PLAINTEXT",
+	} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("%q does not stand in\n%s", line, text)
+		}
+	}
+}
+
 func TestImageOfVersion(t *testing.T) {
 	for _, c := range []struct{ env, version, want string }{
 		{"", "4.1.0", "apache/kafka:4.1.0"},

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -14,6 +15,8 @@ type BulkSpec struct {
 	Records int
 	Size    int    // bytes of a value; at least about 75, whatever is asked
 	Codec   string // none, gzip, snappy, lz4 or zstd
+	// BatchBytes bounds a batch before compression; 0: 1,000,000.
+	BatchBytes int
 }
 
 const bulkStretch = 1000 // records in a row for one partition, so that batches fill
@@ -27,7 +30,8 @@ func Bulk(ctx context.Context, bootstrap, topic string, spec BulkSpec) error {
 	}
 	client, err := newProducer(bootstrap, "", kgo.ProducerBatchCompression(codec),
 		kgo.ProducerLinger(5*time.Millisecond),
-		kgo.MaxBufferedRecords(100_000), kgo.MaxBufferedBytes(64<<20), kgo.ProducerBatchMaxBytes(1_000_000))
+		kgo.MaxBufferedRecords(100_000), kgo.MaxBufferedBytes(64<<20),
+		kgo.ProducerBatchMaxBytes(int32(cmp.Or(spec.BatchBytes, 1_000_000))))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"runtime/debug"
 	"time"
@@ -20,15 +21,16 @@ func main() {
 	from := flag.String("from", "", "source topic")
 	to := flag.String("to", "", "target topic, which exists and has the same partitions")
 	codec := flag.String("codec", "none", "compression on the target")
+	follow := flag.Bool("follow", false, "go on at the end, until killed")
 	flag.Parse()
 	debug.SetGCPercent(400) // helps such a loop by up to a tenth
-	if err := run(*source, *target, *from, *to, *codec); err != nil {
+	if err := run(*source, *target, *from, *to, *codec, *follow); err != nil {
 		fmt.Fprintln(os.Stderr, "plain:", err)
 		os.Exit(1)
 	}
 }
 
-func run(source, target, from, to, codec string) error {
+func run(source, target, from, to, codec string, follow bool) error {
 	consumer, err := ck.NewConsumer(&ck.ConfigMap{
 		"bootstrap.servers":      source,
 		"group.id":               "plain", // librdkafka wants one; nothing is committed
@@ -45,6 +47,7 @@ func run(source, target, from, to, codec string) error {
 		"compression.type":             codec,
 		"linger.ms":                    5,
 		"batch.size":                   1_000_000,
+		"message.max.bytes":            4_000_000, // a record of 1 MB is above the default
 		"batch.num.messages":           100_000,
 		"queue.buffering.max.messages": 200_000,
 		"queue.buffering.max.kbytes":   64 << 10,
@@ -57,7 +60,7 @@ func run(source, target, from, to, codec string) error {
 		return err
 	}
 	defer producer.Close()
-	ends, err := assign(consumer, from)
+	ends, err := assign(consumer, from, follow)
 	if err != nil {
 		return err
 	}
@@ -70,8 +73,9 @@ func run(source, target, from, to, codec string) error {
 	return nil
 }
 
-// assign begins to read all partitions and gives their ends.
-func assign(consumer *ck.Consumer, topic string) (map[int32]ck.Offset, error) {
+// assign begins to read all partitions and gives their ends, or ends that are never
+// reached.
+func assign(consumer *ck.Consumer, topic string, follow bool) (map[int32]ck.Offset, error) {
 	const patience = 30_000 // ms
 	meta, err := consumer.GetMetadata(&topic, false, patience)
 	if err != nil {
@@ -83,6 +87,9 @@ func assign(consumer *ck.Consumer, topic string) (map[int32]ck.Offset, error) {
 		low, high, err := consumer.QueryWatermarkOffsets(topic, p.ID, patience)
 		if err != nil {
 			return nil, err
+		}
+		if follow {
+			high = math.MaxInt64
 		}
 		if low < high {
 			ends[p.ID] = ck.Offset(high)

@@ -29,7 +29,7 @@ func TestCopiesAll(t *testing.T) {
 	if err := workload.Bulk(ctx, bootstrap, "in", spec); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(bootstrap, bootstrap, "in", "out", "zstd"); err != nil {
+	if err := run(bootstrap, bootstrap, "in", "out", "zstd", false); err != nil {
 		t.Fatal(err)
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap))

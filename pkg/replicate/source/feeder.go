@@ -25,6 +25,7 @@ type feeder struct {
 	tails  []*tail
 	ids    map[[16]byte]string // topics
 	turn   int                 // which partition is named first: a broker fills its answer in that order
+	full   int                 // partitions that the last answer had records of
 
 	mu       sync.Mutex
 	arriving []*tail // given, and not among the tails yet
@@ -114,6 +115,7 @@ func (f *feeder) fetch(ctx context.Context) answer {
 		t.stable = 0 // a broker that throttles leaves partitions out: an older answer's says nothing of this one
 	}
 	held := 0 // bytes of records in the whole answer
+	f.full = 0
 	for i := range response.Topics {
 		topic := &response.Topics[i]
 		name := topic.Topic
@@ -121,7 +123,10 @@ func (f *feeder) fetch(ctx context.Context) answer {
 			name = f.ids[topic.TopicID]
 		}
 		for p := range topic.Partitions {
-			held += len(topic.Partitions[p].RecordBatches)
+			if n := len(topic.Partitions[p].RecordBatches); n > 0 {
+				held += n
+				f.full++
+			}
 			t := byName[chunk.Partition{Topic: name, Number: topic.Partitions[p].Partition}]
 			if t == nil {
 				continue
@@ -214,6 +219,8 @@ func (f *feeder) request() *kmsg.FetchRequest {
 	request.IsolationLevel = 1 // read_committed
 	request.Rack = f.b.cfg.Cluster.Properties["client.rack"]
 	request.SessionEpoch = -1
+	// Those that have records share an answer, so that the target is written to many at a time.
+	each := max(request.MaxBytes/int32(max(f.full, 1)), 1)
 	f.turn++
 	at := map[string]int{}
 	for i := range f.tails {
@@ -232,7 +239,7 @@ func (f *feeder) request() *kmsg.FetchRequest {
 		p.FetchOffset = int64(t.next)
 		p.LastFetchedEpoch = t.epoch // KIP-595: a log that was cut answers where it was
 		p.LogStartOffset = -1
-		p.PartitionMaxBytes = int32(f.b.cfg.AnswerBytes)
+		p.PartitionMaxBytes = each
 		request.Topics[n].Partitions = append(request.Topics[n].Partitions, p)
 	}
 	return request

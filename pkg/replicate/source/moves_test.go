@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -122,6 +123,40 @@ func TestUnreadableAlone(t *testing.T) {
 		var stop *chunk.Stop
 		if !errors.As(err, &stop) || stop.Partition != orders1 || stop.Kind != chunk.StopUnreadable || stop.Remedy() == "" {
 			f.t.Errorf("refused with %v", err)
+		}
+	})
+}
+
+// TestThrottled: a broker that asks for a pause gets it (KIP-219).
+func TestThrottled(t *testing.T) {
+	on(t, []way{batchLane}, func(f *fixture) {
+		const pause = 300 * time.Millisecond
+		var mu sync.Mutex
+		var asked []time.Time
+		f.fake.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			f.fake.KeepControl()
+			mu.Lock()
+			defer mu.Unlock()
+			asked = append(asked, time.Now())
+			request := r.(*kmsg.FetchRequest)
+			switch len(asked) {
+			case 1:
+				response := fetched(request, nil)
+				response.ThrottleMillis = int32(pause.Milliseconds())
+				return response, nil, true
+			case 2:
+				return fetched(request, says{0: holds(2, at(0, f.encode(numbered(2)...)))}), nil, true
+			}
+			return nil, nil, true
+		})
+		f.assign(start(orders))
+		if seen, _ := f.upTo(2); len(seen) != 2 {
+			f.t.Errorf("read %v", seen)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if got := asked[1].Sub(asked[0]); got < pause {
+			f.t.Errorf("asked again after %s", got)
 		}
 	})
 }

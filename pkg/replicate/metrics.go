@@ -100,10 +100,10 @@ func newCollector(e *Engine) *collector {
 	}
 	return &collector{
 		engine: e,
-		lagRecords: desc("lag_records", "Source offsets up to the last stable one that are not on the target yet.",
-			"topic", "partition"),
-		lagSeconds: desc("lag_seconds", "Time since the partition was last seen caught up; 0 when it is.",
-			"topic", "partition"),
+		lagRecords: desc("lag_records", "Source offsets up to the last stable one that are not on the target yet; "+
+			"left out while the source has never told.", "topic", "partition"),
+		lagSeconds: desc("lag_seconds", "Time since the partition was last seen caught up; 0 when it is; "+
+			"grows while the source does not answer.", "topic", "partition"),
 		progress:   desc("progress_offset", "Next source offset to fetch.", "topic", "partition"),
 		stopped:    desc("partitions_stopped", "Partitions that are not copied, by kind of reason.", "kind"),
 		partitions: desc("partitions", "Partitions that this process copies."),
@@ -135,9 +135,15 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		stopped, copied := map[string]int{}, 0
 		for _, p := range state.Partitions {
 			labels := []string{f.name, p.Partition.Topic, itoa(p.Partition.Number)}
-			gauge(c.progress, float64(p.Progress), labels...)
-			gauge(c.lagRecords, float64(p.Behind), labels...)
-			gauge(c.lagSeconds, p.BehindFor(now).Seconds(), labels...)
+			if p.Progress != unknownProgress {
+				gauge(c.progress, float64(p.Progress), labels...)
+			}
+			if p.Behind >= 0 {
+				gauge(c.lagRecords, float64(p.Behind), labels...)
+			}
+			if !p.Since.IsZero() {
+				gauge(c.lagSeconds, p.BehindFor(now).Seconds(), labels...)
+			}
 			if p.Stop != nil {
 				stopped[p.Stop.Kind]++
 			} else if p.Copying {

@@ -14,6 +14,9 @@ var owned = map[string]string{
 	"delivery.report.only.error": "the map of offsets is made from the delivery reports",
 	"produce.offset.report":      "the map of offsets is made from the delivery reports",
 	"partitioner":                "a record keeps its partition",
+	"transaction.timeout.ms":     "it follows commit_interval; a shorter one would fence the shard for ever",
+	"message.timeout.ms":         "a record waits as long as its transaction lives",
+	"message.max.bytes":          "the target topic decides which record is too large",
 
 	"enable.auto.commit":            "progress lives in the ledger, beside the data",
 	"auto.commit.enable":            "progress lives in the ledger, beside the data",

@@ -125,6 +125,16 @@ func TestValidateRefuses(t *testing.T) {
 	}
 }
 
+func TestTuning(t *testing.T) {
+	c := Config{Properties: with("linger.ms", "1", "fetch.min.bytes", "1", "batch.size", "1", "max.in.flight", "1",
+		"socket.send.buffer.bytes", "1", "client.id", "x", "socket.timeout.ms", "1000", "session.timeout.ms", "7000",
+		"security.protocol", "SSL", "ssl.ca.location", "ca.pem", "sasl.username", "u", "debug", "broker")}
+	want := []string{"batch.size", "fetch.min.bytes", "linger.ms", "max.in.flight", "socket.send.buffer.bytes"}
+	if got := c.Tuning(); !slices.Equal(got, want) {
+		t.Errorf("%v tune fetching and producing, want %v", got, want)
+	}
+}
+
 // Whatever librdkafka says about a secret must not reach a terminal.
 func TestValidateHidesSecrets(t *testing.T) {
 	for property := range secret {
@@ -156,6 +166,7 @@ func TestTablesNameRealProperties(t *testing.T) {
 	for property := range owned {
 		listed = append(listed, property)
 	}
+	listed = append(append(listed, tuned...), untuned...)
 	notText := []string{"default.topic.config", "opaque", "interceptors", "default_topic_conf", "ssl_engine_callback_data",
 		"msg_order_cmp", "builtin.features"}
 	for _, property := range listed {

@@ -20,7 +20,7 @@ type FlowState struct {
 	GroupLag   map[GroupTopic]int64
 }
 
-// GroupTopic is a group's positions in one topic.
+// GroupTopic is a group's positions in one topic, by its name on the source.
 type GroupTopic struct{ Group, Topic string }
 
 // PartitionState is one partition as its worker shows it.

@@ -91,7 +91,7 @@ type collector struct {
 	engine *Engine
 
 	lagRecords, lagSeconds, progress, stopped, partitions *prometheus.Desc
-	shards, groupLag, groupAge, groupPositions            *prometheus.Desc
+	shards, lane, groupLag, groupAge, groupPositions      *prometheus.Desc
 }
 
 func newCollector(e *Engine) *collector {
@@ -108,6 +108,7 @@ func newCollector(e *Engine) *collector {
 		stopped:    desc("partitions_stopped", "Partitions that are not copied, by kind of reason.", "kind"),
 		partitions: desc("partitions", "Partitions that this process copies."),
 		shards:     desc("shards_owned", "Shards that this process owns."),
+		lane:       desc("lane_info", "Always 1: the lane that the flow's records take, and why.", "lane", "why"),
 		groupLag: desc("group_lag_records", "Target offsets between a group's position and the end, summed by topic.",
 			"group", "topic"),
 		groupAge:       desc("group_sync_age_seconds", "Time since the groups were last compared with success."),
@@ -118,7 +119,7 @@ func newCollector(e *Engine) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.lagRecords, c.lagSeconds, c.progress, c.stopped, c.partitions,
-		c.shards, c.groupLag, c.groupAge, c.groupPositions} {
+		c.shards, c.lane, c.groupLag, c.groupAge, c.groupPositions} {
 		ch <- d
 	}
 }
@@ -132,6 +133,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, f := range c.engine.running() {
 		state := f.look()
 		gauge(c.shards, float64(state.Shards), f.name)
+		lane, why := f.cfg.LaneInUse()
+		gauge(c.lane, 1, f.name, string(lane), why)
 		stopped, copied := map[string]int{}, 0
 		for _, p := range state.Partitions {
 			labels := []string{f.name, p.Partition.Topic, itoa(p.Partition.Number)}

@@ -103,7 +103,7 @@ func (f *flow) syncGroups(ctx context.Context) error {
 		target, _ := f.policy.Topic(at.Partition.Topic)
 		end := f.ends.stable[chunk.Partition{Topic: target, Number: at.Partition.Number}]
 		if at.After >= 0 && end.Err == nil {
-			behind[GroupTopic{at.Group, target}] += max(end.Offset-int64(at.After), 0)
+			behind[GroupTopic{at.Group, at.Partition.Topic}] += max(end.Offset-int64(at.After), 0)
 		}
 	}
 	f.mu.Lock()

@@ -94,12 +94,32 @@ func (p *printer) summary(path string, cfg *config.Config) {
 		p.line("  lane      %s: %s", lane, why)
 		p.line("  ledger    %s on %s, %s", f.LedgerTopic(), f.To, count(f.Shards, "shard"))
 	}
+	p.untuned(cfg)
 	p.line("")
 	if cfg.HTTP.Listen == "" {
 		p.line("metrics and health are not served")
 		return
 	}
 	p.line("metrics and health at http://%s/", cfg.HTTP.Listen)
+}
+
+// untuned names the properties of clusters that a lane does not follow.
+func (p *printer) untuned(cfg *config.Config) {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Clusters)) {
+		var flows []string
+		for i := range cfg.Flows {
+			f := &cfg.Flows[i]
+			if lane, _ := f.LaneInUse(); lane == replicate.LaneBatch && (f.From == name || f.To == name) {
+				flows = append(flows, f.Name())
+			}
+		}
+		cluster := cfg.Clusters[name]
+		if given := cluster.Tuning(); len(given) > 0 && len(flows) > 0 {
+			p.line("")
+			p.line("%s", wrap(fmt.Sprintf("note: cluster %s: only the record lane copies by %s; without effect in the batch "+
+				"lane, on %s", name, strings.Join(given, ", "), strings.Join(flows, ", ")), "  "))
+		}
+	}
 }
 
 func selection(include, exclude []string) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -75,8 +76,43 @@ func TestCheckOffline(t *testing.T) {
 	for _, name := range []string{"minimal", "migration", "disaster-recovery"} {
 		got := command(t.Context(), "check", "-c", filepath.Join("..", "..", "configs", name+".yaml"))
 		if got.code != exitDone || !strings.Contains(got.stdout, " is valid: ") ||
-			!strings.Contains(got.stdout, "  ledger    ") {
+			!strings.Contains(got.stdout, "  ledger    ") || strings.Contains(got.stdout, "note: ") {
 			t.Errorf("check of %s: exit %d\n%s%s", name, got.code, got.stdout, got.stderr)
+		}
+	}
+}
+
+// Properties without effect in the lane that is used are named, and accepted.
+func TestCheckNamesWhatHasNoEffect(t *testing.T) {
+	t.Parallel()
+	text := `clusters:
+  old: {bootstrap.servers: "a:1", fetch.min.bytes: 9, client.id: me}
+  new: {bootstrap.servers: "b:1", linger.ms: 20, batch.size: 9000, socket.timeout.ms: 5000}
+flows:
+  - {from: old, to: new%s}
+`
+	noEffect := "; without effect in the batch lane, on old->new"
+	for flow, want := range map[string][]string{
+		"": {
+			"note: cluster new: only the record lane copies by batch.size, linger.ms" + noEffect,
+			"note: cluster old: only the record lane copies by fetch.min.bytes" + noEffect,
+		},
+		", lane: record":            nil,
+		", delivery: at_least_once": nil,
+	} {
+		path := filepath.Join(t.TempDir(), "replicator.yaml")
+		if err := os.WriteFile(path, fmt.Appendf(nil, text, flow), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := command(t.Context(), "check", "-c", path)
+		said := strings.Join(strings.Fields(got.stdout), " ")
+		for _, note := range want {
+			if !strings.Contains(said, note) {
+				t.Errorf("flow%s: check does not say %q:\n%s", flow, note, got.stdout)
+			}
+		}
+		if n := strings.Count(got.stdout, "note: "); got.code != exitDone || n != len(want) {
+			t.Errorf("flow%s: exit %d with %d notes, want %d\n%s%s", flow, got.code, n, len(want), got.stdout, got.stderr)
 		}
 	}
 }

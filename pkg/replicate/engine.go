@@ -200,7 +200,9 @@ func (e *Engine) Progress() Progress {
 }
 
 // Ready tells why the engine is not at work: a flow has not reached its clusters
-// yet, or its groups have not been compared for a while.
+// yet. One that was at work once stays ready while a cluster is away: it goes on by
+// itself, and a process that is taken out of service for it would be missing where
+// its metrics, lag_seconds and group_sync_age_seconds among them, tell of the fault.
 func (e *Engine) Ready() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/topics"
 )
 
@@ -170,9 +171,7 @@ func (i *Inspection) topicPlan(ctx context.Context, seen *picture, change topics
 			continue // it says more, or the same
 		}
 		if status.Phase == Stopped {
-			one.Stops = append(one.Stops, &chunk.Stop{
-				Partition: s.partition, Kind: s.state.Stop.Kind, Reason: s.state.Stop.Reason, Fix: s.state.Stop.Fix,
-			})
+			one.Stops = append(one.Stops, stopOf(s.partition, s.state.Stop))
 			continue
 		}
 		stop, err := i.foreignAhead(ctx, s, change)
@@ -201,13 +200,7 @@ func (i *Inspection) foreignAhead(ctx context.Context, s *spot, change topics.Ch
 
 // planGroups tells which groups would follow, and which would be left alone.
 func (i *Inspection) planGroups(ctx context.Context, seen *picture, plan *FlowPlan) {
-	spots := map[chunk.Partition]*spot{}
-	for _, topic := range seen.topics {
-		for n := range seen.source.topics[topic].partitions {
-			s := i.spotOf(seen, chunk.Partition{Topic: topic, Number: int32(n)})
-			spots[s.partition] = s
-		}
-	}
+	spots := i.spots(seen)
 	for j := range seen.held {
 		held := &seen.held[j]
 		status, _ := i.groupStatus(ctx, held, spots)
@@ -303,6 +296,11 @@ func (i *Inspection) planRights(ctx context.Context, plan *FlowPlan) error {
 		}
 	}
 	return ctx.Err() // brokers that do not know the question show what is missing when a run begins
+}
+
+// stopOf is a Stop as the ledger keeps it.
+func stopOf(p chunk.Partition, kept *ledger.Stop) *chunk.Stop {
+	return &chunk.Stop{Partition: p, Kind: kept.Kind, Reason: kept.Reason, Fix: kept.Fix}
 }
 
 // foreignStop is why nothing is written to a target partition that holds records of

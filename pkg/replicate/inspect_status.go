@@ -151,11 +151,10 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 	} else {
 		p.problems = append(p.problems, err)
 	}
-	spots := map[chunk.Partition]*spot{}
+	spots := i.spots(p)
 	for _, topic := range slices.Sorted(slices.Values(p.topics)) {
 		for n := range p.source.topics[topic].partitions {
-			s := i.spotOf(p, chunk.Partition{Topic: topic, Number: int32(n)})
-			spots[s.partition] = s
+			s := spots[chunk.Partition{Topic: topic, Number: int32(n)}]
 			one := i.partitionStatus(p, s)
 			status.Partitions = append(status.Partitions, one)
 			status.Behind += one.Behind
@@ -225,6 +224,40 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 		p.problems = append(p.problems, lostAhead(s, int64(lost)))
 	}
 	return one
+}
+
+// Groups looks at the groups alone. An error means that they are not known.
+func (i *Inspection) Groups(ctx context.Context) ([]GroupStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	held, _, err := i.lookAtGroups(ctx) // before the ends, see picture
+	if err != nil {
+		return nil, err
+	}
+	p, err := i.look(ctx, func(string) bool { return true }, false)
+	if err == nil {
+		err = p.ledgerErr
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, spots := make([]GroupStatus, len(held)), i.spots(p)
+	for j := range held {
+		list[j], _ = i.groupStatus(ctx, &held[j], spots)
+	}
+	return list, ctx.Err()
+}
+
+// spots are all partitions that are in the picture.
+func (i *Inspection) spots(p *picture) map[chunk.Partition]*spot {
+	spots := map[chunk.Partition]*spot{}
+	for _, topic := range p.topics {
+		for n := range p.source.topics[topic].partitions {
+			s := i.spotOf(p, chunk.Partition{Topic: topic, Number: int32(n)})
+			spots[s.partition] = s
+		}
+	}
+	return spots
 }
 
 // groupStatus compares one group on both sides; settled says that waiting would

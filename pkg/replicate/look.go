@@ -20,44 +20,74 @@ type FlowState struct {
 	GroupLag   map[GroupTopic]int64
 }
 
-// GroupTopic is a group's positions in one topic.
+// GroupTopic is a group's positions in one topic, by its name on the source.
 type GroupTopic struct{ Group, Topic string }
 
 // PartitionState is one partition as its worker shows it.
 type PartitionState struct {
 	Partition chunk.Partition
 	Copying   bool
-	Progress  offsets.Source
-	End       offsets.Source // the source's last stable offset; 0 while it is not known
-	Behind    int64          // source offsets
-	Since     time.Time      // when it was last seen caught up
+	Progress  offsets.Source // -1 while the shard has not read it from the ledger
+	End       offsets.Source // the source's last stable offset, as it was told last
+	Told      time.Time      // when that was; zero: never
+	Behind    int64          // source offsets; -1 while Progress or End is not known
+	Since     time.Time      // when it was last seen caught up, or first seen; zero: not looked at yet
 	Stop      *chunk.Stop    // why it is not copied
 }
 
-// BehindFor is how long the partition has not been caught up.
+// unknownProgress is the Progress of a partition whose shard has just been taken over.
+const unknownProgress offsets.Source = -1
+
+// BehindFor is how long the partition has not been seen caught up.
 func (p *PartitionState) BehindFor(now time.Time) time.Duration {
-	if p.Behind == 0 || p.Since.IsZero() {
+	if p.Since.IsZero() || p.Behind == 0 && now.Sub(p.Told) < staleAfter {
 		return 0
 	}
-	return now.Sub(p.Since)
+	return max(now.Sub(p.Since), 0)
+}
+
+// shown is what the workers of this process show of their partitions. Those that
+// a worker does not show at the moment, between two sessions, are among them.
+func (f *flow) shown() map[chunk.Partition]shownRoute {
+	all := map[chunk.Partition]shownRoute{}
+	workers := f.owned()
+	own := make(map[int]bool, len(workers))
+	for _, w := range workers {
+		own[w.shard] = true
+	}
+	for _, t := range f.topologyNow() {
+		for n := range t.Partitions {
+			p := chunk.Partition{Topic: t.Source, Number: int32(n)}
+			if own[p.Shard(f.cfg.Shards)] {
+				all[p] = shownRoute{next: unknownProgress}
+			}
+		}
+	}
+	for _, w := range workers {
+		for p, r := range w.shown.snapshot() {
+			all[p] = r
+		}
+	}
+	return all
 }
 
 // look takes a picture of the flow.
 func (f *flow) look() FlowState {
-	s := FlowState{Flow: f.name}
-	workers := f.owned()
-	s.Shards = len(workers)
+	s := FlowState{Flow: f.name, Shards: len(f.owned())}
+	shown := f.shown()
 	f.mu.Lock()
 	lags, synced := f.lags, f.synced
 	f.mu.Unlock()
-	for _, w := range workers {
-		for p, shown := range w.shown.snapshot() {
-			l := lags[p]
-			s.Partitions = append(s.Partitions, PartitionState{
-				Partition: p, Copying: shown.assigned, Progress: shown.next, End: l.end,
-				Behind: max(int64(l.end-shown.next), 0), Since: l.since, Stop: shown.stop,
-			})
+	for p, r := range shown {
+		l := lags[p]
+		one := PartitionState{
+			Partition: p, Copying: r.assigned, Progress: r.next, End: l.end, Told: l.told, Behind: -1,
+			Since: l.since, Stop: r.stop,
 		}
+		if !l.told.IsZero() && r.next != unknownProgress {
+			one.Behind = max(int64(l.end-r.next), 0)
+		}
+		s.Partitions = append(s.Partitions, one)
 	}
 	s.Synced, s.GroupKinds, s.GroupLag = synced.at, synced.report.Kinds, synced.lag
 	return s

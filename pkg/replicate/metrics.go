@@ -91,7 +91,7 @@ type collector struct {
 	engine *Engine
 
 	lagRecords, lagSeconds, progress, stopped, partitions *prometheus.Desc
-	shards, groupLag, groupAge, groupPositions            *prometheus.Desc
+	shards, lane, groupLag, groupAge, groupPositions      *prometheus.Desc
 }
 
 func newCollector(e *Engine) *collector {
@@ -100,14 +100,15 @@ func newCollector(e *Engine) *collector {
 	}
 	return &collector{
 		engine: e,
-		lagRecords: desc("lag_records", "Source offsets up to the last stable one that are not on the target yet.",
-			"topic", "partition"),
-		lagSeconds: desc("lag_seconds", "Time since the partition was last seen caught up; 0 when it is.",
-			"topic", "partition"),
+		lagRecords: desc("lag_records", "Source offsets up to the last stable one that are not on the target yet; "+
+			"left out while the source has never told.", "topic", "partition"),
+		lagSeconds: desc("lag_seconds", "Time since the partition was last seen caught up; 0 when it is; "+
+			"grows while the source does not answer.", "topic", "partition"),
 		progress:   desc("progress_offset", "Next source offset to fetch.", "topic", "partition"),
 		stopped:    desc("partitions_stopped", "Partitions that are not copied, by kind of reason.", "kind"),
 		partitions: desc("partitions", "Partitions that this process copies."),
 		shards:     desc("shards_owned", "Shards that this process owns."),
+		lane:       desc("lane_info", "Always 1: the lane that the flow's records take, and why.", "lane", "why"),
 		groupLag: desc("group_lag_records", "Target offsets between a group's position and the end, summed by topic.",
 			"group", "topic"),
 		groupAge:       desc("group_sync_age_seconds", "Time since the groups were last compared with success."),
@@ -118,7 +119,7 @@ func newCollector(e *Engine) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.lagRecords, c.lagSeconds, c.progress, c.stopped, c.partitions,
-		c.shards, c.groupLag, c.groupAge, c.groupPositions} {
+		c.shards, c.lane, c.groupLag, c.groupAge, c.groupPositions} {
 		ch <- d
 	}
 }
@@ -132,12 +133,20 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, f := range c.engine.running() {
 		state := f.look()
 		gauge(c.shards, float64(state.Shards), f.name)
+		lane, why := f.cfg.LaneInUse()
+		gauge(c.lane, 1, f.name, string(lane), why)
 		stopped, copied := map[string]int{}, 0
 		for _, p := range state.Partitions {
 			labels := []string{f.name, p.Partition.Topic, itoa(p.Partition.Number)}
-			gauge(c.progress, float64(p.Progress), labels...)
-			gauge(c.lagRecords, float64(p.Behind), labels...)
-			gauge(c.lagSeconds, p.BehindFor(now).Seconds(), labels...)
+			if p.Progress != unknownProgress {
+				gauge(c.progress, float64(p.Progress), labels...)
+			}
+			if p.Behind >= 0 {
+				gauge(c.lagRecords, float64(p.Behind), labels...)
+			}
+			if !p.Since.IsZero() {
+				gauge(c.lagSeconds, p.BehindFor(now).Seconds(), labels...)
+			}
 			if p.Stop != nil {
 				stopped[p.Stop.Kind]++
 			} else if p.Copying {

@@ -11,8 +11,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/wire"
 )
 
 var update = flag.Bool("update", false, "write docs/metrics.md anew")
@@ -84,6 +86,46 @@ func TestMetricsAreDocumented(t *testing.T) {
 		if !strings.Contains(string(page), kind) {
 			t.Errorf("%s does not name kind %s of stopped partitions", metricsPage, kind)
 		}
+	}
+}
+
+// The page names what batches are rebuilt for, and why a lane is the one in use.
+func TestReasonsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile(metricsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := []string{wire.OldMagic, wire.LogAppendTime, wire.Holes, wire.Codec, "progress_inside", "too_large"}
+	for _, delivery := range []Delivery{ExactlyOnce, AtLeastOnce} {
+		for _, configured := range []Lane{LaneAuto, LaneBatch, LaneRecord} {
+			lane, why := (&Config{Delivery: delivery, Lane: configured}).LaneInUse()
+			reasons = append(reasons, string(lane)+", because", `"`+why+`"`)
+		}
+	}
+	for _, reason := range reasons {
+		if !strings.Contains(string(page), reason) {
+			t.Errorf("%s does not name %s", metricsPage, reason)
+		}
+	}
+}
+
+func known(values map[string]float64, labels string) bool { _, ok := values[labels]; return ok }
+
+// The lane in use shows in the metrics, and a group's lag goes by the name that all
+// other labels have: the source's.
+func TestLabelsOfAFlowThatRenames(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Naming, w.cfg.Separator = policy.Prefix, "."
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 10)
+	w.commit("g", "orders", 0, 10)
+	r := w.start(nil)
+	w.await("the group's lag is known", func() bool { return len(r.scrape("replicator_group_lag_records")) > 0 })
+	if got := r.scrape("replicator_group_lag_records"); len(got) != 1 || !known(got, "g/orders") {
+		t.Errorf("lag of group g: %v, want one of topic orders", got)
+	}
+	if got := r.scrape("replicator_lane_info"); len(got) != 1 || got["batch/nothing needs single records"] != 1 {
+		t.Errorf("lane: %v, want batch", got)
 	}
 }
 

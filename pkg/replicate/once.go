@@ -10,6 +10,8 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 )
 
@@ -18,6 +20,8 @@ var errCaughtUp = errors.New("caught up")
 
 const (
 	onceEvery = 100 * time.Millisecond
+	// groupsEvery spaces the looks at all groups: each reads the ledger.
+	groupsEvery = 500 * time.Millisecond
 	// settleLimit is how long group positions may stay untranslatable after everything was copied.
 	settleLimit = 30 * time.Second
 )
@@ -71,7 +75,7 @@ func (f *flow) untilCaughtUp(ctx context.Context) error {
 			return err
 		}
 	}
-	unsettled, err := f.settleGroups(ctx, tick)
+	unsettled, err := f.settleGroups(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,7 +106,8 @@ func (f *flow) goal(ctx context.Context) (map[chunk.Partition]offsets.Source, er
 }
 
 // reached says whether all partitions are at the goal, but for those that are
-// stopped. What other replicas copy is read from the ledger.
+// stopped. What other replicas copy, and what they have stopped, is read from the
+// ledger.
 func (f *flow) reached(ctx context.Context, goal map[chunk.Partition]offsets.Source) (bool, []*chunk.Stop, error) {
 	shown := map[chunk.Partition]shownRoute{}
 	own := map[int]bool{}
@@ -140,7 +145,10 @@ func (f *flow) reached(ctx context.Context, goal map[chunk.Partition]offsets.Sou
 				continue
 			}
 			state := book.State(ledger.Key{Topic: ids[p.Topic], Partition: p})
-			if state == nil || state.Progress < end {
+			switch {
+			case state != nil && state.Stop != nil:
+				stops = append(stops, stopOf(p, state.Stop))
+			case state == nil || state.Progress < end:
 				return false, nil, nil
 			}
 		}
@@ -151,35 +159,66 @@ func (f *flow) reached(ctx context.Context, goal map[chunk.Partition]offsets.Sou
 	return true, stops, nil
 }
 
-// settleGroups syncs groups until another round would change nothing; it answers
-// the positions for which that did not come true.
-func (f *flow) settleGroups(ctx context.Context, tick *time.Ticker) ([]string, error) {
-	giveUp := time.Now().Add(settleLimit)
-	for {
+// settleGroups carries positions over, those of the shards that are owned here,
+// until a look at both clusters has found every position of every shard right; it
+// answers those for which that did not come true. The clusters have the last word
+// because this process knows nothing of shards that are another's, or that are just
+// starting over. A group that moves on all the time is right at one look or another.
+func (f *flow) settleGroups(ctx context.Context) ([]string, error) {
+	view, err := Inspect(ctx, map[string]kafka.Config{f.cfg.From: f.source, f.cfg.To: f.target}, f.cfg, f.log)
+	if err != nil {
+		return nil, err
+	}
+	defer view.Close()
+	tick := time.NewTicker(groupsEvery)
+	defer tick.Stop()
+	right := map[string]bool{} // positions that were seen right
+	for giveUp := time.Now().Add(settleLimit); ; {
 		err := f.syncGroups(ctx)
-		f.mu.Lock()
-		report := f.synced.report
-		f.mu.Unlock()
+		var open []string
+		if err == nil {
+			open, err = f.unsettled(ctx, view, right)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case err == nil && report.Settled():
+		case err == nil && len(open) == 0:
 			return nil, nil
-		case err != nil && time.Now().After(giveUp):
-			return nil, err
 		case time.Now().After(giveUp):
-			var unsettled []string
-			for _, p := range report.Positions {
-				if !p.Decision.Kind.Settled() {
-					unsettled = append(unsettled,
-						fmt.Sprintf("group %s in %s: %s", p.Group, p.Partition, p.Decision.Why))
-				}
-			}
-			return unsettled, nil
+			return open, err
 		}
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
 		}
 	}
+}
+
+// unsettled looks at all positions and lists those that have never been right, nor
+// left alone for a reason that only people or consumers can change.
+func (f *flow) unsettled(ctx context.Context, view *Inspection, right map[string]bool) ([]string, error) {
+	seen, err := view.Groups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	refused := map[string]bool{} // nothing but a person changes that
+	f.mu.Lock()
+	for _, failed := range f.synced.report.Failed {
+		refused[failed.Group] = failed.Kind.Settled()
+	}
+	f.mu.Unlock()
+	var open []string
+	for _, g := range seen {
+		if g.Error != "" && !refused[g.Group] {
+			open = append(open, fmt.Sprintf("group %s: %s", g.Group, g.Error))
+		}
+		for _, p := range g.Positions {
+			name := fmt.Sprintf("group %s in %s/%d", g.Group, p.Topic, p.Partition)
+			right[name] = right[name] || p.State != pending && groups.Kind(p.State).Settled()
+			if !right[name] {
+				open = append(open, name+": "+p.Why)
+			}
+		}
+	}
+	return open, nil
 }

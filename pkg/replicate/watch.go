@@ -7,16 +7,41 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/watermarks"
 )
 
-// watchEvery is how often the source's ends are looked at.
-const watchEvery = time.Second
+const (
+	// watchEvery is how often the source's ends are looked at.
+	watchEvery = time.Second
+	// staleAfter is when an end that the source has told proves nothing any more.
+	staleAfter = 5 * watchEvery
+)
 
 // lag is how far one partition's copy is behind the source.
 type lag struct {
-	end    offsets.Source // the source's last stable offset
-	behind int64          // offsets between progress and end
-	since  time.Time      // when it was last seen caught up, or first seen at all
+	end   offsets.Source // the source's last stable offset
+	told  time.Time      // when the source was asked for it; zero: it has never told
+	since time.Time      // all that the source held then is on the target; before that, when it was first seen
+
+	// An earlier end that is waited for. Under steady load the newest one is never
+	// reached, and the copy that reaches this one was caught up with what was there then.
+	goal   offsets.Source
+	goalAt time.Time
+}
+
+// learn takes over an end that the source was asked for at a time.
+func (l lag) learn(end, next offsets.Source, at time.Time) lag {
+	if l.told.IsZero() || l.goal > end { // the second: another topic of that name
+		l.goal, l.goalAt = end, at
+	}
+	l.end, l.told = end, at
+	switch {
+	case next >= end:
+		l.since, l.goal, l.goalAt = at, end, at
+	case next >= l.goal:
+		l.since, l.goal, l.goalAt = l.goalAt, end, at
+	}
+	return l
 }
 
 // syncState is the outcome of the last round of the group sync.
@@ -26,38 +51,37 @@ type syncState struct {
 	lag    map[GroupTopic]int64
 }
 
-// watch measures the lag of the partitions that this process owns, against the
-// last stable offsets that the source tells now.
+// watch asks the source for its last stable offsets and measures the lag of the
+// partitions that this process owns.
 func (f *flow) watch(ctx context.Context) error {
 	var names []string
 	for _, t := range f.topologyNow() {
 		names = append(names, t.Source)
 	}
+	at := time.Now()
 	stable, err := f.sourceMarks.Stable(ctx, names)
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	lags := map[chunk.Partition]lag{}
-	for _, w := range f.owned() {
-		for p, shown := range w.shown.snapshot() {
-			mark, ok := stable[p]
-			if !ok || mark.Err != nil {
-				continue
-			}
-			lags[p] = lag{end: offsets.Source(mark.Offset), behind: max(mark.Offset-int64(shown.next), 0), since: now}
-		}
-	}
+	f.learn(stable, at)
+	return err
+}
+
+// learn takes over what the source has told. Where it has told nothing, what was
+// known stays and ages: a source that is away is no reason to look caught up.
+func (f *flow) learn(stable watermarks.Marks, at time.Time) {
+	shown := f.shown()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for p, l := range lags {
-		if before, ok := f.lags[p]; ok && l.behind > 0 {
-			l.since = before.since
-			lags[p] = l
+	lags := make(map[chunk.Partition]lag, len(shown))
+	for p, r := range shown {
+		l, before := f.lags[p]
+		if !before {
+			l.since = at
 		}
+		if mark, told := stable[p]; told && mark.Err == nil && r.next != unknownProgress {
+			l = l.learn(offsets.Source(mark.Offset), r.next, at)
+		}
+		lags[p] = l
 	}
 	f.lags = lags
-	return nil
 }
 
 // syncGroups makes one round for the partitions that this process owns.
@@ -79,7 +103,7 @@ func (f *flow) syncGroups(ctx context.Context) error {
 		target, _ := f.policy.Topic(at.Partition.Topic)
 		end := f.ends.stable[chunk.Partition{Topic: target, Number: at.Partition.Number}]
 		if at.After >= 0 && end.Err == nil {
-			behind[GroupTopic{at.Group, target}] += max(end.Offset-int64(at.After), 0)
+			behind[GroupTopic{at.Group, at.Partition.Topic}] += max(end.Offset-int64(at.After), 0)
 		}
 	}
 	f.mu.Lock()

@@ -44,7 +44,7 @@ func (c Config) notCarried(property, fix, why string, args ...any) error {
 // key stores, encrypted private keys, revocation lists, OpenSSL providers and
 // engines. Without effect here: ssl.cipher.suites, ssl.curves.list and
 // ssl.sigalgs.list (Go chooses among modern ones), and all that tunes
-// librdkafka's queues and fetches.
+// librdkafka's queues and fetches ([Config.Tuning]).
 func NewFranz(c Config, opts ...kgo.Opt) (*kgo.Client, error) {
 	mapped, err := franzOptions(c)
 	if err != nil {

@@ -12,12 +12,12 @@ var names = strings.Fields(`
 	api.version.fallback.ms api.version.request api.version.request.timeout.ms batch.num.messages batch.size
 	bootstrap.servers broker.address.family broker.address.ttl broker.version.fallback check.crcs
 	client.dns.lookup client.id client.rack compression.codec compression.level compression.type
-	connections.max.idle.ms coordinator.query.interval.ms debug delivery.timeout.ms enable.metrics.push
+	connections.max.idle.ms coordinator.query.interval.ms debug enable.metrics.push
 	enable.random.seed enable.sasl.oauthbearer.unsecure.jwt enable.ssl.certificate.verification
 	fetch.error.backoff.ms fetch.max.bytes fetch.message.max.bytes fetch.min.bytes fetch.queue.backoff.ms
 	fetch.wait.max.ms heartbeat.interval.ms https.ca.location https.ca.pem linger.ms log.connection.close
 	log_level max.in.flight max.in.flight.requests.per.connection max.partition.fetch.bytes max.poll.interval.ms
-	message.copy.max.bytes message.max.bytes message.send.max.retries message.timeout.ms metadata.max.age.ms
+	message.copy.max.bytes message.send.max.retries metadata.max.age.ms
 	metadata.recovery.rebootstrap.trigger.ms metadata.recovery.strategy queue.buffering.backpressure.threshold
 	queue.buffering.max.kbytes queue.buffering.max.messages queue.buffering.max.ms queued.max.messages.kbytes
 	queued.min.messages receive.message.max.bytes reconnect.backoff.jitter.ms reconnect.backoff.max.ms
@@ -40,7 +40,7 @@ var names = strings.Fields(`
 	ssl.engine.location ssl.key.location ssl.key.password ssl.key.pem ssl.keystore.location
 	ssl.keystore.password ssl.providers ssl.sigalgs.list sticky.partitioning.linger.ms
 	topic.metadata.propagation.max.ms topic.metadata.refresh.fast.cnt topic.metadata.refresh.fast.interval.ms
-	topic.metadata.refresh.interval.ms topic.metadata.refresh.sparse transaction.timeout.ms`)
+	topic.metadata.refresh.interval.ms topic.metadata.refresh.sparse`)
 
 // Nearest is the one of the known names that a mistyped one most likely means,
 // or "" if none is near: at most a third of the letters may differ, two at least

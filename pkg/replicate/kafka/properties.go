@@ -1,6 +1,9 @@
 package kafka
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // owned are the properties that decide over exactness, ownership or the
 // program's own plumbing, with the reason why the configuration may not set them.
@@ -14,6 +17,9 @@ var owned = map[string]string{
 	"delivery.report.only.error": "the map of offsets is made from the delivery reports",
 	"produce.offset.report":      "the map of offsets is made from the delivery reports",
 	"partitioner":                "a record keeps its partition",
+	"transaction.timeout.ms":     "it follows commit_interval; a shorter one would fence the shard for ever",
+	"message.timeout.ms":         "a record waits as long as its transaction lives",
+	"message.max.bytes":          "the target topic decides which record is too large",
 
 	"enable.auto.commit":            "progress lives in the ledger, beside the data",
 	"auto.commit.enable":            "progress lives in the ledger, beside the data",
@@ -116,6 +122,32 @@ var onlyFor = kinds(map[kind]string{
 		queue.buffering.max.ms queuing.strategy request.required.acks request.timeout.ms retries
 		sticky.partitioning.linger.ms transaction.timeout.ms transactional.id`,
 })
+
+// untuned are the properties of one kind of handle that have nothing to do with
+// records: they concern the group that shares the shards.
+var untuned = []string{
+	"coordinator.query.interval.ms", "heartbeat.interval.ms", "max.poll.interval.ms", "session.timeout.ms",
+}
+
+// tuned are the properties of both kinds of handles that tune how records travel.
+var tuned = []string{
+	"max.in.flight", "max.in.flight.requests.per.connection", "message.copy.max.bytes", "receive.message.max.bytes",
+	"socket.nagle.disable", "socket.receive.buffer.bytes", "socket.send.buffer.bytes",
+}
+
+// Tuning lists, by name, the given properties that tune how librdkafka fetches and
+// produces records. Whatever copies by franz-go copies as if they were not there.
+func (c Config) Tuning() []string {
+	var list []string
+	for property := range c.Properties {
+		only := onlyFor[property] != "" && !slices.Contains(untuned, property)
+		if only || slices.Contains(tuned, property) {
+			list = append(list, property)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
 
 func kinds(lists map[kind]string) map[string]kind {
 	only := map[string]kind{}

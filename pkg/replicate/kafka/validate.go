@@ -96,6 +96,11 @@ func (c Config) validateProperty(property string, bad func(path, format string, 
 		return
 	}
 	if name, is := javaNames[property]; is {
+		if why, is := owner(name); is {
+			bad(property, "is a property of the Java client, and %s in its place is set by the program: %s; take it out",
+				name, why)
+			return
+		}
 		bad(property, "is a property of the Java client; use %s", name)
 		return
 	}

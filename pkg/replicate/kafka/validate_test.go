@@ -35,7 +35,7 @@ func TestValidateAccepts(t *testing.T) {
 		"several, one without port":  with("bootstrap.servers", "a:9092, b, PLAINTEXT://c:1"),
 		"IPv6":                       with("bootstrap.servers", "[::1]:9092,[fe80::1]"),
 		"consumer and producer ones": with("fetch.min.bytes", "10", "linger.ms", "20", "session.timeout.ms", "7000"),
-		"tuning of a transaction":    with("transaction.timeout.ms", "30000", "max.in.flight", "5"),
+		"tuning of a producer":       with("request.timeout.ms", "30000", "max.in.flight", "5"),
 		"debug":                      with("debug", "broker,topic"),
 		"PLAIN": with("security.protocol", "SASL_SSL", "sasl.mechanism", "PLAIN",
 			"sasl.username", "u", "sasl.password", "p"),
@@ -77,6 +77,15 @@ func TestValidateRefuses(t *testing.T) {
 			[]string{"fetch.min.bytes: librdkafka refuses the value"}},
 		"owned":           {with("group.id", "g"), []string{"group.id: is set by the program"}},
 		"owned, an alias": {with("acks", "1"), []string{"acks: is set by the program"}},
+		"owned, a transaction's": {with("transaction.timeout.ms", "100"),
+			[]string{"transaction.timeout.ms: is set by the program: it follows commit_interval"}},
+		"owned, both names": {with("message.timeout.ms", "100", "delivery.timeout.ms", "100"),
+			[]string{"delivery.timeout.ms: is set by the program", "message.timeout.ms: is set by the program"}},
+		"owned, a size": {with("message.max.bytes", "1000"),
+			[]string{"message.max.bytes: is set by the program: the target"}},
+		"owned, of the Java": {with("max.block.ms", "1", "max.request.size", "1"), []string{
+			"max.block.ms: is a property of the Java client, and message.timeout.ms in its place is set by the program",
+			"max.request.size: is a property of the Java client, and message.max.bytes in its place"}},
 		"owned, the old": {with("metadata.broker.list", "a:1"),
 			[]string{"metadata.broker.list: is set by the program: say bootstrap"}},
 		"of the binding": {with("go.batch.producer", "true"),
@@ -116,6 +125,16 @@ func TestValidateRefuses(t *testing.T) {
 	}
 }
 
+func TestTuning(t *testing.T) {
+	c := Config{Properties: with("linger.ms", "1", "fetch.min.bytes", "1", "batch.size", "1", "max.in.flight", "1",
+		"socket.send.buffer.bytes", "1", "client.id", "x", "socket.timeout.ms", "1000", "session.timeout.ms", "7000",
+		"security.protocol", "SSL", "ssl.ca.location", "ca.pem", "sasl.username", "u", "debug", "broker")}
+	want := []string{"batch.size", "fetch.min.bytes", "linger.ms", "max.in.flight", "socket.send.buffer.bytes"}
+	if got := c.Tuning(); !slices.Equal(got, want) {
+		t.Errorf("%v tune fetching and producing, want %v", got, want)
+	}
+}
+
 // Whatever librdkafka says about a secret must not reach a terminal.
 func TestValidateHidesSecrets(t *testing.T) {
 	for property := range secret {
@@ -147,6 +166,7 @@ func TestTablesNameRealProperties(t *testing.T) {
 	for property := range owned {
 		listed = append(listed, property)
 	}
+	listed = append(append(listed, tuned...), untuned...)
 	notText := []string{"default.topic.config", "opaque", "interceptors", "default_topic_conf", "ssl_engine_callback_data",
 		"msg_order_cmp", "builtin.features"}
 	for _, property := range listed {

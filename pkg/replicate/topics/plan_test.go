@@ -111,6 +111,18 @@ func TestPlanSettings(t *testing.T) {
 	}
 }
 
+// The reason why a small limit does not follow holds in both lanes: in the batch lane
+// nothing is gathered.
+func TestReasonForALargerLimit(t *testing.T) {
+	const small = "max.message.bytes:=1000"
+	c := rules{SyncConfigs: true}.change(pair{"orders", "orders", topic(1, small), topic(1, small)})
+	want := "at least 1048588 while the topic is mirrored: " +
+		"a batch that is written anew there may be larger than the source's"
+	if len(c.Left) != 1 || c.Left[0].Why != want {
+		t.Errorf("left out: %+v, want %q", c.Left, want)
+	}
+}
+
 func TestPlanTopics(t *testing.T) {
 	readOnly := map[ck.ACLOperation]bool{ck.ACLOperationRead: true, ck.ACLOperationDescribe: true}
 	with := func(s *side, f func(*side)) *side { f(s); return s }

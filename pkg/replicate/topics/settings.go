@@ -15,9 +15,10 @@ const (
 	cleanupPolicy   = "cleanup.policy"
 	maxMessageBytes = "max.message.bytes"
 
-	// leastMaxMessageBytes is Kafka's default of max.message.bytes. A batch that
-	// we write gathers what the source holds in many small ones, so that a source
-	// topic's lower limit would refuse it on the target.
+	// leastMaxMessageBytes is Kafka's default of max.message.bytes. The record lane
+	// gathers what the source holds in many small batches, and the batch lane may have
+	// to write a batch anew that was stored smaller: a source topic's lower limit would
+	// refuse both on the target.
 	leastMaxMessageBytes = 1048588
 )
 
@@ -89,8 +90,8 @@ func wanted(source settings, exclude []*regexp.Regexp, everything bool) (map[str
 		if key == maxMessageBytes && number(s.Value) < leastMaxMessageBytes {
 			want[key] = strconv.Itoa(leastMaxMessageBytes)
 			if s.Explicit {
-				left = append(left, Left{key, fmt.Sprintf("at least %d while the topic is mirrored: one batch written "+
-					"there gathers many of the source's", leastMaxMessageBytes)})
+				left = append(left, Left{key, fmt.Sprintf("at least %d while the topic is mirrored: a batch that is "+
+					"written anew there may be larger than the source's", leastMaxMessageBytes)})
 			}
 		}
 	}

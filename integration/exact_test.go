@@ -15,11 +15,7 @@ import (
 // shared gives the pair of brokers that most tests share.
 func shared(t *testing.T) (source, target *cluster.Cluster) {
 	t.Helper()
-	opts := []cluster.Option{cluster.Config("message.max.bytes", "2000000")}
-	for key, value := range workload.ServerConfig {
-		opts = append(opts, cluster.Config(key, value))
-	}
-	return cluster.SharedPair(t, opts...)
+	return cluster.SharedPair(t, brokerConfig()...)
 }
 
 // patterns writes topics and the groups of this test as a flow's selection.

@@ -112,21 +112,31 @@ func (k *talker) produce(transactional *string, topic string, partition int32,
 	return answer.Topics[0].Partitions
 }
 
-// log is what a partition holds, as the broker stored it.
+// log is what a partition holds, as the broker stored it. One answer ends with a
+// segment.
 func (k *talker) log(topic string, partition int32) []byte {
 	k.t.Helper()
-	request := kmsg.NewPtrFetchRequest()
-	request.MaxBytes, request.SessionEpoch = 64<<20, -1
-	wanted := kmsg.NewFetchRequestTopic()
-	wanted.Topic = topic
-	p := kmsg.NewFetchRequestTopicPartition()
-	p.Partition, p.PartitionMaxBytes = partition, 64<<20
-	wanted.Partitions = append(wanted.Partitions, p)
-	request.Topics = append(request.Topics, wanted)
-	answer := broker[*kmsg.FetchResponse](k, request)
-	got := answer.Topics[0].Partitions[0]
-	must(k.t, kerr.ErrorForCode(got.ErrorCode))
-	return got.RecordBatches
+	var all []byte
+	for from, end := int64(0), int64(1); from < end; {
+		request := kmsg.NewPtrFetchRequest()
+		request.MaxBytes, request.SessionEpoch = 64<<20, -1
+		wanted := kmsg.NewFetchRequestTopic()
+		wanted.Topic = topic
+		p := kmsg.NewFetchRequestTopicPartition()
+		p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, from, 64<<20
+		wanted.Partitions = append(wanted.Partitions, p)
+		request.Topics = append(request.Topics, wanted)
+		got := broker[*kmsg.FetchResponse](k, request).Topics[0].Partitions[0]
+		must(k.t, kerr.ErrorForCode(got.ErrorCode))
+		all, end = append(all, got.RecordBatches...), got.HighWatermark
+		split := batches(k.t, got.RecordBatches)
+		if len(split) == 0 {
+			break
+		}
+		last := split[len(split)-1]
+		from = last.FirstOffset + int64(last.LastOffsetDelta) + 1
+	}
+	return all
 }
 
 // batches splits a log; what is left behind the last whole batch is left out.

@@ -184,7 +184,7 @@ func TestWhatATargetTakes(t *testing.T) {
 	for version, broker := range brokers {
 		t.Run(version, func(t *testing.T) {
 			k := newTalker(deadline(t, time.Minute), t, broker(t).Bootstrap(), kgo.MaxVersions(namesTopics()))
-			prefix := strings.ReplaceAll(unique(t), ".", "-")
+			prefix := unique(t)
 			count := map[string]int32{}
 			for _, r := range rules {
 				count[cmp.Or(r.topic, "plain")]++

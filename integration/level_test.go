@@ -14,7 +14,7 @@ import (
 // An upgraded cluster stays with the older generation of the transaction protocol
 // until somebody raises transaction.version. A flow goes on over that, and back.
 func TestTransactionVersionChanges(t *testing.T) {
-	source, _ := shared(t)
+	source := newer(t, "source")
 	target := cluster.Start(t, cluster.Named("upgraded"))
 	ctx := deadline(t, 3*time.Minute)
 	topic := unique(t)

@@ -65,15 +65,14 @@ func (h *handmade) bytes(t *testing.T) []byte {
 	return whole
 }
 
-// talker sends single requests to a cluster of one broker.
+// talker sends single requests to a cluster of one broker. Which versions of them
+// it may use is an option: by these a broker takes it for an older client.
 type talker struct {
 	t      *testing.T
 	ctx    context.Context
 	client *kgo.Client
 }
 
-// newTalker speaks no newer Produce than that: the version says which generation
-// of the transaction protocol a client knows.
 func newTalker(ctx context.Context, t *testing.T, bootstrap string, opts ...kgo.Opt) *talker {
 	t.Helper()
 	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(bootstrap))...)
@@ -82,8 +81,8 @@ func newTalker(ctx context.Context, t *testing.T, bootstrap string, opts ...kgo.
 	return &talker{t: t, ctx: ctx, client: client}
 }
 
-// broker sends a request that the client would not route.
-func broker[T kmsg.Response](k *talker, request kmsg.Request) T {
+// direct sends a request that the client would not route.
+func direct[T kmsg.Response](k *talker, request kmsg.Request) T {
 	k.t.Helper()
 	answer, err := k.client.SeedBrokers()[0].Request(k.ctx, request)
 	must(k.t, err)
@@ -105,7 +104,7 @@ func (k *talker) produce(transactional *string, topic string, partition int32,
 		wanted.Partitions = append(wanted.Partitions, p)
 	}
 	request.Topics = append(request.Topics, wanted)
-	answer := broker[*kmsg.ProduceResponse](k, request)
+	answer := direct[*kmsg.ProduceResponse](k, request)
 	if len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) == 0 {
 		k.t.Fatalf("the broker does not answer about %s: %+v", topic, answer)
 	}
@@ -126,7 +125,7 @@ func (k *talker) log(topic string, partition int32) []byte {
 		p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, from, 64<<20
 		wanted.Partitions = append(wanted.Partitions, p)
 		request.Topics = append(request.Topics, wanted)
-		got := broker[*kmsg.FetchResponse](k, request).Topics[0].Partitions[0]
+		got := direct[*kmsg.FetchResponse](k, request).Topics[0].Partitions[0]
 		must(k.t, kerr.ErrorForCode(got.ErrorCode))
 		all, end = append(all, got.RecordBatches...), got.HighWatermark
 		split := batches(k.t, got.RecordBatches)

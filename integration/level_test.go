@@ -54,7 +54,7 @@ func (k *talker) setLevel(level int16) {
 	request := kmsg.NewPtrUpdateFeaturesRequest()
 	update := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
 	update.Feature, update.MaxVersionLevel, update.UpgradeType = "transaction.version", level, 1
-	if levels := k.level(); level < levels {
+	if level < k.level() {
 		update.UpgradeType = 2 // a safe downgrade
 	}
 	request.FeatureUpdates = append(request.FeatureUpdates, update)

@@ -31,7 +31,6 @@ var directions = []direction{
 
 // material is what one source cluster holds to be copied.
 type material struct {
-	prefix string
 	codecs []string          // topics with all five codecs, none of whose batches is aborted or in the way
 	mixed  []string          // topics with transactions, some aborted
 	rest   map[string]string // the topic whose batches cannot pass, by reason
@@ -69,10 +68,8 @@ func TestMatrix(t *testing.T) {
 // gather writes all kinds of batches.
 func gather(ctx context.Context, t *testing.T, bootstrap string) *material {
 	t.Helper()
-	prefix := unique(t)
-	name := func(kind string) string { return prefix + "-" + kind }
+	name := func(kind string) string { return unique(t) + "-" + kind }
 	m := &material{
-		prefix: prefix,
 		codecs: []string{name("java"), name("librdkafka"), name("franz-go")},
 		mixed:  []string{name("java-transactions"), name("librdkafka-transactions"), name("franz-go-transactions")},
 		rest:   map[string]string{"holes": name("compacted"), "log_append_time": name("append-time")},
@@ -146,7 +143,7 @@ func (m *material) copied(ctx context.Context, t *testing.T, source, target *clu
 // expected.
 func (m *material) rebuilt(from *talker, address string) {
 	from.t.Helper()
-	all, known := 0.0, 0.0
+	known := 0.0
 	for reason, topic := range m.rest {
 		want := 0.0
 		for _, b := range from.stored(topic) {
@@ -162,7 +159,7 @@ func (m *material) rebuilt(from *talker, address string) {
 		}
 		known += got
 	}
-	if all, _ = metric(from.t, address, "rebuilt_batches_total"); all != known {
+	if all, _ := metric(from.t, address, "rebuilt_batches_total"); all != known {
 		from.t.Errorf("%g batches were rebuilt for other reasons", all-known)
 	}
 }

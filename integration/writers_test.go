@@ -29,6 +29,9 @@ func sentence(i int) string {
 // idempotence as is its default; and n in transactions to another topic.
 func javaClients(ctx context.Context, t *testing.T, bootstrap, topic, transactional string, n int) {
 	t.Helper()
+	libs := cluster.Jars(t, cluster.DefaultVersion)
+	lines := filepath.Join(t.TempDir(), "values")
+	must(t, os.WriteFile(lines, []byte(sentence(0)+"\n"+sentence(1)+"\n"), 0o600))
 	var input strings.Builder
 	for i := range n {
 		key := fmt.Sprintf("key %d", i)
@@ -41,17 +44,13 @@ func javaClients(ctx context.Context, t *testing.T, bootstrap, topic, transactio
 	group.SetLimit(2)
 	for _, codec := range codecs {
 		group.Go(func() error {
-			return java(ctx, t, input.String(), "org.apache.kafka.tools.ConsoleProducer",
+			return java(ctx, libs, input.String(), "org.apache.kafka.tools.ConsoleProducer",
 				"--bootstrap-server", bootstrap, "--topic", topic, "--compression-codec", codec,
 				"--property", "parse.headers=true", "--property", "parse.key=true", "--property", "null.marker=NULL")
 		})
 	}
 	group.Go(func() error {
-		lines := filepath.Join(t.TempDir(), "values")
-		if err := os.WriteFile(lines, []byte(sentence(0)+"\n"+sentence(1)+"\n"), 0o600); err != nil {
-			return err
-		}
-		return java(ctx, t, "", "org.apache.kafka.tools.ProducerPerformance",
+		return java(ctx, libs, "", "org.apache.kafka.tools.ProducerPerformance",
 			"--topic", transactional, "--num-records", fmt.Sprint(n), "--payload-file", lines, "--throughput", "2000",
 			"--transactional-id", transactional, "--transaction-duration-ms", "50",
 			"--producer-props", "bootstrap.servers="+bootstrap, "compression.type=lz4")
@@ -59,14 +58,14 @@ func javaClients(ctx context.Context, t *testing.T, bootstrap, topic, transactio
 	must(t, group.Wait())
 }
 
-// java runs a class of Kafka's tools.
-func java(ctx context.Context, t *testing.T, input, class string, args ...string) error {
+// java runs a class of Kafka's tools, with the jars in libs.
+func java(ctx context.Context, libs, input, class string, args ...string) error {
 	program := "java"
 	if root := os.Getenv("JAVA_HOME"); root != "" {
 		program = filepath.Join(root, "bin", "java")
 	}
 	cmd := exec.CommandContext(ctx, program, append([]string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-		"-cp", filepath.Join(cluster.Jars(t, cluster.DefaultVersion), "*"), class}, args...)...)
+		"-cp", filepath.Join(libs, "*"), class}, args...)...)
 	cmd.Stdin = strings.NewReader(input)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", class, err, out)

@@ -15,11 +15,7 @@ import (
 // shared gives the pair of brokers that most tests share.
 func shared(t *testing.T) (source, target *cluster.Cluster) {
 	t.Helper()
-	opts := []cluster.Option{cluster.Config("message.max.bytes", "2000000")}
-	for key, value := range workload.ServerConfig {
-		opts = append(opts, cluster.Config(key, value))
-	}
-	return cluster.SharedPair(t, opts...)
+	return cluster.SharedPair(t, brokerConfig()...)
 }
 
 // patterns writes topics and the groups of this test as a flow's selection.
@@ -120,13 +116,19 @@ func TestExact(t *testing.T) {
 func TestRestart(t *testing.T) {
 	for _, p := range promises {
 		for _, how := range []string{"sigterm", "sigkill"} {
-			t.Run(fmt.Sprintf("%s-%s", p, how), func(t *testing.T) { restart(t, p, how) })
+			t.Run(fmt.Sprintf("%s-%s", p, how), func(t *testing.T) {
+				source, target := shared(t)
+				restart(t, source, target, p, how)
+			})
 		}
 	}
+	// The batch lane speaks the older transaction protocol by itself.
+	t.Run("batch-"+olderVersion+"-sigkill", func(t *testing.T) {
+		restart(t, newer(t, "source"), older(t), promises[0], "sigkill")
+	})
 }
 
-func restart(t *testing.T, p promise, how string) {
-	source, target := shared(t)
+func restart(t *testing.T, source, target *cluster.Cluster, p promise, how string) {
 	ctx := deadline(t, 4*time.Minute)
 	topics, groups := fill(ctx, t, source.Bootstrap(), unique(t))
 	s := newSite(t, source, target, patterns(t, topics, append(p.lines(), "commit_interval: 100ms")...)...)

@@ -31,7 +31,8 @@ const (
 // call means that the cluster could not be asked, and is explained already.
 type cluster struct {
 	conf kafka.Config
-	// reader does all that reads. A handle of librdkafka that is closed while it waits for a description ends the
+	// reader does all that reads. A handle of librdkafka that is closed while it waits for a description, or that asks a
+	// broker which has just started, ends the
 	// process, and its binding loses each topic's name with the settings.
 	reader *kgo.Client
 	admin  *kafka.Admin // changes topics; nil where nothing is ever changed

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -75,6 +77,9 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	if !once {
 		log.Info("copying", "version", versionOf(), "flows", len(cfg.Flows), "http", at)
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	begun := time.Now()
 	progress := screen.follow(engine.Progress)
 	err := engine.Run(cmd.Context())
@@ -94,6 +99,10 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 		sum.Records, megabytes(sum.Bytes), took, megabytes(sum.Bytes)/took)
 	return nil
 }
+
+// gcPercent: most of the heap is what travels, in a few large pieces. Collecting them
+// sooner than Go does by itself costs next to nothing, and keeps a third of the memory.
+const gcPercent = 40
 
 // errInterrupted is the end of a one-off copy that was told to stop.
 var errInterrupted error = &interrupted{errors.New("interrupted before it had caught up")}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/offsets"
@@ -48,6 +49,8 @@ type flow struct {
 	synced   syncState
 	goals    map[chunk.Partition]offsets.Source // of a one-off copy
 
+	window *sink.Window // what all writers of the batch lane have under way
+
 	soon chan struct{}     // asks for a refresh before its time
 	told map[string]string // by topic: the stop that was logged; belongs to refresh
 
@@ -64,6 +67,7 @@ type running struct {
 // init makes the flow fit to be looked at.
 func (f *flow) init() {
 	f.workers = map[int]*running{}
+	f.window = sink.NewWindow(windowBytes)
 	f.changed = make(chan struct{})
 	f.soon = make(chan struct{}, 1)
 	f.lags = map[chunk.Partition]lag{}
@@ -94,18 +98,20 @@ func (f *flow) open() (err error) {
 	return err
 }
 
-// close ends what open has opened.
+// close ends what open has opened, all at once: each handle takes its time.
 func (f *flow) close() {
+	var closing sync.WaitGroup
+	defer closing.Wait()
 	if f.owner != nil {
-		f.owner.Close()
+		closing.Go(f.owner.Close)
 	}
 	if f.claims != nil {
-		_ = f.claims.Close()
+		closing.Go(func() { _ = f.claims.Close() })
 	}
 	if f.topics != nil {
-		f.topics.Close()
+		closing.Go(f.topics.Close)
 	}
-	f.rooms.close()
+	closing.Go(f.rooms.close)
 }
 
 // run works on the flow until ctx ends, and lets go of everything before it
@@ -244,7 +250,7 @@ func (f *flow) openWriter(shard, batchBytes int) (writer, error) {
 	cfg := sink.Config{
 		Target: f.target, TransactionalID: f.cfg.TransactionalID(int32(shard)), ExactlyOnce: f.exactlyOnce(),
 		Ledger: f.cfg.LedgerTopic(), Shard: int32(shard), Interval: f.cfg.CommitInterval,
-		BatchBytes: batchBytes, Window: f.share() / 4,
+		BatchBytes: batchBytes, Window: f.window,
 	}
 	var w writer
 	if f.inBatches() {
@@ -264,8 +270,9 @@ func (f *flow) openWriter(shard, batchBytes int) (writer, error) {
 
 const (
 	// prefetchBudget is what all readers of a flow may hold ready, in payload; each owned shard has a part of it.
-	// In the batch lane so much of what travels is in memory, half of it on its way out.
-	prefetchBudget  = 64 << 20
+	// In the batch lane half of it is in answers, the rest on its way out.
+	prefetchBudget  = 48 << 20
+	windowBytes     = 12 << 20 // with a round trip of 50 ms: 300 MB/s
 	prefetchLeast   = 2 << 20
 	prefetchMost    = 16 << 20
 	prefetchRecords = 10_000
@@ -303,19 +310,30 @@ func (f *flow) exactlyOnce() bool { return f.cfg.Delivery == ExactlyOnce }
 
 // targetEnd is the last stable offset of one target partition.
 func (f *flow) targetEnd(ctx context.Context, topic string, number int32) (offsets.Target, error) {
-	marks, err := f.targetMarks.Stable(ctx, []string{topic})
-	if err != nil {
-		return 0, err
+	for giveUp := time.Now().Add(electionLimit); ; {
+		marks, err := f.targetMarks.Stable(ctx, []string{topic})
+		if err != nil {
+			return 0, err
+		}
+		mark, ok := marks[chunk.Partition{Topic: topic, Number: number}]
+		if !ok {
+			mark.Err = errors.New("the target does not know it")
+		}
+		switch {
+		case mark.Err == nil:
+			return offsets.Target(mark.Offset), nil
+		case !kerr.IsRetriable(mark.Err), time.Now().After(giveUp), ctx.Err() != nil:
+			return 0, fmt.Errorf("end of target partition %s/%d: %w", topic, number, mark.Err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(electionLimit / 100):
+		}
 	}
-	mark, ok := marks[chunk.Partition{Topic: topic, Number: number}]
-	if !ok {
-		mark.Err = errors.New("the target does not know it")
-	}
-	if mark.Err != nil {
-		return 0, fmt.Errorf("end of target partition %s/%d: %w", topic, number, mark.Err)
-	}
-	return offsets.Target(mark.Offset), nil
 }
+
+// electionLimit is how long to wait for the leader of a partition that was just created.
+const electionLimit = 2 * time.Second
 
 // periodically does some work until ctx ends: at each interval, sooner when asked
 // for, and with growing delays while it fails.

@@ -75,7 +75,7 @@ func (f *flow) untilCaughtUp(ctx context.Context) error {
 			return err
 		}
 	}
-	unsettled, err := f.settleGroups(ctx)
+	unsettled, err := f.settleGroups(ctx, goal)
 	if err != nil {
 		return err
 	}
@@ -160,22 +160,30 @@ func (f *flow) reached(ctx context.Context, goal map[chunk.Partition]offsets.Sou
 }
 
 // settleGroups carries positions over, those of the shards that are owned here,
-// until a look at both clusters has found every position of every shard right; it
-// answers those for which that did not come true. The clusters have the last word
-// because this process knows nothing of shards that are another's, or that are just
-// starting over. A group that moves on all the time is right at one look or another.
-func (f *flow) settleGroups(ctx context.Context) ([]string, error) {
-	view, err := Inspect(ctx, map[string]kafka.Config{f.cfg.From: f.source, f.cfg.To: f.target}, f.cfg, f.log)
-	if err != nil {
-		return nil, err
-	}
-	defer view.Close()
+// until every position of every shard is right; it answers those for which that did
+// not come true. Where this process does not know all shards, since they are
+// another's or are just starting over, a look at both clusters tells. A group that
+// moves on all the time is right at one look or another.
+func (f *flow) settleGroups(ctx context.Context, goal map[chunk.Partition]offsets.Source) ([]string, error) {
+	var view *Inspection
+	defer func() {
+		if view != nil {
+			view.Close()
+		}
+	}()
 	tick := time.NewTicker(groupsEvery)
 	defer tick.Stop()
 	right := map[string]bool{} // positions that were seen right
 	for giveUp := time.Now().Add(settleLimit); ; {
+		all := f.knowsAll(goal)
 		err := f.syncGroups(ctx)
+		if err == nil && all && f.knowsAll(goal) && f.settled() {
+			return nil, nil
+		}
 		var open []string
+		if err == nil && view == nil {
+			view, err = Inspect(ctx, map[string]kafka.Config{f.cfg.From: f.source, f.cfg.To: f.target}, f.cfg, f.log)
+		}
 		if err == nil {
 			open, err = f.unsettled(ctx, view, right)
 		}
@@ -192,6 +200,23 @@ func (f *flow) settleGroups(ctx context.Context) ([]string, error) {
 		case <-tick.C:
 		}
 	}
+}
+
+// knowsAll says whether the sessions of this process know all partitions.
+func (f *flow) knowsAll(goal map[chunk.Partition]offsets.Source) bool {
+	for p := range goal {
+		if w := f.worker(p); w == nil || !w.shown.knows(p) {
+			return false
+		}
+	}
+	return true
+}
+
+// settled says whether the last round of the group sync left nothing to wait for.
+func (f *flow) settled() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.synced.report.Settled()
 }
 
 // unsettled looks at all positions and lists those that have never been right, nor

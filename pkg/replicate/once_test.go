@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"replicator/integration/workload"
+	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 )
@@ -103,9 +104,13 @@ func TestGroupsOfOtherShards(t *testing.T) {
 			for shard := range workers {
 				f.workers[shard] = &running{worker: newWorker(f, shard)}
 			}
+			goal := map[chunk.Partition]offsets.Source{}
+			for number := range int32(4) {
+				goal[chunk.Partition{Topic: "orders", Number: number}] = 0
+			}
 			done := make(chan error, 1)
 			go func() {
-				open, err := f.settleGroups(w.ctx)
+				open, err := f.settleGroups(w.ctx, goal)
 				if len(open) > 0 {
 					err = fmt.Errorf("not right: %v", open)
 				}

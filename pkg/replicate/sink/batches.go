@@ -38,7 +38,6 @@ type Batches struct {
 	order    []*queue // in the order of the first batch
 	waiting  int      // bytes in queues
 	sent     []*sent
-	flying   int // bytes in sent
 }
 
 // topic is what the target says of one: where to write, and as which.
@@ -293,6 +292,12 @@ func (b *Batches) Close() {
 	if b.client == nil {
 		return
 	}
+	defer func() {
+		for _, s := range b.sent {
+			b.cfg.Window.leave(s.bytes)
+		}
+		b.sent = nil
+	}()
 	if b.began {
 		ctx, cancel := context.WithTimeout(context.Background(), callSlice)
 		request := kmsg.NewPtrInitProducerIDRequest()

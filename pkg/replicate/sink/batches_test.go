@@ -51,7 +51,7 @@ func TestManyBatches(t *testing.T) {
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			onBatchLanes(t, func(f *fixture) {
-				f.cfg.Window = c.window
+				f.cfg.Window = NewWindow(c.window)
 				e := f.listen()
 				s := f.open()
 				parts := []chunk.Part{part("orders", 0, 0, gaps), dense("orders", 1, 5, noGaps)}
@@ -120,7 +120,8 @@ func (f *fixture) inOrder(e *ear, at place, want int) {
 // TestWindow: no more is under way than may be, whatever a broker is busy with.
 func TestWindow(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
-		f.cfg.Window = 300_000
+		const most = 300_000
+		f.cfg.Window = NewWindow(most)
 		s := f.open()
 		f.fake.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 			f.fake.KeepControl()
@@ -136,9 +137,9 @@ func TestWindow(t *testing.T) {
 		if err := s.Write(ctx, f.carried(p, 1), "orders"); !errors.Is(err, context.DeadlineExceeded) {
 			f.t.Errorf("written with nothing acknowledged: %v", err)
 		}
-		under := s.(*closedOnce).door.(*Batches).flying
-		if under > f.cfg.Window || under < f.cfg.Window-60_000 {
-			f.t.Errorf("%d bytes are under way, want nearly %d", under, f.cfg.Window)
+		under := f.cfg.Window.used.Load()
+		if under > most || under < most-60_000 {
+			f.t.Errorf("%d bytes are under way, want nearly %d", under, most)
 		}
 	})
 }

@@ -42,7 +42,7 @@ type Config struct {
 	Shard           int32         // its partition
 	Interval        time.Duration // how long a transaction gathers records
 	BatchBytes      int           // largest batch of several records; 0: BatchMost
-	Window          int           // in the batch lane: bytes that may be under way unanswered
+	Window          *Window       // in the batch lane; shared by the writers of a flow
 }
 
 // BatchMost is the largest batch of several records where the topics take it: just

@@ -119,10 +119,16 @@ func (r *request) add(q *queue, batch chunk.Batch) {
 // has gone out, so that the next one cannot overtake it.
 func (b *Batches) dispatch(ctx context.Context, leader int32, r *request) error {
 	s := r.sent
-	if err := b.await(ctx, max(b.cfg.Window-s.bytes, 0)); err != nil {
-		return err
+	for !b.cfg.Window.enter(s.bytes) {
+		if len(b.sent) == 0 {
+			b.cfg.Window.force(s.bytes)
+			break
+		}
+		if err := b.await(ctx); err != nil {
+			return err
+		}
 	}
-	b.sent, b.flying = append(b.sent, s), b.flying+s.bytes
+	b.sent = append(b.sent, s)
 	out := b.wrote.expect()
 	go func() { // ends with the answer, the client's time-out or its Close
 		defer close(s.done)

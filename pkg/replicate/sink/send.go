@@ -169,8 +169,10 @@ func (b *Batches) flush(ctx context.Context) error {
 		if err := b.send(ctx); err != nil {
 			return err
 		}
-		if err := b.await(ctx, 0); err != nil {
-			return err
+		for len(b.sent) > 0 {
+			if err := b.await(ctx); err != nil {
+				return err
+			}
 		}
 		var busy error
 		for _, q := range b.order {
@@ -188,19 +190,18 @@ func (b *Batches) flush(ctx context.Context) error {
 	})
 }
 
-// await reads answers, the oldest first, until no more bytes than that are under way.
-func (b *Batches) await(ctx context.Context, most int) error {
-	for len(b.sent) > 0 && b.flying > most {
-		s := b.sent[0]
-		select {
-		case <-s.done:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the target's acknowledgements: %w", ctx.Err())
-		}
-		b.sent, b.flying = b.sent[1:], b.flying-s.bytes
-		if err := s.land(); err != nil {
-			return b.noted(err)
-		}
+// await reads the oldest answer.
+func (b *Batches) await(ctx context.Context) error {
+	s := b.sent[0]
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the target's acknowledgements: %w", ctx.Err())
+	}
+	b.sent = b.sent[1:]
+	b.cfg.Window.leave(s.bytes)
+	if err := s.land(); err != nil {
+		return b.noted(err)
 	}
 	return nil
 }

@@ -187,7 +187,7 @@ func (b *bench) warm(ctx context.Context, d Data, cold bool, want content) error
 	if !b.options.Warm || d.Far != Nothing {
 		return nil
 	}
-	names := []string{exactlyOnce}
+	names := []string{exactlyOnce, exactlyOnce, exactlyOnce}
 	if cold {
 		names = append(names, plainLoop)
 	}

@@ -25,14 +25,15 @@ type reader interface {
 	Close() error
 }
 
-// writer is the door out: one transaction is Begin, Write (any number of times),
-// Settle, Commit. After an error only Close may be called, and nothing is known
+// writer is the door out: one transaction is Begin, Write (any number of times; Push
+// says that no more is at hand), Settle, Commit. After an error only Close may be called, and nothing is known
 // of the transaction: Init of another writer settles it, then the ledger tells.
 type writer interface {
 	Init(context.Context) error
 	ProducerID() int64 // that the target knows the next transaction's batches by; -1: it does not tell
 	Begin() error
 	Write(ctx context.Context, part chunk.Part, topic string) error
+	Push(context.Context) error
 	Settle(context.Context) ([]sink.Landed, error)
 	Commit(context.Context, []sink.LedgerRecord) ([]int64, error)
 	Close()
@@ -40,6 +41,7 @@ type writer interface {
 
 const (
 	chunkBytes   = 16 << 20 // more wins nothing, less costs commits
+	littleBytes  = 1 << 20  // less in half a commit interval is committed then: it is seen sooner
 	chunkRecords = 50_000   // in the record lane; small records cost more than their bytes
 	takeBytes    = 1 << 20  // one call of Next: what is read is written while more arrives
 	takeRecords  = 2000
@@ -289,6 +291,9 @@ func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
 		total.Records += c.Records
 		total.Bytes += c.Bytes
 		left := time.Until(deadline)
+		if total.Bytes < littleBytes { // no backlog that a longer transaction would make cheaper
+			left -= s.flow.cfg.CommitInterval / 2
+		}
 		if total.Records >= s.chunkRecords || total.Bytes >= chunkBytes || left <= 0 || ctx.Err() != nil ||
 			s.flow.once && c.Records == 0 {
 			break
@@ -332,7 +337,7 @@ func (s *session) write(ctx context.Context, c chunk.Chunk) error {
 		r.next, r.epoch = part.Next, part.Epoch
 		s.moved[part.Partition] = true
 	}
-	return nil
+	return s.out.Push(ctx)
 }
 
 // cutUncarried ends a part before the first record that the lane would change.

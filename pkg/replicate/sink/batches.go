@@ -201,6 +201,20 @@ func (b *Batches) Write(ctx context.Context, part chunk.Part, topic string) erro
 	return b.send(ctx)
 }
 
+// Push sends what waits, unless something is under way: then more may come
+// together until there is an answer.
+func (b *Batches) Push(ctx context.Context) error {
+	for len(b.sent) > 0 && b.sent[0].answered() {
+		if err := b.await(ctx); err != nil {
+			return err
+		}
+	}
+	if len(b.sent) > 0 {
+		return nil
+	}
+	return b.send(ctx)
+}
+
 // Settle waits for all answers. The runs are where the records are, once the
 // transaction is committed. A *chunk.Stop names a partition whose batch was
 // refused.

@@ -65,6 +65,33 @@ func TestGrown(t *testing.T) {
 	})
 }
 
+// TestPush: what is at hand goes out together, at once where nothing is under way.
+func TestPush(t *testing.T) {
+	onBatchLanes(t, func(f *fixture) {
+		e := f.listen()
+		s := f.open()
+		f.must("begin", s.Begin())
+		for number := range int32(2) {
+			p := part("orders", number, 0, 2)
+			f.must("write", s.Write(f.ctx, f.carried(p, 2), "orders"))
+		}
+		f.must("push", s.Push(f.ctx))
+		f.must("push", s.Push(f.ctx)) // nothing waits
+		_, err := s.Settle(f.ctx)
+		f.must("settle", err)
+		sent := 0
+		for _, key := range e.keys() {
+			if key == "Produce" {
+				sent++
+			}
+		}
+		if sent != 1 {
+			f.t.Errorf("sent %d requests: %v", sent, e.keys())
+		}
+		f.commit(s, "1")
+	})
+}
+
 // TestTroubles: what may pass by itself names its partition, and is no stop yet.
 func TestTroubles(t *testing.T) {
 	for _, code := range []*kerr.Error{kerr.NotEnoughReplicas, kerr.LeaderNotAvailable, kerr.UnknownServerError} {

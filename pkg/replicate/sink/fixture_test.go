@@ -75,6 +75,7 @@ type door interface {
 	Init(context.Context) error
 	Begin() error
 	Write(context.Context, chunk.Part, string) error
+	Push(context.Context) error
 	Settle(context.Context) ([]Landed, error)
 	Commit(context.Context, []LedgerRecord) ([]int64, error)
 	Close()

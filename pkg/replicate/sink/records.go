@@ -242,6 +242,9 @@ func (s *Records) Write(ctx context.Context, part chunk.Part, topic string) erro
 	return s.failure
 }
 
+// Push has nothing to do: librdkafka sends by itself.
+func (s *Records) Push(context.Context) error { return nil }
+
 // timestamp gives the library milliseconds as it wants them. Zero is not among
 // what it can carry, see [Carries].
 func timestamp(ms int64) time.Time { return time.UnixMilli(ms) }

@@ -148,6 +148,16 @@ func (b *Batches) dispatch(ctx context.Context, leader int32, r *request) error 
 	return nil
 }
 
+// answered says whether the answer is there.
+func (s *sent) answered() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // land reads the answer: where the batches are, or why not.
 func (s *sent) land() error {
 	if s.err != nil {

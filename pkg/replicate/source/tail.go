@@ -99,6 +99,12 @@ func (t *tail) unreadable(err error) error {
 			"delete the records up to it, and copying goes on after it"}
 }
 
+// Why a batch that could travel as it is does not, beside what wire.Obstacle names.
+const (
+	ProgressInside = "progress_inside" // some of its records were copied before
+	TooLarge       = "too_large"       // for the target topic; it is split
+)
+
 // pass adds one batch to the part, if it holds anything visible from next on.
 func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, ask asked) error {
 	old := b.Magic() < 2
@@ -124,9 +130,9 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, ask asked)
 	switch {
 	case why != "":
 	case offsets.Source(b.Base()) < t.next:
-		why = "progress_inside"
+		why = ProgressInside
 	case t.most > 0 && len(b) > t.most && b.Count() > 1:
-		why = "too_large"
+		why = TooLarge
 	}
 	if why == "" {
 		part.Batches = append(part.Batches, chunk.Batch{Raw: b, First: offsets.Source(b.Base()), Count: b.Count()})

@@ -132,16 +132,8 @@ func (t *seenTopic) may(operation kmsg.ACLOperation) bool {
 func describe(ctx context.Context, client *kgo.Client, cluster kafka.Config, names []string) (*seenCluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, reachLimit)
 	defer cancel()
-	request := kmsg.NewPtrMetadataRequest()
+	request := kafka.MetadataRequest(names)
 	request.IncludeTopicAuthorizedOperations = true
-	if names != nil {
-		request.Topics = []kmsg.MetadataRequestTopic{}
-	}
-	for _, name := range names {
-		topic := kmsg.NewMetadataRequestTopic()
-		topic.Topic = kmsg.StringPtr(name)
-		request.Topics = append(request.Topics, topic)
-	}
 	response, err := request.RequestWith(ctx, client)
 	if err != nil {
 		return nil, cluster.Explain(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -145,4 +146,19 @@ func (c Config) mechanism() (sasl.Mechanism, error) {
 		return nil, c.notCarried("sasl.mechanism",
 			"accepted are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER", "%s cannot be used", login)
 	}
+}
+
+// MetadataRequest asks for topics by name, past any client's memory; nil asks for
+// all that the cluster lets us see, an empty list for the cluster alone.
+func MetadataRequest(topics []string) *kmsg.MetadataRequest {
+	request := kmsg.NewPtrMetadataRequest()
+	if topics != nil {
+		request.Topics = []kmsg.MetadataRequestTopic{}
+	}
+	for _, name := range topics {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(name)
+		request.Topics = append(request.Topics, topic)
+	}
+	return request
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/wire"
 )
 
@@ -137,11 +138,7 @@ func (b *Batches) admitAll(ctx context.Context, places []place) error {
 
 // look finds out where a topic's partitions are led.
 func (b *Batches) look(ctx context.Context, name string) (*topic, error) {
-	request := kmsg.NewPtrMetadataRequest()
-	wanted := kmsg.NewMetadataRequestTopic()
-	wanted.Topic = kmsg.StringPtr(name)
-	request.Topics = append(request.Topics, wanted)
-	answer, err := request.RequestWith(ctx, b.client)
+	answer, err := kafka.MetadataRequest([]string{name}).RequestWith(ctx, b.client)
 	if err != nil {
 		return nil, fmt.Errorf("find the leaders of topic %q: %w", name, err)
 	}

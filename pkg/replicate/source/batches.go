@@ -10,7 +10,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -181,17 +180,12 @@ func (b *Batches) Close() error {
 // place finds the leaders of lost partitions and gives each to its leader's feeder.
 func (b *Batches) place(ctx context.Context) error {
 	b.looked = time.Now()
-	request := kmsg.NewPtrMetadataRequest()
-	seen := map[string]bool{}
+	var names []string
 	for p := range b.lost {
-		if !seen[p.Topic] {
-			seen[p.Topic] = true
-			topic := kmsg.NewMetadataRequestTopic()
-			topic.Topic = kmsg.StringPtr(p.Topic)
-			request.Topics = append(request.Topics, topic)
-		}
+		names = append(names, p.Topic)
 	}
-	response, err := request.RequestWith(ctx, b.client)
+	slices.Sort(names)
+	response, err := kafka.MetadataRequest(slices.Compact(names)).RequestWith(ctx, b.client)
 	if err != nil {
 		return fmt.Errorf("find the leaders of source partitions: %w", err)
 	}

@@ -79,16 +79,8 @@ func (c *cluster) explain(ctx context.Context, err error) error {
 func (c *cluster) metadata(ctx context.Context, names []string) (*kmsg.MetadataResponse, error) {
 	asking, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	request := kmsg.NewPtrMetadataRequest()
+	request := kafka.MetadataRequest(names)
 	request.IncludeTopicAuthorizedOperations = true
-	if names != nil {
-		request.Topics = []kmsg.MetadataRequestTopic{}
-	}
-	for _, name := range names {
-		topic := kmsg.NewMetadataRequestTopic()
-		topic.Topic = kmsg.StringPtr(name)
-		request.Topics = append(request.Topics, topic)
-	}
 	answer, err := request.RequestWith(asking, c.reader)
 	if err != nil {
 		return nil, c.explain(ctx, err)

@@ -21,7 +21,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -159,13 +158,7 @@ func (w *Watermarks) TopicIDs(ctx context.Context, topics []string) (map[string]
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	request := kmsg.NewPtrMetadataRequest()
-	for _, name := range topics {
-		topic := kmsg.NewMetadataRequestTopic()
-		topic.Topic = kmsg.StringPtr(name)
-		request.Topics = append(request.Topics, topic)
-	}
-	response, err := request.RequestWith(ctx, w.client)
+	response, err := kafka.MetadataRequest(topics).RequestWith(ctx, w.client)
 	if err != nil {
 		return nil, fmt.Errorf("ask for topic ids: %w", w.cluster.Explain(err))
 	}

@@ -52,6 +52,18 @@ func (w *worker) staying(err error) *chunk.Stop {
 	return trouble.Stop()
 }
 
+// recovered forgets troubles that have not come back, and takes what was tried again
+// for good.
+func (w *worker) recovered() {
+	clear(w.troubled)
+	for p, a := range w.aside {
+		if a.trying {
+			delete(w.aside, p)
+			w.goesOn(p)
+		}
+	}
+}
+
 // tell logs a stop, unless it was logged before.
 func (w *worker) tell(stop *chunk.Stop) {
 	if w.told[stop.Partition] != stop.Reason {

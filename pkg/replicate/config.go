@@ -168,14 +168,14 @@ func (c *Config) Name() string { return c.From + "->" + c.To }
 func (c *Config) LedgerTopic() string { return c.Flow().LedgerTopic() }
 
 // OppositeLedger is the topic on the source that the flow in the opposite direction
-// keeps its maps and claims in, whether there is such a flow or not.
+// keeps its maps and claims in; "" where the configuration has no such flow.
 func (c *Config) OppositeLedger() string {
 	for _, f := range c.Flows {
 		if f.From == c.To && f.To == c.From {
 			return f.LedgerTopic()
 		}
 	}
-	return policy.DefaultLedger(c.To, c.From)
+	return ""
 }
 
 // GroupID is the consumer group on the target whose members share the shards.

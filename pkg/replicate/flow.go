@@ -37,7 +37,7 @@ type flow struct {
 	rooms
 	topics *topics.Topics
 	owner  *owner.Group
-	claims *ledger.Claims // of the flow in the opposite direction; in the batch lane
+	claims *ledger.Claims // of the flow in the opposite direction; nil: there is none, or no batch tells its writer
 	ends   ends           // belongs to the group sync
 
 	mu       sync.Mutex
@@ -50,6 +50,8 @@ type flow struct {
 	goals    map[chunk.Partition]offsets.Source // of a one-off copy
 
 	window *sink.Window // what all writers of the batch lane have under way
+
+	tellLeftOut sync.Once
 
 	soon chan struct{}     // asks for a refresh before its time
 	told map[string]string // by topic: the stop that was logged; belongs to refresh
@@ -87,8 +89,8 @@ func (f *flow) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if f.inBatches() {
-		if f.claims, err = ledger.OpenClaims(f.source, f.cfg.OppositeLedger()); err != nil {
+	if opposite := f.cfg.OppositeLedger(); f.inBatches() && opposite != "" {
+		if f.claims, err = ledger.OpenClaims(f.source, opposite); err != nil {
 			return err
 		}
 	}
@@ -295,7 +297,7 @@ func (f *flow) openReader() (reader, error) {
 		return source.OpenBatches(source.BatchesConfig{
 			Cluster: f.source, AnswerBytes: f.share() / 4, Trouble: trouble,
 			Rebuilt: func(why string) { f.metrics.rebuilt.WithLabelValues(f.name, why).Inc() },
-			Claimed: f.claims.Claimed,
+			Claimed: f.cameFromTarget(),
 		})
 	}
 	return source.OpenRecords(source.Config{
@@ -304,6 +306,24 @@ func (f *flow) openReader() (reader, error) {
 		PrefetchRecords: prefetchRecords,
 		Trouble:         trouble,
 	})
+}
+
+// cameFromTarget is the test whether the opposite flow wrote a batch, which is left
+// out then; nil where there is no such flow.
+func (f *flow) cameFromTarget() func(context.Context, int64, time.Time) (bool, error) {
+	if f.claims == nil {
+		return nil
+	}
+	return func(ctx context.Context, producer int64, seen time.Time) (bool, error) {
+		claimed, err := f.claims.Claimed(ctx, producer, seen)
+		if claimed {
+			f.metrics.leftOut.WithLabelValues(f.name).Inc()
+			f.tellLeftOut.Do(func() {
+				f.log.Info("batches that came from the target are left out", "ledger", f.cfg.OppositeLedger())
+			})
+		}
+		return claimed, err
+	}
 }
 
 func (f *flow) exactlyOnce() bool { return f.cfg.Delivery == ExactlyOnce }

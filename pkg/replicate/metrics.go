@@ -14,7 +14,7 @@ import (
 // sets: flows, topics, partitions, groups and kinds.
 type metrics struct {
 	records, bytes, commits, retries       *prometheus.CounterVec
-	rebuilt                                *prometheus.CounterVec
+	rebuilt, leftOut                       *prometheus.CounterVec
 	failures, holes, holeOffsets, foreigns *prometheus.CounterVec
 	commitSeconds, chunkSeconds, endToEnd  *prometheus.HistogramVec
 }
@@ -41,6 +41,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			"Bytes committed on the target: keys, values and headers, in the batch lane batches as they travel."),
 		rebuilt: counter("rebuilt_batches_total",
 			"Batches that the batch lane had to take apart and write anew, by reason.", "reason"),
+		leftOut: counter("left_out_batches_total",
+			"Batches that were not copied because the flow in the opposite direction had written them."),
 		commits:     counter("commits_total", "Transactions committed on the target."),
 		retries:     counter("retries_total", "Shards that started over after a failure."),
 		failures:    counter("errors_total", "Failures by kind; all of them are retried.", "kind"),

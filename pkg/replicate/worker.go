@@ -268,6 +268,7 @@ func (s *session) step(ctx, finish context.Context) error {
 	s.note(c)
 	if time.Since(s.begun) > 2*maxDelay {
 		s.retry.reset() // nothing to copy, and nothing fails
+		s.recovered()
 	}
 	if time.Since(s.rested) >= restEvery || s.flow.once {
 		return s.rest(finish)

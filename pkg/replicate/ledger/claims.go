@@ -17,19 +17,25 @@ import (
 // claim is committed before its id is used, so that an id which has no claim once
 // its batch was seen will never have one.
 //
-// Its methods may be called from any goroutine; they take turns.
+// Its methods may be called from any goroutine.
 type Claims struct {
 	topic string
 
-	mu       sync.Mutex
+	turn     chan struct{} // holds a token while somebody reads the ledger, with the next two
 	consumer *ck.Consumer
 	next     map[int32]ck.Offset // where reading goes on
-	read     time.Time           // everything committed before is known
-	claimed  map[int64]bool
-	others   map[int64]bool // ids of somebody else
+
+	mu      sync.Mutex
+	read    time.Time // everything committed before is known
+	failed  time.Time // when reading failed last, with failure
+	failure error
+	claimed map[int64]bool
+	others  map[int64]bool // ids of somebody else
 }
 
 const (
+	// failureLasts is for how long a failure is the answer to others as well, who waited for their turn.
+	failureLasts = time.Second
 	// othersMost bounds the ids of others that are remembered; one that is forgotten costs a look.
 	othersMost = 100_000
 	// claimsWait bounds one look at the ledger.
@@ -46,41 +52,71 @@ func OpenClaims(cluster kafka.Config, topic string) (*Claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Claims{topic: topic, consumer: consumer, next: map[int32]ck.Offset{},
+	return &Claims{topic: topic, consumer: consumer, turn: make(chan struct{}, 1), next: map[int32]ck.Offset{},
 		claimed: map[int64]bool{}, others: map[int64]bool{}}, nil
 }
 
 // Close ends the connections.
 func (c *Claims) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn <- struct{}{} // and nobody's again
 	return c.consumer.Close()
 }
 
 // Claimed says whether the producer id, which wrote a batch that was seen at that
 // time, belongs to the flow.
 func (c *Claims) Claimed(ctx context.Context, producer int64, seen time.Time) (bool, error) {
+	if claimed, known, err := c.known(producer, seen); known || err != nil {
+		return claimed, err
+	}
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	if claimed, known, err := c.known(producer, seen); known || err != nil { // from who had the turn before
+		return claimed, err
+	}
+	begun := time.Now()
+	err := c.readOn(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if producer < 0 || c.others[producer] {
-		return false, nil
+	if err != nil {
+		clear(c.next) // the topic may be another one by now
+		c.failed, c.failure = time.Now(), fmt.Errorf("read producer ids from ledger %s: %w", c.topic, err)
+		return false, c.failure
 	}
-	if !c.claimed[producer] && !c.read.After(seen) {
-		begun := time.Now()
-		if err := c.readOn(ctx); err != nil {
-			clear(c.next) // the topic may be another one by now
-			return false, fmt.Errorf("read producer ids from ledger %s: %w", c.topic, err)
-		}
-		c.read = begun
+	c.read = begun
+	return c.decide(producer), nil
+}
+
+// known answers without reading, if that is possible.
+func (c *Claims) known(producer int64, seen time.Time) (claimed, known bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case producer < 0 || c.others[producer]:
+		return false, true, nil
+	case c.claimed[producer]:
+		return true, true, nil
+	case c.read.After(seen):
+		return c.decide(producer), true, nil
+	case time.Since(c.failed) < failureLasts:
+		return false, false, c.failure
 	}
+	return false, false, nil
+}
+
+// decide remembers whose an id is, all claims before its batch being known.
+func (c *Claims) decide(producer int64) bool {
 	if c.claimed[producer] {
-		return true, nil
+		return true
 	}
 	if len(c.others) >= othersMost {
 		clear(c.others)
 	}
 	c.others[producer] = true
-	return false, nil
+	return false
 }
 
 // readOn reads what the ledger has that was not read yet.
@@ -140,6 +176,8 @@ func (c *Claims) take(m *ck.Message) error {
 	}
 	k, err := decodeKey(m.Key)
 	if err == nil && k.kind == kindClaim {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.claimed[k.number] = true
 	}
 	return err

@@ -94,6 +94,9 @@ func decodeKey(b []byte) (decodedKey, error) {
 		return decodedKey{}, &VersionError{What: "a key", Got: v}
 	}
 	k := decodedKey{kind: r.byte()}
+	if k.kind > kindClaim && r.err == nil {
+		return k, &VersionError{What: "a kind of record", Got: k.kind}
+	}
 	if k.kind != kindShard && k.kind != kindClaim {
 		copy(k.key.Topic[:], r.bytes(len(k.key.Topic)))
 		k.key.Partition.Topic = r.string()
@@ -105,9 +108,6 @@ func decodeKey(b []byte) (decodedKey, error) {
 	}
 	if k.kind == kindDelta || k.kind == kindSeal || k.kind == kindClaim {
 		k.number = int64(r.uvarint())
-	}
-	if k.kind > kindClaim {
-		return k, &VersionError{What: "a kind of record", Got: k.kind}
 	}
 	return k, r.end()
 }

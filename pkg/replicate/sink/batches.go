@@ -59,6 +59,7 @@ type queue struct {
 
 // sent is a request under way.
 type sent struct {
+	second   bool // generation of the protocol
 	done     chan struct{}
 	queues   []*queue      // whose batches it holds
 	batches  []chunk.Batch // by the same index

@@ -94,7 +94,7 @@ func (b *Batches) newRequest() *request {
 	r.TransactionID = kmsg.StringPtr(b.cfg.TransactionalID)
 	r.Acks = -1
 	r.TimeoutMillis = int32(margin.Milliseconds())
-	return &request{ProduceRequest: r, sent: &sent{done: make(chan struct{})}, at: map[string]int{}}
+	return &request{ProduceRequest: r, sent: &sent{second: b.second, done: make(chan struct{})}, at: map[string]int{}}
 }
 
 // add puts one batch of a partition that is not in the request yet.
@@ -188,8 +188,8 @@ func (s *sent) land() error {
 		switch {
 		case err == nil:
 			err = q.land(s.batches[i], offsets.Target(answer.BaseOffset))
-		case errors.Is(err, kerr.ConcurrentTransactions) && len(q.runs) == 0,
-			errors.Is(err, kerr.OutOfOrderSequenceNumber) && len(q.again) > 0: // follows one that was too early
+		case s.second && errors.Is(err, kerr.ConcurrentTransactions) && len(q.runs) == 0,
+			s.second && errors.Is(err, kerr.OutOfOrderSequenceNumber) && len(q.again) > 0: // follows one that was too early
 			q.again = append(q.again, s.batches[i])
 			err = nil
 		default:

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -162,7 +163,7 @@ func (b *Batches) look(ctx context.Context, name string) (*topic, error) {
 // was done with the transaction before is sent again: nothing of that partition has
 // landed then, so that its sequences begin anew.
 func (b *Batches) flush(ctx context.Context) error {
-	return b.repeat(ctx, func(ctx context.Context) error {
+	err := b.repeat(ctx, func(ctx context.Context) error {
 		if err := b.send(ctx); err != nil {
 			return err
 		}
@@ -185,6 +186,10 @@ func (b *Batches) flush(ctx context.Context) error {
 		}
 		return busy
 	})
+	if errors.Is(err, kerr.ConcurrentTransactions) {
+		err = fmt.Errorf("the target is still busy with the transaction before: %w", err)
+	}
+	return err
 }
 
 // await reads the oldest answer.
@@ -195,6 +200,7 @@ func (b *Batches) await(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the target's acknowledgements: %w", ctx.Err())
 	}
+	b.sent[0] = nil // else the array keeps it
 	b.sent = b.sent[1:]
 	b.cfg.Window.leave(s.bytes)
 	if err := s.land(); err != nil {
@@ -219,7 +225,7 @@ func (w *wrote) expect() <-chan error {
 
 // OnBrokerWrite is kgo's hook.
 func (w *wrote) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
-	if key != produceKey {
+	if key != produceKey || err != nil { // what failed is written once more, or the request fails
 		return
 	}
 	w.mu.Lock()

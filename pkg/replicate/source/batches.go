@@ -20,9 +20,11 @@ const (
 	parkedFor = 500 * time.Millisecond
 	// againAfter is how long to wait before leaders are looked for again.
 	againAfter = 250 * time.Millisecond
-	// leaderlessFor is how long a partition may be without a leader before its shard goes on without it: an election
-	// takes seconds.
-	leaderlessFor = 20 * time.Second
+	// placeWithin bounds the question for leaders: a broker that is gone without a word must not hold up the others.
+	placeWithin = 5 * time.Second
+	// lossLasts is how long a partition may not be readable before its shard goes on without it: an election takes
+	// seconds.
+	lossLasts = 20 * time.Second
 	// followsFor is how long a partition is read from a replica that is nearer than its leader, before the leader is
 	// asked again which one is.
 	followsFor = 5 * time.Minute
@@ -51,20 +53,29 @@ type Batches struct {
 	client   *kgo.Client
 	assigned map[chunk.Partition]*tail // as far as they were handed over
 	answers  chan answer
+	patience time.Duration // lossLasts, but for tests
 
-	feeding    context.Context // of the feeders; nil: none run
-	stop       context.CancelFunc
-	running    sync.WaitGroup
-	feeders    map[int32]*feeder             // by broker
-	lost       map[chunk.Partition]bool      // that no feeder has
-	leaderless map[chunk.Partition]time.Time // since when the source names no leader
-	looked     time.Time                     // when leaders were last looked for
+	feeding context.Context // of the feeders; nil: none run
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	feeders map[int32]*feeder         // by broker
+	lost    map[chunk.Partition]bool  // that no feeder has
+	losses  map[chunk.Partition]*loss // since they were last read well
+	looked  time.Time                 // when leaders were last looked for
+}
+
+// loss is why a partition could not be read, and since when, as long as the source
+// answers at all.
+type loss struct {
+	since time.Time // zero: not counted yet
+	err   error
 }
 
 // answer is what a feeder hands over.
 type answer struct {
 	feeder *feeder
 	chunk  chunk.Chunk
+	well   []*tail  // that were lost before, and are read now
 	lost   []*tail  // that the feeder has no more, after the chunk
 	nearer []nearer // that it has no more either
 	err    error    // what was in the way
@@ -84,7 +95,7 @@ func OpenBatches(cfg BatchesConfig) (*Batches, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open source reader: %w", err)
 	}
-	return &Batches{cfg: cfg, client: client, answers: make(chan answer)}, nil
+	return &Batches{cfg: cfg, client: client, answers: make(chan answer), patience: lossLasts}, nil
 }
 
 // Assign replaces what is read by the given positions.
@@ -96,7 +107,7 @@ func (b *Batches) Assign(positions []chunk.Position) error {
 		b.assigned[at.Partition] = &tail{partition: at.Partition, next: at.Offset, epoch: at.Epoch, most: at.Most}
 		b.lost[at.Partition] = true
 	}
-	b.feeders, b.leaderless, b.looked = map[int32]*feeder{}, map[chunk.Partition]time.Time{}, time.Time{}
+	b.feeders, b.losses, b.looked = map[int32]*feeder{}, map[chunk.Partition]*loss{}, time.Time{}
 	return nil
 }
 
@@ -143,8 +154,13 @@ func (b *Batches) accept(a answer) error {
 		t := b.assigned[part.Partition]
 		t.next, t.epoch = part.Next, part.Epoch
 	}
+	for _, t := range a.well {
+		delete(b.losses, t.partition)
+	}
 	for _, t := range a.lost {
 		b.lost[t.partition] = true
+		b.lossOf(t.partition).err = a.err
+		b.assigned[t.partition].home = t.home
 	}
 	if a.ended {
 		delete(b.feeders, a.feeder.broker)
@@ -185,9 +201,17 @@ func (b *Batches) place(ctx context.Context) error {
 		names = append(names, p.Topic)
 	}
 	slices.Sort(names)
-	response, err := kafka.MetadataRequest(slices.Compact(names)).RequestWith(ctx, b.client)
+	asking, cancel := context.WithTimeout(ctx, placeWithin)
+	defer cancel()
+	response, err := kafka.MetadataRequest(slices.Compact(names)).RequestWith(asking, b.client)
 	if err != nil {
+		for _, l := range b.losses {
+			l.since = time.Time{} // the source as a whole is away
+		}
 		return fmt.Errorf("find the leaders of source partitions: %w", err)
+	}
+	if err := b.lasting(); err != nil {
+		return err
 	}
 	for _, topic := range response.Topics {
 		if err := kerr.ErrorForCode(topic.ErrorCode); err != nil && !kerr.IsRetriable(err) {
@@ -203,7 +227,33 @@ func (b *Batches) place(ctx context.Context) error {
 	return b.stillLost()
 }
 
-// stillLost tells of a partition that has had no leader for long.
+// lossOf is what is known of a partition that could not be read.
+func (b *Batches) lossOf(p chunk.Partition) *loss {
+	l := b.losses[p]
+	if l == nil {
+		l = &loss{}
+		b.losses[p] = l
+	}
+	return l
+}
+
+// lasting is the Stop of a partition that could not be read for long, while the
+// source answered.
+func (b *Batches) lasting() error {
+	for p := range b.lost {
+		l := b.losses[p]
+		switch {
+		case l == nil || l.err == nil: // assigned a moment ago
+		case l.since.IsZero():
+			l.since = b.looked
+		case b.looked.Sub(l.since) > b.patience:
+			return (&chunk.Trouble{Partition: p, Err: l.err}).Stop()
+		}
+	}
+	return nil
+}
+
+// stillLost tells of partitions without a leader.
 func (b *Batches) stillLost() error {
 	if len(b.lost) == 0 {
 		return nil
@@ -211,25 +261,21 @@ func (b *Batches) stillLost() error {
 	var names []string
 	for p := range b.lost {
 		names = append(names, p.String())
-		if b.leaderless[p].IsZero() {
-			b.leaderless[p] = b.looked
-		}
-		if b.looked.Sub(b.leaderless[p]) > leaderlessFor {
-			return &chunk.Stop{Partition: p, Kind: chunk.StopUnavailable,
-				Reason: "the source names no broker that leads this partition",
-				Fix:    "see which of the source's brokers is away; copying goes on by itself"}
-		}
 	}
 	slices.Sort(names)
-	return fmt.Errorf("the source names no leader of %s", strings.Join(names, ", "))
+	err := fmt.Errorf("the source names no leader of %s", strings.Join(names, ", "))
+	for p := range b.lost {
+		b.lossOf(p).err = err
+	}
+	return err
 }
 
 // give hands a partition to a broker's feeder, from where it was handed over.
 func (b *Batches) give(broker int32, t *tail, p chunk.Partition) {
 	at := b.assigned[p]
 	t.partition, t.next, t.epoch, t.most = p, at.next, at.epoch, at.most
+	t.home, t.shaky = at.home, b.losses[p] != nil
 	delete(b.lost, p)
-	delete(b.leaderless, p)
 	if b.stop == nil {
 		b.feeding, b.stop = context.WithCancel(context.Background())
 	}

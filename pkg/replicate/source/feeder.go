@@ -25,6 +25,7 @@ type feeder struct {
 	tails  []*tail
 	ids    map[[16]byte]string // topics
 	turn   int                 // which partition is named first: a broker fills its answer in that order
+	first  *tail               // that the request under way names first
 	full   int                 // partitions that the last answer had records of
 
 	mu       sync.Mutex
@@ -55,7 +56,7 @@ func (f *feeder) run(ctx context.Context) {
 		if len(f.tails) > 0 {
 			a = f.fetch(ctx)
 		}
-		if len(a.chunk.Parts) > 0 || len(a.lost) > 0 || len(a.nearer) > 0 || a.err != nil || a.ended {
+		if len(a.chunk.Parts)+len(a.well)+len(a.lost)+len(a.nearer) > 0 || a.err != nil || a.ended {
 			select {
 			case f.b.answers <- a:
 			case <-ctx.Done():
@@ -137,8 +138,8 @@ func (f *feeder) fetch(ctx context.Context) answer {
 			}
 		}
 	}
-	if held == 0 && a.err == nil {
-		a.err = f.skipEmpty(ctx, &a.chunk)
+	if a.err == nil {
+		f.skipEmpty(ctx, &a, held == 0)
 	}
 	return a
 }
@@ -161,6 +162,13 @@ func (f *feeder) take(a *answer, t *tail, said *kmsg.FetchResponseTopicPartition
 		a.lost = append(a.lost, t)
 	default:
 		leaves = false
+		if t.shaky {
+			t.shaky = false
+			a.well = append(a.well, t)
+		}
+		if len(said.RecordBatches) > 0 {
+			t.idle = 0
+		}
 	}
 	if leaves {
 		f.tails = slices.DeleteFunc(slices.Clone(f.tails), func(one *tail) bool { return one == t })
@@ -174,39 +182,48 @@ func (f *feeder) take(a *answer, t *tail, said *kmsg.FetchResponseTopicPartition
 	}
 }
 
-// skipEmpty moves partitions of which an answer without any bytes holds nothing
-// up to their last stable offset: what stood there, markers too, was compacted
-// away. Where another partition fills the answer, an empty one says nothing; nor
-// does it where old records are elsewhere (KIP-405) and were too slow to come.
-func (f *feeder) skipEmpty(ctx context.Context, c *chunk.Chunk) error {
+// skipEmpty moves partitions of which the answer holds nothing up to their last
+// stable offset: what stood there, markers too, was compacted away. Where others fill
+// the answer that says something only of the partition that was named first; where old
+// records are elsewhere (KIP-405), and may have been too slow to come, it says nothing.
+// Once may be a broker that was too slow to read, so it takes two answers. A follower
+// is not believed at all: its leader is asked instead.
+func (f *feeder) skipEmpty(ctx context.Context, a *answer, all bool) {
+	first := f.first
 	var empty []*tail
 	var topics []string
-	for _, t := range f.tails {
+	for _, t := range slices.Clone(f.tails) {
 		switch {
+		case !all && t != first:
 		case t.stable <= t.next:
 			t.idle = 0
-		case t.idle != t.stable: // once may be a broker that was too slow to read
+		case t.idle != t.stable:
 			t.idle = t.stable
+		case !t.follows.IsZero():
+			t.home = true
+			a.lost = append(a.lost, t)
+			f.tails = slices.DeleteFunc(slices.Clone(f.tails), func(one *tail) bool { return one == t })
 		default:
 			empty, topics = append(empty, t), append(topics, t.partition.Topic)
 		}
 	}
 	if len(empty) == 0 {
-		return nil
+		return
 	}
 	slices.Sort(topics)
 	local, err := kadm.NewClient(f.b.client).ListLocalLogStartOffsets(ctx, slices.Compact(topics)...)
-	if err != nil {
-		return fmt.Errorf("ask where the broker's own log begins: %w", err)
+	var some *kadm.ShardErrors
+	if err != nil && !(errors.As(err, &some) && !some.AllFailed) {
+		a.err = fmt.Errorf("ask where the broker's own log begins: %w", err)
+		return
 	}
 	for _, t := range empty {
 		at, known := local.Lookup(t.partition.Topic, t.partition.Number)
 		if known && at.Err == nil && offsets.Source(at.Offset) <= t.next {
 			t.next, t.epoch = t.stable, chunk.UnknownEpoch
-			c.Parts = append(c.Parts, chunk.Part{Partition: t.partition, Next: t.next, Epoch: t.epoch})
+			a.chunk.Parts = append(a.chunk.Parts, chunk.Part{Partition: t.partition, Next: t.next, Epoch: t.epoch})
 		}
 	}
-	return nil
 }
 
 // request names all partitions of the broker. It asks without a session
@@ -217,7 +234,9 @@ func (f *feeder) request() *kmsg.FetchRequest {
 	request.MinBytes = 1
 	request.MaxBytes = int32(f.b.cfg.AnswerBytes)
 	request.IsolationLevel = 1 // read_committed
-	request.Rack = f.b.cfg.Cluster.Properties["client.rack"]
+	if !slices.ContainsFunc(f.tails, func(t *tail) bool { return t.home }) {
+		request.Rack = f.b.cfg.Cluster.Properties["client.rack"]
+	}
 	request.SessionEpoch = -1
 	// Those that have records share an answer, so that the target is written to many at a time.
 	each := max(request.MaxBytes/int32(max(f.full, 1)), 1)
@@ -225,6 +244,9 @@ func (f *feeder) request() *kmsg.FetchRequest {
 	at := map[string]int{}
 	for i := range f.tails {
 		t := f.tails[(f.turn+i)%len(f.tails)]
+		if i == 0 {
+			f.first = t
+		}
 		n, ok := at[t.partition.Topic]
 		if !ok {
 			topic := kmsg.NewFetchRequestTopic()

@@ -40,6 +40,13 @@ func TestIdle(t *testing.T) {
 		{"the other one fills the answer", func(f *fixture) []says {
 			return []says{{0: holds(10), 1: data(f, 2)}, {0: data(f, 10), 1: holds(2)}}
 		}, nil, []progress{{orders1, 2, 2}, {orders, 2, 2}}},
+		{"others have news all the time", func(f *fixture) []says {
+			var all []says
+			for i := range int64(5) { // every other time it is named first
+				all = append(all, says{0: holds(10), 1: holds(i+1, at(i, f.encode(numbered(1)...)))})
+			}
+			return all
+		}, nil, []progress{{orders1, 1, 1}, {orders1, 2, 1}, {orders1, 3, 1}, {orders1, 4, 1}, {orders, 10, 0}}},
 		{"the broker throttles", func(f *fixture) []says {
 			return []says{{0: data(f, 10), 1: holds(0)}, {}, {0: holds(10, at(2, f.encode(numbered(1)...))), 1: holds(0)}}
 		}, nil, []progress{{orders, 2, 2}, {orders, 3, 1}}},

@@ -115,15 +115,36 @@ func TestEpochOfNothing(t *testing.T) {
 // TestUnreadableAlone: what is wrong with one partition's log names that partition.
 func TestUnreadableAlone(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
-		refused := holds(-1)
-		refused.ErrorCode = kerr.UnknownServerError.Code
-		f.script(says{0: holds(0), 1: refused})
-		f.assign(start(orders), start(orders1))
-		err := f.refusal()
-		var stop *chunk.Stop
-		if !errors.As(err, &stop) || stop.Partition != orders1 || stop.Kind != chunk.StopUnreadable || stop.Remedy() == "" {
-			f.t.Errorf("refused with %v", err)
+		for _, code := range []*kerr.Error{kerr.UnknownServerError, kerr.CorruptMessage} {
+			refused := holds(-1)
+			refused.ErrorCode = code.Code
+			f.script(says{0: holds(0), 1: refused})
+			f.assign(start(orders), start(orders1))
+			f.stops(orders1, chunk.StopUnreadable, code)
+			f.open(1 << 20)
 		}
+	})
+}
+
+// stops waits for the Stop of a partition.
+func (f *fixture) stops(p chunk.Partition, kind string, code error) {
+	f.t.Helper()
+	err := f.refusal()
+	var stop *chunk.Stop
+	if !errors.As(err, &stop) || stop.Partition != p || stop.Kind != kind || stop.Remedy() == "" || !errors.Is(err, code) {
+		f.t.Errorf("refused with %v, want %s of %s: %v", err, kind, p, code)
+	}
+}
+
+// TestLossThatStays: a partition that its leader refuses for long stops, and the reason is
+// told; a source that is away as a whole is no reason.
+func TestLossThatStays(t *testing.T) {
+	onBatchLanes(t, func(f *fixture) {
+		f.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "orders", Partitions: []int32{1}, Count: -1,
+			Err: kerr.KafkaStorageError})
+		f.reader.(*Batches).patience = 600 * time.Millisecond
+		f.assign(start(orders), start(orders1))
+		f.stops(orders1, chunk.StopUnavailable, kerr.KafkaStorageError)
 	})
 }
 

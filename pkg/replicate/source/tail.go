@@ -24,6 +24,8 @@ type tail struct {
 	stable      offsets.Source // by the last answer
 	idle        offsets.Source // the stable offset that an answer without any bytes told of, just before; 0: none
 	most        int            // bytes of the largest batch that the target takes; 0: not known
+	shaky       bool           // it was lost, and was not read since
+	home        bool           // only its leader is to be asked
 	follows     time.Time      // since when a replica nearer than the leader is read; zero: the leader is
 }
 
@@ -72,19 +74,25 @@ func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
 	if end := offsets.Source(answer.DivergingEpoch.EndOffset); end >= t.next {
 		t.epoch = chunk.UnknownEpoch // nothing was cut: a leader of that epoch has written nothing below
 		return nil
-	} else if end >= 0 {
+	} else if end >= 0 && t.follows.IsZero() {
 		return &Unreadable{Err: fmt.Errorf("%s: the source's log was cut at offset %d", t.partition, end)}
 	}
 	err := kerr.ErrorForCode(answer.ErrorCode)
 	switch {
+	case answer.DivergingEpoch.EndOffset >= 0:
+		err = kerr.FencedLeaderEpoch // a follower that is behind
 	case err == nil:
 		return nil
+	}
+	switch {
 	case !t.follows.IsZero():
 		return fmt.Errorf("read %s at %d from a follower: %w", t.partition, t.next, err) // its leader knows better
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.TopicAuthorizationFailed),
 		errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID),
 		errors.Is(err, kerr.UnknownTopicOrPartition):
 		return &Unreadable{Err: fmt.Errorf("%s: %w", t.partition, err)}
+	case errors.Is(err, kerr.CorruptMessage): // would be retriable, but it stays
+		return t.unreadable(err)
 	case kerr.IsRetriable(err): // the leader of now is another one
 		return fmt.Errorf("read %s at %d: %w", t.partition, t.next, err)
 	}

@@ -19,10 +19,11 @@ import (
 //
 // Its methods may be called from any goroutine.
 type Claims struct {
-	topic string
+	cluster kafka.Config
+	topic   string
 
 	turn     chan struct{} // holds a token while somebody reads the ledger, with the next two
-	consumer *ck.Consumer
+	consumer *ck.Consumer  // nil: to be opened
 	next     map[int32]ck.Offset // where reading goes on
 
 	mu      sync.Mutex
@@ -47,18 +48,26 @@ const (
 // OpenClaims opens a look at the ledger topic of a flow that writes to the
 // cluster. The topic need not be there: then nothing is claimed.
 func OpenClaims(cluster kafka.Config, topic string) (*Claims, error) {
-	// What is not committed yet counts too: an id is handed to one writer only.
-	consumer, err := openConsumer(cluster, topic, "read_uncommitted")
-	if err != nil {
-		return nil, err
+	c := &Claims{cluster: cluster, topic: topic, turn: make(chan struct{}, 1), next: map[int32]ck.Offset{},
+		claimed: map[int64]bool{}, others: map[int64]bool{}}
+	return c, c.open()
+}
+
+// open opens a handle, if there is none.
+func (c *Claims) open() (err error) {
+	if c.consumer == nil {
+		// What is not committed yet counts too: an id is handed to one writer only.
+		c.consumer, err = openConsumer(c.cluster, c.topic, "read_uncommitted")
 	}
-	return &Claims{topic: topic, consumer: consumer, turn: make(chan struct{}, 1), next: map[int32]ck.Offset{},
-		claimed: map[int64]bool{}, others: map[int64]bool{}}, nil
+	return err
 }
 
 // Close ends the connections.
 func (c *Claims) Close() error {
 	c.turn <- struct{}{} // and nobody's again
+	if c.consumer == nil {
+		return nil
+	}
 	return c.consumer.Close()
 }
 
@@ -78,11 +87,20 @@ func (c *Claims) Claimed(ctx context.Context, producer int64, seen time.Time) (b
 		return claimed, err
 	}
 	begun := time.Now()
-	err := c.readOn(ctx)
+	err := c.open()
+	if err == nil {
+		err = c.readOn(ctx)
+	}
+	if err != nil { // the next look begins anew: the topic may be another one by now, the connection broken
+		clear(c.next)
+		if c.consumer != nil {
+			_ = c.consumer.Close()
+			c.consumer = nil
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		clear(c.next) // the topic may be another one by now
 		c.failed, c.failure = time.Now(), fmt.Errorf("read producer ids from ledger %s: %w", c.topic, err)
 		return false, c.failure
 	}

@@ -22,8 +22,8 @@ type Claims struct {
 	cluster kafka.Config
 	topic   string
 
-	turn     chan struct{} // holds a token while somebody reads the ledger, with the next two
-	consumer *ck.Consumer  // nil: to be opened
+	turn     chan struct{}       // holds a token while somebody reads the ledger, with the next two
+	consumer *ck.Consumer        // nil: to be opened
 	next     map[int32]ck.Offset // where reading goes on
 
 	mu      sync.Mutex

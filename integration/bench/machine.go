@@ -47,12 +47,14 @@ func memory() string {
 	return "an unknown amount"
 }
 
+// kernel is the kernel's version; what follows it names one machine's build.
 func kernel() string {
 	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
 		return "(version unknown)"
 	}
-	return strings.TrimSpace(string(text))
+	version, _, _ := strings.Cut(strings.TrimSpace(string(text)), "-")
+	return version
 }
 
 // fileSystem is the type of the mount that holds path: the longest mount point

@@ -15,6 +15,7 @@ import (
 const (
 	readyWithin = 3 * time.Minute  // of a start, on a machine busy with other tests
 	goneWithin  = 60 * time.Second // after SIGTERM
+	silentAfter = time.Second      // an answer that takes longer is none
 )
 
 // provider makes nodes. Its check is the only place that decides whether tests
@@ -184,7 +185,29 @@ func (b *broker) freeze(sig signal, paused bool) error {
 		return err
 	}
 	b.paused = paused
-	return nil
+	if !paused {
+		return nil
+	}
+	return silent(b.spec.address())
+}
+
+// silent waits until the broker answers nothing any more: a process that is told to
+// stop does so when the system gets to each of its threads.
+func silent(address string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.RequestRetries(0), kgo.DialTimeout(silentAfter))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for giveUp := time.Now().Add(goneWithin); time.Now().Before(giveUp); {
+		ctx, cancel := context.WithTimeout(context.Background(), silentAfter)
+		err := client.Ping(ctx)
+		cancel()
+		if err != nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("it still answers %v after SIGSTOP", goneWithin)
 }
 
 // close ends the broker at once, whatever its state, and gives all back.

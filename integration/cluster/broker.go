@@ -194,7 +194,8 @@ func (b *broker) freeze(sig signal, paused bool) error {
 // silent waits until the broker answers nothing any more: a process that is told to
 // stop does so when the system gets to each of its threads.
 func silent(address string) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.RequestRetries(0), kgo.DialTimeout(silentAfter))
+	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.RequestRetries(0), kgo.DialTimeout(silentAfter),
+		kgo.RequestTimeoutOverhead(silentAfter))
 	if err != nil {
 		return err
 	}

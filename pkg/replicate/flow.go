@@ -274,7 +274,7 @@ const (
 	// prefetchBudget is what all readers of a flow may hold ready, in payload; each owned shard has a part of it.
 	// In the batch lane half of it is in answers, the rest on its way out.
 	prefetchBudget  = 48 << 20
-	windowBytes     = 12 << 20 // with a round trip of 50 ms: 300 MB/s
+	windowBytes     = 12 << 20 // with a round trip of 50 ms: 250 MB/s
 	prefetchLeast   = 2 << 20
 	prefetchMost    = 16 << 20
 	prefetchRecords = 10_000

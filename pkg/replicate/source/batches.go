@@ -55,8 +55,8 @@ type Batches struct {
 	answers  chan answer
 	patience time.Duration // lossLasts, but for tests
 
-	feeding context.Context // of the feeders; nil: none run
-	stop    context.CancelFunc
+	feeding context.Context    // of the feeders
+	stop    context.CancelFunc // ends them; nil: none run
 	running sync.WaitGroup
 	feeders map[int32]*feeder         // by broker
 	lost    map[chunk.Partition]bool  // that no feeder has

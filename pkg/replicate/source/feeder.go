@@ -171,7 +171,7 @@ func (f *feeder) take(a *answer, t *tail, said *kmsg.FetchResponseTopicPartition
 		}
 	}
 	if leaves {
-		f.tails = slices.DeleteFunc(slices.Clone(f.tails), func(one *tail) bool { return one == t })
+		f.drop(t)
 	}
 	if part.Next > 0 {
 		a.chunk.Parts = append(a.chunk.Parts, part)
@@ -182,6 +182,12 @@ func (f *feeder) take(a *answer, t *tail, said *kmsg.FetchResponseTopicPartition
 	}
 }
 
+// drop leaves a partition out from the next request on. Whoever walks over the tails
+// goes on with those that there were.
+func (f *feeder) drop(t *tail) {
+	f.tails = slices.DeleteFunc(slices.Clone(f.tails), func(one *tail) bool { return one == t })
+}
+
 // skipEmpty moves partitions of which the answer holds nothing up to their last
 // stable offset: what stood there, markers too, was compacted away. Where others fill
 // the answer that says something only of the partition that was named first; where old
@@ -189,12 +195,11 @@ func (f *feeder) take(a *answer, t *tail, said *kmsg.FetchResponseTopicPartition
 // Once may be a broker that was too slow to read, so it takes two answers. A follower
 // is not believed at all: its leader is asked instead.
 func (f *feeder) skipEmpty(ctx context.Context, a *answer, all bool) {
-	first := f.first
 	var empty []*tail
 	var topics []string
-	for _, t := range slices.Clone(f.tails) {
+	for _, t := range f.tails {
 		switch {
-		case !all && t != first:
+		case !all && t != f.first:
 		case t.stable <= t.next:
 			t.idle = 0
 		case t.idle != t.stable:
@@ -202,7 +207,7 @@ func (f *feeder) skipEmpty(ctx context.Context, a *answer, all bool) {
 		case !t.follows.IsZero():
 			t.home = true
 			a.lost = append(a.lost, t)
-			f.tails = slices.DeleteFunc(slices.Clone(f.tails), func(one *tail) bool { return one == t })
+			f.drop(t)
 		default:
 			empty, topics = append(empty, t), append(topics, t.partition.Topic)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/config"
+	"replicator/internal/mm2"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -50,7 +51,8 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var usage *usageError
 	var problems *config.Problems
 	var unknown *config.UnknownFlowError
-	if errors.As(err, &usage) || errors.As(err, &problems) || errors.As(err, &unknown) {
+	var foreign *mm2.Problems
+	if errors.As(err, &foreign) || errors.As(err, &usage) || errors.As(err, &problems) || errors.As(err, &unknown) {
 		return exitUsage
 	}
 	return exitFailed
@@ -107,7 +109,8 @@ Errors are printed with what to do about them.`,
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(newRun(), newCheck(), newStatus(), newOffsets(), newDemo(), newVersion(), newConfigHelp())
+	root.AddCommand(newRun(), newCheck(), newStatus(), newOffsets(), newImport(), newDemo(), newVersion(),
+		newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {

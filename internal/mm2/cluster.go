@@ -1,0 +1,194 @@
+package mm2
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"replicator/pkg/replicate/kafka"
+)
+
+// text is a value of a written cluster: given, or read from the environment.
+type text struct {
+	value  string
+	env    string // the variable's name; "": value holds
+	origin string // comment
+}
+
+// cluster is one of the file's clusters, and what is written of it.
+type cluster struct {
+	in         *importer
+	name       string
+	line       int
+	properties map[string]text
+	variables  []Variable
+	steps      []string
+	options    map[string]string // of the JAAS login, if it can be read
+}
+
+var legalName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
+// effective is the setting of a connection key that counts: the cluster's, else the
+// bare one, else that of one of its clients.
+func (c *cluster) effective(key string) *setting {
+	for _, whole := range []string{
+		c.name + "." + key, key, c.name + ".consumer." + key, c.name + ".producer." + key, c.name + ".admin." + key,
+	} {
+		if s := c.in.find(whole); s != nil && (s.kind == connection || s.kind == client) {
+			return s
+		}
+	}
+	return nil
+}
+
+func (c *cluster) value(key string) string {
+	if s := c.effective(key); s != nil {
+		return strings.TrimSpace(s.value)
+	}
+	return ""
+}
+
+func (c *cluster) protocol() string {
+	if p := strings.ToUpper(c.value("security.protocol")); p != "" {
+		return p
+	}
+	return "PLAINTEXT"
+}
+
+func (c *cluster) tls() bool { return strings.HasSuffix(c.protocol(), "SSL") }
+
+func (c *cluster) sasl() bool { return strings.HasPrefix(c.protocol(), "SASL_") }
+
+// mechanism is the SASL mechanism; Java's default is Kerberos.
+func (c *cluster) mechanism() string {
+	if m := strings.ToUpper(c.value("sasl.mechanism")); m != "" {
+		return m
+	}
+	return "GSSAPI"
+}
+
+func (c *cluster) byPassword() bool {
+	return c.mechanism() == "PLAIN" || strings.HasPrefix(c.mechanism(), "SCRAM-SHA-")
+}
+
+var (
+	ownVariable = regexp.MustCompile(`^\$\{env:(?::|)([A-Za-z_][A-Za-z0-9_]*)\}$`)
+	provided    = regexp.MustCompile(`\$\{[^}:]+:[^}]*\}`)
+)
+
+// set writes a property with the value of a setting, or of a part of it. What a
+// config provider would answer is read from the environment.
+func (c *cluster) set(property, value string, s *setting) Verdict {
+	if kafka.Secret(property) || provided.MatchString(value) {
+		return c.fromEnv(property, value, s)
+	}
+	c.properties[property] = text{value: value, origin: fmt.Sprintf("line %d", s.line)}
+	return Verdict{Mapped, "clusters." + c.name + "." + property}
+}
+
+// fromEnv writes a property that is read from the environment.
+func (c *cluster) fromEnv(property, value string, s *setting) Verdict {
+	line := fmt.Sprintf("line %d", s.line)
+	name := c.variable(property)
+	what := fmt.Sprintf("%s of cluster %s, in %s", property, c.name, line)
+	if own := ownVariable.FindStringSubmatch(strings.TrimSpace(value)); own != nil {
+		name, what = own[1], what+", as before"
+	} else if provided.MatchString(value) {
+		what += ", from its config provider"
+	}
+	c.properties[property] = text{env: name, origin: line}
+	c.need(name, what)
+	return Verdict{Mapped, fmt.Sprintf("clusters.%s.%s, read from ${%s}", c.name, property, name)}
+}
+
+func (c *cluster) need(name, what string) {
+	if !slices.ContainsFunc(c.variables, func(v Variable) bool { return v.Name == name }) {
+		c.variables = append(c.variables, Variable{name, what})
+	}
+}
+
+// variable names the environment variable of a property: A_SASL_PASSWORD. Clusters
+// whose names become one are told apart by their number.
+func (c *cluster) variable(property string) string {
+	name := shout(c.name)
+	if i := slices.Index(c.in.clusters, c); slices.ContainsFunc(c.in.clusters[:i], func(other *cluster) bool {
+		return shout(other.name) == name
+	}) {
+		name += strconv.Itoa(i + 1)
+	}
+	return name + "_" + shout(property)
+}
+
+func shout(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, strings.ToUpper(name))
+	if name != "" && name[0] >= '0' && name[0] <= '9' {
+		return "CLUSTER_" + name
+	}
+	return name
+}
+
+// servers are the brokers, cleaned of blanks.
+func (c *cluster) servers() []string {
+	return slices.DeleteFunc(list(c.value("bootstrap.servers")), func(s string) bool { return s == "" })
+}
+
+// shares is a broker that both clusters name, or "".
+func (c *cluster) shares(other *cluster) string {
+	for _, broker := range c.servers() {
+		if slices.Contains(other.servers(), broker) {
+			return broker
+		}
+	}
+	return ""
+}
+
+// finish sets what follows from several keys, or from a missing one.
+func (c *cluster) finish() {
+	by := c.effective("security.protocol")
+	if c.effective("bootstrap.servers") == nil {
+		c.in.bad(c.in.find("clusters"), "has no %s.bootstrap.servers, and a flow needs that cluster", c.name)
+	}
+	if !legalName.MatchString(c.name) {
+		c.in.bad(c.in.find("clusters"), "calls a cluster %q; letters, digits, dot, underscore and hyphen can be in a name "+
+			"here", c.name)
+	}
+	if !c.sasl() {
+		return
+	}
+	if m := c.effective("sasl.mechanism"); m != nil {
+		by = m
+	}
+	switch {
+	case c.byPassword():
+		for _, property := range []string{"sasl.username", "sasl.password"} {
+			if _, ok := c.properties[property]; !ok && c.effective("sasl.jaas.config") == nil {
+				c.fromEnv(property, "", by)
+			}
+		}
+	case c.mechanism() == "OAUTHBEARER":
+		c.oauth(by)
+	default:
+		c.in.bad(by, "logs in to cluster %s by %s, which cannot be used here: give the program a user of its own there "+
+			"(PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER) or a certificate", c.name, c.mechanism())
+	}
+}
+
+// validate asks whether the brokers would be accepted; nothing else of a cluster can
+// be looked at here, where its files may be missing.
+func (c *cluster) validate() {
+	value := c.properties["bootstrap.servers"].value
+	if c.properties["bootstrap.servers"].env != "" {
+		return
+	}
+	reach := kafka.Config{Name: c.name, Properties: map[string]string{"bootstrap.servers": value}}
+	reach.Validate(func(_, format string, args ...any) {
+		c.in.bad(c.effective("bootstrap.servers"), "%s", fmt.Sprintf(format, args...))
+	})
+}

@@ -1,0 +1,288 @@
+package mm2
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// clusterRule carries a connection key out on a cluster.
+type clusterRule func(c *cluster, s *setting) Verdict
+
+const (
+	byPEM       = "certificates and keys are PEM files here, which need neither type nor password"
+	goTLS       = "TLS 1.2 and later with the ciphers that both ends agree on; Java's names mean nothing here"
+	kerberos    = "Kerberos is not supported; give the program a user of its own"
+	serverCheck = "it is for those who check tokens, not for those who show them"
+)
+
+// connectionRules are the keys that say how to reach a cluster.
+var connectionRules = map[string]clusterRule{
+	"bootstrap.servers": func(c *cluster, s *setting) Verdict {
+		return c.set("bootstrap.servers", strings.Join(c.servers(), ","), s)
+	},
+	"security.protocol": func(c *cluster, s *setting) Verdict {
+		known := []string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}
+		if !slices.Contains(known, c.protocol()) {
+			c.in.bad(s, "%q is unknown; accepted are %s", s.trimmed(), strings.Join(known, ", "))
+		}
+		return c.set("security.protocol", c.protocol(), s)
+	},
+	"security.providers": noneHere("the program has its own TLS and logins"),
+
+	"sasl.mechanism": ifSASL(func(c *cluster, s *setting) Verdict {
+		return c.set("sasl.mechanism", c.mechanism(), s) // finish refuses what cannot be used
+	}),
+	"sasl.jaas.config": ifSASL((*cluster).login),
+	"sasl.oauthbearer.token.endpoint.url": ifSASL(func(c *cluster, s *setting) Verdict {
+		return c.set("sasl.oauthbearer.token.endpoint.url", s.trimmed(), s)
+	}),
+	"sasl.oauthbearer.scope": ifSASL(func(c *cluster, s *setting) Verdict {
+		return c.set("sasl.oauthbearer.scope", s.trimmed(), s)
+	}),
+	"sasl.oauthbearer.client.credentials.client.id": ifSASL(func(c *cluster, s *setting) Verdict {
+		return c.set("sasl.oauthbearer.client.id", s.trimmed(), s)
+	}),
+	"sasl.oauthbearer.client.credentials.client.secret": ifSASL(func(c *cluster, s *setting) Verdict {
+		return c.set("sasl.oauthbearer.client.secret", s.trimmed(), s)
+	}),
+	"sasl.login.callback.handler.class":  ifSASL(handler),
+	"sasl.client.callback.handler.class": noneHere("logins are the program's own; set the cluster's sasl properties"),
+	"sasl.login.class":                   noneHere("logins are the program's own; set the cluster's sasl properties"),
+
+	"sasl.kerberos.service.name":                leaveHere(kerberos),
+	"sasl.kerberos.kinit.cmd":                   leaveHere(kerberos),
+	"sasl.kerberos.min.time.before.relogin":     leaveHere(kerberos),
+	"sasl.kerberos.ticket.renew.jitter":         leaveHere(kerberos),
+	"sasl.kerberos.ticket.renew.window.factor":  leaveHere(kerberos),
+	"sasl.login.connect.timeout.ms":             leaveHere(ownRetries),
+	"sasl.login.read.timeout.ms":                leaveHere(ownRetries),
+	"sasl.login.retry.backoff.ms":               leaveHere(ownRetries),
+	"sasl.login.retry.backoff.max.ms":           leaveHere(ownRetries),
+	"sasl.login.refresh.buffer.seconds":         leaveHere("tokens are renewed in time by themselves"),
+	"sasl.login.refresh.min.period.seconds":     leaveHere("tokens are renewed in time by themselves"),
+	"sasl.login.refresh.window.factor":          leaveHere("tokens are renewed in time by themselves"),
+	"sasl.login.refresh.window.jitter":          leaveHere("tokens are renewed in time by themselves"),
+	"sasl.oauthbearer.header.urlencode":         leaveHere("the credentials are sent as they are"),
+	"sasl.oauthbearer.clock.skew.seconds":       leaveHere(serverCheck),
+	"sasl.oauthbearer.expected.audience":        leaveHere(serverCheck),
+	"sasl.oauthbearer.expected.issuer":          leaveHere(serverCheck),
+	"sasl.oauthbearer.jwks.endpoint.url":        leaveHere(serverCheck),
+	"sasl.oauthbearer.scope.claim.name":         leaveHere(serverCheck),
+	"sasl.oauthbearer.sub.claim.name":           leaveHere(serverCheck),
+	"sasl.oauthbearer.jwks.endpoint.refresh.ms": leaveHere(serverCheck),
+
+	"ssl.truststore.location":     ifTLS(truststore),
+	"ssl.truststore.certificates": ifTLS(func(c *cluster, s *setting) Verdict { return c.set("ssl.ca.pem", s.value, s) }),
+	"ssl.truststore.password":     leaveHere(byPEM),
+	"ssl.truststore.type":         leaveHere(byPEM),
+	"ssl.keystore.location":       ifTLS(keystore),
+	"ssl.keystore.key":            ifTLS(func(c *cluster, s *setting) Verdict { return c.set("ssl.key.pem", s.value, s) }),
+	"ssl.keystore.certificate.chain": ifTLS(func(c *cluster, s *setting) Verdict {
+		return c.set("ssl.certificate.pem", s.value, s)
+	}),
+	"ssl.keystore.password": leaveHere(byPEM),
+	"ssl.keystore.type":     leaveHere(byPEM),
+	"ssl.key.password":      leaveHere("the key must not be encrypted; keep it in a file that only the program may read"),
+	"ssl.endpoint.identification.algorithm": ifTLS(func(c *cluster, s *setting) Verdict {
+		algorithm := strings.ToLower(s.trimmed())
+		if algorithm == "" {
+			algorithm = "none"
+		}
+		return c.set("ssl.endpoint.identification.algorithm", algorithm, s)
+	}),
+	"ssl.engine.factory.class":         noneHere("the program has its own TLS; give certificates and keys as PEM files"),
+	"ssl.cipher.suites":                leaveHere(goTLS),
+	"ssl.enabled.protocols":            leaveHere(goTLS),
+	"ssl.protocol":                     leaveHere(goTLS),
+	"ssl.provider":                     leaveHere(goTLS),
+	"ssl.keymanager.algorithm":         leaveHere(goTLS),
+	"ssl.trustmanager.algorithm":       leaveHere(goTLS),
+	"ssl.secure.random.implementation": leaveHere(goTLS),
+}
+
+func leaveHere(text string) clusterRule {
+	return func(*cluster, *setting) Verdict { return Verdict{LeftOut, text} }
+}
+
+func noneHere(text string) clusterRule {
+	return func(*cluster, *setting) Verdict { return Verdict{NoEquivalent, text} }
+}
+
+func ifSASL(r clusterRule) clusterRule {
+	return func(c *cluster, s *setting) Verdict {
+		if !c.sasl() {
+			return Verdict{LeftOut, "not used: security.protocol of " + c.name + " is " + c.protocol()}
+		}
+		return r(c, s)
+	}
+}
+
+func ifTLS(r clusterRule) clusterRule {
+	return func(c *cluster, s *setting) Verdict {
+		if !c.tls() {
+			return Verdict{LeftOut, "not used: security.protocol of " + c.name + " is " + c.protocol()}
+		}
+		return r(c, s)
+	}
+}
+
+// storeType is what kind of file a store is; Java's default is JKS.
+func (c *cluster) storeType(key string) string {
+	if t := strings.ToUpper(c.value(key)); t != "" {
+		return t
+	}
+	return "JKS"
+}
+
+// beside is the name of a PEM file in the folder of a store.
+func beside(store, ending string) string {
+	return strings.TrimSuffix(store, path.Ext(store)) + ending
+}
+
+func (c *cluster) step(format string, args ...any) {
+	if step := fmt.Sprintf(format, args...); !slices.Contains(c.steps, step) {
+		c.steps = append(c.steps, step)
+	}
+}
+
+// opened is the command that makes a PKCS#12 file of a store, if it is none, and
+// that file's name.
+func opened(store, kind string) (before, file string) {
+	if kind == "PKCS12" {
+		return "", store
+	}
+	file = beside(store, ".p12")
+	return fmt.Sprintf("keytool -importkeystore -srckeystore %s -destkeystore %s -deststoretype PKCS12 && ",
+		shell(store), shell(file)), file
+}
+
+// shell quotes a path for a command line.
+func shell(path string) string { return "'" + strings.ReplaceAll(printable(path), "'", `'\''`) + "'" }
+
+func truststore(c *cluster, s *setting) Verdict {
+	store, kind := s.trimmed(), c.storeType("ssl.truststore.type")
+	if kind == "PEM" {
+		return c.set("ssl.ca.location", store, s)
+	}
+	if provided.MatchString(store) {
+		v := c.set("ssl.ca.location", store, s)
+		c.step("cluster %s: %s is to name a PEM file", c.name, c.properties["ssl.ca.location"].env)
+		return v
+	}
+	pem := beside(store, ".pem")
+	before, file := opened(store, kind)
+	c.step("cluster %s: %sopenssl pkcs12 -in %s -nokeys -out %s", c.name, before, shell(file), shell(pem))
+	v := c.set("ssl.ca.location", pem, s)
+	v.Text += fmt.Sprintf(", a PEM file to be made of the %s file", kind)
+	return v
+}
+
+func keystore(c *cluster, s *setting) Verdict {
+	store, kind := s.trimmed(), c.storeType("ssl.keystore.type")
+	certificate, key := beside(store, "-cert.pem"), beside(store, "-key.pem")
+	switch {
+	case kind == "PEM":
+		certificate, key = store, store // it holds both
+	case provided.MatchString(store):
+		certificate, key = store, store // the variables are to name PEM files
+	default:
+		before, file := opened(store, kind)
+		c.step("cluster %s: %sopenssl pkcs12 -in %s -nokeys -out %s", c.name, before, shell(file), shell(certificate))
+		c.step("cluster %s: umask 077; openssl pkcs12 -in %s -nocerts -nodes -out %s", c.name, shell(file), shell(key))
+	}
+	v, second := c.set("ssl.certificate.location", certificate, s), c.set("ssl.key.location", key, s)
+	v.Text += " and " + strings.TrimPrefix(second.Text, "clusters."+c.name+".")
+	if env := c.properties["ssl.certificate.location"].env; env != "" {
+		c.step("cluster %s: %s and %s are to name PEM files", c.name, env, c.properties["ssl.key.location"].env)
+	} else if kind != "PEM" {
+		v.Text += fmt.Sprintf(", PEM files to be made of the %s file", kind)
+	} else if c.effective("ssl.key.password") != nil {
+		c.step("cluster %s: the key in %s must not be encrypted (openssl pkey)", c.name, printable(store))
+	}
+	return v
+}
+
+// handler knows the classes that ask a token service by client credentials.
+func handler(_ *cluster, s *setting) Verdict {
+	class := s.trimmed()
+	switch class[strings.LastIndexByte(class, '.')+1:] {
+	case "OAuthBearerLoginCallbackHandler", "JaasClientOauthLoginCallbackHandler":
+		return Verdict{Mapped, "sasl.oauthbearer.method: oidc"}
+	}
+	return Verdict{NoEquivalent, fmt.Sprintf("what %s does is not known here; tokens come from a service by client "+
+		"credentials", class)}
+}
+
+// login takes user and password, or what names a client to a token service, out of
+// a JAAS login.
+func (c *cluster) login(s *setting) Verdict {
+	if provided.FindString(s.trimmed()) == s.trimmed() {
+		v := Verdict{Mapped, "its config provider holds a whole login, which is asked for in parts"}
+		if c.byPassword() {
+			c.fromEnv("sasl.username", "", s)
+			c.fromEnv("sasl.password", "", s)
+		}
+		return v
+	}
+	login, ok := parseJAAS(s.value)
+	if !ok {
+		c.in.bad(s, "is no login that can be read; expected is MODULE required NAME=\"VALUE\" ... ;")
+		return Verdict{LeftOut, ""}
+	}
+	if c.options = login.options; !c.byPassword() {
+		return Verdict{Mapped, fmt.Sprintf("clusters.%s.sasl.oauthbearer, its secret read from the environment", c.name)}
+	}
+	switch {
+	case login.module != "PlainLoginModule" && login.module != "ScramLoginModule":
+		c.in.bad(s, "logs in with %s, but sasl.mechanism of %s is %s", printable(login.module), c.name, c.mechanism())
+	case strings.EqualFold(login.options["tokenauth"], "true"):
+		c.in.bad(s, "logs in with a delegation token, which cannot be used here; give the program a user of its own")
+	case login.options["username"] == "" || login.options["password"] == "":
+		c.in.bad(s, "names no username or no password")
+	}
+	c.set("sasl.username", login.options["username"], s)
+	v := c.set("sasl.password", login.options["password"], s)
+	v.Text += ", and sasl.username"
+	return v
+}
+
+// oauth writes how tokens are got.
+func (c *cluster) oauth(by *setting) {
+	s := c.effective("sasl.jaas.config")
+	if s == nil {
+		s = by
+	}
+	fill := func(property string, names ...string) bool {
+		for _, name := range names {
+			if _, there := c.properties[property]; !there && c.options[name] != "" {
+				c.set(property, c.options[name], s)
+			}
+		}
+		_, there := c.properties[property]
+		return there
+	}
+	if sub := c.options["unsecuredLoginStringClaim_sub"]; sub != "" {
+		c.properties["enable.sasl.oauthbearer.unsecure.jwt"] = text{value: "true", origin: fmt.Sprintf("line %d", s.line)}
+		c.fromEnv("sasl.oauthbearer.config", "", s)
+		c.step("cluster %s: %s is to be principal=%s", c.name, c.variable("sasl.oauthbearer.config"), printable(sub))
+		return
+	}
+	if !fill("sasl.oauthbearer.token.endpoint.url", "oauth.token.endpoint.uri") {
+		c.in.bad(by, "logs in to cluster %s by tokens, but no sasl.oauthbearer.token.endpoint.url says where they come from",
+			c.name)
+		return
+	}
+	c.properties["sasl.oauthbearer.method"] = text{value: "oidc", origin: fmt.Sprintf("line %d", by.line)}
+	if !fill("sasl.oauthbearer.client.id", "clientId", "oauth.client.id") {
+		c.fromEnv("sasl.oauthbearer.client.id", "", s)
+	}
+	if !fill("sasl.oauthbearer.client.secret", "clientSecret", "oauth.client.secret") {
+		c.fromEnv("sasl.oauthbearer.client.secret", "", s)
+	}
+	fill("sasl.oauthbearer.scope", "scope", "oauth.scope")
+	if store := c.options["oauth.ssl.truststore.location"]; store != "" {
+		c.step("cluster %s: turn %s into a PEM file, and name it with https.ca.location", c.name, printable(store))
+	}
+}

@@ -99,6 +99,7 @@ Errors are printed with what to do about them.`,
   replicator check -c replicator.yaml --connect
   replicator run -c replicator.yaml
   replicator status -c replicator.yaml --watch
+  replicator import mm2.properties > replicator.yaml
   replicator help config`,
 		SilenceErrors: true,
 		SilenceUsage:  true,

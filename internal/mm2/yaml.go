@@ -1,11 +1,11 @@
 package mm2
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,9 +125,5 @@ func quote(text string) string {
 		}
 		return `"` + text + `"`
 	}
-	quoted, err := json.Marshal(text)
-	if err != nil {
-		panic(fmt.Sprintf("a string cannot be written as JSON: %v", err)) // cannot be
-	}
-	return string(quoted)
+	return strconv.QuoteToASCII(text) // all of Go's escapes are YAML's as well
 }

@@ -75,13 +75,14 @@ func (c *cluster) byPassword() bool {
 
 var (
 	ownVariable = regexp.MustCompile(`^\$\{env:(?::|)([A-Za-z_][A-Za-z0-9_]*)\}$`)
+	inURL       = regexp.MustCompile(`://[^/]*@`) // a password before a host
 	provided    = regexp.MustCompile(`\$\{[^}:]+:[^}]*\}`)
 )
 
 // set writes a property with the value of a setting, or of a part of it. What a
 // config provider would answer is read from the environment.
 func (c *cluster) set(property, value string, s *setting) Verdict {
-	if kafka.Secret(property) || provided.MatchString(value) {
+	if kafka.Secret(property) || inURL.MatchString(value) || provided.MatchString(value) {
 		return c.fromEnv(property, value, s)
 	}
 	c.properties[property] = text{value: value, origin: fmt.Sprintf("line %d", s.line)}

@@ -88,6 +88,25 @@ func TestMeaning(t *testing.T) {
 	}
 }
 
+// A password may also stand in a URL.
+func TestPasswordInURL(t *testing.T) {
+	r, err := Import("mm2.properties", []byte(`clusters = a, b
+b.bootstrap.servers = b:1
+a->b.enabled = true
+a.bootstrap.servers = a:1
+a.security.protocol = SASL_SSL
+a.sasl.mechanism = OAUTHBEARER
+a.sasl.oauthbearer.token.endpoint.url = https://me:s3cret@tokens.example.com/token
+`), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	noSecret(t, "a URL", r.Config+r.Report("mm2.properties", "mm2.yaml"))
+	if _, err := config.Parse("mm2.yaml", []byte(r.Config), environment(r)); err != nil {
+		t.Errorf("%v\n%s", err, r.Config)
+	}
+}
+
 // Clusters whose names become one variable are told apart.
 func TestVariablesAreApart(t *testing.T) {
 	var text strings.Builder

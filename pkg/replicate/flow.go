@@ -197,7 +197,7 @@ func (f *flow) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := policy.SameCluster(f.cfg.Naming, from, to); err != nil {
+	if err := policy.SameCluster(f.cfg.Flow(), from, to); err != nil {
 		return err
 	}
 	_, shards, err := f.topics.EnsureLedger(ctx, f.cfg.LedgerTopic(), f.cfg.Shards)

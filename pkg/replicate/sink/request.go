@@ -186,6 +186,8 @@ func (s *sent) land() error {
 		}
 		err := kerr.ErrorForCode(answer.ErrorCode)
 		switch {
+		case err == nil && answer.LogAppendTime >= 0 && !q.ledger:
+			err = stamped(q.partition, q.target.topic)
 		case err == nil:
 			err = q.land(s.batches[i], offsets.Target(answer.BaseOffset))
 		case s.second && errors.Is(err, kerr.ConcurrentTransactions) && len(q.runs) == 0,

@@ -99,7 +99,8 @@ func TestGroups(t *testing.T) {
 		"":                       "no name",
 	} {
 		target, v := p.Group(name)
-		if target != name || v.Selected != strings.HasPrefix(want, "+") || !strings.Contains(v.Why, strings.TrimPrefix(want, "+")) {
+		if target != name || v.Selected != strings.HasPrefix(want, "+") ||
+			!strings.Contains(v.Why, strings.TrimPrefix(want, "+")) {
 			t.Errorf("Group(%q) = %+v, want %q", name, v, want)
 		}
 	}

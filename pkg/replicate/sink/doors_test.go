@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -206,6 +207,23 @@ func TestTooLarge(t *testing.T) {
 		if err != nil && !strings.Contains(err.Error(), "source offset 40") {
 			f.t.Errorf("refused with %v", err)
 		}
+		s.Close()
+		if got := f.visible("orders", 0); len(got) != 0 {
+			f.t.Errorf("%d records of the refused transaction are visible", len(got))
+		}
+	})
+}
+
+// TestStamped: a topic that replaces timestamps shows in its acknowledgements, where
+// its settings may not be read; nothing of the transaction becomes visible.
+func TestStamped(t *testing.T) {
+	onLanes(t, func(f *fixture) {
+		s := f.open()
+		f.transaction(s, part("orders", 0, 0, 1))
+		f.stamp(time.Now().UnixMilli())
+		stamped := part("orders", 1, 40, 2)
+		_, err := f.attempt(s, stamped)
+		f.stopped(err, chunk.StopTopic, stamped.Partition)
 		s.Close()
 		if got := f.visible("orders", 0); len(got) != 0 {
 			f.t.Errorf("%d records of the refused transaction are visible", len(got))

@@ -171,7 +171,8 @@ func TestNothingButTheRecords(t *testing.T) {
 	w.topic(w.target, "ready", 2)
 	w.topic(w.target, "ledger", 8)
 	blind := w.open()
-	if _, _, err := blind.EnsureLedger(w.ctx, "ledger", 8); err == nil || !strings.Contains(err.Error(), "DescribeConfigs") {
+	_, _, err := blind.EnsureLedger(w.ctx, "ledger", 8)
+	if err == nil || !strings.Contains(err.Error(), "DescribeConfigs") {
 		t.Errorf("ledger: got %v, want DescribeConfigs named", err)
 	}
 	w.cfg.SyncConfigs = false

@@ -244,6 +244,11 @@ func (t *Topics) warn(seen *sight) {
 		if p.target == nil {
 			continue
 		}
+		if denied(p.target.SettingsErr) {
+			once("settings", "settings of target topics cannot be read", "cluster", t.cfg.Target.Name, "remedy",
+				"see to it that "+timestampType+" is "+createTime+" and that no setting refuses a record; a topic that changes or "+
+					"refuses one is stopped with its reason")
+		}
 		_, from, _ := difference(p.target.Settings, nil)
 		for _, key := range sortedKeys(from) {
 			if key != timestampType { // that one is a Stop

@@ -78,32 +78,36 @@ type addon struct {
 
 // grant gives the rights that Heroku documents, on all that begins with the add-on's
 // prefix. None of them creates or alters a topic, or reads its settings.
-func (a addon) grant(ctx context.Context, t *testing.T, principal string) {
+func (a addon) grant(ctx context.Context, t *testing.T) {
+	t.Helper()
+	a.allow(ctx, t, func(entry *kadm.ACLBuilder, names string) {
+		entry.Topics(names).Operations(kadm.OpRead, kadm.OpWrite, kadm.OpDescribe)
+	})
+	a.allow(ctx, t, func(entry *kadm.ACLBuilder, names string) {
+		entry.Groups(names).Operations(kadm.OpRead, kadm.OpDescribe, kadm.OpDelete)
+	})
+	a.allow(ctx, t, func(entry *kadm.ACLBuilder, names string) {
+		entry.TransactionalIDs(names).Operations(kadm.OpDescribe, kadm.OpWrite)
+	})
+}
+
+// allow adds an entry for all that is the add-on's.
+func (a addon) allow(ctx context.Context, t *testing.T, what func(entry *kadm.ACLBuilder, names string)) {
 	t.Helper()
 	names, pattern := a.prefix, kadm.ACLPatternPrefixed
 	if names == "" {
 		names, pattern = "*", kadm.ACLPatternLiteral
 	}
-	entry := func() *kadm.ACLBuilder {
-		return kadm.NewACLs().Allow("User:" + principal).AllowHosts("*").ResourcePatternType(pattern)
-	}
-	_, err := ask(a.cluster.Bootstrap(), func(admin *kadm.Client) (any, error) {
-		for _, acl := range []*kadm.ACLBuilder{
-			entry().Topics(names).Operations(kadm.OpRead, kadm.OpWrite, kadm.OpDescribe),
-			entry().Groups(names).Operations(kadm.OpRead, kadm.OpDescribe, kadm.OpDelete),
-			entry().TransactionalIDs(names).Operations(kadm.OpDescribe, kadm.OpWrite),
-		} {
-			made, err := admin.CreateACLs(ctx, acl)
-			if err != nil {
-				return nil, err
-			}
-			for _, one := range made {
-				if one.Err != nil {
-					return nil, one.Err
-				}
+	entry := kadm.NewACLs().Allow("User:CN=mirror").AllowHosts("*").ResourcePatternType(pattern)
+	what(entry, names)
+	_, err := ask(a.cluster.Bootstrap(), func(admin *kadm.Client) (kadm.CreateACLsResults, error) {
+		made, err := admin.CreateACLs(ctx, entry)
+		for _, one := range made {
+			if err == nil {
+				err = one.Err
 			}
 		}
-		return nil, nil
+		return made, err
 	})
 	must(t, err)
 }
@@ -153,17 +157,17 @@ func TestHeroku(t *testing.T) {
 		why      string
 		old, new addon
 	}{
-		{"a tenant moves to a cluster of its own", addon{"KAFKA", "columbia-68051.", source},
-			addon{"HEROKU_KAFKA_COPPER", "", target}},
 		{"both are tenants", addon{"KAFKA", "gray-1.", source}, addon{"HEROKU_KAFKA_COPPER", "copper-2.", target}},
 		{"two tenants of one cluster", addon{"KAFKA", "gray-3.", source}, addon{"HEROKU_KAFKA_COPPER", "copper-4.", source}},
+		{"a tenant moves to a cluster of its own", addon{"KAFKA", "columbia-68051.", source},
+			addon{"HEROKU_KAFKA_COPPER", "", target}},
 	} {
 		t.Run(strings.ReplaceAll(c.why, " ", "-"), func(t *testing.T) {
 			c.old.setenv(t, ca, certificate, key)
 			c.new.setenv(t, ca, certificate, key)
 			ctx := deadline(t, 5*time.Minute)
-			c.old.grant(ctx, t, "CN=mirror")
-			c.new.grant(ctx, t, "CN=mirror")
+			c.old.grant(ctx, t)
+			c.new.grant(ctx, t)
 			onLanes(t, func(t *testing.T, lane string) { moveAddon(t, c.old, c.new, lane) })
 		})
 	}
@@ -205,8 +209,19 @@ http: {listen: "127.0.0.1:0"}
 	must(t, workload.Topics(ctx, s.target.Bootstrap(), 2, workload.KeepConfigs(), made...))
 	must(t, workload.Topics(ctx, s.target.Bootstrap(), 4, map[string]string{"cleanup.policy": "compact"},
 		new.prefix+ledger))
-	if out, code := s.command("check", "--connect"); code != 0 || !holds(out, "nothing is in the way",
-		"whether the ledger topic "+new.prefix+ledger+" is compacted cannot be asked") {
+	warnings := 2
+	if lane == "record" { // it would not notice that a topic replaces timestamps
+		out, code := s.command("check", "--connect")
+		if code != 1 || !holds(out, "do DescribeConfigs on topic "+made[0], "sync_topic_configs: false and the batch lane") {
+			t.Errorf("check --connect in the record lane ended with %d:\n%s", code, out)
+		}
+		new.allow(ctx, t, func(entry *kadm.ACLBuilder, names string) {
+			entry.Topics(names).Operations(kadm.OpDescribeConfigs)
+		})
+		warnings = 0
+	}
+	if out, code := s.command("check", "--connect"); code != 0 || !holds(out, "nothing is in the way") ||
+		holds(out, "whether the ledger topic "+new.prefix+ledger+" is compacted cannot be asked") != (warnings > 0) {
 		t.Fatalf("check --connect with all topics there ended with %d:\n%s", code, out)
 	}
 	d := s.run()
@@ -223,7 +238,7 @@ http: {listen: "127.0.0.1:0"}
 	mixed(ctx, t, s.source.Bootstrap(), topics[0], 110, 500, 2)
 	s.copyOnce()
 	judged(ctx, t, sides, topics, groups)
-	herokuLog(t, d)
+	herokuLog(t, d, warnings)
 	stampedTopic(ctx, t, s, topics[0], swap)
 }
 
@@ -268,7 +283,7 @@ func told(t *testing.T, s *site, ledger, prefix string, topics []string, swap fu
 }
 
 // herokuLog: the daemon warns of what cannot be asked, once, and of nothing else.
-func herokuLog(t *testing.T, d *daemon) {
+func herokuLog(t *testing.T, d *daemon, warnings int) {
 	t.Helper()
 	seen := map[string]int{}
 	for line := range strings.Lines(d.out.String()) {
@@ -285,7 +300,8 @@ func herokuLog(t *testing.T, d *daemon) {
 			t.Errorf("the daemon says %d times: %s", n, line)
 		}
 	}
-	if len(seen) != 2 {
-		t.Errorf("the daemon warns of %d things, want of the topics' settings and the ledger's: %v", len(seen), seen)
+	if len(seen) != warnings {
+		t.Errorf("the daemon warns of %d things, want %d, the topics' settings and the ledger's: %v", len(seen), warnings,
+			seen)
 	}
 }

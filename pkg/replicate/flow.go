@@ -83,7 +83,7 @@ func (f *flow) open() (err error) {
 	}
 	f.topics, err = topics.Open(topics.Config{
 		Source: f.source, Target: f.target, Policy: f.policy, Flow: f.name,
-		ReplicationFactor: f.cfg.ReplicationFactor, SyncConfigs: f.cfg.SyncTopicConfigs,
+		ReplicationFactor: f.cfg.ReplicationFactor, SyncConfigs: f.cfg.SyncTopicConfigs, Watched: f.inBatches(),
 		ExcludeConfigs: f.cfg.ExcludeConfigs, Log: f.baseLog,
 	})
 	if err != nil {

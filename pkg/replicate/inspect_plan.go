@@ -144,9 +144,11 @@ func (i *Inspection) Plan(ctx context.Context) (*FlowPlan, error) {
 }
 
 func (i *Inspection) planTopics(ctx context.Context, seen *picture) (topics.Plan, error) {
+	lane, _ := i.cfg.LaneInUse()
 	t, err := topics.Open(topics.Config{
 		Source: i.sourceCluster, Target: i.targetCluster, Policy: i.policy, Flow: i.cfg.Name(),
-		ReplicationFactor: i.cfg.ReplicationFactor, SyncConfigs: i.cfg.SyncTopicConfigs, ExcludeConfigs: i.cfg.ExcludeConfigs,
+		ReplicationFactor: i.cfg.ReplicationFactor, SyncConfigs: i.cfg.SyncTopicConfigs,
+		Watched: lane == LaneBatch, ExcludeConfigs: i.cfg.ExcludeConfigs,
 	})
 	if err != nil {
 		return topics.Plan{}, err

@@ -99,10 +99,6 @@ func (s *Records) takeReport(m *ck.Message) {
 		s.fail(refused(l.partition, l.target.topic, source, at.Error))
 		return
 	}
-	if m.TimestampType == ck.TimestampLogAppendTime {
-		s.fail(stamped(l.partition, l.target.topic))
-		return
-	}
 	run := offsets.Run{Source: source, Target: offsets.Target(at.Offset), Count: 1}
 	if n := len(l.runs); n > 0 {
 		last := &l.runs[n-1]
@@ -129,18 +125,6 @@ func (s *Records) fail(err error) {
 	var stop, before *chunk.Stop
 	if s.failure == nil || (errors.As(err, &stop) && !errors.As(s.failure, &before)) {
 		s.failure = err
-	}
-}
-
-// stamped is the Stop for a topic whose brokers put the time of writing in the place
-// of the records' own, which only their acknowledgement tells where its settings may
-// not be read.
-func stamped(p chunk.Partition, topic string) *chunk.Stop {
-	return &chunk.Stop{
-		Partition: p, Kind: chunk.StopTopic,
-		Reason: fmt.Sprintf("topic %q on the target replaces the timestamps of all records", topic),
-		Fix: fmt.Sprintf("set message.timestamp.type of topic %q on the target to CreateTime; copying goes on by itself",
-			topic),
 	}
 }
 

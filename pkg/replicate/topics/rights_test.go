@@ -175,7 +175,7 @@ func TestNothingButTheRecords(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "DescribeConfigs") {
 		t.Errorf("ledger: got %v, want DescribeConfigs named", err)
 	}
-	w.cfg.SyncConfigs = false
+	w.cfg.SyncConfigs, w.cfg.Watched = false, true
 	ts := w.open()
 	if created, partitions, err := ts.EnsureLedger(w.ctx, "ledger", 8); err != nil || created || partitions != 8 {
 		t.Errorf("ledger: got %v, %d, %v; want the one that is there", created, partitions, err)

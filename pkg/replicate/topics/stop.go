@@ -28,8 +28,8 @@ func (r rules) right(p pair, on kafka.Config, operation, topic string, err error
 func (r rules) unreadable(p pair, on kafka.Config, topic string, err error) *chunk.Stop {
 	if denied(err) {
 		stop := r.right(p, on, "DescribeConfigs", topic, err)
-		stop.Fix += fmt.Sprintf("; or set sync_topic_configs: false, and look after the settings of topic %s of cluster %s "+
-			"by hand, which has to be there then", p.Target, r.To.Name)
+		stop.Fix += fmt.Sprintf("; or look after the settings of topic %s of cluster %s by hand, with "+
+			"sync_topic_configs: false and the batch lane", p.Target, r.To.Name)
 		return stop
 	}
 	return stop(p.Source, chunk.StopTopic,

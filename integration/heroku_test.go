@@ -201,7 +201,7 @@ http: {listen: "127.0.0.1:0"}
 	must(t, err)
 	groups := workload.Groups(positions)
 
-	told(t, s, ledger, new.prefix, topics, swap)
+	waiting := told(t, s, ledger, new.prefix, topics, swap)
 	var made []string
 	for _, topic := range topics {
 		made = append(made, swap(topic))
@@ -224,6 +224,9 @@ http: {listen: "127.0.0.1:0"}
 		holds(out, "whether the ledger topic "+new.prefix+ledger+" is compacted cannot be asked") != (warnings > 0) {
 		t.Fatalf("check --connect with all topics there ended with %d:\n%s", code, out)
 	}
+	judged(ctx, t, sides, topics, groups) // it takes up what has been made
+	waiting.stop()
+	mixed(ctx, t, s.source.Bootstrap(), topics[1], 109, 500, 2)
 	d := s.run()
 	judged(ctx, t, sides, topics, groups)
 	eventually(t, time.Minute, "status says caught up", func() bool {
@@ -261,8 +264,9 @@ func stampedTopic(ctx context.Context, t *testing.T, s *site, like string, swap 
 	}
 }
 
-// told holds what is said before the topics are there against what is missing.
-func told(t *testing.T, s *site, ledger, prefix string, topics []string, swap func(string) string) {
+// told holds what is said before the topics are there against what is missing. The
+// daemon that it answers waits for them.
+func told(t *testing.T, s *site, ledger, prefix string, topics []string, swap func(string) string) *daemon {
 	t.Helper()
 	want := []string{"do Create on the cluster or topic " + prefix + ledger,
 		"create topic " + prefix + ledger + " there by hand, with 4 partitions (the shards), compacted"}
@@ -279,7 +283,7 @@ func told(t *testing.T, s *site, ledger, prefix string, topics []string, swap fu
 	}
 	d := s.run()
 	d.says(time.Minute, "do Create on the cluster or topic "+prefix+ledger, "remedy=")
-	d.stop()
+	return d
 }
 
 // herokuLog: the daemon warns of what cannot be asked, once, and of nothing else.

@@ -38,7 +38,8 @@ func TestPrefixesAreTold(t *testing.T) {
 			`not ours: it does not begin with the prefix of old, "p1.": stranger`}},
 		{[]string{"run", "--until-caught-up"}, []string{"copied 5 records"}},
 		{[]string{"status"}, []string{"p1.orders/0", "p1.billing as p2.billing"}},
-		{[]string{"status", "--json"}, []string{`"group": "p1.billing", "target_group": "p2.billing", "target_state": "Empty"`,
+		{[]string{"status", "--json"}, []string{
+			`"group": "p1.billing", "target_group": "p2.billing", "target_state": "Empty"`,
 			`"topic": "p1.orders", "partition": 0, "target_topic": "p2.orders"`, `"ledger": "p2.__replicator.old.new"`}},
 		{[]string{"offsets", "--topic", "p1.orders", "--partition", "0", "--at", "3"},
 			[]string{"source p1.orders/0 offset 3 target p2.orders/0 offset 3"}},

@@ -292,8 +292,8 @@ func TestMistakes(t *testing.T) {
 		must(t, err)
 		text = bytes.Replace(text, []byte("127.0.0.1:"), []byte("localhost:"), 1)
 		must(t, os.WriteFile(s.path, text, 0o600))
-		s.run().fails(time.Minute, "same cluster", "naming: prefix")
-		if out, code := s.command("check", "--connect"); code != 1 || !holds(out, "same cluster", "naming: prefix") {
+		s.run().fails(time.Minute, "same cluster", "a prefix of its own")
+		if out, code := s.command("check", "--connect"); code != 1 || !holds(out, "same cluster", "a prefix of its own") {
 			t.Errorf("check --connect ended with %d:\n%s", code, out)
 		}
 	})

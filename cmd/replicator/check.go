@@ -84,11 +84,7 @@ func (p *printer) summary(path string, cfg *config.Config) {
 		p.line("flow %s", f.Name())
 		p.line("  topics    %s", selection(f.Topics, f.ExcludeTopics))
 		p.line("  groups    %s", selection(f.Groups, f.ExcludeGroups))
-		naming := "as on the source"
-		if f.Naming == policy.Prefix {
-			naming = fmt.Sprintf("%s%s<topic>", f.From, f.Separator)
-		}
-		p.line("  names     %s", naming)
+		p.line("  names     %s", naming(f))
 		p.line("  delivery  %s, partitions without progress start at %s", f.Delivery, f.Start)
 		lane, why := f.LaneInUse()
 		p.line("  lane      %s: %s", lane, why)
@@ -101,6 +97,22 @@ func (p *printer) summary(path string, cfg *config.Config) {
 		return
 	}
 	p.line("metrics and health at http://%s/", cfg.HTTP.Listen)
+}
+
+// naming says what topics and groups are called on both sides.
+func naming(f *replicate.Config) string {
+	logical := "<topic>"
+	if f.Naming == policy.Prefix {
+		logical = f.From + f.Separator + logical
+	}
+	if f.SourcePrefix != f.TargetPrefix || f.SourcePrefix != "" {
+		return fmt.Sprintf("%s<topic> is called %s%s, group %s<group> is called %s<group>",
+			f.SourcePrefix, f.TargetPrefix, logical, f.SourcePrefix, f.TargetPrefix)
+	}
+	if f.Naming == policy.Identity {
+		return "as on the source"
+	}
+	return logical
 }
 
 // untuned names the properties of clusters that a lane does not follow.
@@ -239,11 +251,17 @@ func verdict(t *replicate.TopicPlan) string {
 	return "as is"
 }
 
-func what(t *replicate.TopicPlan) string {
-	text := t.Source
-	if t.Target != t.Source {
-		text += " as " + t.Target
+// renamed is a name on the source, with what it is called on the target where that is
+// another one.
+func renamed(source, target string) string {
+	if source == target {
+		return source
 	}
+	return source + " as " + target
+}
+
+func what(t *replicate.TopicPlan) string {
+	text := renamed(t.Source, t.Target)
 	if t.Stop != nil {
 		return text + ": " + t.Stop.Reason
 	}
@@ -297,7 +315,7 @@ func (p *printer) groups(plan *replicate.FlowPlan) {
 			p.line("    STOP      %s: cannot be read", g.Group)
 			continue
 		}
-		p.line("    %-9s %s, %s", "follow", g.Group, count(g.Positions, "position"))
+		p.line("    %-9s %s, %s", "follow", renamed(g.Group, g.Target), count(g.Positions, "position"))
 		for _, why := range slices.Sorted(maps.Keys(g.Alone)) {
 			p.line("              %s left alone: %s", count(g.Alone[why], "position"), why)
 		}

@@ -139,7 +139,7 @@ func (p *printer) positions(s *replicate.FlowStatus) {
 	notes := map[int]string{} // by the row that they stand below
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		name := g.Group
+		name := renamed(g.Group, g.Target)
 		if g.Members > 0 {
 			name += fmt.Sprintf(" (%s on the target)", count(g.Members, "member"))
 		}

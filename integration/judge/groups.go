@@ -81,7 +81,11 @@ func (g *groupJudge) round(ctx context.Context) (*GroupReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	onTarget, err := committed(ctx, g.all.target, g.groups)
+	renamed := make([]string, len(g.groups))
+	for i, group := range g.groups {
+		renamed[i] = g.all.sides.targetGroup(group)
+	}
+	onTarget, err := committed(ctx, g.all.target, renamed)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +98,7 @@ func (g *groupJudge) round(ctx context.Context) (*GroupReport, error) {
 		if pair == nil {
 			continue // not one of the topics, or gone
 		}
-		at := spot{s.group, partition{g.all.sides.targetName(s.topic), s.number}}
+		at := spot{g.all.sides.targetGroup(s.group), partition{g.all.sides.targetName(s.topic), s.number}}
 		offsetOnTarget, ok := onTarget[at]
 		if !ok {
 			offsetOnTarget = -1

@@ -12,11 +12,12 @@ import (
 )
 
 // Sides names the two clusters. Source and Target are bootstrap addresses,
-// separated by commas. Rename says what a source topic is called on the target;
-// nil means the same. The options are added to each side's client, for SASL or TLS.
+// separated by commas. Rename says what a source topic is called on the target, and
+// RenameGroup says it of a group; nil means the same. The options are added to each side's client, for SASL or TLS.
 type Sides struct {
 	Source, Target         string
 	Rename                 func(topic string) string
+	RenameGroup            func(group string) string
 	SourceOpts, TargetOpts []kgo.Opt
 }
 
@@ -25,6 +26,13 @@ func (s Sides) targetName(topic string) string {
 		return topic
 	}
 	return s.Rename(topic)
+}
+
+func (s Sides) targetGroup(group string) string {
+	if s.RenameGroup == nil {
+		return group
+	}
+	return s.RenameGroup(group)
 }
 
 // open connects to both clusters; close must be called, also after an error.

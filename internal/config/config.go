@@ -130,7 +130,8 @@ func Load(path string) (*Config, error) {
 // Parse reads a configuration; name is what problems call it, getenv answers for
 // ${NAME}. The error is a *Problems. Files that the configuration names must exist.
 func Parse(name string, data []byte, getenv func(string) (string, bool)) (*Config, error) {
-	p := &parser{getenv: getenv, places: map[string]int{}, faulty: map[string]bool{}, env: map[string]string{}}
+	p := &parser{getenv: getenv, places: map[string]int{}, faulty: map[string]bool{}, env: map[string]string{},
+		prefixes: map[string]string{}}
 	config := DefaultConfig()
 	if root := p.document(data); root != nil {
 		p.config(root, &config)
@@ -178,15 +179,42 @@ var (
 func (p *parser) clusters(n *yaml.Node, path string) map[string]kafka.Config {
 	clusters := map[string]kafka.Config{}
 	p.each(n, path, func(name string, value *yaml.Node, path string) {
-		c := kafka.Config{Name: name, Properties: map[string]string{}}
-		p.each(value, path, func(property string, value *yaml.Node, path string) {
-			var text string
-			p.text(&text)(value, path)
-			c.Properties[property] = text
-		})
-		clusters[name] = c
+		clusters[name], p.prefixes[name] = p.cluster(name, value, path)
 	})
 	return clusters
+}
+
+// cluster reads a cluster's properties, and the two keys that are not librdkafka's.
+func (p *parser) cluster(name string, n *yaml.Node, path string) (c kafka.Config, prefix string) {
+	c = kafka.Config{Name: name, Properties: map[string]string{}}
+	own := map[string]bool{}
+	var addon string
+	p.each(n, path, func(key string, value *yaml.Node, path string) {
+		var text string
+		p.text(&text)(value, path)
+		switch own[key] = true; key {
+		case "from_env":
+			addon = text
+		case "prefix":
+			prefix = text
+		default:
+			c.Properties[key] = text
+		}
+	})
+	prefixAt := join(path, "prefix")
+	if at := join(path, "from_env"); own["from_env"] {
+		if given := p.fromEnv(&c, addon, at, own); given != "" && !own["prefix"] {
+			prefix, prefixAt = given, at+"."+addon+prefixVariable.suffix
+		}
+		if c.Properties["bootstrap.servers"] == "" { // follows from what has been told
+			p.faulty[join(path, "bootstrap.servers")] = true
+		}
+	}
+	if why := policy.PrefixProblem(prefix); why != "" {
+		p.bad(prefixAt, "%s", why)
+		return c, "" // what follows from it is not told
+	}
+	return c, prefix
 }
 
 func (p *parser) flows(n *yaml.Node, path string) []replicate.Config {

@@ -19,13 +19,26 @@ var update = flag.Bool("update", false, "write the messages that were got into t
 
 // environment answers for ${NAME} in tests; SET holds a secret that no message may show.
 func environment(pairs ...string) func(string) (string, bool) {
-	values := map[string]string{"SET": "hunter2-from-env"}
+	values := map[string]string{"SET": "hunter2-from-env",
+		"PLAIN_URL": "kafka://hunter2:9092", "PLAIN_PREFIX": "hunter2.",
+		"BROKEN_URL": "kafka+ssl://hunter2:9096", "BROKEN_CLIENT_CERT": "hunter2-cert",
+		"ILLEGAL_URL": "kafka://hunter2-too:9092", "ILLEGAL_PREFIX": "hunter2/"}
 	for i := 0; i < len(pairs); i += 2 {
 		values[pairs[i]] = pairs[i+1]
 	}
 	return func(name string) (string, bool) {
 		value, ok := values[name]
 		return value, ok
+	}
+}
+
+// and answers from the first that has the variable.
+func and(first, then func(string) (string, bool)) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		if value, ok := first(name); ok {
+			return value, true
+		}
+		return then(name)
 	}
 }
 
@@ -92,7 +105,10 @@ flows: [{from: old, to: new}]`), environment())
 	for i := range fields.NumField() {
 		name := fields.Field(i).Name
 		key := snake(name)
-		if name == "Flows" || name == "Separator" { // not a key; only with prefix
+		switch name {
+		case "Flows", "SourcePrefix", "TargetPrefix": // no keys of a flow
+			continue
+		case "Separator": // only with prefix
 			continue
 		}
 		if !strings.Contains(Reference(), "\n    "+key+":") && !strings.Contains(Reference(), "\n  - "+key+":") {
@@ -216,6 +232,8 @@ func TestExamples(t *testing.T) {
 	}
 	getenv := environment("OLD_USERNAME", "mirror", "OLD_PASSWORD", "a", "OLD_CA", authority,
 		"NEW_API_KEY", "key", "NEW_API_SECRET", "b")
+	getenv = and(getenv, environment(append(heroku(t, "HEROKU_KAFKA_COPPER", "kafka+ssl://copper:9096", ""),
+		heroku(t, "KAFKA", herokuURLs, "columbia-68051.")...)...))
 	flows := map[string]int{"disaster-recovery.yaml": 2}
 	for _, file := range files {
 		data, err := os.ReadFile(file)

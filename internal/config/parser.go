@@ -25,6 +25,7 @@ type parser struct {
 	places   map[string]int    // line by path
 	faulty   map[string]bool   // paths with a problem: what follows from one is not told
 	env      map[string]string // what came from the environment: value by ${NAME}
+	prefixes map[string]string // by cluster
 }
 
 // field reads one value into where it belongs.

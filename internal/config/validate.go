@@ -49,6 +49,8 @@ func (p *parser) validateFlows(c *Config) {
 				p.bad(end.path, "%q is not among the clusters: %s", end.name, clusterNames(c))
 			}
 		}
+		flow.SourcePrefix, flow.TargetPrefix = p.prefixes[flow.From], p.prefixes[flow.To]
+		c.Flows[i] = flow
 		all = append(all, flow.Flow())
 	}
 	for i := range c.Flows {
@@ -66,9 +68,10 @@ func (p *parser) validateFlows(c *Config) {
 func (p *parser) validateOneCluster(c *Config) {
 	for i, flow := range c.Flows {
 		at := fmt.Sprintf("flows[%d]", i)
-		if broker := commonBroker(c, flow.From, flow.To); broker != "" && flow.Naming == policy.Identity {
-			p.bad(at+".naming", "%s and %s are one cluster, both have broker %s: identity naming would copy every topic "+
-				"onto itself for ever; use naming: prefix", flow.From, flow.To, broker)
+		if broker := commonBroker(c, flow.From, flow.To); broker != "" && !flow.Flow().Apart() {
+			p.bad(at+".to", "%s and %s are one cluster, both have broker %s, and what the flow writes may be what it reads, "+
+				"for ever; name another cluster, or give each of the two names a prefix of its own, neither of which begins "+
+				"with the other", flow.From, flow.To, broker)
 		}
 		for j, earlier := range c.Flows[:i] {
 			broker := commonBroker(c, flow.To, earlier.To)

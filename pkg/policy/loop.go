@@ -7,33 +7,56 @@ import (
 
 // Flow is what loop rules need to know of a flow.
 type Flow struct {
-	From, To  string // the clusters' names
-	Naming    Naming
-	Separator string // with Prefix
-	Ledger    string // "": DefaultLedger
+	From, To string // the clusters' names
+	// What all names begin with that are ours on each cluster.
+	SourcePrefix, TargetPrefix string
+	Naming                     Naming
+	Separator                  string // with naming: prefix
+	Ledger                     string // without TargetPrefix; "": DefaultLedger
 }
 
 // String is the flow's name, as old->new.
 func (f Flow) String() string { return f.From + "->" + f.To }
 
 // LedgerTopic is the topic on the target that holds the flow's maps and progress.
-func (f Flow) LedgerTopic() string {
+func (f Flow) LedgerTopic() string { return f.TargetPrefix + f.ledger() }
+
+// ledger is its logical name.
+func (f Flow) ledger() string {
 	if f.Ledger != "" {
 		return f.Ledger
 	}
 	return DefaultLedger(f.From, f.To)
 }
 
-func (f Flow) prefix() string { return f.From + f.Separator }
+// prefix is what naming puts before the logical name of a topic.
+func (f Flow) prefix() string {
+	if f.Naming == Identity {
+		return ""
+	}
+	return f.From + f.Separator
+}
 
-// DefaultLedger is the ledger topic of a flow that names none.
+// targetPrefix is what the names of all topics that the flow writes begin with.
+func (f Flow) targetPrefix() string { return f.TargetPrefix + f.prefix() }
+
+// Apart says that no topic which the flow may write has a name that it may read,
+// so that it can go on within one cluster: neither of the prefixes that such names
+// begin with begins with the other.
+func (f Flow) Apart() bool {
+	reads, writes := f.SourcePrefix, f.targetPrefix()
+	return !strings.HasPrefix(writes, reads) && !strings.HasPrefix(reads, writes) &&
+		!strings.HasPrefix(f.LedgerTopic(), reads)
+}
+
+// DefaultLedger is the logical name of the ledger topic of a flow that names none.
 func DefaultLedger(from, to string) string { return "__replicator." + from + "." + to }
 
-// visit is a topic of a cluster, by name.
+// visit is a topic of a cluster, by its logical name.
 type visit struct{ cluster, topic string }
 
-// cameFromTarget walks the ways on which a topic of the cluster may have come
-// there, and says whether one begins at the policy's target with a prefix that
+// cameFromTarget walks the ways on which a topic of the cluster, by its logical name,
+// may have come there, and says whether one begins at the policy's target with a prefix that
 // proves it. The walk goes through identity flows as well: a.orders may have been
 // carried on under that name. A record that has left a cluster under a prefix never
 // comes back to it then, and Loops refuses circles without a prefix: every way ends.
@@ -89,10 +112,10 @@ func Loops(flows []Flow) []Problem {
 			continue // all else that could be said of it follows from this
 		}
 		pairs[f.String()] = i
-		ledger := visit{f.To, f.LedgerTopic()}
+		ledger := visit{f.To, f.ledger()}
 		if j, ok := ledgers[ledger]; ok {
 			report(i, "ledger", "flows[%d], %s, keeps its ledger in topic %s of %s too; give each a ledger of its own",
-				j, flows[j], ledger.topic, f.To)
+				j, flows[j], f.LedgerTopic(), f.To)
 		} else {
 			ledgers[ledger] = i
 		}
@@ -148,24 +171,36 @@ func circle(flows []Flow, way []int) string {
 		"these flows", strings.Join(append(names, names[0]), "->"))
 }
 
-// SameClusterError reports a flow whose two clusters are one.
-type SameClusterError struct{ ID string }
+// SameClusterError reports a flow whose two clusters are one, where what it writes
+// may be what it reads.
+type SameClusterError struct {
+	ID   string
+	Flow Flow
+}
 
 func (e *SameClusterError) Error() string {
-	return fmt.Sprintf("source and target are the same cluster (id %s): with identity naming "+
-		"it would feed itself for ever", e.ID)
+	return fmt.Sprintf("source and target are the same cluster (id %s): the flow reads topics %s and writes topics %s, "+
+		"so that it could feed itself for ever", e.ID, allWith(e.Flow.SourcePrefix), allWith(e.Flow.targetPrefix()))
 }
 
 // Remedy tells the operator what to do.
 func (e *SameClusterError) Remedy() string {
-	return "check bootstrap.servers of both clusters; to copy within one cluster use naming: prefix"
+	return "check bootstrap.servers of both clusters; to copy within one cluster give each of the two names a prefix of " +
+		"its own, neither of which begins with the other"
 }
 
-// SameCluster refuses identity naming when both ends report the same cluster id. A
-// cluster that reports none cannot be compared and is accepted.
-func SameCluster(naming Naming, fromID, toID string) error {
-	if naming == Identity && fromID != "" && fromID == toID {
-		return &SameClusterError{fromID}
+func allWith(prefix string) string {
+	if prefix == "" {
+		return "of any name"
+	}
+	return fmt.Sprintf("that begin with %q", prefix)
+}
+
+// SameCluster refuses a flow of which both ends report the same cluster id, unless
+// its names are Apart. A cluster that reports none cannot be compared and is accepted.
+func SameCluster(f Flow, fromID, toID string) error {
+	if fromID != "" && fromID == toID && !f.Apart() {
+		return &SameClusterError{ID: fromID, Flow: f}
 	}
 	return nil
 }

@@ -6,9 +6,15 @@
 //
 //  1. a name is selected only if a pattern matches all of it, no exclusion does,
 //     and no built-in rule speaks against it; the verdict says which rule it was;
-//  2. SourceTopic undoes Topic's naming for every name;
-//  3. a topic that has passed through the target already, as far as the prefixes
+//  2. SourceTopic undoes Topic's naming for every name, SourceGroup undoes Group's;
+//  3. every name that it gives on the target begins with the target's prefix, and a
+//     name of the source that does not begin with the source's is never selected;
+//  4. a topic that has passed through the target already, as far as the prefixes
 //     of the known flows tell, is never copied there again.
+//
+// A cluster of which only a part is ours has a prefix, "" for all of it. What is
+// left of a name without it is its logical name: patterns, naming and all rules go
+// by logical names, and the prefixes are taken off and put on at the borders.
 //
 // It knows names only: whether two names mean one cluster is found when the
 // clusters are reached, see [SameCluster].
@@ -25,7 +31,7 @@ type Naming string
 
 const (
 	Identity Naming = "identity" // as on the source
-	Prefix   Naming = "prefix"   // <from><separator><name>
+	Prefix   Naming = "prefix"   // <from><separator><name>, behind the target's own prefix
 )
 
 const (
@@ -34,19 +40,25 @@ const (
 
 	// maxTopicName is the longest topic name that Kafka takes, in bytes.
 	maxTopicName = 249
+
+	// maxPrefix leaves room for a name behind it.
+	maxPrefix = 100
 )
 
 // Config is what one flow selects and how it names it. Patterns are RE2 regular
 // expressions that have to match the whole name.
 type Config struct {
-	From, To      string   // the clusters' names
+	From, To string // the clusters' names
+	// What all names begin with that are ours on each cluster; "": all names are.
+	SourcePrefix, TargetPrefix string
+
 	Topics        []string // at least one pattern
 	ExcludeTopics []string // beside the built-in ones
 	Groups        []string // no pattern: no group follows
 	ExcludeGroups []string // beside the built-in ones
 	Naming        Naming
 	Separator     string // with Prefix: at least one character
-	Ledger        string // "": DefaultLedger
+	Ledger        string // without TargetPrefix; "": DefaultLedger
 
 	// Flows are all flows that are known, this one may be among them. They tell
 	// which topics of the source are copies, and which are ledgers.
@@ -65,7 +77,8 @@ func DefaultConfig() Config {
 
 // flow is the config's own flow.
 func (c *Config) flow() Flow {
-	return Flow{From: c.From, To: c.To, Naming: c.Naming, Separator: c.Separator, Ledger: c.Ledger}
+	return Flow{From: c.From, To: c.To, SourcePrefix: c.SourcePrefix, TargetPrefix: c.TargetPrefix,
+		Naming: c.Naming, Separator: c.Separator, Ledger: c.Ledger}
 }
 
 // Validate reports every problem: its path within the flow, what was got, and
@@ -74,6 +87,12 @@ func (c *Config) Validate(bad func(path, format string, args ...any)) {
 	for _, e := range []struct{ path, name string }{{"from", c.From}, {"to", c.To}} {
 		if !legalName.MatchString(e.name) {
 			bad(e.path, "%q is not a cluster name; use letters, digits, dot, underscore and hyphen", e.name)
+		}
+	}
+	for _, e := range []struct{ path, prefix string }{
+		{"source_prefix", c.SourcePrefix}, {"target_prefix", c.TargetPrefix}} {
+		if why := PrefixProblem(e.prefix); why != "" {
+			bad(e.path, "%s", why)
 		}
 	}
 	if len(c.Topics) == 0 {
@@ -96,10 +115,38 @@ func (c *Config) Validate(bad func(path, format string, args ...any)) {
 	default:
 		bad("naming", "%q is unknown; use %s or %s", c.Naming, Identity, Prefix)
 	}
-	if c.Ledger != "" && (!legalName.MatchString(c.Ledger) || len(c.Ledger) > maxTopicName) {
+	c.validateLedger(bad)
+}
+
+func (c *Config) validateLedger(bad func(path, format string, args ...any)) {
+	flow := c.flow()
+	ledger := flow.LedgerTopic()
+	switch {
+	case c.Ledger != "" && (!legalName.MatchString(c.Ledger) || len(c.Ledger) > maxTopicName):
 		bad("ledger", "%q is not a topic name; use up to %d letters, digits, dots, underscores and hyphens",
 			c.Ledger, maxTopicName)
+	case c.Ledger != "" && c.TargetPrefix != "" && strings.HasPrefix(c.Ledger, c.TargetPrefix):
+		bad("ledger", "%q begins with the prefix of cluster %s, which would be put before it once more; leave it out",
+			c.Ledger, c.To)
+	case len(ledger) > maxTopicName:
+		bad("ledger", "it would be called %q, which has %d characters, and Kafka takes %d; name a shorter one",
+			ledger, len(ledger), maxTopicName)
 	}
+}
+
+// PrefixProblem answers what is wrong with a cluster's prefix, or "".
+func PrefixProblem(prefix string) string {
+	switch {
+	case prefix == "":
+		return ""
+	case !legalName.MatchString(prefix):
+		return fmt.Sprintf("%q cannot stand in a topic name; use letters, digits, dot, underscore and hyphen", prefix)
+	case strings.HasPrefix(prefix, "__"):
+		return fmt.Sprintf("%q begins as Kafka's internal topics do; use one without __ in front", prefix)
+	case len(prefix) > maxPrefix:
+		return fmt.Sprintf("has %d characters, which leaves too few for names; use up to %d", len(prefix), maxPrefix)
+	}
+	return ""
 }
 
 // legalName is what Kafka allows in a topic name.
@@ -153,7 +200,8 @@ func New(c Config) (*Policy, error) {
 	if c.Naming == Prefix {
 		// Its opposite may run elsewhere, from a file of its own: it is expected to
 		// name topics the same way.
-		p.flows = append(p.flows, Flow{From: c.To, To: c.From, Naming: Prefix, Separator: c.Separator})
+		p.flows = append(p.flows, Flow{From: c.To, To: c.From, SourcePrefix: c.TargetPrefix, TargetPrefix: c.SourcePrefix,
+			Naming: Prefix, Separator: c.Separator})
 	}
 	return p, nil
 }
@@ -169,20 +217,24 @@ type Verdict struct {
 }
 
 // Topic says what a source topic is called on the target, and whether it is copied.
-// The name is given in either case.
+// The name is given in either case, but "" for a topic that is not ours.
 func (p *Policy) Topic(name string) (target string, v Verdict) {
-	target = p.targetName(name)
-	if why := p.ledgerRule(name); why != "" {
+	logical, v, ours := p.ours(name)
+	if !ours {
+		return "", v
+	}
+	target = p.self.targetPrefix() + logical
+	if why := p.ledgerRule(logical); why != "" {
 		return target, Verdict{Why: why}
 	}
-	v = p.topics.judge(name)
+	v = p.topics.judge(logical)
 	if !v.Selected {
 		return target, v
 	}
-	if by, back := p.cameFromTarget(p.self.From, name, map[visit]bool{}); back {
+	if by, back := p.cameFromTarget(p.self.From, logical, map[visit]bool{}); back {
 		return target, Verdict{Why: fmt.Sprintf("it came from %s by flow %s and is never copied back", p.self.To, by)}
 	}
-	if p.isLedger(target, p.self.To) {
+	if p.isLedger(p.self.prefix()+logical, p.self.To) {
 		return target, Verdict{Blocked: true, Why: fmt.Sprintf("its name on the target, %s, is that of a ledger", target)}
 	}
 	if len(target) > maxTopicName {
@@ -196,27 +248,47 @@ func (p *Policy) Topic(name string) (target string, v Verdict) {
 // SourceTopic says which source topic would have this name on the target; false if
 // no topic would. Whether that topic is copied is Topic's verdict.
 func (p *Policy) SourceTopic(target string) (string, bool) {
-	if p.self.Naming == Identity {
-		return target, target != ""
+	return renamed(target, p.self.targetPrefix(), p.self.SourcePrefix)
+}
+
+// Group says what a source group is called on the target, and whether its offsets
+// follow there. Groups keep their logical names, whatever the naming of topics. The
+// name is given in either case, but "" for a group that is not ours.
+func (p *Policy) Group(name string) (target string, v Verdict) {
+	logical, v, ours := p.ours(name)
+	if !ours {
+		return "", v
 	}
-	name, ok := strings.CutPrefix(target, p.self.prefix())
-	if !ok || name == "" {
+	return p.self.TargetPrefix + logical, p.groups.judge(logical)
+}
+
+// SourceGroup says which source group would have this name on the target; false if
+// no group would.
+func (p *Policy) SourceGroup(target string) (string, bool) {
+	return renamed(target, p.self.TargetPrefix, p.self.SourcePrefix)
+}
+
+// ours takes the source's prefix off a name; the verdict is about names without it.
+func (p *Policy) ours(name string) (logical string, v Verdict, ours bool) {
+	if logical, ours = strings.CutPrefix(name, p.self.SourcePrefix); ours {
+		return logical, v, true
+	}
+	return "", Verdict{Why: fmt.Sprintf("not ours: it does not begin with the prefix of %s, %q", p.self.From,
+		p.self.SourcePrefix)}, false
+}
+
+// renamed puts another prefix in the place of one; false for a name without it, or
+// with nothing behind it.
+func renamed(name, from, to string) (string, bool) {
+	rest, ok := strings.CutPrefix(name, from)
+	if !ok || rest == "" {
 		return "", false
 	}
-	return name, true
+	return to + rest, true
 }
 
-// Group says whether a group's offsets follow to the target. Groups keep their names.
-func (p *Policy) Group(name string) Verdict { return p.groups.judge(name) }
-
-func (p *Policy) targetName(name string) string {
-	if p.self.Naming == Identity {
-		return name
-	}
-	return p.self.prefix() + name
-}
-
-// ledgerRule answers why a source topic is left out as a ledger, or "".
+// ledgerRule answers why a source topic, by its logical name, is left out as a
+// ledger, or "".
 func (p *Policy) ledgerRule(name string) string {
 	if strings.HasPrefix(name, "__replicator") {
 		return "a ledger of replicator (name begins with __replicator)"
@@ -227,10 +299,11 @@ func (p *Policy) ledgerRule(name string) string {
 	return ""
 }
 
-// isLedger says whether a known flow keeps its ledger in that topic of the cluster.
+// isLedger says whether a known flow keeps its ledger in that topic, by its logical
+// name, of the cluster.
 func (p *Policy) isLedger(topic, cluster string) bool {
 	for _, f := range p.flows {
-		if f.To == cluster && f.LedgerTopic() == topic {
+		if f.To == cluster && f.ledger() == topic {
 			return true
 		}
 	}

@@ -98,13 +98,14 @@ func TestGroups(t *testing.T) {
 		"replicator.old.new":     "replicator's own ownership group",
 		"":                       "no name",
 	} {
-		v := p.Group(name)
-		if v.Selected != strings.HasPrefix(want, "+") || !strings.Contains(v.Why, strings.TrimPrefix(want, "+")) {
+		target, v := p.Group(name)
+		if target != name || v.Selected != strings.HasPrefix(want, "+") ||
+			!strings.Contains(v.Why, strings.TrimPrefix(want, "+")) {
 			t.Errorf("Group(%q) = %+v, want %q", name, v, want)
 		}
 	}
 	none := compile(t, flowOf(func(c *Config) { c.Groups = nil }))
-	if v := none.Group("billing"); v.Selected {
+	if _, v := none.Group("billing"); v.Selected {
 		t.Errorf("without patterns, group billing is selected: %s", v.Why)
 	}
 }
@@ -187,15 +188,35 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 func TestSameCluster(t *testing.T) {
 	for _, c := range []struct {
 		naming   Naming
-		from, to string
+		from, to string // the clusters' ids
+		p1, p2   string // the prefixes
+		ledger   string
 		refused  bool
+		why      string
 	}{
-		{Identity, "a", "a", true}, {Identity, "a", "b", false}, {Identity, "", "", false}, {Prefix, "a", "a", false},
+		{Identity, "a", "a", "", "", "", true, "every topic onto itself"},
+		{Identity, "a", "b", "", "", "", false, "two clusters"},
+		{Identity, "", "", "", "", "", false, "a cluster that tells no id"},
+		{Identity, "a", "b", "p1.", "p1.", "", false, "two clusters, one prefix"},
+		{Identity, "a", "a", "p1.", "p2.", "", false, "p1.orders becomes p2.orders"},
+		{Identity, "a", "a", "p1.", "p1.", "", true, "one prefix: every topic onto itself"},
+		{Identity, "a", "a", "", "p2.", "", true, "p2.orders is read as well and becomes p2.p2.orders"},
+		{Identity, "a", "a", "p1.", "", "", true, "p1.p1.orders becomes p1.orders, which is read"},
+		{Identity, "a", "a", "p", "p2.", "", true, "p2.orders is one of p: it becomes p2.2.orders"},
+		{Identity, "a", "a", "p2.x", "p2.", "", true, "p2.xx1 becomes p2.x1, which is read"},
+		{Prefix, "a", "a", "", "", "", true, "old.orders is read as well and becomes old.old.orders"},
+		{Prefix, "a", "a", "p1.", "p1.", "", true, "p1.old.orders is read as well"},
+		{Prefix, "a", "a", "p1.", "p2.", "", false, "p1.orders becomes p2.old.orders"},
+		{Prefix, "a", "a", "p1.", "", "", false, "p1.orders becomes old.orders"},
+		{Prefix, "a", "a", "p1.", "", "p1.ledger", true, "the ledger is read"},
+		{Prefix, "a", "a", "old.x.", "", "", true, "old.x.x.orders becomes old.x.orders, which is read"},
 	} {
-		err := SameCluster(c.naming, c.from, c.to)
+		f := Flow{From: "old", To: "new", SourcePrefix: c.p1, TargetPrefix: c.p2, Naming: c.naming,
+			Separator: DefaultSeparator, Ledger: c.ledger}
+		err := SameCluster(f, c.from, c.to)
 		var same *SameClusterError
 		if got := errors.As(err, &same); got != c.refused || got && !strings.Contains(same.Remedy(), "prefix") {
-			t.Errorf("SameCluster(%s, %q, %q) = %v, want refused: %v", c.naming, c.from, c.to, err, c.refused)
+			t.Errorf("%s: SameCluster(%+v, %q, %q) = %v, want refused: %v", c.why, f, c.from, c.to, err, c.refused)
 		}
 	}
 }

@@ -39,8 +39,11 @@ func (s Start) Time() (time.Time, bool) {
 // [DefaultConfig]; [Config.Validate] tells what is wrong with it.
 type Config struct {
 	From, To string // names of clusters
+	// SourcePrefix and TargetPrefix are what all names begin with that are ours on each
+	// cluster: of topics, groups and transactional ids. "": all names are ours.
+	SourcePrefix, TargetPrefix string
 
-	Topics        []string // patterns that match whole names, RE2
+	Topics        []string // patterns that match whole names without the prefix, RE2
 	ExcludeTopics []string // beside the built-in ones
 	Groups        []string // whose offsets follow
 	ExcludeGroups []string // beside the built-in ones
@@ -58,7 +61,7 @@ type Config struct {
 	CommitInterval    time.Duration // how long a transaction gathers records
 	GroupSyncInterval time.Duration
 	RefreshInterval   time.Duration // how often topics, partitions and groups are looked for
-	Ledger            string        // topic on the target; "": policy.DefaultLedger
+	Ledger            string        // topic on the target, without TargetPrefix; "": policy.DefaultLedger
 
 	// Flows are all flows of the configuration, this one among them: they tell
 	// which topics are copies or ledgers of another flow.
@@ -111,9 +114,6 @@ func (c *Config) Validate(bad func(path, format string, args ...any)) {
 	selection.Validate(bad)
 	if c.From == c.To && c.From != "" && c.Naming != policy.Identity { // Loops reports the same with identity
 		bad("to", "%q is the flow's own source; name another cluster", c.To)
-	}
-	if ledger := policy.DefaultLedger(c.From, c.To); c.Ledger == "" && len(ledger) > 249 {
-		bad("ledger", "the default, %q, has %d characters and Kafka takes 249; name one", ledger, len(ledger))
 	}
 	if c.Delivery != ExactlyOnce && c.Delivery != AtLeastOnce {
 		bad("delivery", "%q is unknown; use %s or %s", c.Delivery, ExactlyOnce, AtLeastOnce)
@@ -179,7 +179,7 @@ func (c *Config) OppositeLedger() string {
 }
 
 // GroupID is the consumer group on the target whose members share the shards.
-func (c *Config) GroupID() string { return "replicator." + c.From + "." + c.To }
+func (c *Config) GroupID() string { return c.TargetPrefix + "replicator." + c.From + "." + c.To }
 
 // TransactionalID is what the producer of a shard is known by on the target.
 func (c *Config) TransactionalID(shard int32) string {
@@ -188,13 +188,14 @@ func (c *Config) TransactionalID(shard int32) string {
 
 // Flow is the part of the flow that concerns other flows.
 func (c *Config) Flow() policy.Flow {
-	return policy.Flow{From: c.From, To: c.To, Naming: c.Naming, Separator: c.Separator, Ledger: c.Ledger}
+	return policy.Flow{From: c.From, To: c.To, SourcePrefix: c.SourcePrefix, TargetPrefix: c.TargetPrefix,
+		Naming: c.Naming, Separator: c.Separator, Ledger: c.Ledger}
 }
 
 // Policy is the part of the flow that selects and names.
 func (c *Config) Policy() policy.Config {
 	return policy.Config{
-		From: c.From, To: c.To,
+		From: c.From, To: c.To, SourcePrefix: c.SourcePrefix, TargetPrefix: c.TargetPrefix,
 		Topics: c.Topics, ExcludeTopics: c.ExcludeTopics,
 		Groups: c.Groups, ExcludeGroups: c.ExcludeGroups,
 		Naming: c.Naming, Separator: c.Separator, Ledger: c.Ledger, Flows: c.Flows,

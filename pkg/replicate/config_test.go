@@ -30,6 +30,16 @@ func TestConfigNames(t *testing.T) {
 	if got := c.LedgerTopic(); got != "acme.ledger" {
 		t.Errorf("ledger topic: got %q, want acme.ledger", got)
 	}
+	c.TargetPrefix, c.SourcePrefix = "p2.", "p1."
+	got = []string{c.Name(), c.LedgerTopic(), c.GroupID(), c.TransactionalID(3)}
+	want = []string{"old->new", "p2.acme.ledger", "p2.replicator.old.new", "p2.replicator.old.new.3"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("with a prefix: got %q, want %q", got, want)
+	}
+	c.Flows = []policy.Flow{c.Flow(), {From: "new", To: "old", SourcePrefix: "p2.", TargetPrefix: "p1."}}
+	if got, want := c.OppositeLedger(), "p1.__replicator.new.old"; got != want {
+		t.Errorf("the opposite ledger: got %q, want %q", got, want)
+	}
 }
 
 func TestConfigValidate(t *testing.T) {
@@ -55,7 +65,7 @@ func TestConfigValidate(t *testing.T) {
 		"config pattern":   {func(c *Config) { c.ExcludeConfigs = []string{"a", "("} }, "exclude_configs[1]: "},
 		"topic pattern":    {func(c *Config) { c.Topics = []string{"("} }, "topics[0]: "},
 		"onto itself":      {func(c *Config) { c.To, c.Naming = "old", policy.Prefix }, "to: "},
-		"long names":       {func(c *Config) { c.From = strings.Repeat("o", 240) }, "ledger: the default"},
+		"long names":       {func(c *Config) { c.From = strings.Repeat("o", 240) }, "ledger: it would be called"},
 		"long, but named":  {func(c *Config) { c.From, c.Ledger = strings.Repeat("o", 240), "short" }, ""},
 		"an illegal topic": {func(c *Config) { c.Ledger = "a/b" }, `ledger: "a/b"`},
 	} {

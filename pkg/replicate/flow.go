@@ -83,7 +83,7 @@ func (f *flow) open() (err error) {
 	}
 	f.topics, err = topics.Open(topics.Config{
 		Source: f.source, Target: f.target, Policy: f.policy, Flow: f.name,
-		ReplicationFactor: f.cfg.ReplicationFactor, SyncConfigs: f.cfg.SyncTopicConfigs,
+		ReplicationFactor: f.cfg.ReplicationFactor, SyncConfigs: f.cfg.SyncTopicConfigs, Watched: f.inBatches(),
 		ExcludeConfigs: f.cfg.ExcludeConfigs, Log: f.baseLog,
 	})
 	if err != nil {
@@ -197,7 +197,7 @@ func (f *flow) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := policy.SameCluster(f.cfg.Naming, from, to); err != nil {
+	if err := policy.SameCluster(f.cfg.Flow(), from, to); err != nil {
 		return err
 	}
 	_, shards, err := f.topics.EnsureLedger(ctx, f.cfg.LedgerTopic(), f.cfg.Shards)

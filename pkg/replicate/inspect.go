@@ -101,7 +101,7 @@ func (i *Inspection) reach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return policy.SameCluster(i.cfg.Naming, source.id, target.id)
+	return policy.SameCluster(i.cfg.Flow(), source.id, target.id)
 }
 
 // seenCluster is a cluster as it describes itself.

@@ -57,7 +57,8 @@ type TopicPlan struct {
 
 // GroupPlan is what would be done about one group.
 type GroupPlan struct {
-	Group     string
+	Group     string // by its name on the source
+	Target    string // its name on the target
 	Positions int
 	Alone     map[string]int // positions that would be left alone, by reason
 	Err       error          // why it cannot be read
@@ -143,9 +144,11 @@ func (i *Inspection) Plan(ctx context.Context) (*FlowPlan, error) {
 }
 
 func (i *Inspection) planTopics(ctx context.Context, seen *picture) (topics.Plan, error) {
+	lane, _ := i.cfg.LaneInUse()
 	t, err := topics.Open(topics.Config{
 		Source: i.sourceCluster, Target: i.targetCluster, Policy: i.policy, Flow: i.cfg.Name(),
-		ReplicationFactor: i.cfg.ReplicationFactor, SyncConfigs: i.cfg.SyncTopicConfigs, ExcludeConfigs: i.cfg.ExcludeConfigs,
+		ReplicationFactor: i.cfg.ReplicationFactor, SyncConfigs: i.cfg.SyncTopicConfigs,
+		Watched: lane == LaneBatch, ExcludeConfigs: i.cfg.ExcludeConfigs,
 	})
 	if err != nil {
 		return topics.Plan{}, err
@@ -204,7 +207,8 @@ func (i *Inspection) planGroups(ctx context.Context, seen *picture, plan *FlowPl
 	for j := range seen.held {
 		held := &seen.held[j]
 		status, _ := i.groupStatus(ctx, held, spots)
-		one := GroupPlan{Group: held.Group, Positions: len(status.Positions), Alone: map[string]int{}, Err: held.Err}
+		one := GroupPlan{Group: held.Group, Target: held.Target, Positions: len(status.Positions), Alone: map[string]int{},
+			Err: held.Err}
 		for _, position := range status.Positions {
 			if groups.Kind(position.State).LeftAlone() {
 				one.Alone[position.Why]++
@@ -232,7 +236,12 @@ func (i *Inspection) planLedger(ctx context.Context, seen *picture, plan *FlowPl
 		if topic.err == nil && !topic.may(kmsg.ACLOperationWrite) {
 			plan.Problems = append(plan.Problems, i.targetCluster.Denied("Write", "topic "+name, nil))
 		}
-		if topic.err == nil && !topic.may(kmsg.ACLOperationDescribeConfigs) {
+		switch {
+		case topic.err != nil || topic.may(kmsg.ACLOperationDescribeConfigs):
+		case !i.cfg.SyncTopicConfigs:
+			plan.Warnings = append(plan.Warnings, fmt.Sprintf("whether the ledger topic %s is compacted cannot be asked: see "+
+				"to it that its cleanup.policy is compact alone, or it will lose what the flow knows", name))
+		default:
 			plan.Problems = append(plan.Problems, i.targetCluster.Denied("DescribeConfigs", "topic "+name, nil))
 		}
 		return nil
@@ -250,7 +259,10 @@ func (i *Inspection) planLedger(ctx context.Context, seen *picture, plan *FlowPl
 		errors.Is(err, kerr.PolicyViolation): // run asks for more replicas and settings
 		return nil
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		plan.Problems = append(plan.Problems, i.targetCluster.Denied("Create", "the cluster or topic "+name, err))
+		problem := i.targetCluster.Denied("Create", "the cluster or topic "+name, err)
+		problem.Fix += fmt.Sprintf("; or create topic %s there by hand, with %d partitions (the shards), compacted and "+
+			"without retention", name, i.cfg.Shards)
+		plan.Problems = append(plan.Problems, problem)
 		return nil
 	}
 	var said *kerr.Error

@@ -94,7 +94,8 @@ type Range struct {
 
 // GroupStatus is one consumer group.
 type GroupStatus struct {
-	Group   string `json:"group"`
+	Group   string `json:"group"`          // by its name on the source
+	Target  string `json:"target_group"`   // its name on the target
 	State   string `json:"target_state"`   // as Empty or Stable; "" when the target has no such group or does not show it
 	Members int    `json:"target_members"` // active on the target
 	// Error and Remedy: why the group could not be read; it has no positions then.
@@ -264,7 +265,8 @@ func (i *Inspection) spots(p *picture) map[chunk.Partition]*spot {
 // not change its positions.
 func (i *Inspection) groupStatus(ctx context.Context, held *groups.Held,
 	spots map[chunk.Partition]*spot) (g GroupStatus, settled bool) {
-	g = GroupStatus{Group: held.Group, State: held.State, Members: held.Members, Positions: []PositionStatus{}}
+	g = GroupStatus{Group: held.Group, Target: held.Target, State: held.State, Members: held.Members,
+		Positions: []PositionStatus{}}
 	if held.Err != nil {
 		g.Error, g.Remedy = held.Err.Error(), chunk.Remedy(held.Err)
 		return g, true // nothing but a person changes that

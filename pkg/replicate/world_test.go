@@ -242,7 +242,7 @@ func (w *world) groups(topics []string, opts ...judge.Option) {
 				at = end.Offset - min(i-1, end.Offset-start.Offset) // in and before trailing markers
 			}
 			positions = append(positions, workload.Position{
-				Group: fmt.Sprintf("g-%02d", i), Topic: end.Topic, Partition: end.Partition, At: at})
+				Group: fmt.Sprintf("%sg-%02d", w.cfg.SourcePrefix, i), Topic: end.Topic, Partition: end.Partition, At: at})
 		}
 	})
 	w.must("commit positions", workload.Commit(w.ctx, w.sides.Source, positions))

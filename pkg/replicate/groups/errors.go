@@ -40,12 +40,16 @@ func whyActive(err error) string {
 }
 
 // failure is about a whole group that cannot be read.
-func (g *Groups) failure(cluster kafka.Config, group string, err error) *Failure {
-	explained := problem(cluster, "Describe", group, "", err)
-	if errors.Is(err, kerr.GroupAuthorizationFailed) && cluster.Name == g.cfg.Target.Name {
-		explained = cluster.Denied("Read", "group "+group, err) // holds Describe, and is needed next
+func (g *Groups) failure(cluster kafka.Config, one *group, err error) *Failure {
+	name := one.name
+	if cluster.Name == g.cfg.Target.Name {
+		name = one.target
 	}
-	return &Failure{Group: group, Kind: kindOf(err), Err: explained}
+	explained := problem(cluster, "Describe", name, "", err)
+	if errors.Is(err, kerr.GroupAuthorizationFailed) && cluster.Name == g.cfg.Target.Name {
+		explained = cluster.Denied("Read", "group "+name, err) // holds Describe, and is needed next
+	}
+	return &Failure{Group: one.name, Kind: kindOf(err), Err: explained}
 }
 
 // problem says what could not be done, and what to do about it. operation is the

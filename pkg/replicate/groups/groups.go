@@ -115,8 +115,8 @@ func (g *Groups) writer(i int) (*kgo.Client, error) {
 }
 
 // followed lists the source's groups: how many there are of the kinds that commit
-// offsets, and the names of those that the policy selects, sorted.
-func (g *Groups) followed(ctx context.Context) (listed int, names []string, err error) {
+// offsets, and those that the policy selects, sorted by name.
+func (g *Groups) followed(ctx context.Context) (listed int, selected []group, err error) {
 	groups, err := kadm.NewClient(g.source).ListGroups(ctx)
 	if err != nil {
 		return 0, nil, fmt.Errorf("list groups: %w", g.cfg.Source.Explain(err))
@@ -128,9 +128,9 @@ func (g *Groups) followed(ctx context.Context) (listed int, names []string, err 
 			continue // Connect's workers, share groups
 		}
 		listed++
-		if g.cfg.Policy.Group(name).Selected {
-			names = append(names, name)
+		if target, verdict := g.cfg.Policy.Group(name); verdict.Selected {
+			selected = append(selected, group{name: name, target: target})
 		}
 	}
-	return listed, names, nil
+	return listed, selected, nil
 }

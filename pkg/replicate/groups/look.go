@@ -11,7 +11,8 @@ import (
 
 // Held is a group as both clusters hold it, before any decision.
 type Held struct {
-	Group     string
+	Group     string     // on the source
+	Target    string     // its name on the target
 	State     string     // on the target, as "Empty" or "Stable"; "" when the target has no such group or does not show it
 	Members   int        // active on the target
 	Positions []Position // sorted by partition; without a decision, except where the target gave an error
@@ -22,11 +23,11 @@ type Held struct {
 // sorted by name; selected groups without any position in a selected topic are left
 // out. listed counts the source's groups: 0 may mean that a right is missing.
 func (g *Groups) Look(ctx context.Context) (held []Held, listed int, err error) {
-	listed, names, err := g.followed(ctx)
+	listed, selected, err := g.followed(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	groups, err := g.readSource(ctx, names, nil)
+	groups, err := g.readSource(ctx, selected, nil)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -35,7 +36,7 @@ func (g *Groups) Look(ctx context.Context) (held []Held, listed int, err error) 
 	}
 	held = make([]Held, len(groups))
 	for i := range groups {
-		held[i] = Held{Group: groups[i].name, Positions: groups[i].positions}
+		held[i] = Held{Group: groups[i].name, Target: groups[i].target, Positions: groups[i].positions}
 		if f := groups[i].failure; f != nil {
 			held[i].Err, held[i].Positions = f.Err, nil
 		}
@@ -58,11 +59,11 @@ func (g *Groups) lookAtMembers(ctx context.Context, held []Held) error {
 	}
 	var busy []string
 	for i := range held {
-		held[i].State = list[held[i].Group].State
+		held[i].State = list[held[i].Target].State
 		switch held[i].State {
 		case "", "Empty", "Dead":
 		default:
-			busy = append(busy, held[i].Group)
+			busy = append(busy, held[i].Target)
 		}
 	}
 	if len(busy) == 0 {
@@ -92,7 +93,7 @@ func (g *Groups) lookAtMembers(ctx context.Context, held []Held) error {
 		}
 	}
 	for i := range held {
-		held[i].Members = members[held[i].Group]
+		held[i].Members = members[held[i].Target]
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 
 // Position is one partition of one group, on both sides.
 type Position struct {
-	Group     string
+	Group     string // on the source
 	Partition chunk.Partition
 	Source    Committed
 	Target    *Committed // before the round; nil when nothing is committed
@@ -25,20 +25,22 @@ type Position struct {
 	After     offsets.Target // what the target holds after the round; -1: nothing, or not known
 	Err       error          // with Refused and Retried: what the cluster said, with a remedy
 
+	group   string   // on the target
 	topic   string   // on the target
 	topicID [16]byte // on the target; 0: the broker does not know ids, or not this topic
 }
 
 // Failure is a group whose positions could not be read on one of the clusters.
 type Failure struct {
-	Group string
-	Kind  Kind // Refused or Retried
+	Group string // on the source
+	Kind  Kind   // Refused or Retried
 	Err   error
 }
 
 // group is one group while a round lasts.
 type group struct {
-	name      string
+	name      string     // on the source
+	target    string     // its name on the target
 	positions []Position // sorted by partition
 	failure   *Failure
 }
@@ -130,23 +132,22 @@ func (a *answers) fail(request *kmsg.OffsetFetchRequest, err error) {
 // readSource reads the groups' positions on the source, as far as the policy selects
 // their topics and mine is true (nil: all). Groups without any are left out. A
 // pending transaction does not hide what was committed before it.
-func (g *Groups) readSource(ctx context.Context, names []string, mine func(chunk.Partition) bool) ([]group, error) {
-	wanted := make([]kmsg.OffsetFetchRequestGroup, len(names))
-	for i, name := range names {
+func (g *Groups) readSource(ctx context.Context, selected []group, mine func(chunk.Partition) bool) ([]group, error) {
+	wanted := make([]kmsg.OffsetFetchRequestGroup, len(selected))
+	for i := range selected {
 		wanted[i] = kmsg.NewOffsetFetchRequestGroup()
-		wanted[i].Group = name
+		wanted[i].Group = selected[i].name
 	}
 	found, err := fetch(ctx, g.source, wanted, false)
 	if err != nil {
 		return nil, fmt.Errorf("read group positions: %w", g.cfg.Source.Explain(err))
 	}
 	targets := map[string]string{} // of selected topics; "" for others
-	groups := make([]group, 0, len(names))
-	for _, name := range names {
-		got := found.of(name)
-		one := group{name: name}
+	groups := make([]group, 0, len(selected))
+	for _, one := range selected {
+		got := found.of(one.name)
 		if got.err != nil {
-			one.failure = g.failure(g.cfg.Source, name, got.err)
+			one.failure = g.failure(g.cfg.Source, &one, got.err)
 		}
 		for i := range got.topics {
 			topic := &got.topics[i]
@@ -184,7 +185,7 @@ func (g *group) add(topic *kmsg.OffsetFetchResponseGroupTopic, target string, mi
 			continue
 		}
 		g.positions = append(g.positions, Position{
-			Group: g.name, Partition: p, Source: committed(got), After: -1, topic: target,
+			Group: g.name, Partition: p, Source: committed(got), After: -1, group: g.target, topic: target,
 		})
 	}
 }
@@ -217,11 +218,11 @@ func (g *Groups) readTarget(ctx context.Context, client *kgo.Client, groups []gr
 		if len(one.positions) == 0 {
 			continue
 		}
-		got := found.of(one.name)
+		got := found.of(one.target)
 		// Some brokers say that the group is missing, others that it holds nothing.
 		missing := errors.Is(got.err, kerr.GroupIDNotFound)
 		if got.err != nil && !missing {
-			one.failure = g.failure(g.cfg.Target, one.name, got.err)
+			one.failure = g.failure(g.cfg.Target, one, got.err)
 		}
 		clear(at)
 		for j := range one.positions {
@@ -244,10 +245,10 @@ func (g *Groups) readTarget(ctx context.Context, client *kgo.Client, groups []gr
 	return nil
 }
 
-// wanted names a group's partitions, which are sorted, by the target's topics.
+// wanted names a group and its partitions, which are sorted, as the target does.
 func (g *group) wanted() kmsg.OffsetFetchRequestGroup {
 	request := kmsg.NewOffsetFetchRequestGroup()
-	request.Group = g.name
+	request.Group = g.target
 	for i := range g.positions {
 		n := len(request.Topics)
 		if n == 0 || request.Topics[n-1].Topic != g.positions[i].topic {

@@ -40,12 +40,12 @@ func (r *Report) Settled() bool {
 // trouble with one group is in the report instead.
 func (g *Groups) Sync(ctx context.Context, mine func(chunk.Partition) bool,
 	ends func(context.Context, []chunk.Partition) error, translate Translator) (Report, error) {
-	listed, names, err := g.followed(ctx)
+	listed, selected, err := g.followed(ctx)
 	if err != nil {
 		return Report{}, err
 	}
 	g.told.listed(listed)
-	groups, err := g.readSource(ctx, names, mine)
+	groups, err := g.readSource(ctx, selected, mine)
 	if err != nil {
 		return Report{}, err
 	}
@@ -63,7 +63,7 @@ func (g *Groups) Sync(ctx context.Context, mine func(chunk.Partition) bool,
 		return Report{}, err
 	}
 	report := summarise(groups)
-	report.Listed, report.Selected = listed, len(names)
+	report.Listed, report.Selected = listed, len(selected)
 	g.told.round(groups)
 	return report, nil
 }
@@ -133,7 +133,7 @@ func (g *Groups) trouble(p *Position, operation string, err error) {
 		p.Err, p.Decision.Why = nil, whyActive(err)
 		return
 	}
-	p.Err = problem(g.cfg.Target, operation, p.Group, p.topic, err)
+	p.Err = problem(g.cfg.Target, operation, p.group, p.topic, err)
 	p.Decision.Why = p.Err.Error()
 }
 

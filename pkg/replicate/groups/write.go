@@ -76,12 +76,13 @@ func (g *Groups) refuse(one *group, err error) {
 // lookAgain takes back the moves of those positions that are not what they were when
 // they were decided about.
 func (g *Groups) lookAgain(ctx context.Context, client *kgo.Client, one *group) {
-	now := []group{{name: one.name}}
+	now := []group{{name: one.name, target: one.target}}
 	var moves []*Position
 	for i := range one.positions {
 		if p := &one.positions[i]; p.Decision.Write {
 			moves = append(moves, p)
-			now[0].positions = append(now[0].positions, Position{Group: p.Group, Partition: p.Partition, topic: p.topic})
+			now[0].positions = append(now[0].positions, Position{Group: p.Group, Partition: p.Partition,
+				group: p.group, topic: p.topic})
 		}
 	}
 	if err := g.readTarget(ctx, client, now); err != nil {
@@ -148,7 +149,7 @@ func (g *Groups) write(ctx context.Context, client *kgo.Client, one *group) {
 // so that a topic recreated since is refused by brokers that know ids here.
 func (g *Groups) commit(one *group) *kmsg.OffsetCommitRequest {
 	request := kmsg.NewPtrOffsetCommitRequest()
-	request.Group = one.name
+	request.Group = one.target
 	for i := range one.positions {
 		p := &one.positions[i]
 		if !p.Decision.Write {

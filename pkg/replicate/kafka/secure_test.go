@@ -62,7 +62,19 @@ func (a *authority) newKey() *ecdsa.PrivateKey {
 // sign gives a certificate for an address or a host name and its key, both PEM.
 func (a *authority) sign(name string) (chain, key []byte) {
 	a.t.Helper()
+	return a.signBy(name, a.newKey(), a.certificate, a.key)
+}
+
+// alone gives a certificate that signs itself and no other.
+func (a *authority) alone(name string) (chain, key []byte) {
+	a.t.Helper()
 	own := a.newKey()
+	return a.signBy(name, own, nil, own)
+}
+
+func (a *authority) signBy(name string, own *ecdsa.PrivateKey, parent *x509.Certificate,
+	by *ecdsa.PrivateKey) (chain, key []byte) {
+	a.t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
@@ -73,7 +85,10 @@ func (a *authority) sign(name string) (chain, key []byte) {
 	} else {
 		template.DNSNames = []string{name}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &own.PublicKey, a.key)
+	if parent == nil {
+		parent = template
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &own.PublicKey, by)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -101,7 +116,13 @@ func (a *authority) file(name string, data []byte) string {
 // serve runs brokers with a certificate for name; clients may be asked for theirs.
 func (a *authority) serve(name string, clients tls.ClientAuthType) string {
 	a.t.Helper()
-	pair, err := tls.X509KeyPair(a.sign(name))
+	chain, key := a.sign(name)
+	return a.serveWith(chain, key, clients)
+}
+
+func (a *authority) serveWith(chain, key []byte, clients tls.ClientAuthType) string {
+	a.t.Helper()
+	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -115,6 +136,8 @@ func TestTLS(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
 	right, otherName := ours.serve("127.0.0.1", tls.NoClientCert), ours.serve("kafka.test", tls.NoClientCert)
 	both := ours.serve("127.0.0.1", tls.RequireAndVerifyClientCert)
+	own, ownKey := ours.alone("kafka.test")
+	lone := ours.serveWith(own, ownKey, tls.NoClientCert)
 	chain, key := ours.sign("client")
 	ca := ours.file("ca.pem", []byte(ours.pem()))
 	for why, c := range map[string]struct {
@@ -130,6 +153,8 @@ func TestTLS(t *testing.T) {
 		"another host": {otherName, []string{"ssl.ca.pem", ours.pem()}, false},
 		"another host, allowed": {otherName,
 			[]string{"ssl.ca.pem", ours.pem(), "ssl.endpoint.identification.algorithm", "none"}, true},
+		"the brokers' own certificate, another host": {lone,
+			[]string{"ssl.ca.pem", string(own), "ssl.endpoint.identification.algorithm", "none"}, true},
 		"another authority, host not looked at": {otherName,
 			[]string{"ssl.ca.pem", theirs.pem(), "ssl.endpoint.identification.algorithm", "none"}, false},
 		"certificate of the client": {both, []string{"ssl.ca.pem", ours.pem(),

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -210,6 +211,18 @@ func TestTooLarge(t *testing.T) {
 		if got := f.visible("orders", 0); len(got) != 0 {
 			f.t.Errorf("%d records of the refused transaction are visible", len(got))
 		}
+	})
+}
+
+// TestStamped: a topic that replaces timestamps shows in its acknowledgements, where
+// its settings may not be read. librdkafka does not pass them on.
+func TestStamped(t *testing.T) {
+	onBatchLanes(t, func(f *fixture) {
+		s := f.open()
+		f.stamp(time.Now().UnixMilli())
+		stamped := part("orders", 1, 40, 2)
+		_, err := f.attempt(s, stamped)
+		f.stopped(err, chunk.StopTopic, stamped.Partition)
 	})
 }
 

@@ -366,7 +366,12 @@ func (f *fixture) listen() *ear {
 
 // acknowledge lets the broker answer all batches of the partitions with the offsets given,
 // request by request, and store nothing; a partition without any is left out of the answer.
-func (f *fixture) acknowledge(said map[int32][]int64) {
+func (f *fixture) acknowledge(said map[int32][]int64) { f.acknowledgeAt(said, -1) }
+
+// stamp lets the broker answer as one that gives all records that time, and store nothing.
+func (f *fixture) stamp(ms int64) { f.acknowledgeAt(map[int32][]int64{0: {0}, 1: {0}}, ms) }
+
+func (f *fixture) acknowledgeAt(said map[int32][]int64, stamped int64) {
 	said = maps.Clone(said)
 	f.fake.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		f.fake.KeepControl()
@@ -381,6 +386,7 @@ func (f *fixture) acknowledge(said map[int32][]int64) {
 				}
 				answer := kmsg.NewProduceResponseTopicPartition()
 				answer.Partition, answer.BaseOffset = p.Partition, said[p.Partition][0]
+				answer.LogAppendTime = stamped
 				said[p.Partition] = said[p.Partition][1:]
 				topic.Partitions = append(topic.Partitions, answer)
 			}

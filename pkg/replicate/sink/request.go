@@ -82,6 +82,17 @@ func (q *queue) refused(batch chunk.Batch, err error) error {
 	return refused(q.partition, q.target.topic, batch.First, err)
 }
 
+// stamped is the Stop for a topic whose brokers put the time of writing in the place
+// of the records' own: only their acknowledgement tells where settings may not be read.
+func stamped(p chunk.Partition, topic string) *chunk.Stop {
+	return &chunk.Stop{
+		Partition: p, Kind: chunk.StopTopic,
+		Reason: fmt.Sprintf("topic %q on the target replaces the timestamps of all records", topic),
+		Fix: fmt.Sprintf("set message.timestamp.type of topic %q on the target to CreateTime; copying goes on by itself",
+			topic),
+	}
+}
+
 // request is one that is being put together.
 type request struct {
 	*kmsg.ProduceRequest
@@ -186,6 +197,8 @@ func (s *sent) land() error {
 		}
 		err := kerr.ErrorForCode(answer.ErrorCode)
 		switch {
+		case err == nil && answer.LogAppendTime >= 0 && !q.ledger:
+			err = stamped(q.partition, q.target.topic)
 		case err == nil:
 			err = q.land(s.batches[i], offsets.Target(answer.BaseOffset))
 		case s.second && errors.Is(err, kerr.ConcurrentTransactions) && len(q.runs) == 0,

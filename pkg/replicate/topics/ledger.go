@@ -114,8 +114,12 @@ func (t *Topics) createLedger(ctx context.Context, name string, partitions int) 
 	case code(err) == ck.ErrTopicAlreadyExists: // another replica was quicker
 		return false, nil
 	default:
-		c := &Change{Mirrored: Mirrored{Target: name}, ReplicationFactor: spec.ReplicationFactor}
-		return false, t.ledgerStopped(name, refused(c, t.cfg.Target, creating, err))
+		c := &Change{Mirrored: Mirrored{Target: name}, PartitionsTo: partitions, ReplicationFactor: spec.ReplicationFactor}
+		stop := refused(c, t.cfg.Target, creating, err)
+		if denied(err) {
+			stop.Fix += " (the shards), compacted and without retention"
+		}
+		return false, t.ledgerStopped(name, stop)
 	}
 }
 
@@ -129,6 +133,11 @@ func (t *Topics) mendLedger(ctx context.Context, name string, found *side) error
 	}
 	if err := t.target.settings(ctx, map[string]*side{name: found}); err != nil {
 		return err
+	}
+	if denied(found.SettingsErr) && !t.cfg.SyncConfigs {
+		t.log.Warn("whether the ledger topic is compacted cannot be asked", "topic", name, "cluster", t.cfg.Target.Name,
+			"remedy", "see to it that its cleanup.policy is compact alone, or it will lose what the flow knows")
+		return nil
 	}
 	if denied(found.SettingsErr) {
 		return t.cfg.Target.Denied("DescribeConfigs", "topic "+name, found.SettingsErr)

@@ -54,6 +54,7 @@ type rules struct {
 	ReplicationFactor int // 0: the source's
 	Brokers           int // of the target
 	SyncConfigs       bool
+	Watched           bool // see Config
 	Exclude           []*regexp.Regexp
 	From, To          kafka.Config // name the clusters in reasons
 }
@@ -103,6 +104,10 @@ func (r rules) change(p pair) Change {
 // compareSettings fills in what is to be set on an existing target topic.
 func (r rules) compareSettings(p pair, c *Change) {
 	switch {
+	case denied(p.target.SettingsErr) && r.Watched && !r.SyncConfigs:
+		c.Left = []Left{{"", fmt.Sprintf("cluster %s does not let them be read; should it not take every record unchanged, "+
+			"that shows when it is written", r.To.Name)}}
+		return
 	case p.target.SettingsErr != nil:
 		c.Stop = r.unreadable(p, r.To, p.Target, p.target.SettingsErr)
 		return

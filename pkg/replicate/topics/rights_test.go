@@ -98,7 +98,8 @@ func checkRight(t *testing.T, when string, m Mirrored, right string) {
 	case m.Stop == nil:
 		t.Errorf("%s: %s: not stopped, want the right %s named", when, m.Source, right)
 	case m.Stop.Kind != chunk.StopUnauthorized || !strings.Contains(m.Stop.Reason, "let User:mirror do "+right) ||
-		!strings.Contains(m.Stop.Remedy(), "grant"):
+		!strings.Contains(m.Stop.Remedy(), "grant"),
+		strings.HasPrefix(right, "Create") && !strings.Contains(m.Stop.Remedy(), "by hand, with 2 partitions"):
 		t.Errorf("%s: %s: stop %+v, want the right %s named", when, m.Source, *m.Stop, right)
 	}
 }
@@ -153,5 +154,39 @@ func TestLedgerRights(t *testing.T) {
 		if !errors.As(err, &problem) || !strings.Contains(err.Error(), right) || problem.Remedy() == "" {
 			t.Errorf("%s: got %v, want the right %s named, with a remedy", name, err, right)
 		}
+		if byHand := "by hand, with 8 partitions (the shards), compacted"; name == "absent" &&
+			!strings.Contains(problem.Remedy(), byHand) {
+			t.Errorf("%s: the remedy is %q, want it %s", name, problem.Remedy(), byHand)
+		}
+	}
+}
+
+// What may neither be created nor altered nor asked for its settings has to be there,
+// and its settings are the operator's to look after.
+func TestNothingButTheRecords(t *testing.T) {
+	w := guarded(t, allow("ready", describe, read, write), allow("absent", describe, read, write),
+		allow("ledger", describe, read, write))
+	w.topic(w.source, "ready", 2, "retention.ms=7")
+	w.topic(w.source, "absent", 3)
+	w.topic(w.target, "ready", 2)
+	w.topic(w.target, "ledger", 8)
+	blind := w.open()
+	_, _, err := blind.EnsureLedger(w.ctx, "ledger", 8)
+	if err == nil || !strings.Contains(err.Error(), "DescribeConfigs") {
+		t.Errorf("ledger: got %v, want DescribeConfigs named", err)
+	}
+	w.cfg.SyncConfigs, w.cfg.Watched = false, true
+	ts := w.open()
+	if created, partitions, err := ts.EnsureLedger(w.ctx, "ledger", 8); err != nil || created || partitions != 8 {
+		t.Errorf("ledger: got %v, %d, %v; want the one that is there", created, partitions, err)
+	}
+	done := w.refresh(ts, all)
+	if ready := done["ready"]; ready.Stop != nil || ready.TargetPartitions != 2 {
+		t.Errorf("ready: %+v, want it to be copied", ready)
+	}
+	stop := done["absent"].Stop
+	if stop == nil || stop.Kind != chunk.StopUnauthorized ||
+		!strings.Contains(stop.Remedy(), "or create topic absent there by hand, with 3 partitions") {
+		t.Errorf("absent: %v, want it stopped, and how to create it", stop)
 	}
 }

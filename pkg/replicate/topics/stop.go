@@ -27,7 +27,10 @@ func (r rules) right(p pair, on kafka.Config, operation, topic string, err error
 // unreadable is the stop for a topic whose settings cannot be read.
 func (r rules) unreadable(p pair, on kafka.Config, topic string, err error) *chunk.Stop {
 	if denied(err) {
-		return r.right(p, on, "DescribeConfigs", topic, err)
+		stop := r.right(p, on, "DescribeConfigs", topic, err)
+		stop.Fix += fmt.Sprintf("; or look after the settings of topic %s of cluster %s by hand, with "+
+			"sync_topic_configs: false and the batch lane", p.Target, r.To.Name)
+		return stop
 	}
 	return stop(p.Source, chunk.StopTopic,
 		fmt.Sprintf("cluster %s cannot tell the settings of topic %s", on.Name, topic),
@@ -39,19 +42,26 @@ type verb struct {
 	what      string
 	operation string
 	resource  string // before the topic's name
+	byHand    func(c *Change) string
 }
 
 var (
-	creating = verb{"create", "Create", "the cluster or topic "}
-	growing  = verb{"add partitions to", "Alter", "topic "}
-	altering = verb{"alter", "AlterConfigs", "topic "}
+	creating = verb{"create", "Create", "the cluster or topic ", func(c *Change) string {
+		return fmt.Sprintf("create topic %s there by hand, with %d partitions", c.Target, c.PartitionsTo)
+	}}
+	growing = verb{"add partitions to", "Alter", "topic ", func(c *Change) string {
+		return fmt.Sprintf("give topic %s there %d partitions by hand", c.Target, c.PartitionsTo)
+	}}
+	altering = verb{"alter", "AlterConfigs", "topic ", func(*Change) string {
+		return "set sync_topic_configs: false, and look after the settings by hand"
+	}}
 )
 
 // refused is the stop for a change that the target did not take.
 func refused(c *Change, to kafka.Config, v verb, err error) *chunk.Stop {
 	if denied(err) {
 		problem := to.Denied(v.operation, v.resource+c.Target, err)
-		return stop(c.Source, chunk.StopUnauthorized, problem.What, problem.Fix, err)
+		return stop(c.Source, chunk.StopUnauthorized, problem.What, problem.Fix+"; or "+v.byHand(c), err)
 	}
 	fix := "do it with Kafka's own tools if it stays so, and look at the controller's log; " +
 		"it is tried again at every refresh"

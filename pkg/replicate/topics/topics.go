@@ -37,7 +37,10 @@ type Config struct {
 	ReplicationFactor int    // of new topics; 0: the source's; never more than the target has brokers
 	// SyncConfigs false: settings are given to new topics only. A topic whose
 	// timestamp type would change records is stopped then, not altered.
-	SyncConfigs    bool
+	SyncConfigs bool
+	// Watched: whoever writes notices by himself that a topic replaces timestamps. Then,
+	// without SyncConfigs, a target topic need not let its settings be read.
+	Watched        bool
 	ExcludeConfigs []string // anchored regular expressions: settings that are not copied
 	Log            *slog.Logger
 }
@@ -70,7 +73,7 @@ func Open(cfg Config) (*Topics, error) {
 	}
 	t.log = t.log.With("flow", cfg.Flow)
 	t.rules = rules{ReplicationFactor: cfg.ReplicationFactor, SyncConfigs: cfg.SyncConfigs,
-		From: cfg.Source, To: cfg.Target}
+		Watched: cfg.Watched, From: cfg.Source, To: cfg.Target}
 	for _, pattern := range cfg.ExcludeConfigs {
 		re, err := regexp.Compile("^(?:" + pattern + ")$")
 		if err != nil {
@@ -243,6 +246,11 @@ func (t *Topics) warn(seen *sight) {
 	for _, p := range seen.pairs {
 		if p.target == nil {
 			continue
+		}
+		if t.cfg.Watched && denied(p.target.SettingsErr) {
+			once("settings", "settings of target topics cannot be read", "cluster", t.cfg.Target.Name, "remedy",
+				"see to it that "+timestampType+" is "+createTime+" and that no setting refuses a record; a topic that changes or "+
+					"refuses one is stopped with its reason")
 		}
 		_, from, _ := difference(p.target.Settings, nil)
 		for _, key := range sortedKeys(from) {

@@ -1,13 +1,6 @@
 package groups
 
-import (
-	"context"
-	"errors"
-	"fmt"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-)
+import "context"
 
 // Held is a group as both clusters hold it, before any decision.
 type Held struct {
@@ -49,51 +42,18 @@ func (g *Groups) Look(ctx context.Context) (held []Held, listed int, err error) 
 	return held, listed, g.lookAtMembers(ctx, held)
 }
 
-// lookAtMembers fills in states and members on the target. Most groups are empty
-// there, which the list tells already; only the others are described.
+// lookAtMembers fills in states and members on the target.
 func (g *Groups) lookAtMembers(ctx context.Context, held []Held) error {
-	admin := kadm.NewClient(g.target)
-	list, err := admin.ListGroups(ctx)
+	names := make([]string, len(held))
+	for i := range held {
+		names[i] = held[i].Target
+	}
+	seen, err := present(ctx, g.target, g.cfg.Target, names)
 	if err != nil {
-		return fmt.Errorf("list groups: %w", g.cfg.Target.Explain(err))
-	}
-	var busy []string
-	for i := range held {
-		held[i].State = list[held[i].Target].State
-		switch held[i].State {
-		case "", "Empty", "Dead":
-		default:
-			busy = append(busy, held[i].Target)
-		}
-	}
-	if len(busy) == 0 {
-		return nil
-	}
-	classic, err := admin.DescribeGroups(ctx, busy...)
-	if err != nil && len(classic) == 0 {
-		return fmt.Errorf("describe groups: %w", g.cfg.Target.Explain(err))
-	}
-	members := map[string]int{}
-	var newer []string // of the consumer protocol of KIP-848
-	for _, name := range busy {
-		switch group := classic[name]; {
-		case errors.Is(group.Err, kerr.GroupIDNotFound) || group.State == "Dead":
-			newer = append(newer, name)
-		default:
-			members[name] = len(group.Members)
-		}
-	}
-	if len(newer) > 0 {
-		described, err := admin.DescribeConsumerGroups(ctx, newer...)
-		if err != nil && len(described) == 0 {
-			return fmt.Errorf("describe groups: %w", g.cfg.Target.Explain(err))
-		}
-		for _, name := range newer {
-			members[name] = len(described[name].Members)
-		}
+		return err
 	}
 	for i := range held {
-		held[i].Members = members[held[i].Target]
+		held[i].State, held[i].Members = seen[held[i].Target].State, seen[held[i].Target].Members
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ const (
 	kindDelta byte = 2 // new runs of a commit: a slot is used again by the next segment
 	kindSeal  byte = 3 // all runs of a full segment: never rewritten
 	kindClaim byte = 4 // a producer id that writes for the flow: never deleted
+	kindNote  byte = 5 // what a command of an operator has to remember, under a name
 )
 
 // VersionError reports a ledger written by a later release.
@@ -81,11 +82,14 @@ func encodeClaimKey(producer int64) []byte {
 	return binary.AppendUvarint([]byte{version, kindClaim}, uint64(producer))
 }
 
+func encodeNoteKey(name string) []byte { return appendString([]byte{version, kindNote}, name) }
+
 // decodedKey is a key taken apart; number is the slot, the segment or the producer id.
 type decodedKey struct {
 	kind   byte
 	key    Key
 	number int64
+	note   string // its name
 }
 
 func decodeKey(b []byte) (decodedKey, error) {
@@ -94,10 +98,13 @@ func decodeKey(b []byte) (decodedKey, error) {
 		return decodedKey{}, &VersionError{What: "a key", Got: v}
 	}
 	k := decodedKey{kind: r.byte()}
-	if k.kind > kindClaim && r.err == nil {
+	switch {
+	case r.err != nil:
+	case k.kind > kindNote:
 		return k, &VersionError{What: "a kind of record", Got: k.kind}
-	}
-	if k.kind != kindShard && k.kind != kindClaim {
+	case k.kind == kindNote:
+		k.note = r.string()
+	case k.kind != kindShard && k.kind != kindClaim:
 		copy(k.key.Topic[:], r.bytes(len(k.key.Topic)))
 		k.key.Partition.Topic = r.string()
 		number := r.uvarint()
@@ -120,6 +127,16 @@ func decodeShard(b []byte) (int, error) {
 		return 0, err
 	}
 	return int(r.uvarint()), r.end()
+}
+
+func encodeNote(text []byte) []byte { return append([]byte{version}, text...) }
+
+func decodeNote(b []byte) ([]byte, error) {
+	r, err := open("a note", b)
+	if err != nil {
+		return nil, err
+	}
+	return r.rest, nil
 }
 
 func encodeClaim(since time.Time) []byte {

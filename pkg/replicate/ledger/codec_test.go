@@ -26,6 +26,8 @@ const (
 	goldenSealKey  = "0103" + goldenPart + "ac02"
 	goldenClaimKey = "0104" + "d20f"
 	goldenClaim    = "01" + "80a0abfef962"
+	goldenNoteKey  = "0105" + "076375746f766572"
+	goldenNote     = "01" + "7b7d"
 	goldenShard    = "0108"
 	goldenState    = "0101" + goldenTarget + "0714d80406" + "020104" + "0401010a02" + "01" + "0105050a" + "00"
 	goldenStopped  = "0100" + goldenTarget + "00010101" + "000000" + "020100" + "00" + "00000000" +
@@ -92,6 +94,8 @@ func TestGoldenBytes(t *testing.T) {
 		{"key of a segment", goldenSealKey, encodeSealKey(k, 300)},
 		{"key of a claim", goldenClaimKey, encodeClaimKey(2002)},
 		{"claim", goldenClaim, encodeClaim(time.UnixMilli(1_700_000_000_000))},
+		{"key of a note", goldenNoteKey, encodeNoteKey("cutover")},
+		{"note", goldenNote, encodeNote([]byte("{}"))},
 		{"shard", goldenShard, encodeShard(8)},
 		{"state", goldenState, encodeState(copied)},
 		{"state that is stopped", goldenStopped, encodeState(stopped)},
@@ -111,10 +115,11 @@ func TestDecodeGoldenBytes(t *testing.T) {
 	k := goldenKey(t)
 	for text, want := range map[string]decodedKey{
 		goldenShardKey: {kind: kindShard},
-		goldenStateKey: {kindState, k, 0},
-		goldenDeltaKey: {kindDelta, k, 5},
-		goldenSealKey:  {kindSeal, k, 300},
-		goldenClaimKey: {kindClaim, Key{}, 2002},
+		goldenStateKey: {kind: kindState, key: k},
+		goldenDeltaKey: {kind: kindDelta, key: k, number: 5},
+		goldenSealKey:  {kind: kindSeal, key: k, number: 300},
+		goldenClaimKey: {kind: kindClaim, number: 2002},
+		goldenNoteKey:  {kind: kindNote, note: "cutover"},
 	} {
 		if got, err := decodeKey(unhex(t, text)); err != nil || got != want {
 			t.Errorf("key %s is read as %v, %v, want %v", text, got, err, want)
@@ -195,7 +200,7 @@ func TestCutValuesAreRefused(t *testing.T) {
 func TestUnknownVersion(t *testing.T) {
 	for what, decode := range map[string]func() error{
 		"key":                      func() error { _, err := decodeKey(unhex(t, "02"+goldenStateKey[2:])); return err },
-		"kind of key":              func() error { _, err := decodeKey(unhex(t, "0105"+goldenPart)); return err },
+		"kind of key":              func() error { _, err := decodeKey(unhex(t, "0106"+goldenPart)); return err },
 		"shard":                    func() error { return decodeAny(kindShard, unhex(t, "02"+goldenShard[2:])) },
 		"state":                    func() error { return decodeAny(kindState, unhex(t, "02"+goldenState[2:])) },
 		"new runs":                 func() error { return decodeAny(kindDelta, unhex(t, "02"+goldenDelta[2:])) },

@@ -84,10 +84,19 @@ type Shard struct {
 	Made   bool // the flow has looked at its partitions once: what appears later starts at the beginning
 	states map[Key]*State
 	claims map[int64]bool // producer ids
+	notes  map[string][]byte
 }
 
 // NewShard is what an empty ledger partition says.
-func NewShard() *Shard { return &Shard{states: map[Key]*State{}, claims: map[int64]bool{}} }
+func NewShard() *Shard {
+	return &Shard{states: map[Key]*State{}, claims: map[int64]bool{}, notes: map[string][]byte{}}
+}
+
+// Note is what was noted under a name; nil: nothing.
+func (s *Shard) Note(name string) []byte { return s.notes[name] }
+
+// Notes lists the names of all notes, in no order.
+func (s *Shard) Notes() []string { return slices.Collect(maps.Keys(s.notes)) }
 
 // Claims says whether the shard has said that it writes under a producer id.
 func (s *Shard) Claims(producer int64) bool { return s.claims[producer] }
@@ -161,6 +170,20 @@ func (s *Shard) Prepare(changes []Change) (*Prepared, error) {
 func (s *Shard) PrepareMade(p *Prepared, shards int) {
 	p.Records = append(p.Records, Record{encodeShardKey(), encodeShard(shards)})
 	p.applies = append(p.applies, func([]int64) { s.Made = true })
+}
+
+// PrepareNote encodes a text that is kept under a name until another takes its place.
+func (s *Shard) PrepareNote(p *Prepared, name string, text []byte) {
+	p.Records = append(p.Records, NoteRecord(name, text))
+	p.applies = append(p.applies, func([]int64) { s.notes[name] = text })
+}
+
+// NoteRecord is the record of a note; a nil text deletes it.
+func NoteRecord(name string, text []byte) Record {
+	if text == nil {
+		return Record{Key: encodeNoteKey(name)}
+	}
+	return Record{encodeNoteKey(name), encodeNote(text)}
 }
 
 // PrepareClaim encodes that the shard writes to the target under a producer id from

@@ -173,6 +173,7 @@ func final(err ck.Error) bool {
 type assembly struct {
 	made   bool
 	claims map[int64]bool
+	notes  map[string][]byte
 	states map[Key]stateRecord
 	deltas map[Key]map[int64]delta
 	seals  map[Key]map[int64]seal
@@ -186,7 +187,7 @@ type seal struct {
 
 func newAssembly() *assembly {
 	return &assembly{
-		claims: map[int64]bool{},
+		claims: map[int64]bool{}, notes: map[string][]byte{},
 		states: map[Key]stateRecord{}, deltas: map[Key]map[int64]delta{}, seals: map[Key]map[int64]seal{},
 	}
 }
@@ -204,6 +205,12 @@ func (a *assembly) take(m *ck.Message) error {
 	case kindClaim:
 		_, err = decodeClaim(m.Value)
 		a.claims[k.number] = true
+	case kindNote:
+		if m.Value == nil {
+			delete(a.notes, k.note)
+			break
+		}
+		a.notes[k.note], err = decodeNote(m.Value)
 	case kindState:
 		if m.Value == nil {
 			delete(a.states, k.key)
@@ -256,7 +263,7 @@ func refuse(k Key, m *ck.Message, err error) error {
 // shard puts the collected records together and checks that they fit.
 func (a *assembly) shard() (*Shard, error) {
 	s := NewShard()
-	s.Made, s.claims = a.made, a.claims
+	s.Made, s.claims, s.notes = a.made, a.claims, a.notes
 	for k, record := range a.states {
 		state, err := a.state(k, record)
 		if err != nil {

@@ -1,0 +1,113 @@
+// Package cutover is how the moving of applications from one cluster to the other
+// is carried out and remembered: as steps that can be begun again at any point, and as
+// notes in the ledger.
+//
+// The central type is [Step]. [Run] guarantees:
+//
+//  1. a step is acted on only while all before it hold, and all of them are looked
+//     at again before the end: what has come undone meanwhile is waited for again;
+//  2. nothing is remembered between two rounds: whether a step is done is asked of
+//     the clusters, so that a run which was killed goes on where it stood.
+//
+// What the steps are is the engine's business. Nothing here talks to Kafka.
+package cutover
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Step is one thing to bring about.
+type Step struct {
+	Name string // one word, the same in every release
+	Do   string // what is brought about, for people
+	Undo string // how it is taken back, for people
+	// Check answers what is missing, "" if the step is done. An error ends the run: what is in the way does not go
+	// away by waiting.
+	Check func(context.Context) (missing string, err error)
+	// Act brings it about, or does a part of it; nil: it is only waited for. It may be called again and again.
+	Act func(context.Context) error
+}
+
+// State is a step as it was found.
+type State struct {
+	Name    string `json:"step"`
+	Do      string `json:"do"`
+	Undo    string `json:"undo"`
+	Done    bool   `json:"done"`
+	Missing string `json:"missing,omitempty"` // what is missing, or what is in the way
+}
+
+// Look asks each step whether it is done, and brings nothing about. An error of a step
+// is told as what is missing.
+func Look(ctx context.Context, steps []Step) []State {
+	states := make([]State, len(steps))
+	for i, s := range steps {
+		missing, err := s.Check(ctx)
+		if err != nil {
+			missing = err.Error()
+		}
+		states[i] = State{s.Name, s.Do, s.Undo, missing == "", missing}
+	}
+	return states
+}
+
+// WaitingError reports steps that were not done in time.
+type WaitingError struct {
+	Step, Missing string
+	Err           error
+}
+
+func (e *WaitingError) Error() string {
+	return fmt.Sprintf("step %s is not done: %s", e.Step, e.Missing)
+}
+
+func (e *WaitingError) Unwrap() error { return e.Err }
+
+// Remedy tells what to do.
+func (e *WaitingError) Remedy() string {
+	return "bring about what is missing, or wait longer, and give the same command again: it goes on from here"
+}
+
+// Run brings the steps about in their order and looks again every so often, until all
+// hold at once or ctx ends. tell hears, of the step that is worked on, what is
+// missing; each time that it is something else.
+func Run(ctx context.Context, steps []Step, every time.Duration, tell func(step Step, missing string)) error {
+	told := ""
+	for {
+		step, missing, err := first(ctx, steps)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			return fmt.Errorf("step %s: %w", step.Name, err)
+		case err == nil && missing == "":
+			return nil
+		}
+		if missing != "" && step.Name+missing != told {
+			told = step.Name + missing
+			tell(step, missing)
+		}
+		if step.Act != nil && ctx.Err() == nil {
+			if err := step.Act(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("step %s: %w", step.Name, err)
+			}
+		}
+		pause := time.NewTimer(every)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return &WaitingError{Step: step.Name, Missing: missing, Err: ctx.Err()}
+		case <-pause.C:
+		}
+	}
+}
+
+// first finds the first step that is not done.
+func first(ctx context.Context, steps []Step) (Step, string, error) {
+	for _, s := range steps {
+		if missing, err := s.Check(ctx); missing != "" || err != nil {
+			return s, missing, err
+		}
+	}
+	return Step{}, "", nil
+}

@@ -1,0 +1,65 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/pkg/replicate/kafka"
+)
+
+// WriteNotes writes notes to one ledger partition, from outside of the shard that
+// owns it: they take no part in its transactions, and shut nobody out.
+func WriteNotes(ctx context.Context, target kafka.Config, topic string, partition int32, notes []Record) error {
+	client, err := openProducer(target, topic)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.ProduceSync(ctx, onto(partition, notes)...).FirstErr(); err != nil {
+		return fmt.Errorf("write to ledger %s/%d: %w", topic, partition, err)
+	}
+	return nil
+}
+
+// Take writes records to one ledger partition in one transaction, under the
+// transactional id of the shard: whoever has worked under it is shut out first, and
+// what it left open is settled. It is for commands that take a shard in hand while no
+// worker should. After an error the same call settles what this one left.
+func Take(ctx context.Context, target kafka.Config, topic, transactionalID string, partition int32,
+	records []Record) error {
+	client, err := openProducer(target, topic, kgo.TransactionalID(transactionalID))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.BeginTransaction(); err != nil {
+		return fmt.Errorf("take ledger %s/%d: %w", topic, partition, err)
+	}
+	err = client.ProduceSync(ctx, onto(partition, records)...).FirstErr()
+	end := client.EndTransaction(ctx, kgo.TransactionEndTry(err == nil))
+	if err == nil {
+		err = end
+	}
+	if err != nil {
+		return fmt.Errorf("take ledger %s/%d: %w", topic, partition, err)
+	}
+	return nil
+}
+
+func openProducer(target kafka.Config, topic string, opts ...kgo.Opt) (*kgo.Client, error) {
+	return kafka.NewFranz(target, append([]kgo.Opt{
+		kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
+	}, opts...)...)
+}
+
+// onto makes Kafka records for one partition.
+func onto(partition int32, records []Record) []*kgo.Record {
+	list := make([]*kgo.Record, len(records))
+	for i, r := range records {
+		list[i] = &kgo.Record{Partition: partition, Key: r.Key, Value: r.Value}
+	}
+	return list
+}

@@ -145,7 +145,7 @@ func (w *worker) run(ctx context.Context) error {
 			w.awaitOwnership(ctx)
 		case stop != nil:
 			w.putAside(stop)
-		case w.flow.once && hopeless(err):
+		case w.flow.once && hopeless(err), isClosed(err):
 			return fmt.Errorf("shard %d: %w", w.shard, err)
 		default:
 			w.flow.metrics.failure(w.flow.name, kindOf(err))
@@ -194,6 +194,9 @@ func (w *worker) session(ctx context.Context) error {
 	}
 	book, err := w.readLedger(ctx)
 	if err != nil {
+		return err
+	}
+	if err := notClosed(book, w.flow.name); err != nil {
 		return err
 	}
 	in, err := w.flow.openReader()

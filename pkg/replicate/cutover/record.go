@@ -3,6 +3,7 @@ package cutover
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -108,4 +109,12 @@ func (e *VersionError) Error() string {
 }
 
 // Remedy tells what to do.
-func (e *VersionError) Remedy() string { return "go on with the release that began the cutover, or a later one" }
+func (e *VersionError) Remedy() string {
+	return "go on with the release that began the cutover, or a later one"
+}
+
+// IsTopic says whether a note of that name is about a topic.
+func IsTopic(name string) bool { return strings.HasPrefix(name, topicPrefix) }
+
+// IsGroup says whether a note of that name is about a group.
+func IsGroup(name string) bool { return strings.HasPrefix(name, groupPrefix) }

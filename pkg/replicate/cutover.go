@@ -1,0 +1,153 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+)
+
+// Cutover moves the applications of a flow from its source to its target. Its
+// methods belong to one goroutine.
+type Cutover struct {
+	h     *handover
+	found cutover.Record // what the ledger says; State "": nothing
+}
+
+// OpenCutover makes sure that both clusters answer and that the flow has run. Nothing
+// is written yet. Errors have a remedy.
+func OpenCutover(ctx context.Context, o HandoverOptions) (*Cutover, error) {
+	h, err := openHandover(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cutover{h: h}
+	book, err := firstBook(ctx, o)
+	if err == nil && book == nil {
+		err = &kafka.Problem{What: fmt.Sprintf("flow %s has never run: there is no ledger %s on cluster %s", o.Flow.Name(),
+			o.Flow.LedgerTopic(), o.Flow.To), Fix: "start it with 'replicator run', and give this command again when it has caught up"}
+	}
+	if err == nil {
+		c.found, err = recordOf(book)
+	}
+	if err == nil {
+		err = notClosed(book, o.Flow.Name())
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close ends the connections.
+func (c *Cutover) Close() { c.h.look.Close() }
+
+// Found is the latest cutover that the ledger knows; State "" is none.
+func (c *Cutover) Found() cutover.Record { return c.found }
+
+// Look tells how far each step is, and changes nothing. It watches for as long as the
+// source has to be silent.
+func (c *Cutover) Look(ctx context.Context) ([]cutover.State, error) {
+	return c.h.watch(ctx, c.h.steps())
+}
+
+// Run brings all steps about, however long it takes; ctx ends it. A cutover that was
+// begun before goes on.
+func (c *Cutover) Run(ctx context.Context) (cutover.Record, error) {
+	if c.found.State == cutover.Done {
+		return c.found, nil
+	}
+	if err := c.h.begin(ctx, c.found, ""); err != nil {
+		return c.found, err
+	}
+	err := cutover.Run(ctx, c.h.steps(), handoverEvery, c.h.tell)
+	return c.h.record, err
+}
+
+// tell passes on what is waited for.
+func (h *handover) tell(step cutover.Step, missing string) { h.o.Tell(step.Name, missing) }
+
+// watch looks at steps; the first one needs two looks with time between them.
+func (h *handover) watch(ctx context.Context, steps []cutover.Step) ([]cutover.State, error) {
+	cutover.Look(ctx, steps[:1])
+	if err := pause(ctx, h.o.SilentFor); err != nil {
+		return nil, err
+	}
+	states := cutover.Look(ctx, steps)
+	return states, ctx.Err()
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-wait.C:
+		return nil
+	}
+}
+
+// firstBook reads the partition of the ledger that has the record; nil: no ledger.
+func firstBook(ctx context.Context, o HandoverOptions) (*ledger.Shard, error) {
+	books, err := readBooks(ctx, o.Clusters[o.Flow.To], o.Flow)
+	if err != nil || len(books) == 0 {
+		return nil, err
+	}
+	return books[0], nil
+}
+
+// recordOf is the latest cutover that a ledger knows.
+func recordOf(book *ledger.Shard) (r cutover.Record, err error) {
+	return r, cutover.Decode(book.Note(cutover.RecordName), &r)
+}
+
+// heldBy lists where groups stood at a cutover.
+func heldBy(book *ledger.Shard, id string) ([]cutover.Group, error) {
+	var list []cutover.Group
+	for _, name := range book.Notes() {
+		var g cutover.Group
+		if !cutover.IsGroup(name) {
+			continue
+		}
+		if err := cutover.Decode(book.Note(name), &g); err != nil {
+			return nil, err
+		}
+		if g.ID == id {
+			list = append(list, g)
+		}
+	}
+	return list, nil
+}
+
+// ClosedError reports a flow whose records go the other way.
+type ClosedError struct{ Flow, By string }
+
+func (e *ClosedError) Error() string {
+	return fmt.Sprintf("flow %s is closed: a rollback is under way, and flow %s carries records back", e.Flow, e.By)
+}
+
+// Remedy tells what to do.
+func (e *ClosedError) Remedy() string {
+	return "let 'replicator rollback' come to its end, or give it again if it was interrupted; then the flow may run"
+}
+
+// isClosed says whether that is why a flow does not run.
+func isClosed(err error) bool {
+	var closed *ClosedError
+	return errors.As(err, &closed)
+}
+
+// notClosed refuses work on a shard whose records go the other way.
+func notClosed(book *ledger.Shard, flow string) error {
+	d, err := directionOf(book)
+	if err == nil && d.Closed {
+		err = &ClosedError{Flow: flow, By: d.By}
+	}
+	return err
+}

@@ -1,0 +1,163 @@
+package replicate
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"replicator/integration/judge"
+	"replicator/integration/workload"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/kafka"
+)
+
+// handoverOptions are a cutover of the world's flow that does not wait long.
+func (w *world) handoverOptions() HandoverOptions {
+	return HandoverOptions{
+		Clusters: map[string]kafka.Config{
+			"old": w.kafka("old", w.sides.Source), "new": w.kafka("new", w.sides.Target)},
+		Flow: w.cfg, SilentFor: 300 * time.Millisecond, Tail: time.Hour,
+		Log:  slog.New(slog.NewTextHandler(&w.log, nil)),
+		Tell: func(step, missing string) { fmt.Fprintf(&w.log, "waits: %s: %s\n", step, missing) },
+	}
+}
+
+// cutOver moves the applications over.
+func (w *world) cutOver() cutover.Record {
+	w.t.Helper()
+	c, err := OpenCutover(w.ctx, w.handoverOptions())
+	w.must("open cutover", err)
+	defer c.Close()
+	record, err := c.Run(w.ctx)
+	w.must("cut over", err)
+	if record.State != cutover.Done {
+		w.t.Fatalf("the cutover ended as %+v", record)
+	}
+	return record
+}
+
+// rollBack moves them back.
+func (w *world) rollBack() (BackState, cutover.Record) {
+	w.t.Helper()
+	r, err := OpenRollback(w.ctx, w.handoverOptions())
+	w.must("open rollback", err)
+	defer r.Close()
+	record, err := r.Run(w.ctx)
+	w.must("roll back", err)
+	return r.State(), record
+}
+
+// swapped is the world seen from its target.
+func (w *world) swapped() judge.Sides { return judge.Sides{Source: w.sides.Target, Target: w.sides.Source} }
+
+// Applications go over, work on the target, come back, work on the source, and go
+// over again: at each turn every group stands exactly.
+func TestThereAndBack(t *testing.T) {
+	onLanes(t, func(t *testing.T, w *world) {
+		const topic = "orders"
+		w.topic(topic, 3)
+		w.mixed(topic, 3, 1500)
+		r := w.start(nil)
+		w.groups([]string{topic})
+		w.cutOver()
+		w.equal([]string{topic})
+		r.stop()
+
+		w.writeOnTarget(topic, 900)
+		w.moveGroups(w.to, w.sides.Target, topic)
+		state, _ := w.rollBack()
+		if state.Records == 0 || state.Lost+state.Left+state.Skipped > 0 {
+			t.Errorf("the way back is described as %+v", state)
+		}
+		w.bothWays(topic)
+
+		w.mixed(topic, 3, 600)
+		r = w.start(nil)
+		w.moveGroups(w.from, w.sides.Source, topic)
+		w.equal([]string{topic})
+		w.groupsStand(worldGroups(), []string{topic})
+		w.cutOver()
+		w.bothWays(topic)
+		r.stop()
+	})
+}
+
+// writeOnTarget writes as applications do after a cutover.
+func (w *world) writeOnTarget(topic string, n int) {
+	w.t.Helper()
+	w.seed++
+	_, err := workload.Mixed(w.ctx, w.sides.Target, topic, workload.MixedSpec{
+		Seed: w.seed, Records: n, Partitions: 3, From: w.written})
+	w.must("write on the target", err)
+	w.written += n
+}
+
+// moveGroups commits positions as consumers do: some go to the end, some into what
+// is new, some stay.
+func (w *world) moveGroups(admin *kadm.Client, bootstrap, topic string) {
+	w.t.Helper()
+	ends, err := admin.ListCommittedOffsets(w.ctx, topic)
+	w.must("list ends", err)
+	var positions []workload.Position
+	ends.Each(func(end kadm.ListedOffset) {
+		for i := range int64(8) { // the last four stay where they are
+			at := max(end.Offset-17*i, 0)
+			positions = append(positions, workload.Position{
+				Group: fmt.Sprintf("g-%02d", i), Topic: topic, Partition: end.Partition, At: at})
+		}
+	})
+	w.must("commit positions", workload.Commit(w.ctx, bootstrap, positions))
+}
+
+// worldGroups are the groups that world.groups makes.
+func worldGroups() []string {
+	var names []string
+	for i := range 12 {
+		names = append(names, fmt.Sprintf("g-%02d", i))
+	}
+	return names
+}
+
+// bothWays compares both sides, and where the groups stand, from the target's side.
+func (w *world) bothWays(topic string) {
+	w.t.Helper()
+	r, err := judge.Compare(w.ctx, w.swapped(), []string{topic})
+	w.must("compare", err)
+	w.must("compare", r.Err())
+	g, err := judge.Groups(w.ctx, w.swapped(), worldGroups(), []string{topic})
+	w.must("judge groups", err)
+	w.must("judge groups", g.Err())
+}
+
+// Bad use is refused before anything is written.
+func TestCutoverRefuses(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 2)
+	w.mixed("orders", 2, 200)
+	refused := func(what string, err error, want string) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), want) || chunk.Remedy(err) == "" {
+			t.Errorf("%s: %v, want a refusal with a remedy that says %q", what, err, want)
+		}
+	}
+	_, err := OpenCutover(w.ctx, w.handoverOptions())
+	refused("a cutover of a flow that has never run", err, "has never run")
+	_, err = OpenRollback(w.ctx, w.handoverOptions())
+	refused("a rollback without a cutover", err, "no record of a cutover")
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	_, err = OpenRollback(w.ctx, w.handoverOptions())
+	refused("a rollback of a running flow", err, "no record of a cutover")
+	w.cutOver()
+	_, err = OpenRollback(w.ctx, w.handoverOptions())
+	refused("a rollback beside a daemon", err, "1 replicas")
+	r.stop()
+	w.plain(w.sides.Source, "orders", 0, 3)
+	_, err = OpenRollback(w.ctx, w.handoverOptions())
+	refused("a rollback that leaves records", err, "3 records were written to old")
+}

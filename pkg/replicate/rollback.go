@@ -1,0 +1,356 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+)
+
+// Rollback moves applications back to the source of a flow after they have run on
+// its target: the opposite flow carries what was written there since the cutover, and
+// the applications are handed over as in a [Cutover]. Its methods belong to one
+// goroutine.
+type Rollback struct {
+	o      HandoverOptions // Flow is the one whose cutover is taken back
+	record cutover.Record  // of that cutover
+	held   []cutover.Group // where groups stood then
+	back   HandoverOptions // Flow is its opposite
+	look   *Inspection     // of the flow whose cutover is taken back
+	state  BackState
+
+	engine     context.CancelFunc // ends the copying back; nil: it does not run
+	ended      chan error
+	movedSince []string
+}
+
+// BackState is how far back is safe.
+type BackState struct {
+	Since   time.Time // of the cutover
+	Records int64     // at most that many were written on the target since
+	// Lost were deleted there before they could be brought back; Left are records on the source that were written
+	// after the cutover; Skipped are records that somebody else wrote to the target before it.
+	Lost, Left, Skipped int64
+	Topics              int
+}
+
+// OpenRollback finds the cutover that is to be taken back. Nothing is written yet.
+// Errors have a remedy.
+func OpenRollback(ctx context.Context, o HandoverOptions) (*Rollback, error) {
+	r := &Rollback{o: o}
+	if o.Flow.Naming != policy.Identity {
+		return nil, &kafka.Problem{What: fmt.Sprintf("flow %s names topics otherwise on its target", o.Flow.Name()),
+			Fix: "a rollback needs naming: identity, under which applications find the same topics on both sides"}
+	}
+	book, err := firstBook(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if book != nil {
+		if r.record, err = recordOf(book); err != nil {
+			return nil, err
+		}
+	}
+	if r.record.State != cutover.Done && r.record.State != cutover.RolledBack {
+		return nil, &kafka.Problem{What: fmt.Sprintf("flow %s has no record of a cutover", o.Flow.Name()),
+			Fix: "nothing was moved over by 'replicator cutover', so there is nothing to take back: the applications may use " +
+				"cluster " + o.Flow.From + " as before"}
+	}
+	if r.held, err = heldBy(book, r.record.ID); err != nil {
+		return nil, err
+	}
+	if r.look, err = Inspect(ctx, o.Clusters, o.Flow, o.Log); err != nil {
+		return nil, err
+	}
+	if err := r.prepare(ctx, book); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close ends the connections, and what copies.
+func (r *Rollback) Close() {
+	_ = r.stop()
+	r.look.Close()
+}
+
+// Found is the cutover that is to be taken back.
+func (r *Rollback) Found() cutover.Record { return r.record }
+
+// State tells how far back is safe.
+func (r *Rollback) State() BackState { return r.state }
+
+// MovedSince are the groups that were used on the source after the cutover: their
+// positions there are left as they are.
+func (r *Rollback) MovedSince() []string { return r.movedSince }
+
+// prepare makes the opposite flow, and looks at what stands in its way.
+func (r *Rollback) prepare(ctx context.Context, book *ledger.Shard) error {
+	topics, err := topicsOf(book, r.record.ID)
+	if err != nil {
+		return err
+	}
+	r.back = r.o
+	r.back.Flow = opposite(r.o.Flow, topics)
+	if r.record.State == cutover.RolledBack {
+		return nil
+	}
+	if n, err := r.look.replicas(ctx); err != nil {
+		return err
+	} else if n > 0 {
+		return &kafka.Problem{What: fmt.Sprintf("%d replicas of flow %s are running", n, r.o.Flow.Name()),
+			Fix: "stop them: what is brought back must not be copied again"}
+	}
+	return r.measure(ctx)
+}
+
+// measure finds how far back is safe.
+func (r *Rollback) measure(ctx context.Context) error {
+	seen, err := r.look.look(ctx, func(string) bool { return true }, false)
+	if err == nil {
+		err = seen.ledgerErr
+	}
+	if err != nil {
+		return err
+	}
+	r.state = BackState{Since: r.record.Ended, Topics: len(seen.topics)}
+	d, err := directionOf(seen.books[0].Shard)
+	if err != nil {
+		return err
+	}
+	turned := d.Cutover == r.record.ID // what is on the source since is what was brought back
+	for p, s := range r.look.spots(seen) {
+		if !s.started() || !s.targetSame {
+			if err := r.refuse(fmt.Sprintf("%s is not copied, or its target topic is another one than before", p)); err != nil {
+				return err
+			}
+			continue
+		}
+		from := s.state.Floor
+		if last, mapped := s.state.Map.Last(); mapped {
+			from = last.TargetEnd()
+		}
+		r.state.Records += max(int64(s.targetEarlyEnd-from), 0)
+		r.state.Lost += max(int64(s.targetEarliest-from), 0)
+		if !turned {
+			r.state.Left += max(int64(s.stable-s.state.Progress), 0)
+		}
+		for _, f := range s.state.Map.Foreign() {
+			r.state.Skipped += max(int64(min(f.To, from)-f.From), 0)
+		}
+	}
+	switch {
+	case r.state.Lost > 0:
+		return r.refuse(fmt.Sprintf("retention has deleted up to %d records on %s that were written since the cutover",
+			r.state.Lost, r.o.Flow.To))
+	case r.state.Left > 0:
+		return r.refuse(fmt.Sprintf("%d records were written to %s after the cutover; they would stay there, and %s lacks them",
+			r.state.Left, r.o.Flow.From, r.o.Flow.To))
+	case r.state.Skipped > 0:
+		return r.refuse(fmt.Sprintf("up to %d records that somebody else wrote to %s before the cutover would not be brought "+
+			"back", r.state.Skipped, r.o.Flow.To))
+	}
+	return nil
+}
+
+// refuse is an error, unless it may be given up.
+func (r *Rollback) refuse(what string) error {
+	if r.o.Force {
+		return nil
+	}
+	return &kafka.Problem{What: what, Fix: "save them by other means, then --force goes on without them"}
+}
+
+// opposite is the flow that carries records back, of those topics only.
+func opposite(c Config, topics []string) Config {
+	back := c
+	back.From, back.To = c.To, c.From
+	back.SourcePrefix, back.TargetPrefix = c.TargetPrefix, c.SourcePrefix
+	back.Topics, back.ExcludeTopics = nil, nil
+	for _, topic := range topics {
+		back.Topics = append(back.Topics, regexp.QuoteMeta(topic[len(c.SourcePrefix):]))
+	}
+	back.Start, back.Flows = Earliest, nil
+	if c.Ledger != "" {
+		back.Ledger = c.Ledger + ".back"
+	}
+	back.Flows = []policy.Flow{back.Flow()}
+	return back
+}
+
+// topicsOf lists the topics of a cutover, by name on the source.
+func topicsOf(book *ledger.Shard, id string) ([]string, error) {
+	var list []string
+	for _, name := range book.Notes() {
+		var t cutover.Topic
+		if !cutover.IsTopic(name) {
+			continue
+		}
+		if err := cutover.Decode(book.Note(name), &t); err != nil {
+			return nil, err
+		}
+		if t.ID == id {
+			list = append(list, t.Topic)
+		}
+	}
+	return list, nil
+}
+
+// Look tells how far each step is, and changes nothing.
+func (r *Rollback) Look(ctx context.Context) ([]cutover.State, error) {
+	h, err := openHandover(ctx, r.back)
+	if err != nil {
+		return nil, err
+	}
+	defer h.look.Close()
+	states := cutover.Look(ctx, []cutover.Step{r.turnStep()})
+	if states[0].Done {
+		rest, err := h.watch(ctx, h.steps())
+		return append(states, rest...), err
+	}
+	for _, s := range h.steps() {
+		states = append(states, cutover.State{Name: s.Name, Do: s.Do, Undo: s.Undo, Missing: "comes after the turn"})
+	}
+	return states, nil
+}
+
+// turnStep sets the opposite flow up.
+func (r *Rollback) turnStep() cutover.Step {
+	t := &turn{clusters: r.o.Clusters, closes: r.o.Flow, opens: r.back.Flow, record: r.record, held: r.held, log: r.o.Log}
+	return cutover.Step{
+		Name: "turned", Check: t.missing,
+		Do: fmt.Sprintf("flow %s is closed; flow %s begins where it ended, with its map, and the groups' positions",
+			r.o.Flow.Name(), r.back.Flow.Name()),
+		Undo: "let the rollback come to its end: the flow may run again then",
+		Act: func(ctx context.Context) error {
+			err := t.run(ctx)
+			r.movedSince = t.movedSince
+			return err
+		},
+	}
+}
+
+// missing is the Check of a turn.
+func (t *turn) missing(ctx context.Context) (string, error) {
+	if done, err := t.done(ctx); done || err != nil {
+		return "", err
+	}
+	return "the flow is to be turned", nil
+}
+
+// Run brings everything about, however long it takes; ctx ends it. One that was begun
+// before goes on. It answers the record of the way back.
+func (r *Rollback) Run(ctx context.Context) (cutover.Record, error) {
+	if r.record.State == cutover.RolledBack {
+		return r.backRecord(ctx)
+	}
+	back, err := r.backRecord(ctx)
+	if err != nil {
+		return back, err
+	}
+	if !(back.State == cutover.Done && back.TakesBack == r.record.ID) {
+		if back, err = r.carryBack(ctx, back); err != nil {
+			return back, err
+		}
+	}
+	book, err := firstBook(ctx, r.back)
+	if err != nil {
+		return back, err
+	}
+	held, err := heldBy(book, back.ID)
+	if err != nil {
+		return back, err
+	}
+	// The flow may run again from where its opposite ended, and be cut over again.
+	again := &turn{clusters: r.o.Clusters, closes: r.back.Flow, opens: r.o.Flow, record: back, held: held, log: r.o.Log}
+	r.o.Tell("returned", "flow "+r.o.Flow.Name()+" is opened again")
+	if done, err := again.done(ctx); err != nil {
+		return back, err
+	} else if !done {
+		if err := again.run(ctx); err != nil {
+			return back, err
+		}
+	}
+	r.record.State = cutover.RolledBack
+	note := ledger.NoteRecord(cutover.RecordName, cutover.Encode(r.record))
+	return back, ledger.WriteNotes(ctx, r.o.Clusters[r.o.Flow.To], r.o.Flow.LedgerTopic(), 0, []ledger.Record{note})
+}
+
+// backRecord is the latest record of the opposite flow.
+func (r *Rollback) backRecord(ctx context.Context) (cutover.Record, error) {
+	book, err := firstBook(ctx, r.back)
+	if err != nil || book == nil {
+		return cutover.Record{}, err
+	}
+	return recordOf(book)
+}
+
+// carryBack copies until the applications can be handed over, and does that.
+func (r *Rollback) carryBack(ctx context.Context, found cutover.Record) (cutover.Record, error) {
+	if err := cutover.Run(ctx, []cutover.Step{r.turnStep()}, handoverEvery, func(s cutover.Step, missing string) {
+		r.o.Tell(s.Name, missing)
+	}); err != nil {
+		return found, err
+	}
+	h, err := openHandover(ctx, r.back)
+	if err != nil {
+		return found, err
+	}
+	defer h.look.Close()
+	if err := h.begin(ctx, found, r.record.ID); err != nil {
+		return found, err
+	}
+	steps := append([]cutover.Step{{
+		Name: "running", Check: r.running, Act: r.start,
+		Do: "records are carried back while applications still write", Undo: "interrupt this command",
+	}}, h.steps()...)
+	if err := cutover.Run(ctx, steps, handoverEvery, h.tell); err != nil {
+		return h.record, err
+	}
+	return h.record, r.stop()
+}
+
+// running says whether the opposite flow is at work in this process.
+func (r *Rollback) running(context.Context) (string, error) {
+	if r.engine == nil {
+		return "it is to be started", nil
+	}
+	select {
+	case err := <-r.ended:
+		r.engine = nil
+		if err == nil {
+			err = errors.New("the copying has ended")
+		}
+		return "", err
+	default:
+		return "", nil
+	}
+}
+
+func (r *Rollback) start(ctx context.Context) error {
+	ctx, r.engine = context.WithCancel(ctx)
+	r.ended = make(chan error, 1)
+	engine := New(Options{Clusters: r.o.Clusters, Flows: []Config{r.back.Flow}, Registry: prometheus.NewRegistry(),
+		Log: r.o.Log})
+	go func() { r.ended <- engine.Run(ctx) }()
+	return nil
+}
+
+// stop ends the copying and waits until its shards are let go.
+func (r *Rollback) stop() error {
+	if r.engine == nil {
+		return nil
+	}
+	r.engine()
+	r.engine = nil
+	return <-r.ended
+}

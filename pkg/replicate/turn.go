@@ -1,0 +1,321 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/topics"
+	"replicator/pkg/replicate/watermarks"
+)
+
+// turn makes records go the other way: the flow that carried them is closed, and its
+// opposite goes on where it ended, with the same map seen from the other side. Both
+// logs have one order at that point, so that translation stays exact over it, for
+// what was copied before as well as for what will be.
+//
+// The order of effects: close every shard of the one ledger, which shuts out whoever
+// copies; read it, as nothing moves it any more; give each shard of the other ledger
+// its maps and open it, in one transaction for each; take the groups' positions over.
+type turn struct {
+	clusters   map[string]kafka.Config
+	closes     Config // the flow that has carried records
+	opens      Config // its opposite
+	record     cutover.Record
+	log        *slog.Logger
+	held       []cutover.Group // where groups stood when the record was written
+	movedSince []string        // groups that have moved since on the cluster that is written to now
+}
+
+// done says whether the opposite flow is open for this cutover, and this one closed.
+func (t *turn) done(ctx context.Context) (bool, error) {
+	for _, side := range []struct {
+		cfg    Config
+		closed bool
+	}{{t.closes, true}, {t.opens, false}} {
+		book, err := readBooks(ctx, t.clusters[side.cfg.To], side.cfg)
+		if err != nil {
+			return false, err
+		}
+		for _, shard := range book {
+			d, err := directionOf(shard)
+			if err != nil || d.Cutover != t.record.ID || d.Closed != side.closed {
+				return false, err
+			}
+		}
+		if len(book) == 0 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// run does what is left to do.
+func (t *turn) run(ctx context.Context) error {
+	if err := t.close(ctx); err != nil {
+		return err
+	}
+	books, err := readBooks(ctx, t.clusters[t.closes.To], t.closes)
+	if err != nil {
+		return err
+	}
+	if err := t.seed(ctx, books); err != nil {
+		return err
+	}
+	return t.takeGroups(ctx)
+}
+
+// close shuts every shard of the flow that has carried records.
+func (t *turn) close(ctx context.Context) error {
+	note := cutover.Direction{Cutover: t.record.ID, Closed: true, By: t.opens.Name()}
+	for shard := range t.closes.Shards {
+		records := []ledger.Record{ledger.NoteRecord(cutover.DirectionName, cutover.Encode(note))}
+		err := ledger.Take(ctx, t.clusters[t.closes.To], t.closes.LedgerTopic(), t.closes.TransactionalID(int32(shard)),
+			int32(shard), records)
+		if err != nil {
+			return t.clusters[t.closes.To].ExplainTransactions(t.closes.GroupID()+".", err)
+		}
+	}
+	return nil
+}
+
+// seed gives the opposite flow's ledger what is known, seen from the other side.
+func (t *turn) seed(ctx context.Context, books []*ledger.Shard) error {
+	target := t.clusters[t.opens.To]
+	if err := t.ensureLedger(ctx); err != nil {
+		return err
+	}
+	own, err := readBooks(ctx, target, t.opens)
+	if err != nil {
+		return err
+	}
+	changes, err := t.mirrored(ctx, books, own)
+	if err != nil {
+		return err
+	}
+	note := cutover.Encode(cutover.Direction{Cutover: t.record.ID, By: t.closes.Name()})
+	for shard, book := range own {
+		d, err := directionOf(book)
+		if err != nil {
+			return err
+		}
+		if d.Cutover == t.record.ID && !d.Closed {
+			continue // by a command that was killed
+		}
+		p, err := book.Prepare(changes[shard])
+		if err != nil {
+			return err
+		}
+		book.PrepareMade(p, t.opens.Shards)
+		book.PrepareNote(p, cutover.DirectionName, note)
+		err = ledger.Take(ctx, target, t.opens.LedgerTopic(), t.opens.TransactionalID(int32(shard)), int32(shard), p.Records)
+		if err != nil {
+			return target.ExplainTransactions(t.opens.GroupID()+".", err)
+		}
+	}
+	return nil
+}
+
+func (t *turn) ensureLedger(ctx context.Context) error {
+	admin, err := topics.Open(topics.Config{
+		Source: t.clusters[t.opens.From], Target: t.clusters[t.opens.To], Flow: t.opens.Name(),
+		ReplicationFactor: t.opens.ReplicationFactor, SyncConfigs: t.opens.SyncTopicConfigs, Log: t.log,
+	})
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	_, shards, err := admin.EnsureLedger(ctx, t.opens.LedgerTopic(), t.opens.Shards)
+	if err == nil && shards != t.opens.Shards {
+		err = &ShardsError{Ledger: t.opens.LedgerTopic(), Have: shards, Want: t.opens.Shards}
+	}
+	return err
+}
+
+// mirrored turns each partition's state around, by shard of the opposite flow.
+func (t *turn) mirrored(ctx context.Context, books, own []*ledger.Shard) (map[int][]ledger.Change, error) {
+	reader, err := ledger.OpenReader(t.clusters[t.closes.To], t.closes.LedgerTopic())
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close() //nolint:errcheck // only read
+	names, err := t.targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	changes := map[int][]ledger.Change{}
+	for shard, book := range books {
+		for _, key := range book.Keys() {
+			state := book.State(key)
+			name, wanted := names[key.Partition.Topic]
+			if !wanted || name.source != key.Topic || name.target != state.TargetTopic || state.Start == ledger.NotStarted {
+				continue // of a topic that was deleted since
+			}
+			runs, err := allRuns(ctx, reader, int32(shard), state.Map)
+			if err != nil {
+				return nil, err
+			}
+			change := turned(key, state, name.name, runs)
+			at := change.Key.Partition.Shard(t.opens.Shards)
+			if before := own[at].State(change.Key); before != nil {
+				change.Header.Generation = before.Generation + 1
+				change.Header.Holes, change.Header.Lost = before.Holes, before.Lost
+				change.Header.LastHole = before.LastHole
+			}
+			changes[at] = append(changes[at], change)
+		}
+	}
+	return changes, nil
+}
+
+// turned is one partition's state from the other side: what was read is written now,
+// from where our last record ends. What lies behind it somebody else wrote.
+func turned(key ledger.Key, state *ledger.State, target string, runs []offsets.Run) ledger.Change {
+	c := ledger.Change{
+		Key:    ledger.Key{Topic: state.TargetTopic, Partition: chunk.Partition{Topic: target, Number: key.Partition.Number}},
+		Header: ledger.Header{TargetTopic: key.Topic, Start: offsets.Source(state.Floor), Epoch: chunk.UnknownEpoch},
+	}
+	next := offsets.Source(state.Floor)
+	for _, r := range runs {
+		back := offsets.Run{Source: offsets.Source(r.Target), Target: offsets.Target(r.Source), Count: r.Count}
+		c.Runs = append(c.Runs, back)
+		next = back.SourceEnd()
+	}
+	if len(runs) == 0 {
+		c.Header.Floor = offsets.Target(max(state.Progress, 0))
+	}
+	c.Header.Progress = next
+	return c
+}
+
+// allRuns reads a whole map, sealed segments and tail.
+func allRuns(ctx context.Context, reader *ledger.Reader, shard int32, m *offsets.Map) ([]offsets.Run, error) {
+	var runs []offsets.Run
+	for _, head := range m.Heads() {
+		segment, err := reader.Segment(ctx, shard, head)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, segment...)
+	}
+	return append(runs, m.Tail()...), nil
+}
+
+// pairOfTopics is one topic on both sides as they are now.
+type pairOfTopics struct {
+	name           string // on the target
+	source, target chunk.TopicID
+}
+
+// targets finds the topics of the flow that is closed, by their names on its source.
+func (t *turn) targets(ctx context.Context) (map[string]pairOfTopics, error) {
+	look, err := Inspect(ctx, t.clusters, t.closes, t.log)
+	if err != nil {
+		return nil, err
+	}
+	defer look.Close()
+	p := &picture{}
+	if p.source, err = describe(ctx, look.source, look.sourceCluster, nil); err != nil {
+		return nil, err
+	}
+	if _, err = look.lookAtTarget(ctx, p, func(string) bool { return true }); err != nil {
+		return nil, err
+	}
+	pairs := map[string]pairOfTopics{}
+	for _, name := range p.topics {
+		target, _ := look.policy.Topic(name)
+		pairs[name] = pairOfTopics{target, p.source.topics[name].id, p.target.topics[target].id}
+	}
+	return pairs, nil
+}
+
+// takeGroups makes the positions that were handed over the opposite flow's to move.
+func (t *turn) takeGroups(ctx context.Context) error {
+	r, err := openRooms(&t.opens, t.clusters[t.opens.From], t.clusters[t.opens.To], t.log)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	for _, g := range t.held {
+		var handed []groups.Handed
+		for _, p := range g.Positions {
+			if p.Source >= 0 && p.Target >= 0 {
+				handed = append(handed, groups.Handed{
+					Partition: chunk.Partition{Topic: p.Topic, Number: p.Partition}, Source: p.Target, Target: p.Source})
+			}
+		}
+		moved, err := r.groups.TakeOver(ctx, g.Group, handed)
+		if err != nil {
+			return err
+		}
+		if len(moved) > 0 {
+			t.movedSince = append(t.movedSince, g.Group)
+		}
+	}
+	return nil
+}
+
+// directionOf is which way a shard runs; the zero Direction where it was never turned.
+func directionOf(book *ledger.Shard) (d cutover.Direction, err error) {
+	return d, cutover.Decode(book.Note(cutover.DirectionName), &d)
+}
+
+// readBooks reads all partitions of a flow's ledger; none where there is no ledger.
+func readBooks(ctx context.Context, target kafka.Config, cfg Config) ([]*ledger.Shard, error) {
+	client, err := kafka.NewFranz(target)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	name := cfg.LedgerTopic()
+	seen, err := describe(ctx, client, target, []string{name})
+	if err != nil {
+		return nil, err
+	}
+	topic, there := seen.topics[name]
+	switch {
+	case !there:
+		return nil, nil
+	case topic.err != nil:
+		return nil, topic.err
+	case topic.partitions != cfg.Shards:
+		return nil, &ShardsError{Ledger: name, Have: topic.partitions, Want: cfg.Shards}
+	}
+	marks, err := endsOf(ctx, target, name)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := ledger.OpenReader(target, name)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close() //nolint:errcheck // only read
+	books := make([]*ledger.Shard, topic.partitions)
+	for shard := range books {
+		least, err := offsetOf(marks, chunk.Partition{Topic: name, Number: int32(shard)})
+		if err != nil {
+			return nil, target.Explain(err)
+		}
+		if books[shard], err = reader.Shard(ctx, int32(shard), least); err != nil {
+			return nil, fmt.Errorf("%s: %w", cfg.Name(), target.Explain(err))
+		}
+	}
+	return books, nil
+}
+
+// endsOf are the ends of a topic's partitions, open transactions included: a reader
+// that has come so far has seen all that was committed before.
+func endsOf(ctx context.Context, cluster kafka.Config, topic string) (watermarks.Marks, error) {
+	marks, err := watermarks.Open(cluster)
+	if err != nil {
+		return nil, err
+	}
+	defer marks.Close()
+	return marks.Ends(ctx, []string{topic})
+}

@@ -29,7 +29,8 @@ func OpenCutover(ctx context.Context, o HandoverOptions) (*Cutover, error) {
 	book, err := firstBook(ctx, o)
 	if err == nil && book == nil {
 		err = &kafka.Problem{What: fmt.Sprintf("flow %s has never run: there is no ledger %s on cluster %s", o.Flow.Name(),
-			o.Flow.LedgerTopic(), o.Flow.To), Fix: "start it with 'replicator run', and give this command again when it has caught up"}
+			o.Flow.LedgerTopic(), o.Flow.To),
+			Fix: "start it with 'replicator run', and give this command again when it has caught up"}
 	}
 	if err == nil {
 		c.found, err = recordOf(book)

@@ -53,7 +53,9 @@ func (w *world) rollBack() (BackState, cutover.Record) {
 }
 
 // swapped is the world seen from its target.
-func (w *world) swapped() judge.Sides { return judge.Sides{Source: w.sides.Target, Target: w.sides.Source} }
+func (w *world) swapped() judge.Sides {
+	return judge.Sides{Source: w.sides.Target, Target: w.sides.Source}
+}
 
 // Applications go over, work on the target, come back, work on the source, and go
 // over again: at each turn every group stands exactly.

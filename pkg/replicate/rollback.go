@@ -153,10 +153,10 @@ func (r *Rollback) measure(ctx context.Context) error {
 		return r.refuse(fmt.Sprintf("retention has deleted up to %d records on %s that were written since the cutover",
 			r.state.Lost, r.o.Flow.To))
 	case r.state.Left > 0:
-		return r.refuse(fmt.Sprintf("%d records were written to %s after the cutover; they would stay there, and %s lacks them",
+		return r.refuse(fmt.Sprintf("%d records were written to %s after the cutover: they stay there, and %s lacks them",
 			r.state.Left, r.o.Flow.From, r.o.Flow.To))
 	case r.state.Skipped > 0:
-		return r.refuse(fmt.Sprintf("up to %d records that somebody else wrote to %s before the cutover would not be brought "+
+		return r.refuse(fmt.Sprintf("up to %d records that somebody else wrote to %s before the cutover are not brought "+
 			"back", r.state.Skipped, r.o.Flow.To))
 	}
 	return nil

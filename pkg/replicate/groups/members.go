@@ -27,7 +27,8 @@ func (g *Groups) OnSource(ctx context.Context, names []string) (map[string]Prese
 
 // present asks a cluster for groups. Most are empty, which the list tells already;
 // only the others are described.
-func present(ctx context.Context, client *kgo.Client, cluster kafka.Config, names []string) (map[string]Presence, error) {
+func present(ctx context.Context, client *kgo.Client, cluster kafka.Config,
+	names []string) (map[string]Presence, error) {
 	admin := kadm.NewClient(client)
 	list, err := admin.ListGroups(ctx)
 	if err != nil {

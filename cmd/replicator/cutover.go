@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/cutover"
+)
+
+// handoverFlags are what cutover and rollback have in common.
+type handoverFlags struct {
+	path, flow, groups      string
+	silent, verify, timeout time.Duration
+	dry, yes, force         bool
+}
+
+func (f *handoverFlags) add(cmd *cobra.Command) {
+	configFlag(cmd, &f.path)
+	flowFlag(cmd, &f.flow, "which flow, as old->new (needed if there are several)")
+	cmd.Flags().StringVar(&f.groups, "groups", "", "only groups whose whole name matches move")
+	cmd.Flags().DurationVar(&f.silent, "silent-for", 5*time.Second, "how long nobody may write before it counts")
+	cmd.Flags().DurationVar(&f.verify, "verify", time.Hour, "how far back records are compared; 0 for not at all")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "give up waiting after that; 0 for never")
+	cmd.Flags().BoolVar(&f.dry, "dry-run", false, "print the plan and how far each step is; change nothing")
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "go on without asking")
+	cmd.Flags().BoolVar(&f.force, "force", false,
+		"go on where a promise does not hold; what that gives up is printed and noted")
+}
+
+// options are what the flags and the file say.
+func (f *handoverFlags) options(cmd *cobra.Command) (replicate.HandoverOptions, error) {
+	cfg, err := config.Load(f.path)
+	if err != nil {
+		return replicate.HandoverOptions{}, err
+	}
+	flow, err := cfg.Flow(f.flow)
+	if err != nil {
+		return replicate.HandoverOptions{}, err
+	}
+	if f.silent < 0 || f.verify < 0 || f.timeout < 0 {
+		return replicate.HandoverOptions{}, &usageError{errors.New("a time is never negative"), cmd.CommandPath()}
+	}
+	o := replicate.HandoverOptions{
+		Flow: flow, SilentFor: f.silent, Tail: f.verify, Force: f.force,
+		Log: slog.New(cfg.Log.Handler(cmd.ErrOrStderr())),
+		Tell: func(step, missing string) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s  %-9s %s\n", time.Now().Format(time.TimeOnly), step, missing)
+		},
+	}
+	o.Clusters = clustersWith(cfg, o.Log)
+	o.Groups, err = wholeNames(f.groups, cmd)
+	return o, err
+}
+
+// wholeNames compiles --groups; nil for "".
+func wholeNames(pattern string, cmd *cobra.Command) (*regexp.Regexp, error) {
+	if pattern == "" {
+		return nil, nil
+	}
+	re, err := regexp.Compile(`^(?:` + pattern + `)$`)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("--groups %q is not a pattern: %w", pattern, err), cmd.CommandPath()}
+	}
+	return re, nil
+}
+
+// limited bounds how long is waited.
+func (f *handoverFlags) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if f.timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, f.timeout)
+}
+
+// agreed asks whether to go on, where somebody can answer.
+func (f *handoverFlags) agreed(cmd *cobra.Command) error {
+	if f.yes {
+		return nil
+	}
+	in := cmd.InOrStdin()
+	if file, ok := in.(*os.File); !ok || !isTerminal(file) {
+		return &usageError{errors.New("nobody is there to be asked; add --yes to go on, or --dry-run to look"),
+			cmd.CommandPath()}
+	}
+	fmt.Fprint(cmd.ErrOrStderr(), "type yes to go on: ")
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if strings.TrimSpace(answer) != "yes" {
+		return errors.Join(errors.New("nothing was done"), err)
+	}
+	return nil
+}
+
+// newCutover makes the verb that moves applications over.
+func newCutover() *cobra.Command {
+	var f handoverFlags
+	cmd := &cobra.Command{
+		Use:   "cutover -c FILE [--groups RE] [--dry-run] [--yes]",
+		Short: "Move the applications over: wait until all is right, note it, say what may start",
+		Long: `cutover is for the maintenance window. It waits until nobody writes to the source,
+the groups there have no members, the lag is 0 and every group stands exactly on
+the target; compares the last records of both sides; notes in the ledger where
+everything stood; and prints which applications may start on the target. Then
+'replicator rollback' knows the way back.
+
+Who still writes or reads is named. What cannot become right by waiting is refused,
+with a remedy. A daemon may run meanwhile; where none does, the rest is copied by
+this command. Killed at any point, the same command goes on.
+
+` + exitCodes,
+		Example: `  replicator cutover -c replicator.yaml --dry-run
+  replicator cutover -c replicator.yaml --yes --silent-for 10s
+  replicator cutover -c replicator.yaml --groups "billing-.*" --yes`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.cutOver(cmd) },
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
+	o, err := f.options(cmd)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := f.limited(cmd.Context())
+	defer cancel()
+	c, err := replicate.OpenCutover(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	out := cmd.OutOrStdout()
+	if found := c.Found(); found.State == cutover.Done {
+		return printDone(out, found, o.Flow.To)
+	}
+	if f.dry || !f.yes {
+		states, err := c.Look(ctx)
+		if err != nil {
+			return err
+		}
+		printSteps(out, states)
+		if f.dry {
+			return nil
+		}
+	}
+	if err := f.agreed(cmd); err != nil {
+		return err
+	}
+	record, err := c.Run(ctx)
+	if err != nil {
+		return err
+	}
+	return printDone(out, record, o.Flow.To)
+}
+
+// printSteps prints a plan, and how far it is.
+func printSteps(w io.Writer, states []cutover.State) {
+	for i, s := range states {
+		done := "done"
+		if !s.Done {
+			done = "open"
+		}
+		fmt.Fprintf(w, "%d. %-9s %s  %s\n", i+1, s.Name, done, s.Do)
+		if s.Missing != "" {
+			fmt.Fprintf(w, "   now:           %s\n", s.Missing)
+		}
+		fmt.Fprintf(w, "   undo:          %s\n", s.Undo)
+	}
+}
+
+// printDone says what may start.
+func printDone(w io.Writer, r cutover.Record, cluster string) error {
+	for _, what := range r.GivenUp {
+		fmt.Fprintf(w, "given up: %s\n", what)
+	}
+	_, err := fmt.Fprintf(w, "done at %s (%s): applications may start on %s, where %d partitions and %d groups stand\n",
+		r.Ended.Format(time.RFC3339), r.ID, cluster, r.Partitions, r.Groups)
+	return err
+}

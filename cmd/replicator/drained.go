@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/replicate"
+)
+
+// newDrained makes the verb that tells when the old cluster is no longer needed.
+func newDrained() *cobra.Command {
+	var path, flow, pattern string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "drained -c FILE [--groups RE] [--json]",
+		Short: "Show what consumers have not read on the source, and what the target lacks for how long",
+		Long: `drained tells whether the source is still needed: which groups have not read all of
+it, and which topics hold records there that are older than what the target begins
+with, and for how long retention keeps them. It is for applications that write to
+both clusters themselves: no flow needs to run.
+
+` + exitCodes + ` It is done when it could look,
+whatever it saw; 'replicator wait --drained' waits.`,
+		Example: `  replicator drained -c replicator.yaml
+  replicator drained -c replicator.yaml --groups "billing-.*" --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			only, err := wholeNames(pattern, cmd)
+			if err != nil {
+				return err
+			}
+			flows, err := flowsOf(cfg, flow)
+			if err != nil {
+				return err
+			}
+			seen := []*replicate.Drained{}
+			for _, one := range flows {
+				look, err := replicate.Inspect(cmd.Context(), clustersWith(cfg, slog.New(slog.DiscardHandler)), one, nil)
+				if err != nil {
+					return err
+				}
+				d, err := look.Drained(cmd.Context())
+				look.Close()
+				if err != nil {
+					return err
+				}
+				all := d.Groups
+				d.Groups = []replicate.GroupDrained{}
+				for _, g := range all {
+					if only == nil || only.MatchString(g.Group) {
+						d.Groups = append(d.Groups, g)
+					}
+				}
+				seen = append(seen, d)
+			}
+			if asJSON {
+				encoder := json.NewEncoder(cmd.OutOrStdout())
+				encoder.SetEscapeHTML(false)
+				encoder.SetIndent("", "  ")
+				return encoder.Encode(map[string]any{"flows": seen})
+			}
+			for _, d := range seen {
+				printDrained(cmd.OutOrStdout(), d)
+			}
+			return nil
+		},
+	}
+	configFlag(cmd, &path)
+	flowFlag(cmd, &flow, "only this flow, as old->new")
+	cmd.Flags().StringVar(&pattern, "groups", "", "only groups whose whole name matches")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, whose fields are stable")
+	return cmd
+}
+
+func printDrained(w io.Writer, d *replicate.Drained) {
+	fmt.Fprintf(w, "flow %s\n", d.Flow)
+	for _, g := range d.Groups {
+		switch {
+		case g.Error != "":
+			fmt.Fprintf(w, "  group %s: not known: %s\n", g.Group, g.Error)
+		case g.Lag > 0:
+			fmt.Fprintf(w, "  group %s: %d records of %d partitions not read, %d members\n", g.Group, g.Lag, g.Behind, g.Members)
+		default:
+			fmt.Fprintf(w, "  group %s: drained, %d members\n", g.Group, g.Members)
+		}
+	}
+	for _, t := range d.Topics {
+		if t.Lacks > 0 {
+			fmt.Fprintf(w, "  topic %s: the target lacks %s\n", t.Topic, lacking(t))
+		} else {
+			fmt.Fprintf(w, "  topic %s: the target begins where the source does, or earlier\n", t.Topic)
+		}
+	}
+	fmt.Fprintf(w, "  drained: %t, aged out: %t\n", d.Drained(), d.AgedOut())
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/cutover"
+)
+
+// newRollback makes the verb that moves applications back.
+func newRollback() *cobra.Command {
+	var f handoverFlags
+	cmd := &cobra.Command{
+		Use:   "rollback -c FILE [--groups RE] [--dry-run] [--yes]",
+		Short: "Move the applications back, with all that was written on the target since the cutover",
+		Long: `rollback takes a cutover back after applications have run on the target. It turns
+the flow around: what was written there since is carried to the source, exactly
+once, and the groups' positions are translated back by the same map. Applications
+may go on meanwhile; for the last moment it waits as cutover does, and then says
+which may start on the source. Afterwards the flow may run again as before.
+
+Stop the flow's daemons first. It says how far back is safe: what retention has
+deleted, or what was written to the source meanwhile, is refused unless --force
+gives it up. Killed at any point, the same command goes on.
+
+` + exitCodes,
+		Example: `  replicator rollback -c replicator.yaml --dry-run
+  replicator rollback -c replicator.yaml --yes`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.rollBack(cmd) },
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (f *handoverFlags) rollBack(cmd *cobra.Command) error {
+	o, err := f.options(cmd)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := f.limited(cmd.Context())
+	defer cancel()
+	r, err := replicate.OpenRollback(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	out := cmd.OutOrStdout()
+	if r.Found().State != cutover.RolledBack {
+		printBack(out, r.State(), o.Flow)
+		if f.dry || !f.yes {
+			states, err := r.Look(ctx)
+			if err != nil {
+				return err
+			}
+			printSteps(out, states)
+		}
+		if f.dry {
+			return nil
+		}
+		if err := f.agreed(cmd); err != nil {
+			return err
+		}
+	}
+	record, err := r.Run(ctx)
+	if err != nil {
+		return err
+	}
+	if moved := r.MovedSince(); len(moved) > 0 {
+		fmt.Fprintf(out, "left as they are, since they were used on %s after the cutover: %s\n", o.Flow.From,
+			strings.Join(moved, ", "))
+	}
+	return printDone(out, record, o.Flow.From)
+}
+
+// printBack says how far back is safe.
+func printBack(w io.Writer, s replicate.BackState, flow replicate.Config) {
+	fmt.Fprintf(w, "since the cutover at %s up to %d records were written to %d topics of %s\n",
+		s.Since.Format(time.RFC3339), s.Records, s.Topics, flow.To)
+	if s.Lost+s.Left+s.Skipped == 0 {
+		fmt.Fprintln(w, "all of them are still there: going back is safe")
+		return
+	}
+	fmt.Fprintf(w, "given up: %d deleted there by retention, %d written to %s meanwhile, %d of somebody else before\n",
+		s.Lost, s.Left, flow.From, s.Skipped)
+}

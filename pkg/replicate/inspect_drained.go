@@ -1,0 +1,198 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"replicator/pkg/replicate/chunk"
+)
+
+// Drained tells how far the consumers on the source are, and how long it still has
+// records that the target lacks. For applications that write to both clusters
+// themselves no flow needs to run.
+type Drained struct {
+	Flow   string         `json:"flow"`
+	Taken  time.Time      `json:"taken"`
+	Groups []GroupDrained `json:"groups"` // selected ones that have a position, by name
+	Topics []TopicAged    `json:"topics"` // selected ones, by name
+}
+
+// GroupDrained is how much of the source a group has not read.
+type GroupDrained struct {
+	Group   string `json:"group"`
+	Members int    `json:"members"`
+	Lag     int64  `json:"lag"`    // offsets up to the last stable ones: no more records than that
+	Behind  int    `json:"behind"` // partitions
+	Error   string `json:"error,omitempty"`
+}
+
+// TopicAged is what the source has of a topic from before the target's first record.
+type TopicAged struct {
+	Topic  string `json:"topic"`
+	Target string `json:"target_topic"`
+	Lacks  int64  `json:"lacks"` // source offsets whose records are older; no more records than that
+	// Left is how long retention still keeps some of them, in whole seconds; -1: for ever, or it is not known.
+	// Brokers delete whole segments, so that it may take as much longer as a segment lasts.
+	Left int64  `json:"left_seconds"`
+	Why  string `json:"why,omitempty"` // why it is for ever, or not known
+}
+
+// Drained says whether every group has read everything.
+func (d *Drained) Drained() bool {
+	return !slices.ContainsFunc(d.Groups, func(g GroupDrained) bool { return g.Lag > 0 || g.Error != "" })
+}
+
+// AgedOut says whether the source has nothing that the target lacks.
+func (d *Drained) AgedOut() bool {
+	return !slices.ContainsFunc(d.Topics, func(t TopicAged) bool { return t.Lacks > 0 })
+}
+
+// Drained looks at the consumers of the source, and at what both logs begin with.
+func (i *Inspection) Drained(ctx context.Context) (*Drained, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	d := &Drained{Flow: i.cfg.Name(), Groups: []GroupDrained{}, Topics: []TopicAged{}}
+	held, _, err := i.lookAtGroups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := &picture{}
+	if p.source, err = describe(ctx, i.source, i.sourceCluster, nil); err != nil {
+		return nil, err
+	}
+	there, err := i.lookAtTarget(ctx, p, func(string) bool { return true })
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(p.topics)
+	stable, err := i.sourceMarks.Stable(ctx, p.topics)
+	if err != nil {
+		return nil, err
+	}
+	d.Taken = time.Now()
+	names := make([]string, len(held))
+	for j := range held {
+		names[j] = held[j].Group
+	}
+	present, err := i.groups.OnSource(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range held {
+		g := GroupDrained{Group: h.Group, Members: present[h.Group].Members}
+		if h.Err != nil {
+			g.Error = h.Err.Error()
+		}
+		for _, at := range h.Positions {
+			if lag := stable[at.Partition].Offset - at.Source.Offset; lag > 0 {
+				g.Lag, g.Behind = g.Lag+lag, g.Behind+1
+			}
+		}
+		d.Groups = append(d.Groups, g)
+	}
+	retention, err := i.retention(ctx, p.topics)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range p.topics {
+		target, _ := i.policy.Topic(name)
+		one := TopicAged{Topic: name, Target: target}
+		if err := i.aged(ctx, &one, slices.Contains(there, target), retention[name], d.Taken); err != nil {
+			return nil, err
+		}
+		d.Topics = append(d.Topics, one)
+	}
+	return d, nil
+}
+
+// longest is more milliseconds than any log lasts, and few enough for a time.Duration.
+const longest = 1 << 42
+
+// retention is how long the source keeps records of each topic; negative: for ever,
+// or not told.
+func (i *Inspection) retention(ctx context.Context, names []string) (map[string]time.Duration, error) {
+	kept := make(map[string]time.Duration, len(names))
+	if len(names) == 0 {
+		return kept, nil
+	}
+	configs, err := kadm.NewClient(i.source).DescribeTopicConfigs(ctx, names...)
+	if err != nil {
+		return nil, i.sourceCluster.Explain(err)
+	}
+	for _, c := range configs {
+		kept[c.Name] = -1
+		deletes := false
+		for _, entry := range c.Configs {
+			switch value := entry.MaybeValue(); entry.Key {
+			case "cleanup.policy":
+				deletes = value == "delete" || value == "compact,delete" || value == "delete,compact"
+			case "retention.ms":
+				if ms, err := strconv.ParseInt(value, 10, 64); err == nil && ms >= 0 {
+					kept[c.Name] = time.Duration(min(ms, longest)) * time.Millisecond
+				}
+			}
+		}
+		if !deletes {
+			kept[c.Name] = -1
+		}
+	}
+	return kept, nil
+}
+
+// aged compares where both logs of a topic begin.
+func (i *Inspection) aged(ctx context.Context, t *TopicAged, there bool, retention time.Duration, now time.Time) error {
+	earliest, err := i.sourceMarks.Earliest(ctx, []string{t.Topic})
+	if err != nil {
+		return err
+	}
+	ends, err := i.sourceMarks.Stable(ctx, []string{t.Topic})
+	if err != nil {
+		return err
+	}
+	begins := kadm.ListedOffsets{}
+	if there {
+		if begins, err = kadm.NewClient(i.target).ListOffsetsAfterMilli(ctx, 0, t.Target); err != nil {
+			return i.targetCluster.Explain(err)
+		}
+	}
+	for p, first := range earliest {
+		lacks, left := ends[p].Offset-first.Offset, retention
+		begin, known := begins.Lookup(t.Target, p.Number)
+		if known && begin.Err == nil && begin.Timestamp > 0 {
+			at := time.UnixMilli(begin.Timestamp)
+			older, err := i.sourceMarks.At(ctx, []string{t.Topic}, at)
+			if err != nil {
+				return err
+			}
+			lacks = older[p].Offset - first.Offset
+			if retention >= 0 {
+				left = max(at.Add(retention).Sub(now), 0)
+			}
+		}
+		if lacks <= 0 {
+			continue
+		}
+		t.Lacks += lacks
+		t.late(p, left, known && begin.Timestamp > 0)
+	}
+	return nil
+}
+
+// late takes over how long one partition keeps what the target lacks, if no other
+// keeps it longer.
+func (t *TopicAged) late(p chunk.Partition, left time.Duration, begun bool) {
+	switch {
+	case t.Left < 0:
+	case left < 0:
+		t.Left, t.Why = -1, "the source keeps its records for ever"
+	case !begun:
+		t.Left, t.Why = -1, fmt.Sprintf("the target has no record of partition %d yet", p.Number)
+	default:
+		t.Left = max(t.Left, int64(left/time.Second))
+	}
+}

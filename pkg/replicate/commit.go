@@ -215,7 +215,7 @@ func (s *session) put(ctx context.Context, p *ledger.Prepared) error {
 
 // rest commits progress that came without records.
 func (s *session) rest(ctx context.Context) error {
-	s.rested = time.Now()
+	s.rested, s.trailing = time.Now(), false
 	if err := s.askEpochs(ctx); err != nil {
 		return err
 	}

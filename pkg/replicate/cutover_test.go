@@ -1,13 +1,17 @@
 package replicate
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/judge"
 	"replicator/integration/workload"
@@ -162,4 +166,63 @@ func TestCutoverRefuses(t *testing.T) {
 	w.plain(w.sides.Source, "orders", 0, 3)
 	_, err = OpenRollback(w.ctx, w.handoverOptions())
 	refused("a rollback that leaves records", err, "3 records were written to old")
+}
+
+// A rollback that is killed at any transaction goes on where it stood.
+func TestRollbackGoesOn(t *testing.T) {
+	w := newWorld(t)
+	const topic = "orders"
+	w.topic(topic, 3)
+	w.mixed(topic, 3, 900)
+	r := w.start(nil)
+	w.groups([]string{topic})
+	w.cutOver()
+	r.stop()
+	w.writeOnTarget(topic, 600)
+	w.moveGroups(w.to, w.sides.Target, topic)
+
+	var left atomic.Int64 // transactions that may end before the command is killed
+	var kill atomic.Pointer[context.CancelFunc]
+	for _, c := range []*kfake.Cluster{w.source, w.target} {
+		c.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
+			c.KeepControl()
+			if left.Add(-1) == 0 {
+				(*kill.Load())() // this one still takes effect, and nobody hears of it
+			}
+			return nil, nil, false
+		})
+	}
+	killed := 0
+	for ends := int64(1); ; ends += 1 + ends/4 {
+		ctx, cancel := context.WithCancel(w.ctx)
+		kill.Store(&cancel)
+		left.Store(ends)
+		err := w.rollBackUntil(ctx)
+		cancel()
+		if err == nil {
+			break
+		}
+		if ctx.Err() == nil {
+			t.Fatalf("killed at the end of transaction %d: %v", ends, err)
+		}
+		killed++
+	}
+	if killed < 4 {
+		t.Errorf("the rollback was killed %d times only", killed)
+	}
+	w.bothWays(topic)
+	w.mixed(topic, 3, 300)
+	w.start(nil)
+	w.equal([]string{topic})
+	w.groupsStand(worldGroups(), []string{topic})
+}
+
+func (w *world) rollBackUntil(ctx context.Context) error {
+	r, err := OpenRollback(ctx, w.handoverOptions())
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = r.Run(ctx)
+	return err
 }

@@ -139,7 +139,11 @@ func (r *Rollback) measure(ctx context.Context) error {
 		if last, mapped := s.state.Map.Last(); mapped {
 			from = last.TargetEnd()
 		}
-		r.state.Records += max(int64(s.targetEarlyEnd-from), 0)
+		written := int64(s.targetEarlyEnd - from)
+		if s.state.Marked {
+			written-- // the marker of our last commit
+		}
+		r.state.Records += max(written, 0)
 		r.state.Lost += max(int64(s.targetEarliest-from), 0)
 		if !turned {
 			r.state.Left += max(int64(s.stable-s.state.Progress), 0)
@@ -272,7 +276,8 @@ func (r *Rollback) Run(ctx context.Context) (cutover.Record, error) {
 	}
 	// The flow may run again from where its opposite ended, and be cut over again.
 	again := &turn{clusters: r.o.Clusters, closes: r.back.Flow, opens: r.o.Flow, record: back, held: held, log: r.o.Log}
-	r.o.Tell("returned", "flow "+r.o.Flow.Name()+" is opened again")
+	r.o.Tell("returned", fmt.Sprintf("applications may start on %s; flow %s is opened again", r.o.Flow.From,
+		r.o.Flow.Name()))
 	if done, err := again.done(ctx); err != nil {
 		return back, err
 	} else if !done {

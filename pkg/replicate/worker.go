@@ -47,6 +47,8 @@ const (
 	takeRecords  = 2000
 	// restEvery is how often progress alone is committed: a shard that copies nothing should write next to nothing.
 	restEvery = 5 * time.Second
+	// restSoon is when that is committed after records: markers that trail them keep others waiting for lag 0.
+	restSoon = time.Second
 	// ownershipEvery is how often a worker that was told that its shard is not its own asks again.
 	ownershipEvery = 2 * time.Second
 	// trimEvery is how often old segments of the maps are looked at.
@@ -100,6 +102,7 @@ type session struct {
 
 	chunkRecords int       // most of one transaction
 	rested       time.Time // when progress was last committed
+	trailing     bool      // it was committed with records
 
 	begun   time.Time
 	trimmed time.Time // when maps were last compared with the logs' starts
@@ -273,7 +276,11 @@ func (s *session) step(ctx, finish context.Context) error {
 		s.retry.reset() // nothing to copy, and nothing fails
 		s.recovered()
 	}
-	if time.Since(s.rested) >= restEvery || s.flow.once {
+	due := restEvery
+	if s.trailing {
+		due = restSoon
+	}
+	if time.Since(s.rested) >= due || s.flow.once {
 		return s.rest(finish)
 	}
 	return nil
@@ -317,6 +324,7 @@ func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
 	if err := s.commit(finish, landed); err != nil {
 		return err
 	}
+	s.trailing = true
 	s.flow.metrics.committed(s.flow.name, total, time.Since(begun))
 	s.flow.copiedBytes.Add(int64(total.Bytes))
 	s.retry.reset()

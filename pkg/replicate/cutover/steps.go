@@ -74,7 +74,7 @@ func (e *WaitingError) Remedy() string {
 // hold at once or ctx ends. tell hears, of the step that is worked on, what is
 // missing; each time that it is something else.
 func Run(ctx context.Context, steps []Step, every time.Duration, tell func(step Step, missing string)) error {
-	told := ""
+	told, acted := "", ""
 	for {
 		step, missing, err := first(ctx, steps)
 		switch {
@@ -90,6 +90,10 @@ func Run(ctx context.Context, steps []Step, every time.Duration, tell func(step 
 		if step.Act != nil && ctx.Err() == nil {
 			if err := step.Act(ctx); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("step %s: %w", step.Name, err)
+			}
+			if acted != step.Name { // it may be done: look at once
+				acted = step.Name
+				continue
 			}
 		}
 		pause := time.NewTimer(every)

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"replicator/pkg/replicate"
+)
+
+// says fails the test unless the text has all of these.
+func says(t *testing.T, what, text string, want ...string) {
+	t.Helper()
+	for _, s := range want {
+		if !strings.Contains(text, s) {
+			t.Errorf("%s does not say %q:\n%s", what, s, text)
+		}
+	}
+}
+
+// A window, from the first look to the way back, with no daemon running: the commands
+// copy what is left.
+func TestCutoverCommands(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "orders", 2)
+	w.plain(w.source, "orders", 0, 20)
+	w.transactions(w.source, "orders", 1, 4, 3)
+	w.commit(w.source, "billing", "orders", 0, 7)
+
+	got := w.run("cutover", "--yes")
+	says(t, "a cutover of what never ran", got.stderr, "has never run", "remedy:")
+	if got.code != exitFailed {
+		t.Errorf("exit %d", got.code)
+	}
+	w.must("run", "--until-caught-up")
+	w.plain(w.source, "orders", 0, 5)
+	got = w.run("cutover")
+	if got.code != exitUsage {
+		t.Errorf("without --yes: exit %d, %s", got.code, got.stderr)
+	}
+	says(t, "a cutover that cannot ask", got.stderr, "--yes")
+	before := w.topics(w.target)
+	dry := w.must("cutover", "--dry-run", "--silent-for", "100ms")
+	says(t, "the plan", dry, "1. silent    done", "copied    open", "orders/0 copying, lag 5", "undo:")
+	if now := w.topics(w.target); now != before {
+		t.Errorf("a dry run has changed the target:\n%s\nbefore:\n%s", now, before)
+	}
+	got = w.run("wait", "--lag", "0", "--timeout", "1s")
+	says(t, "waiting without a daemon", got.stderr, "lag 5", "remedy:")
+
+	got = w.run("rollback", "--yes")
+	says(t, "a rollback without a cutover", got.stderr, "no record of a cutover", "remedy:")
+
+	out := w.must("cutover", "--yes", "--silent-for", "100ms")
+	says(t, "the end", out, "may start on new", "2 partitions and 1 groups")
+	says(t, "the same again", w.must("cutover", "--yes"), "may start on new")
+	w.must("wait", "--lag", "0", "--groups", "bill.*")
+
+	w.plain(w.target, "orders", 1, 4)
+	w.commit(w.target, "billing", "orders", 0, 25)
+	dry = w.must("rollback", "--dry-run", "--silent-for", "100ms")
+	says(t, "the way back", dry, "up to 4 records were written", "going back is safe", "1. turned")
+	out = w.must("rollback", "--yes", "--silent-for", "100ms")
+	says(t, "the end of the way back", out, "may start on old")
+	// The target has a marker of the flow's among the group's 25 offsets.
+	if at := w.admin(w.source).FetchManyOffsets(w.ctx, "billing"); at["billing"].Fetched["orders"][0].At != 24 {
+		t.Errorf("the group stands at %+v on the source", at["billing"].Fetched)
+	}
+	got = w.run("run", "--until-caught-up")
+	if got.code != exitDone {
+		t.Errorf("the flow does not run again: %s", got.stderr)
+	}
+}
+
+// Of applications that write to both clusters themselves.
+func TestDrained(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "orders", 1)
+	w.topic(w.target, "orders", 1)
+	w.plain(w.source, "orders", 0, 10)
+	w.commit(w.source, "billing", "orders", 0, 4)
+	says(t, "the table", w.must("drained"), "group billing: 6 records of 1 partitions not read",
+		"topic orders: the target lacks up to 10 records", "drained: false, aged out: false")
+	w.plain(w.target, "orders", 0, 3)
+	w.plain(w.source, "orders", 0, 3)
+	w.commit(w.source, "billing", "orders", 0, 13)
+	var seen struct{ Flows []replicate.Drained }
+	if err := json.Unmarshal([]byte(w.must("drained", "--json")), &seen); err != nil || len(seen.Flows) != 1 {
+		t.Fatalf("%v, %d flows", err, len(seen.Flows))
+	}
+	d := &seen.Flows[0]
+	if topic := d.Topics[0]; topic.Lacks != 10 || topic.Left < 7*24*3600-60 || topic.Left > 7*24*3600 {
+		t.Errorf("the topic is told as %+v, want 10 records for 7 days", topic)
+	}
+	if !d.Drained() || d.AgedOut() {
+		t.Errorf("told as drained %t, aged out %t", d.Drained(), d.AgedOut())
+	}
+	w.must("wait", "--drained", "--groups", "billing")
+	got := w.run("wait", "--aged-out", "--timeout", "1s")
+	says(t, "waiting for retention", got.stderr, "lacks up to 10 records", "remedy:")
+	if _, err := w.admin(w.source).DeleteRecords(w.ctx, offsetsOf("orders", 0, 10)); err != nil {
+		t.Fatal(err)
+	}
+	w.must("wait", "--aged-out")
+}
+
+func offsetsOf(topic string, partition int32, at int64) kadm.Offsets {
+	var o kadm.Offsets
+	o.AddOffset(topic, partition, at, -1)
+	return o
+}

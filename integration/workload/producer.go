@@ -14,6 +14,7 @@ import (
 type ProducerSpec struct {
 	Seed          uint64
 	Rate          int    // records a second
+	From          int    // number of the first record
 	Transactional string // the transactional id; empty writes without transactions
 	AbortEvery    int    // every so many transactions one is aborted; 0 never
 }
@@ -54,7 +55,9 @@ func StartProducer(ctx context.Context, bootstrap, topic string, spec ProducerSp
 	}
 	stopping, cancel := context.WithCancel(ctx)
 	p := &Producer{cancel: cancel, ended: make(chan struct{}), produced: Produced{ByPartition: map[int32]int64{}}}
-	l := &liveProducer{client: client, topic: topic, spec: spec, partitions: count, report: p}
+	l := &liveProducer{client: client, topic: topic, spec: spec, partitions: count, report: p,
+		number: spec.From}
+	p.produced.Next = spec.From
 	go func() {
 		defer close(p.ended)
 		defer client.Close()
@@ -104,7 +107,7 @@ func (l *liveProducer) run(ctx, stopping context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		due := int(time.Since(began).Seconds() * float64(l.spec.Rate))
+		due := l.spec.From + int(time.Since(began).Seconds()*float64(l.spec.Rate))
 		n := min(due-l.number, max(1, l.spec.Rate)) // after a pause, at most a second's worth at once
 		if n <= 0 {
 			continue

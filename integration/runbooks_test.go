@@ -1,0 +1,411 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/integration/cluster"
+	"replicator/integration/workload"
+)
+
+// runbooks are followed to the letter: each command of "Check first" and "Do" is run,
+// each line that begins with # is done by live applications that count every record.
+var runbooks = []struct {
+	name string
+	flow []string // lines of the flow
+	back bool     // the applications end on the source
+	// again is how many records the consumers may read twice; nil: none.
+	again func(*apps) int
+}{
+	{name: "maintenance-window"},
+	{name: "keep-old-events"},
+	{name: "do-not-keep-old-events", flow: []string{"start: latest"}},
+	{name: "production-first"},
+	{name: "production-later", flow: []string{"start: latest"}},
+	{name: "double-write", flow: []string{"start: latest"}, again: (*apps).readOnBoth},
+	{name: "rollback", back: true},
+}
+
+func TestRunbooks(t *testing.T) {
+	for _, book := range runbooks {
+		t.Run(book.name, func(t *testing.T) {
+			source, target := shared(t)
+			a := newApps(t, source, target, book.flow)
+			if book.back {
+				a.moveOver()
+			}
+			a.follow(filepath.Join("..", "docs", "runbooks", book.name+".md"))
+			a.finish()
+			again := 0
+			if book.again != nil {
+				again = book.again(a)
+			}
+			a.count(again)
+			if book.back {
+				a.goesOn()
+			}
+			t.Logf("standstill %s producers %.1f s consumers %.1f s", book.name, a.standstill(a.produced), a.standstill(a.read))
+		})
+	}
+}
+
+// apps are a producer and a consumer group, each on one cluster or on both.
+type apps struct {
+	t              *testing.T
+	ctx            context.Context
+	site           *site
+	source, target *cluster.Cluster
+	topic, group   string
+	daemon         *daemon
+	background     chan error // of the command that runs beside the applications
+	printed        *syncBuffer
+
+	producers map[*cluster.Cluster]*workload.Producer
+	consumers map[*cluster.Cluster]*workload.Consumer
+	from      map[*cluster.Cluster]int // number of the first record of the running producer
+	written   map[*cluster.Cluster][][2]int
+	reads     map[*cluster.Cluster][]workload.Read
+	next      int // number of the next record that nobody has written yet
+
+	produced, read pauses
+}
+
+// pauses are when the applications of a kind stopped and went on.
+type pauses struct{ stopped, went time.Time }
+
+func newApps(t *testing.T, source, target *cluster.Cluster, flow []string) *apps {
+	t.Helper()
+	a := &apps{
+		t: t, ctx: deadline(t, 4*time.Minute), source: source, target: target, topic: unique(t), group: unique(t) + "-app",
+		producers: map[*cluster.Cluster]*workload.Producer{}, consumers: map[*cluster.Cluster]*workload.Consumer{},
+		from: map[*cluster.Cluster]int{}, written: map[*cluster.Cluster][][2]int{},
+		reads: map[*cluster.Cluster][]workload.Read{}, printed: &syncBuffer{},
+	}
+	a.must(workload.Topics(a.ctx, source.Bootstrap(), 3, workload.KeepConfigs(), a.topic))
+	a.site = newSite(t, source, target, patterns(t, []string{a.topic}, flow...)...)
+	a.produce(source, 0)
+	a.consume(source)
+	a.await("the group has read", func() bool { return len(a.consumers[source].So()) > 100 })
+	return a
+}
+
+func (a *apps) must(err error) {
+	a.t.Helper()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+func (a *apps) await(what string, ok func() bool) {
+	a.t.Helper()
+	eventually(a.t, time.Minute, what, ok)
+}
+
+// produce starts the producer on a cluster, with a transaction every 20 ms on the source.
+func (a *apps) produce(on *cluster.Cluster, from int) {
+	a.t.Helper()
+	spec := workload.ProducerSpec{Seed: 7, Rate: 300, From: from}
+	if on == a.source {
+		spec.Transactional = a.topic // its markers take offsets that the target does not have
+	}
+	p, err := workload.StartProducer(a.ctx, on.Bootstrap(), a.topic, spec)
+	a.must(err)
+	a.producers[on], a.from[on] = p, from
+	a.await("records are written", func() bool { return p.So().Acked > 0 })
+	a.produced.went = time.Now()
+}
+
+func (a *apps) stopProducing(on *cluster.Cluster) {
+	a.t.Helper()
+	made, err := a.producers[on].Stop()
+	a.must(err)
+	delete(a.producers, on)
+	a.written[on] = append(a.written[on], [2]int{a.from[on], made.Next})
+	a.next = max(a.next, made.Next)
+	if len(a.producers) == 0 {
+		a.produced = pauses{stopped: time.Now()}
+	}
+}
+
+func (a *apps) consume(on *cluster.Cluster) {
+	a.t.Helper()
+	c, err := workload.StartConsumer(a.ctx, on.Bootstrap(), workload.ConsumerSpec{Group: a.group,
+		Topics: []string{a.topic}, AtOnce: 20})
+	a.must(err)
+	a.consumers[on] = c
+}
+
+func (a *apps) stopConsuming(on *cluster.Cluster) {
+	a.t.Helper()
+	reads, err := a.consumers[on].Stop()
+	a.must(err)
+	delete(a.consumers, on)
+	a.reads[on] = append(a.reads[on], reads...)
+	if len(a.consumers) == 0 {
+		a.read = pauses{stopped: time.Now()}
+	}
+}
+
+// goOnReading starts the consumers on a cluster and waits for the first record.
+func (a *apps) goOnReading(on *cluster.Cluster) {
+	a.consume(on)
+	a.await("consumers go on", func() bool { return len(a.consumers[on].So()) > 0 })
+	a.read.went = time.Now()
+}
+
+// standstill is how long all applications of a kind were stopped, in seconds.
+func (a *apps) standstill(p pauses) float64 {
+	if p.stopped.IsZero() || p.went.Before(p.stopped) {
+		return 0
+	}
+	return p.went.Sub(p.stopped).Seconds()
+}
+
+// act does what a line of a runbook asks of the applications.
+func (a *apps) act(line string) {
+	a.t.Helper()
+	acts := map[string]func(){
+		"stop the producers":         func() { a.stopProducing(a.source) },
+		"stop the producers on old":  func() { a.stopProducing(a.source) },
+		"stop the producers on new":  func() { a.stopProducing(a.target) },
+		"start the producers on new": func() { a.produce(a.target, a.nextNumber()) },
+		"start the producers on old": func() { a.produce(a.source, a.next) },
+		"start the producers on new beside those on old": func() {
+			a.produce(a.target, a.producers[a.source].So().Next) // from now on both have every record
+			a.ageOut()
+		},
+		"stop the consumers":                         func() { a.stopConsuming(a.source) },
+		"stop the consumers on old":                  func() { a.stopConsuming(a.source) },
+		"stop the consumers on new":                  func() { a.stopConsuming(a.target) },
+		"start the consumers on new":                 func() { a.goOnReading(a.target) },
+		"start the consumers on old":                 func() { a.goOnReading(a.source) },
+		"start consumers on new beside those on old": func() { a.consume(a.target) },
+		"stop the daemon":                            func() { a.daemon.stop() },
+		"wait for the rollback":                      func() { a.must(<-a.background) },
+	}
+	act := acts[line]
+	if act == nil {
+		a.t.Fatalf("nobody knows how to %q", line)
+	}
+	act()
+}
+
+// nextNumber is that of the first record on the target: producers that still run on
+// the source leave room for what they will write.
+func (a *apps) nextNumber() int {
+	if a.producers[a.source] != nil {
+		return 1_000_000
+	}
+	return a.next
+}
+
+// ageOut does what retention does to what was written before both clusters were written to.
+func (a *apps) ageOut() {
+	a.t.Helper()
+	a.await("every partition of the target has a record", func() bool {
+		return len(a.producers[a.target].So().ByPartition) == 3
+	})
+	before := a.producers[a.source].So().Acked
+	a.await("consumers have read what goes", func() bool { return int64(len(a.keys())) >= before })
+	a.must(deleteBeforeFirst(a.ctx, a.source.Bootstrap(), a.target.Bootstrap(), a.topic))
+}
+
+// follow does what a runbook says.
+func (a *apps) follow(path string) {
+	a.t.Helper()
+	text, err := os.ReadFile(path)
+	a.must(err)
+	section := ""
+	for _, line := range strings.Split(string(text), "\n") {
+		if title, ok := strings.CutPrefix(line, "## "); ok {
+			section = title
+		}
+		line, isCode := strings.CutPrefix(line, "    ")
+		if !isCode || section != "Check first" && section != "Do" {
+			continue
+		}
+		if act, ok := strings.CutPrefix(line, "# "); ok {
+			a.act(act)
+			continue
+		}
+		a.command(line)
+	}
+	for _, want := range []string{"## When", "## Check first", "## Do", "## You should see", "## If not", "## Undo"} {
+		if !strings.Contains(string(text), "\n"+want+"\n") {
+			a.t.Errorf("%s has no heading %q", path, want)
+		}
+	}
+	if n := len(strings.Fields(string(text))); n > 400 {
+		a.t.Errorf("%s has %d words; 400 at most", path, n)
+	}
+}
+
+// command runs one line of a runbook; with & behind it beside the others.
+func (a *apps) command(line string) {
+	a.t.Helper()
+	words := strings.Fields(strings.ReplaceAll(line, "site.yaml", a.site.path))
+	background := words[len(words)-1] == "&"
+	if background {
+		words = words[:len(words)-1]
+	}
+	switch {
+	case words[0] != "replicator":
+		a.t.Fatalf("%q is no command of this tool", line)
+	case background && words[1] == "run":
+		a.daemon = a.site.run()
+		return
+	}
+	cmd := exec.CommandContext(a.ctx, a.site.binary, words[1:]...)
+	cmd.Stdout, cmd.Stderr = a.printed, a.printed
+	if background {
+		a.must(cmd.Start())
+		a.background = make(chan error, 1)
+		go func() { a.background <- cmd.Wait() }()
+		return
+	}
+	if err := cmd.Run(); err != nil {
+		a.t.Fatalf("%s: %v\n%s", line, err, a.printed.String())
+	}
+}
+
+// moveOver is what has gone before a rollback.
+func (a *apps) moveOver() {
+	a.t.Helper()
+	a.follow(filepath.Join("..", "docs", "runbooks", "maintenance-window.md"))
+	a.await("applications are at work on the target", func() bool { return len(a.consumers[a.target].So()) > 500 })
+}
+
+// finish lets the consumers read all that was written, and stops everybody.
+func (a *apps) finish() {
+	a.t.Helper()
+	for on := range a.producers {
+		stopped := a.produced
+		a.stopProducing(on)
+		a.produced = stopped
+	}
+	a.await("consumers have read everything", func() bool { return len(a.keys()) >= a.wanted() })
+	for on := range a.consumers {
+		read := a.read
+		a.stopConsuming(on)
+		a.read = read
+	}
+}
+
+// wanted is how many records the application has written, each counted once.
+func (a *apps) wanted() int {
+	all := map[int]bool{}
+	for _, ranges := range a.written {
+		for _, r := range ranges {
+			for n := r[0]; n < r[1]; n++ {
+				all[n] = true
+			}
+		}
+	}
+	return len(all)
+}
+
+// keys counts how often each record was read, on both clusters together.
+func (a *apps) keys() map[string]int {
+	times := map[string]int{}
+	for _, on := range []*cluster.Cluster{a.source, a.target} {
+		reads := a.reads[on]
+		if c := a.consumers[on]; c != nil {
+			reads = append(reads[:len(reads):len(reads)], c.So()...)
+		}
+		for _, r := range reads {
+			times[r.Key]++
+		}
+	}
+	return times
+}
+
+// count fails the test unless every record was read, and as few again as it says.
+func (a *apps) count(again int) {
+	a.t.Helper()
+	times, twice := a.keys(), 0
+	for key, n := range times {
+		twice += n - 1
+		if n > 1 && again == 0 {
+			a.t.Errorf("%s was read %d times", key, n)
+		}
+	}
+	lost := a.wanted() - len(times)
+	a.t.Logf("%d records written, %d lost, %d read again", a.wanted(), lost, twice)
+	if lost != 0 || twice != again {
+		a.t.Errorf("%d records lost and %d read again, want 0 and %d\n%s", lost, twice, again, a.printed.String())
+	}
+}
+
+// readOnBoth counts the records that were written to both clusters and read on both.
+func (a *apps) readOnBoth() int {
+	both := map[string]bool{}
+	for _, r := range a.written[a.target] {
+		for n := r[0]; n < r[1]; n++ {
+			both[fmt.Sprintf("live-%d", n)] = true
+		}
+	}
+	n := 0
+	for _, r := range a.reads[a.source] {
+		if both[r.Key] {
+			n++
+		}
+	}
+	if n == 0 {
+		a.t.Error("no record was read on both clusters: the test shows nothing")
+	}
+	return n
+}
+
+// goesOn runs the flow once more after a rollback: what was written on the source since
+// goes over, and both sides are equal.
+func (a *apps) goesOn() {
+	a.t.Helper()
+	a.site.copyOnce()
+	judged(a.ctx, a.t, a.site.sides(), []string{a.topic}, []string{a.group})
+}
+
+// deleteBeforeFirst deletes on the source what is older than the target's first
+// record of each partition.
+func deleteBeforeFirst(ctx context.Context, source, target, topic string) error {
+	old, err := admin(source)
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	fresh, err := admin(target)
+	if err != nil {
+		return err
+	}
+	defer fresh.Close()
+	firsts, err := fresh.ListOffsetsAfterMilli(ctx, 0, topic)
+	if err != nil {
+		return err
+	}
+	var offsets kadm.Offsets
+	for _, first := range firsts[topic] {
+		at, err := old.ListOffsetsAfterMilli(ctx, first.Timestamp, topic)
+		if err != nil {
+			return err
+		}
+		offset, _ := at.Lookup(topic, first.Partition)
+		offsets.AddOffset(topic, first.Partition, offset.Offset, -1)
+	}
+	deleted, err := old.DeleteRecords(ctx, offsets)
+	if err == nil {
+		err = deleted.Error()
+	}
+	return err
+}
+
+func admin(bootstrap string) (*kadm.Client, error) {
+	return kadm.NewOptClient(kgo.SeedBrokers(strings.Split(bootstrap, ",")...))
+}

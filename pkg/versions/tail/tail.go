@@ -31,14 +31,15 @@ const (
 	proofs = 3
 )
 
-// MostBytes bounds one answer, but for a single batch that is larger.
-const MostBytes = 4 << 20
+// mostBytes bounds one answer, but for a single batch that is larger.
+const mostBytes = 4 << 20
 
 // Reader reads one partition. It is used by one goroutine.
 type Reader struct {
 	client    *kgo.Client
 	topic     string
 	partition int32
+	most      int32 // bytes of an answer
 
 	known  bool // id and leader are
 	id     [16]byte
@@ -48,8 +49,11 @@ type Reader struct {
 
 // New makes a reader; nothing is asked yet.
 func New(client *kgo.Client, topic string, partition int32) *Reader {
-	return &Reader{client: client, topic: topic, partition: partition}
+	return &Reader{client: client, topic: topic, partition: partition, most: mostBytes}
 }
+
+// Limit bounds each answer to so many bytes, but for a single batch that is larger.
+func (r *Reader) Limit(bytes int32) { r.most = bytes }
 
 // Answer is what one look brought.
 type Answer struct {
@@ -93,13 +97,13 @@ func (r *Reader) fetch(ctx context.Context, at int64, wait time.Duration) (Answe
 		return Answer{}, err
 	}
 	request := kmsg.NewPtrFetchRequest()
-	request.MaxWaitMillis, request.MinBytes, request.MaxBytes = int32(wait.Milliseconds()), 1, MostBytes
+	request.MaxWaitMillis, request.MinBytes, request.MaxBytes = int32(wait.Milliseconds()), 1, r.most
 	request.IsolationLevel = 1
 	request.SessionEpoch = -1
 	topic := kmsg.NewFetchRequestTopic()
 	topic.Topic, topic.TopicID = r.topic, r.id
 	partition := kmsg.NewFetchRequestTopicPartition()
-	partition.Partition, partition.FetchOffset, partition.PartitionMaxBytes = r.partition, at, MostBytes
+	partition.Partition, partition.FetchOffset, partition.PartitionMaxBytes = r.partition, at, r.most
 	topic.Partitions = append(topic.Partitions, partition)
 	request.Topics = append(request.Topics, topic)
 	response, err := r.client.Broker(int(r.leader)).RetriableRequest(ctx, request)

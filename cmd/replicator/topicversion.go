@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -92,7 +91,7 @@ func (f *versionFlags) flags(cmd *cobra.Command) {
 	flags.BoolVar(&f.NoCopy, "no-copy", false, "the new version begins empty; groups read the old one first")
 	flags.StringVar(&f.groups, "groups", string(versions.Wait),
 		"groups without members that have not read everything: wait, refuse or leave")
-	flags.DurationVar(&f.SilentFor, "silent-for", 2*announce.Lease,
+	flags.DurationVar(&f.SilentFor, "silent-for", 5*announce.Lease,
 		fmt.Sprintf("for how long nothing may arrive; more than %s and the longest write", announce.Lease))
 	flags.BoolVar(&f.retire, "retire", false, "delete the old version, after the move")
 	flags.BoolVar(&f.abandon, "abandon", false, "give the new version up, before it is current")

@@ -15,7 +15,7 @@ import (
 
 // Lease is for how long a publisher goes on without hearing from the cluster
 // whether something was announced. The command waits for silence longer than that.
-const Lease = 5 * time.Second
+const Lease = 2 * time.Second
 
 const (
 	waitFor   = 500 * time.Millisecond // for an announcement, in one request

@@ -2,10 +2,12 @@ package versions
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -27,12 +29,9 @@ func (b Behind) String() string {
 // visible record of each partition; and whether it has committed anything there.
 func Rest(ctx context.Context, client *kgo.Client, group, physical string, drained []int64) (
 	rest []Behind, began bool, err error) {
-	fetched, err := kadm.NewClient(client).FetchOffsetsForTopics(ctx, group, physical)
+	fetched, err := Positions(ctx, client, group, physical)
 	if err != nil {
-		return nil, false, fmt.Errorf("positions of group %s: %w", group, err)
-	}
-	if err := fetched.Error(); err != nil {
-		return nil, false, fmt.Errorf("positions of group %s: %w", group, err)
+		return nil, false, err
 	}
 	begin, err := starts(ctx, client, physical)
 	if err != nil {
@@ -48,6 +47,22 @@ func Rest(ctx context.Context, client *kgo.Client, group, physical string, drain
 		}
 	}
 	return rest, began, nil
+}
+
+// Positions are what a group has committed on a topic; a group that does not exist
+// has committed nothing.
+func Positions(ctx context.Context, client *kgo.Client, group, physical string) (kadm.OffsetResponses, error) {
+	fetched, err := kadm.NewClient(client).FetchOffsetsForTopics(ctx, group, physical)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, nil
+	}
+	if err == nil {
+		err = fetched.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("positions of group %s: %w", group, err)
+	}
+	return fetched, nil
 }
 
 // starts are the first offsets of a topic's partitions.

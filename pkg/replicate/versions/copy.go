@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/replicate/kafka"
+	announce "replicator/pkg/versions"
 	"replicator/pkg/versions/tail"
 )
 
@@ -42,6 +42,7 @@ type copier struct {
 	put      partitioner
 	force    bool
 	batch    int32
+	passing  func(step string) error // is called between the steps of a commit, for tests that end there
 
 	out     *kgo.Client
 	readers []*tail.Reader
@@ -216,11 +217,20 @@ func (c *copier) commit(ctx context.Context, records []*kgo.Record, next []place
 	if err == nil {
 		err = first.Err()
 	}
-	if err == nil {
-		err = c.note(ctx, next)
-	}
-	if err == nil {
-		err = c.out.EndTransaction(ctx, kgo.TryCommit)
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"written", func() error { return c.note(ctx, next) }},
+		{"noted", func() error { return c.out.EndTransaction(ctx, kgo.TryCommit) }},
+		{"committed", func() error { return nil }},
+	} {
+		if err == nil {
+			err = c.passing(step.name)
+		}
+		if err == nil {
+			err = step.do()
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("write %d records to %s: %w", len(records), c.target.name, err)
@@ -289,10 +299,7 @@ func (c *copier) notes(next []place) []string {
 // recall reads progress; without any, copying begins where the source does, into
 // an empty topic.
 func (c *copier) recall(ctx context.Context) error {
-	noted, err := kadm.NewClient(c.out).FetchOffsetsForTopics(ctx, c.id, c.target.name)
-	if err == nil {
-		err = noted.Error()
-	}
+	noted, err := announce.Positions(ctx, c.out, c.id, c.target.name)
 	if err != nil {
 		return err
 	}

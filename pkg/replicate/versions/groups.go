@@ -96,12 +96,9 @@ func (m *mover) lookUpTo(ctx context.Context, drained []int64) ([]group, error) 
 // isPlaced: before the new version is current nobody reads it, so that a position
 // there is ours and must be the present one; later it is the group's own.
 func (m *mover) isPlaced(ctx context.Context, name string) (bool, error) {
-	fetched, err := m.to.admin.FetchOffsetsForTopics(ctx, name, m.target.name)
-	if err == nil {
-		err = fetched.Error()
-	}
+	fetched, err := announce.Positions(ctx, m.to.client, name, m.target.name)
 	if err != nil {
-		return false, m.to.cfg.Explain(fmt.Errorf("positions of group %s: %w", name, err))
+		return false, m.to.cfg.Explain(err)
 	}
 	any, all := false, true
 	for p, begin := range m.next.Begins {

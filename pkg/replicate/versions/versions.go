@@ -177,7 +177,7 @@ func (m *mover) prepare(ctx context.Context) error {
 		}
 	}
 	m.copier = &copier{from: m.from, to: m.to, source: m.source, target: m.target, put: m.put, force: m.Force,
-		id: m.transactions(), batch: m.batchBytes(ctx)}
+		id: m.transactions(), batch: m.batchBytes(ctx), passing: m.reached}
 	return nil
 }
 

@@ -20,7 +20,7 @@ import (
 type versionFlags struct {
 	path, cluster, fromCluster, toCluster string
 	groups                                string
-	retire, abandon                       bool
+	check, retire, abandon                bool
 	versions.Options
 }
 
@@ -49,7 +49,8 @@ if the configuration has several; --from-cluster and --to-cluster name two.
 current: publishers go on with the old version.
 
 ` + exitCodes,
-		Example: `  replicator topic-version -c replicator.yaml --cluster old --topic orders --from v0 --to v1 --partitions 12
+		Example: `  replicator topic-version -c replicator.yaml --cluster old --topic orders --from v0 --to v1 --partitions 12 --check
+  replicator topic-version -c replicator.yaml --cluster old --topic orders --from v0 --to v1 --partitions 12
   replicator topic-version -c replicator.yaml --cluster old --topic orders --from v0 --to v1 --abandon
   replicator topic-version -c replicator.yaml --cluster old --topic orders --from v0 --to v1 --retire`,
 		Args: cobra.NoArgs,
@@ -93,6 +94,7 @@ func (f *versionFlags) flags(cmd *cobra.Command) {
 		"groups without members that have not read everything: wait, refuse or leave")
 	flags.DurationVar(&f.SilentFor, "silent-for", 5*announce.Lease,
 		fmt.Sprintf("for how long nothing may arrive; more than %s and the longest write", announce.Lease))
+	flags.BoolVar(&f.check, "check", false, "say what would be done, and what stands against it; change nothing")
 	flags.BoolVar(&f.retire, "retire", false, "delete the old version, after the move")
 	flags.BoolVar(&f.abandon, "abandon", false, "give the new version up, before it is current")
 	for _, name := range []string{"topic", "from", "to"} {
@@ -107,8 +109,8 @@ func (f *versionFlags) choose() (func(context.Context, versions.Options) error, 
 		return nil, fmt.Errorf("--groups %s: wait, refuse or leave", f.groups)
 	}
 	switch {
-	case f.retire && f.abandon:
-		return nil, errors.New("--retire and --abandon exclude each other")
+	case f.retire && f.abandon, f.check && (f.retire || f.abandon):
+		return nil, errors.New("--check, --retire and --abandon exclude each other")
 	case f.retire:
 		return versions.Retire, nil
 	case f.abandon:
@@ -118,6 +120,8 @@ func (f *versionFlags) choose() (func(context.Context, versions.Options) error, 
 	case f.SilentFor <= announce.Lease:
 		return nil, fmt.Errorf("--silent-for must be more than %s, for which a publisher may write without news",
 			announce.Lease)
+	case f.check:
+		return versions.Check, nil
 	}
 	return versions.Move, nil
 }

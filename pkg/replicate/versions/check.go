@@ -14,6 +14,40 @@ import (
 // sampled is how many offsets of each partition are looked at, at both ends of it.
 const sampled = 500
 
+// Check says what [Move] would do, and refuses what that would; it changes nothing.
+func Check(ctx context.Context, o Options) error {
+	m, err := openMover(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	if err := m.check(ctx); err != nil {
+		return err
+	}
+	if m.next.State == announce.Current {
+		m.Say("%s is current", m.next.Key())
+		return nil
+	}
+	ends, err := m.from.stable(ctx, m.source)
+	if err != nil {
+		return err
+	}
+	drained, err := m.from.visibleEnds(ctx, m.source, ends)
+	if err != nil {
+		return err
+	}
+	groups, err := m.lookUpTo(ctx, drained)
+	if err != nil {
+		return err
+	}
+	m.Say("%s with %d partitions would become %s with %d, by partitioner %s", m.source.name, m.source.partitions,
+		m.target.name, m.Partitions, m.put.name)
+	for _, g := range groups {
+		m.Say("%s", g)
+	}
+	return nil
+}
+
 // read finds what is announced and what exists.
 func (m *mover) read(ctx context.Context) error {
 	if err := m.names(); err != nil {
@@ -222,6 +256,7 @@ func (m *mover) sample(ctx context.Context) ([]placed, error) {
 		end := min(last[p], stable[p])
 		for _, from := range []int64{first[p], max(first[p], end-sampled)} {
 			reader := tail.New(m.from.client, m.source.name, int32(p))
+			reader.Limit(64 << 10)
 			for at := from; at < min(from+sampled, end); {
 				answer, err := reader.Fetch(ctx, at, 0)
 				if err != nil {

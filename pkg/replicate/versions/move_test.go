@@ -61,8 +61,8 @@ func TestMove(t *testing.T) {
 var killed = &kafka.Problem{What: "killed", Fix: "run again"}
 
 func TestKilledAtEachStep(t *testing.T) {
-	for _, step := range []string{"announced v0", "made", "prepared", "written", "noted", "committed", "copied", "filled",
-		"ready", "stopped", "rest", "marked", "groups", "over"} {
+	for _, step := range []string{"announced v0", "made", "prepared", "written", "noted", "committed", "filled", "ready",
+		"stopped", "rest", "marked", "groups", "over"} {
 		t.Run(step, func(t *testing.T) {
 			w := newWorld(t, 1)
 			w.topic("orders", 3)

@@ -214,9 +214,6 @@ func (m *mover) fill(ctx context.Context) error {
 				m.Say("copied %d records: %s has caught up with %s", all, m.target.name, m.source.name)
 				return nil
 			}
-			if err := m.reached("copied"); err != nil {
-				return err
-			}
 		}
 		tell.line("copied %d records", all)
 	}
@@ -258,10 +255,26 @@ func (m *mover) over(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := m.same(ctx); err != nil {
+			return err
+		}
 		if slices.Equal(now, ends) {
 			return m.goOn(ctx)
 		}
 		m.Say("%s was written to again; its end is looked for anew", m.source.name)
+	}
+}
+
+// same refuses an old version that was made anew, or got more partitions: those are
+// not copied, and the keys in them have records elsewhere.
+func (m *mover) same(ctx context.Context) error {
+	now, err := m.from.look(ctx, m.source.name)
+	if err != nil || now.id == m.source.id && now.partitions == m.source.partitions {
+		return err
+	}
+	return &kafka.Problem{
+		What: fmt.Sprintf("%s was made anew, or got more partitions, while it was moved", m.source.name),
+		Fix:  "give the new version up with --abandon, and begin again",
 	}
 }
 

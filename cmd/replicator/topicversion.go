@@ -49,10 +49,10 @@ if the configuration has several; --from-cluster and --to-cluster name two.
 current: publishers go on with the old version.
 
 ` + exitCodes,
-		Example: `  replicator topic-version -c replicator.yaml --cluster old --topic orders --from v0 --to v1 --partitions 12 --check
-  replicator topic-version -c replicator.yaml --cluster old --topic orders --from v0 --to v1 --partitions 12
-  replicator topic-version -c replicator.yaml --cluster old --topic orders --from v0 --to v1 --abandon
-  replicator topic-version -c replicator.yaml --cluster old --topic orders --from v0 --to v1 --retire`,
+		Example: `  replicator topic-version -c site.yaml --cluster old --topic orders --from v0 --to v1 --partitions 12
+  replicator topic-version -c site.yaml --cluster old --topic orders --from v0 --to v1 --partitions 12 --check
+  replicator topic-version -c site.yaml --cluster old --topic orders --from v0 --to v1 --abandon
+  replicator topic-version -c site.yaml --cluster old --topic orders --from v0 --to v1 --retire`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.Say = func(format string, args ...any) {

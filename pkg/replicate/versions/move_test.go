@@ -44,6 +44,9 @@ func TestMove(t *testing.T) {
 			if got := w.ends(c.clusters-1, "orders.v1"); got == 0 {
 				t.Error("nothing was written to orders.v1")
 			}
+			if !c.noCopy {
+				a.judgeCopy(c.clusters-1, c.to)
+			}
 			w.must(Retire(w.ctx, w.opts))
 			view, err := announce.Load(w.ctx, w.client(0), "orders")
 			w.must(err)
@@ -93,6 +96,7 @@ func TestKilledAtEachStep(t *testing.T) {
 			}
 			a.running(50)
 			a.judge()
+			a.judgeCopy(0, w.opts.Partitions)
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -267,6 +268,35 @@ func (a *apps) judge() {
 	a.w.t.Logf("%d records written, %d read", wrote, read)
 }
 
+// judgeCopy reads the new version from its beginning: it holds all that was ever
+// written, each key in the partition that publishers choose, in order.
+func (a *apps) judgeCopy(cluster int, partitions int32) {
+	a.w.t.Helper()
+	total, _ := a.total()
+	client := a.w.client(cluster, kgo.ConsumeTopics("orders.v1"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	java, _ := partitionerNamed(Java)
+	read := map[string][]int{}
+	for n := 0; n < total; {
+		fetched := client.PollFetches(a.w.ctx)
+		a.w.must(a.w.ctx.Err())
+		a.w.must(fetched.Err())
+		for _, r := range fetched.Records() {
+			if at, ok := java.of(r.Key, partitions); ok && at != r.Partition {
+				a.w.t.Fatalf("key %s stands in partition %d of orders.v1, want %d", r.Key, r.Partition, at)
+			}
+			key, digits, _ := strings.Cut(string(r.Value), ":")
+			number := -1
+			_, _ = fmt.Sscan(digits, &number)
+			read[key] = append(read[key], number)
+			n++
+		}
+	}
+	for key, n := range a.wrote {
+		a.judgeKey(key, n, read[key])
+	}
+}
+
 // judgeKey wants each number once, in order; records without a key have none.
 func (a *apps) judgeKey(key string, n int, read []int) {
 	a.w.t.Helper()
@@ -294,7 +324,9 @@ func (w *world) await(what string, holds func() bool) {
 	for !holds() {
 		select {
 		case <-w.ctx.Done():
-			w.t.Fatalf("waited in vain: %s", what)
+			stacks := make([]byte, 1<<20)
+			stacks = stacks[:runtime.Stack(stacks, true)]
+			w.t.Fatalf("waited in vain: %s\n%s", what, stacks)
 		case <-tick.C:
 		}
 	}

@@ -208,7 +208,7 @@ func (s *shop) judge() {
 }
 
 // A topic with live publishers and a live group goes from 3 to 12 partitions by the
-// steps of the runbook, with a SIGKILL on the way.
+// steps of the runbook, with SIGKILL on the way, and then to 5.
 func TestTopicVersion(t *testing.T) {
 	commands := procedure(t)
 	source, target := cluster.SharedPair(t)
@@ -239,20 +239,32 @@ func TestTopicVersion(t *testing.T) {
 	}
 	finish(commands["Check first"][0])
 
-	killed := do(commands["Do"][0])
-	out := &syncBuffer{}
-	killed.Stdout, killed.Stderr = out, out
-	must(t, killed.Start())
-	s.await("publishers are told to stand still", func() bool { return strings.Contains(out.String(), "is switching") })
-	must(t, killed.Process.Signal(syscall.SIGKILL))
-	_ = killed.Wait()
+	kill := func(when string) { // the command, as soon as it says so
+		t.Helper()
+		out := &syncBuffer{}
+		cmd := do(commands["Do"][0])
+		cmd.Stdout, cmd.Stderr = out, out
+		must(t, cmd.Start())
+		s.await("the command says that "+when, func() bool { return strings.Contains(out.String(), when) })
+		must(t, cmd.Process.Signal(syscall.SIGKILL))
+		_ = cmd.Wait()
+	}
+	kill("is preparing")
+	kill("is switching")
 	finish(commands["Undo"][0])
 	s.works(2000) // with the old version
+	kill("is preparing")
+	kill("is switching") // publishers stand still until the next run is done
+	finish(commands["Do"][0])
+	s.works(5000)
+	finish(commands["Do"][1])
 
+	// Once more, undisturbed: for how long do the applications stand still?
 	s.mu.Lock()
 	s.longest = 0
 	s.mu.Unlock()
-	finish(commands["Do"][0])
+	again := strings.NewReplacer("v1", "v2", "v0", "v1", "partitions 12", "partitions 5").Replace(commands["Do"][0])
+	finish(again + " --silent-for 3s")
 	s.works(5000)
 	stopPublishing()
 	s.await("everything is read", func() bool { wrote, read := s.total(); return read >= wrote })
@@ -262,13 +274,13 @@ func TestTopicVersion(t *testing.T) {
 	wrote, read := s.total()
 	t.Logf("%d records written, %d read; no publisher had a write acknowledged for %.2f s", wrote, read,
 		s.longest.Seconds())
-	finish(commands["Do"][1])
 
 	client := s.client()
 	defer client.Close()
-	topics, err := kadm.NewClient(client).ListTopics(s.ctx, s.topic, s.topic+".v1")
+	topics, err := kadm.NewClient(client).ListTopics(s.ctx, s.topic, s.topic+".v1", s.topic+".v2")
 	must(t, err)
-	if topics.Has(s.topic) || len(topics[s.topic+".v1"].Partitions) != 12 {
+	if topics.Has(s.topic) || len(topics[s.topic+".v1"].Partitions) != 12 ||
+		len(topics[s.topic+".v2"].Partitions) != 5 {
 		t.Errorf("afterwards there are %v", topics)
 	}
 }

@@ -39,7 +39,7 @@ func (m *mover) silence(ctx context.Context) ([]int64, error) {
 		}
 		copied := m.NoCopy || m.copier.reached(ends)
 		if copied && time.Since(since) >= m.SilentFor {
-			m.Say("%s is silent since %s, and ends at %v", m.source.name, m.SilentFor, ends)
+			m.Say("%s has been silent for %s, and ends at %v", m.source.name, m.SilentFor, ends)
 			return ends, nil
 		}
 	}

@@ -66,6 +66,7 @@ type mover struct {
 	next     announce.Version // as it was announced last; zero: never
 	copier   *copier
 	stopped  time.Time       // when publishers were told to stand still, or this run went on with it
+	resumed  bool            // an earlier run has told publishers to stand still
 	left     map[string]bool // groups that were told to be left
 }
 
@@ -222,7 +223,7 @@ func (m *mover) fill(ctx context.Context) error {
 // stop tells publishers to stand still.
 func (m *mover) stop(ctx context.Context) error {
 	m.stopped = time.Now()
-	if m.next.State == announce.Switching {
+	if m.resumed = m.next.State == announce.Switching; m.resumed {
 		return nil // their rest is copied, and where they end is looked for anew
 	}
 	m.next.State = announce.Switching
@@ -318,7 +319,11 @@ func (m *mover) goOn(ctx context.Context) error {
 	if err := m.announce(ctx, m.next); err != nil {
 		return err
 	}
-	m.Say("publishers stood still for %.1f s", time.Since(m.stopped).Seconds())
+	since := ""
+	if m.resumed {
+		since = " since this run began; they were told to by an earlier one"
+	}
+	m.Say("publishers stood still for %.1f s%s", time.Since(m.stopped).Seconds(), since)
 	return nil
 }
 

@@ -151,10 +151,18 @@ func (m *mover) check(ctx context.Context) error {
 	return m.checkKeys(ctx)
 }
 
+// follows refuses another old version than the one whose ends are announced.
+func (m *mover) follows() error {
+	if m.next.From == m.FromVersion {
+		return nil
+	}
+	return &kafka.Problem{What: fmt.Sprintf("%s is current, and follows %s, not %s", m.next.Key(), m.next.From,
+		m.FromVersion), Fix: "name the version that it follows as --from"}
+}
+
 func (m *mover) checkCurrent() error {
-	if m.next.From != m.FromVersion {
-		return &kafka.Problem{What: fmt.Sprintf("%s is current, and follows %s, not %s", m.next.Key(), m.next.From,
-			m.FromVersion), Fix: "name the version that it follows as --from"}
+	if err := m.follows(); err != nil {
+		return err
 	}
 	if !m.source.exists {
 		return &kafka.Problem{What: m.next.Key() + " is current, and the version before it is gone",

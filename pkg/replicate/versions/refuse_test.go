@@ -147,9 +147,14 @@ func TestLateWriterIsNoticed(t *testing.T) {
 	w.write("orders", 10, by(Java, 2))
 	w.must(Move(w.ctx, w.opts))
 	w.write("orders", 1, by(Java, 2))
+	second := w.opts
+	second.FromVersion, second.ToVersion, second.Partitions = "v1", "v2", 3
 	w.refuses(Retire, w.opts, "was written to after orders/v1 became current", "do not follow")
-	w.opts.Force = true
-	w.must(Retire(w.ctx, w.opts))
+	w.must(Move(w.ctx, second))
+	jump := second
+	jump.FromVersion, jump.Force = "v0", true
+	w.refuses(Retire, jump, "orders/v2 is current, and follows v1, not v0", "--from")
+	w.must(Retire(w.ctx, second))
 }
 
 func (w *world) commit(group, topic string, at map[int32]int64) {

@@ -338,6 +338,9 @@ func Retire(ctx context.Context, o Options) error {
 		return &kafka.Problem{What: fmt.Sprintf("%s/%s is not current", m.Topic, m.ToVersion),
 			Fix: "retire the old version when the move is done: run the command without --retire first"}
 	}
+	if err := m.follows(); err != nil {
+		return err
+	}
 	if m.source.exists {
 		if err := m.unneeded(ctx); err != nil {
 			return err

@@ -35,9 +35,8 @@ func procedure(t *testing.T) map[string][]string {
 	for _, part := range strings.Split(string(text), "\n## ")[1:] {
 		heading, body, _ := strings.Cut(part, "\n")
 		headings = append(headings, heading)
-		for _, line := range regexp.MustCompile(`(?m)^replicator .*$`).FindAllString(body, -1) {
-			commands[heading] = append(commands[heading], line)
-		}
+		lines := regexp.MustCompile(`(?m)^replicator .*$`).FindAllString(body, -1)
+		commands[heading] = append(commands[heading], lines...)
 	}
 	if got := strings.Join(headings, ", "); got != "When, Check first, Do, You should see, If not, Undo" {
 		t.Errorf("the runbook's headings are %s", got)

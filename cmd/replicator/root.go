@@ -111,7 +111,7 @@ Errors are printed with what to do about them.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(newRun(), newCheck(), newStatus(), newOffsets(), newCutover(), newRollback(), newWait(), newDrained(),
-		newImport(), newDemo(), newVersion(), newConfigHelp())
+		newTopicVersion(), newImport(), newDemo(), newVersion(), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {

@@ -10,7 +10,7 @@ type floor int
 
 const (
 	pure        floor = iota // pkg/offsets, pkg/policy
-	parcels                  // pkg/replicate/chunk, pkg/replicate/wire
+	parcels                  // pkg/replicate/chunk, pkg/replicate/wire; pkg/versions, which applications import
 	clients                  // pkg/replicate/kafka
 	rooms                    // pkg/replicate/<room>: allowed by being there
 	engine                   // pkg/replicate
@@ -35,6 +35,8 @@ func placeOf(pkg string) (place, bool) {
 		return place{pure, upTo(2)}, true
 	case upTo(3) == "pkg/replicate/chunk", upTo(3) == "pkg/replicate/wire":
 		return place{parcels, upTo(3)}, true
+	case upTo(2) == "pkg/versions":
+		return place{parcels, upTo(2)}, true
 	case upTo(3) == "pkg/replicate/kafka":
 		return place{clients, upTo(3)}, true
 	case pkg == "pkg/replicate":

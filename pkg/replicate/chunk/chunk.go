@@ -112,12 +112,12 @@ func (c *Chunk) String() string {
 // Shard tells which of a flow's shards owns the partition: the partitions of
 // one topic are spread evenly, and the start depends on the topic's name.
 func (p Partition) Shard(shards int) int {
-	return int((murmur2(p.Topic) + uint32(p.Number)) % uint32(shards))
+	return int((Murmur2(p.Topic) + uint32(p.Number)) % uint32(shards))
 }
 
-// murmur2 is the hash that Kafka's Java client uses for keys (seed 0x9747b28c),
+// Murmur2 is the hash that Kafka's Java client uses for keys (seed 0x9747b28c),
 // so that the placement can be computed with any Kafka tool.
-func murmur2(s string) uint32 {
+func Murmur2[K string | []byte](s K) uint32 {
 	const m, r = 0x5bd1e995, 24
 	h := uint32(0x9747b28c) ^ uint32(len(s))
 	for ; len(s) >= 4; s = s[4:] {

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const runbook = "../../docs/runbooks/partition-count-by-versions.md"
+
+// The runbook has its headings, is short, and its commands can be typed.
+func TestVersionsRunbook(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(runbook)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(strings.Fields(string(text))); n > 400 {
+		t.Errorf("the runbook has %d words", n)
+	}
+	var headings []string
+	for _, m := range regexp.MustCompile(`(?m)^## (.*)$`).FindAllStringSubmatch(string(text), -1) {
+		headings = append(headings, m[1])
+	}
+	if got := strings.Join(headings, ", "); got != "When, Check first, Do, You should see, If not, Undo" {
+		t.Errorf("headings: %s", got)
+	}
+	commands := regexp.MustCompile(`(?m)^replicator .*$`).FindAllString(string(text), -1)
+	for _, line := range commands {
+		if err := parses(words(line)); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+	if len(commands) != 4 {
+		t.Errorf("%d commands", len(commands))
+	}
+}
+
+// The command itself: look, move, retire.
+func TestTopicVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic(w.source, "orders", 3)
+	client := w.client(w.source, kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
+	for i := range 50 {
+		r := &kgo.Record{Topic: "orders", Key: fmt.Append(nil, "k", i), Value: fmt.Append(nil, i)}
+		if err := client.ProduceSync(w.ctx, r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flags := strings.Fields("--cluster old --topic orders --from v0 --to v1 --partitions 5")
+	verb := func(more ...string) []string { return append(append([]string{"topic-version"}, flags...), more...) }
+	before := w.topics(w.source)
+	if out := w.must(verb("--check")...); !strings.Contains(out,
+		"orders with 3 partitions would become orders.v1 with 5, by partitioner murmur2_random") {
+		t.Errorf("--check says:\n%s", out)
+	}
+	if after := w.topics(w.source); after != before {
+		t.Errorf("--check changed topics:\n%s\nto\n%s", before, after)
+	}
+	out := w.must(verb("--silent-for", "2001ms")...)
+	for _, want := range []string{"orders/v1 is switching", "orders/v1 is current", "publishers stood still for "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the move does not say %q:\n%s", want, out)
+		}
+	}
+	if out := w.must(verb("--retire")...); !strings.Contains(out, "deleted orders\n") {
+		t.Errorf("--retire says:\n%s", out)
+	}
+	if got := w.run(verb()...); got.code != exitFailed || !strings.Contains(got.stderr, "\nremedy: ") {
+		t.Errorf("moved once more: exit %d\n%s", got.code, got.stderr)
+	}
+}
+
+func TestTopicVersionUsage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	base := "topic-version -c " + w.config + " --topic orders --from v0 --to v1"
+	for more, want := range map[string]string{
+		"":                                    "--partitions must be at least 1",
+		" --partitions 3":                     `cluster "": choose one with --cluster: new, old`,
+		" --partitions 3 --cluster elsewhere": `cluster "elsewhere": choose one`,
+		" --partitions 3 --from-cluster old":  "both --from-cluster and --to-cluster",
+		" --partitions 3 --cluster old --from-cluster old --to-cluster new": "give --cluster, or both",
+		" --retire --abandon":             "exclude each other",
+		" --retire --check":               "exclude each other",
+		" --partitions 3 --groups some":   "wait, refuse or leave",
+		" --partitions 3 --silent-for 2s": "must be more than 2s",
+	} {
+		got := command(w.ctx, strings.Fields(base+more)...)
+		if got.code != exitUsage || !strings.Contains(got.stderr, want) {
+			t.Errorf("%s: exit %d, want %q\n%s", more, got.code, want, got.stderr)
+		}
+	}
+}

@@ -53,7 +53,9 @@ type Batches struct {
 	client   *kgo.Client
 	assigned map[chunk.Partition]*tail // as far as they were handed over
 	answers  chan answer
-	patience time.Duration // lossLasts, but for tests
+	patience time.Duration      // lossLasts, but for tests
+	renewal  time.Duration      // sessionLasts, but for tests
+	sessions map[int32]*session // by broker; whoever feeds from it next closes the one before
 
 	feeding context.Context    // of the feeders
 	stop    context.CancelFunc // ends them; nil: none run
@@ -95,7 +97,8 @@ func OpenBatches(cfg BatchesConfig) (*Batches, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open source reader: %w", err)
 	}
-	return &Batches{cfg: cfg, client: client, answers: make(chan answer), patience: lossLasts}, nil
+	return &Batches{cfg: cfg, client: client, answers: make(chan answer), patience: lossLasts, renewal: sessionLasts,
+		sessions: map[int32]*session{}}, nil
 }
 
 // Assign replaces what is read by the given positions.
@@ -274,14 +277,17 @@ func (b *Batches) stillLost() error {
 func (b *Batches) give(broker int32, t *tail, p chunk.Partition) {
 	at := b.assigned[p]
 	t.partition, t.next, t.epoch, t.most = p, at.next, at.epoch, at.most
-	t.home, t.shaky = at.home, b.losses[p] != nil
+	t.home, t.shaky, t.stable = at.home, b.losses[p] != nil, untold
 	delete(b.lost, p)
 	if b.stop == nil {
 		b.feeding, b.stop = context.WithCancel(context.Background())
 	}
 	f := b.feeders[broker]
 	if f == nil {
-		f = &feeder{b: b, broker: broker, ids: map[[16]byte]string{}}
+		if b.sessions[broker] == nil {
+			b.sessions[broker] = &session{}
+		}
+		f = &feeder{b: b, broker: broker, ids: map[[16]byte]string{}, session: b.sessions[broker]}
 		b.feeders[broker] = f
 		f.add(t)
 		b.running.Go(func() { f.run(b.feeding) })

@@ -362,6 +362,11 @@ func TestSessionProves(t *testing.T) {
 		{"others fill the answers", func(f *fixture) []says {
 			return []says{{0: holds(1), 1: one(f, 0, 1)}, {0: holds(1), 1: one(f, 1, 2)}, {0: one(f, 0, 1), 1: holds(2)}}
 		}, []progress{{orders1, 1, 1}, {orders1, 2, 1}, {orders, 1, 1}}, []int32{-1, 0, 1, -1, -1}},
+		{"others fill the answers, and once this one is named first", func(f *fixture) []says {
+			return []says{{}, {1: one(f, 0, 1)}, {0: one(f, 0, 1), 1: holds(2)}, {0: one(f, 1, 2), 1: holds(2)},
+				{0: one(f, 2, 3), 1: holds(2)}, {0: holds(3), 1: one(f, 1, 2)}}
+		}, []progress{{orders1, 1, 1}, {orders, 1, 1}, {orders, 2, 1}, {orders, 3, 1}, {orders1, 2, 1}},
+			[]int32{-1, 0, 1, 2, 3, -1, -1, -1}},
 		{"the broker throttles", func(f *fixture) []says {
 			return []says{{}, {0: holds(1)}, {}, {0: holds(1), 1: holds(0)}, {0: one(f, 0, 1), 1: holds(0)}}
 		}, []progress{{orders, 1, 1}}, []int32{-1, 0, 1, 2, -1, -1, -1}},
@@ -369,11 +374,6 @@ func TestSessionProves(t *testing.T) {
 			whole := f.encode(numbered(1)...)
 			return []says{{0: holds(1, whole[:20])}, {0: holds(1, whole), 1: holds(0)}}
 		}, []progress{{orders, 1, 1}}, []int32{-1, 0, 1, -1}},
-		{"the log was written to under a former leader only", func(f *fixture) []says {
-			nothing := holds(0)
-			nothing.DivergingEpoch.Epoch, nothing.DivergingEpoch.EndOffset = 0, 0
-			return []says{{0: nothing}, {0: one(f, 0, 1)}}
-		}, []progress{{orders, 1, 1}}, []int32{-1, 0, 1, 2}},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			f := newFixture(t, batchLane)
@@ -395,4 +395,20 @@ func TestSessionProves(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSessionEpoch: where only the epoch of what was read last has changed, that is told.
+func TestSessionEpoch(t *testing.T) {
+	onBatchLanes(t, func(f *fixture) {
+		nothing := holds(2)
+		nothing.DivergingEpoch.Epoch, nothing.DivergingEpoch.EndOffset = 0, 2
+		f.script(says{0: holds(2)}, says{0: holds(2)}, says{0: nothing}, says{0: holds(4, at(2, f.encode(numbered(2)...)))})
+		at := f.from(2)
+		at.Epoch = 1
+		f.assign(at)
+		f.upTo(4)
+		if got := f.askedFor(); len(got) < 3 || got[2] != 2 {
+			f.t.Errorf("asked from %v, want 2 three times", got)
+		}
+	})
 }

@@ -61,6 +61,7 @@ type Batches struct {
 	stop    context.CancelFunc // ends them; nil: none run
 	running sync.WaitGroup
 	feeders map[int32]*feeder         // by broker
+	fresh   []*feeder                 // of them, those that do not run yet: first they get all that is theirs
 	lost    map[chunk.Partition]bool  // that no feeder has
 	losses  map[chunk.Partition]*loss // since they were last read well
 	looked  time.Time                 // when leaders were last looked for
@@ -111,6 +112,7 @@ func (b *Batches) Assign(positions []chunk.Position) error {
 		b.lost[at.Partition] = true
 	}
 	b.feeders, b.losses, b.looked = map[int32]*feeder{}, map[chunk.Partition]*loss{}, time.Time{}
+	b.fresh = nil
 	return nil
 }
 
@@ -174,6 +176,7 @@ func (b *Batches) accept(a answer) error {
 	for _, n := range a.nearer {
 		b.give(n.broker, n.tail, n.tail.partition)
 	}
+	b.begin()
 	if a.err != nil {
 		b.cfg.Trouble(a.err)
 	}
@@ -227,6 +230,7 @@ func (b *Batches) place(ctx context.Context) error {
 			}
 		}
 	}
+	b.begin()
 	return b.stillLost()
 }
 
@@ -289,9 +293,15 @@ func (b *Batches) give(broker int32, t *tail, p chunk.Partition) {
 		}
 		f = &feeder{b: b, broker: broker, ids: map[[16]byte]string{}, session: b.sessions[broker]}
 		b.feeders[broker] = f
-		f.add(t)
-		b.running.Go(func() { f.run(b.feeding) })
-		return
+		b.fresh = append(b.fresh, f)
 	}
 	f.add(t)
+}
+
+// begin lets new feeders run.
+func (b *Batches) begin() {
+	for _, f := range b.fresh {
+		b.running.Go(func() { f.run(b.feeding) })
+	}
+	b.fresh = nil
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"sync"
@@ -184,9 +185,9 @@ func TestSessionRefused(t *testing.T) {
 		kerr.FetchSessionTopicIDError} {
 		t.Run(code.Message, func(t *testing.T) {
 			onBatchLanes(t, func(f *fixture) {
-				from := int32(2) // the epoch from which on it refuses
+				refuses := func(h heard) bool { return h.epoch > 0 && len(h.named) > 0 }
 				e := f.listen(0, func(h heard, r *kmsg.FetchRequest) *kmsg.FetchResponse {
-					if h.epoch != from {
+					if !refuses(h) {
 						return nil
 					}
 					refused := r.ResponseKind().(*kmsg.FetchResponse)
@@ -199,7 +200,9 @@ func TestSessionRefused(t *testing.T) {
 					f.t.Errorf("read %v, want 2 and 3", seen)
 				}
 				h := e.take()
-				if h.id != id || h.epoch != 2 {
+				for ; len(h.named) == 0; h = e.take() { // half a second without news
+				}
+				if h.id != id || !reflect.DeepEqual(h.named, map[int32]int64{0: 4}) {
 					f.t.Errorf("the request that is refused is %+v", h)
 				}
 				e.wants("after it", heard{0, 0, map[int32]int64{0: 4, 1: 0}})
@@ -209,7 +212,9 @@ func TestSessionRefused(t *testing.T) {
 				f.calm()
 
 				f.open(1 << 20)
-				from = 0 // it has no sessions at all, and says so
+				e.mu.Lock()
+				refuses = func(h heard) bool { return h.epoch == 0 } // it has no sessions at all, and says so
+				e.mu.Unlock()
 				f.assign(f.from(0))
 				f.upTo(4)
 				for h = e.take(); h.epoch != 0; h = e.take() {
@@ -221,6 +226,28 @@ func TestSessionRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSessionBroken: a session ends with the connection that breaks in it. All partitions are
+// named anew, which closes it, and nothing is lost or doubled.
+func TestSessionBroken(t *testing.T) {
+	onBatchLanes(t, func(f *fixture) {
+		e := f.listen(0, nil)
+		id := f.settled(e)
+		f.fake.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+			return nil, errors.New("the connection breaks"), true
+		})
+		f.store(orders, f.encode(numbered(2)...))
+		if seen, _ := f.upTo(4); !reflect.DeepEqual(seen, upward(2, 4)) {
+			f.t.Errorf("read %v, want 2 and 3", seen)
+		}
+		h := e.take()
+		for ; h.epoch > 0; h = e.take() {
+		}
+		if h.id != id || h.epoch != -1 || len(h.named) != 2 {
+			f.t.Errorf("after the connection broke, %+v comes", h)
+		}
+	})
 }
 
 // TestSessionNone: a broker that has no room for a session is asked for one each time.
@@ -299,16 +326,15 @@ func TestSessionRenewed(t *testing.T) {
 		f.upTo(2)
 		both := map[int32]int64{0: 0, 1: 0}
 		e.wants("until a session", heard{0, -1, both}, heard{0, 0, both})
-		n := int32(0)
 		h := e.take()
-		for ; h.epoch > 0; h = e.take() {
-			n++
+		for n := int32(1); h.epoch > 0; n++ { // as many as the broker manages in that time, maybe none
 			if want := (heard{scripted, n, map[int32]int64{}}); !reflect.DeepEqual(h, want) {
 				f.t.Fatalf("in the session: %+v, want %+v", h, want)
 			}
+			h = e.take()
 		}
-		if want := (heard{scripted, 0, both}); n == 0 || !reflect.DeepEqual(h, want) {
-			f.t.Errorf("after %d requests in the session: %+v, want %+v", n, h, want)
+		if want := (heard{scripted, 0, both}); !reflect.DeepEqual(h, want) {
+			f.t.Errorf("when all are named again: %+v, want %+v", h, want)
 		}
 	})
 }
@@ -397,18 +423,27 @@ func TestSessionProves(t *testing.T) {
 	}
 }
 
-// TestSessionEpoch: where only the epoch of what was read last has changed, that is told.
+// TestSessionEpoch: that only the epoch of what was read last has changed is told as well;
+// else the broker would say for ever that the log diverges.
 func TestSessionEpoch(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
-		nothing := holds(2)
-		nothing.DivergingEpoch.Epoch, nothing.DivergingEpoch.EndOffset = 0, 2
-		f.script(says{0: holds(2)}, says{0: holds(2)}, says{0: nothing}, says{0: holds(4, at(2, f.encode(numbered(2)...)))})
-		at := f.from(2)
-		at.Epoch = 1
-		f.assign(at)
+		f.listen(0, func(h heard, r *kmsg.FetchRequest) *kmsg.FetchResponse {
+			switch p := holds(2); h.epoch {
+			case -1, 0:
+				return f.fetched(r, says{0: p})
+			case 1:
+				p.DivergingEpoch.Epoch, p.DivergingEpoch.EndOffset = 0, 2 // nothing was cut
+				return f.fetched(r, says{0: p})
+			}
+			if h.epoch == 2 && (len(h.named) != 1 || r.Topics[0].Partitions[0].LastFetchedEpoch != chunk.UnknownEpoch) {
+				f.t.Errorf("after the log diverged, %+v comes", h)
+			}
+			return f.fetched(r, says{0: holds(4, at(2, f.encode(numbered(2)...)))})
+		})
+		from := f.from(2)
+		from.Epoch = 1
+		f.assign(from)
 		f.upTo(4)
-		if got := f.askedFor(); len(got) < 3 || got[2] != 2 {
-			f.t.Errorf("asked from %v, want 2 three times", got)
-		}
+		f.calm()
 	})
 }

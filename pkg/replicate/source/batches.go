@@ -53,12 +53,15 @@ type Batches struct {
 	client   *kgo.Client
 	assigned map[chunk.Partition]*tail // as far as they were handed over
 	answers  chan answer
-	patience time.Duration // lossLasts, but for tests
+	patience time.Duration      // lossLasts, but for tests
+	renewal  time.Duration      // sessionLasts, but for tests
+	sessions map[int32]*session // by broker; whoever feeds from it next closes the one before
 
 	feeding context.Context    // of the feeders
 	stop    context.CancelFunc // ends them; nil: none run
 	running sync.WaitGroup
 	feeders map[int32]*feeder         // by broker
+	fresh   []*feeder                 // of them, those that do not run yet: first they get all that is theirs
 	lost    map[chunk.Partition]bool  // that no feeder has
 	losses  map[chunk.Partition]*loss // since they were last read well
 	looked  time.Time                 // when leaders were last looked for
@@ -95,7 +98,8 @@ func OpenBatches(cfg BatchesConfig) (*Batches, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open source reader: %w", err)
 	}
-	return &Batches{cfg: cfg, client: client, answers: make(chan answer), patience: lossLasts}, nil
+	return &Batches{cfg: cfg, client: client, answers: make(chan answer), patience: lossLasts, renewal: sessionLasts,
+		sessions: map[int32]*session{}}, nil
 }
 
 // Assign replaces what is read by the given positions.
@@ -108,6 +112,7 @@ func (b *Batches) Assign(positions []chunk.Position) error {
 		b.lost[at.Partition] = true
 	}
 	b.feeders, b.losses, b.looked = map[int32]*feeder{}, map[chunk.Partition]*loss{}, time.Time{}
+	b.fresh = nil
 	return nil
 }
 
@@ -171,6 +176,7 @@ func (b *Batches) accept(a answer) error {
 	for _, n := range a.nearer {
 		b.give(n.broker, n.tail, n.tail.partition)
 	}
+	b.begin()
 	if a.err != nil {
 		b.cfg.Trouble(a.err)
 	}
@@ -224,6 +230,7 @@ func (b *Batches) place(ctx context.Context) error {
 			}
 		}
 	}
+	b.begin()
 	return b.stillLost()
 }
 
@@ -274,18 +281,27 @@ func (b *Batches) stillLost() error {
 func (b *Batches) give(broker int32, t *tail, p chunk.Partition) {
 	at := b.assigned[p]
 	t.partition, t.next, t.epoch, t.most = p, at.next, at.epoch, at.most
-	t.home, t.shaky = at.home, b.losses[p] != nil
+	t.home, t.shaky, t.stable = at.home, b.losses[p] != nil, untold
 	delete(b.lost, p)
 	if b.stop == nil {
 		b.feeding, b.stop = context.WithCancel(context.Background())
 	}
 	f := b.feeders[broker]
 	if f == nil {
-		f = &feeder{b: b, broker: broker, ids: map[[16]byte]string{}}
+		if b.sessions[broker] == nil {
+			b.sessions[broker] = &session{}
+		}
+		f = &feeder{b: b, broker: broker, ids: map[[16]byte]string{}, session: b.sessions[broker]}
 		b.feeders[broker] = f
-		f.add(t)
-		b.running.Go(func() { f.run(b.feeding) })
-		return
+		b.fresh = append(b.fresh, f)
 	}
 	f.add(t)
+}
+
+// begin lets new feeders run.
+func (b *Batches) begin() {
+	for _, f := range b.fresh {
+		b.running.Go(func() { f.run(b.feeding) })
+	}
+	b.fresh = nil
 }

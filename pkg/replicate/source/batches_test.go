@@ -454,12 +454,15 @@ func (f *fixture) cut(end int64) {
 	f.fake.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		f.fake.KeepControl()
 		request := r.(*kmsg.FetchRequest)
+		if len(request.Topics) == 0 {
+			return nil, nil, false
+		}
 		asked := request.Topics[0].Partitions[0]
 		if asked.LastFetchedEpoch != 0 || asked.FetchOffset <= end || asked.CurrentLeaderEpoch != 1 {
 			return nil, nil, false
 		}
 		p := kmsg.NewFetchResponseTopicPartition()
 		p.DivergingEpoch.Epoch, p.DivergingEpoch.EndOffset = 0, end
-		return fetched(request, says{0: p}), nil, true
+		return f.fetched(request, says{0: p}), nil, true
 	})
 }

@@ -20,13 +20,14 @@ import (
 // feeder keeps one request under way to one broker. It ends when the broker does
 // not answer, or when it has nothing to read.
 type feeder struct {
-	b      *Batches
-	broker int32
-	tails  []*tail
-	ids    map[[16]byte]string // topics
-	turn   int                 // which partition is named first: a broker fills its answer in that order
-	first  *tail               // that the request under way names first
-	full   int                 // partitions that the last answer had records of
+	b       *Batches
+	broker  int32
+	tails   []*tail
+	ids     map[[16]byte]string // topics
+	session *session
+	turn    int   // which partition is named first: a broker fills its answer in that order
+	first   *tail // that the request under way names first; nil: the order is the broker's own
+	full    int   // partitions that the last answer had records of
 
 	mu       sync.Mutex
 	arriving []*tail // given, and not among the tails yet
@@ -99,11 +100,15 @@ func (f *feeder) fetch(ctx context.Context) answer {
 	if err == nil {
 		err = kerr.ErrorForCode(got.(*kmsg.FetchResponse).ErrorCode)
 	}
+	if f.session.refused(err) {
+		return a
+	}
 	if err != nil {
 		a.lost, a.ended, a.err = f.tails, true, fmt.Errorf("read from the source's broker %d: %w", f.broker, err)
 		return a
 	}
 	seen, response := time.Now(), got.(*kmsg.FetchResponse)
+	f.session.id = response.SessionID
 	ask := asked{f.b.cfg.Rebuilt, func(b wire.Batch) (bool, error) {
 		if f.b.cfg.Claimed == nil || b.ProducerID() < 0 {
 			return false, nil
@@ -113,7 +118,9 @@ func (f *feeder) fetch(ctx context.Context) answer {
 	byName := make(map[chunk.Partition]*tail, len(f.tails))
 	for _, t := range f.tails {
 		byName[t.partition] = t
-		t.stable = 0 // a broker that throttles leaves partitions out: an older answer's says nothing of this one
+		if f.session.whole() {
+			t.stable = untold // a broker that throttles leaves partitions out: an older answer's says nothing of this one
+		}
 	}
 	held := 0 // bytes of records in the whole answer
 	f.full = 0
@@ -231,8 +238,8 @@ func (f *feeder) skipEmpty(ctx context.Context, a *answer, all bool) {
 	}
 }
 
-// request names all partitions of the broker. It asks without a session
-// (KIP-227): all there is to save is naming them.
+// request names the broker's partitions: all of them, or in a session those that have
+// moved.
 func (f *feeder) request() *kmsg.FetchRequest {
 	request := kmsg.NewPtrFetchRequest()
 	request.MaxWaitMillis = int32(parkedFor.Milliseconds())
@@ -242,16 +249,22 @@ func (f *feeder) request() *kmsg.FetchRequest {
 	if !slices.ContainsFunc(f.tails, func(t *tail) bool { return t.home }) {
 		request.Rack = f.b.cfg.Cluster.Properties["client.rack"]
 	}
-	request.SessionEpoch = -1
+	f.session.advance(f.tails, time.Now(), f.b.renewal)
+	request.SessionID, request.SessionEpoch = f.session.id, f.session.epoch
 	// Those that have records share an answer, so that the target is written to many at a time.
 	each := max(request.MaxBytes/int32(max(f.full, 1)), 1)
 	f.turn++
+	f.first = nil
 	at := map[string]int{}
 	for i := range f.tails {
 		t := f.tails[(f.turn+i)%len(f.tails)]
-		if i == 0 {
+		switch {
+		case !f.session.whole() && t.asked == t.place():
+			continue
+		case f.session.whole() && i == 0:
 			f.first = t
 		}
+		t.asked = t.place()
 		n, ok := at[t.partition.Topic]
 		if !ok {
 			topic := kmsg.NewFetchRequestTopic()
@@ -260,14 +273,7 @@ func (f *feeder) request() *kmsg.FetchRequest {
 			n = len(request.Topics) - 1
 			at[t.partition.Topic] = n
 		}
-		p := kmsg.NewFetchRequestTopicPartition()
-		p.Partition = t.partition.Number
-		p.CurrentLeaderEpoch = t.leaderEpoch
-		p.FetchOffset = int64(t.next)
-		p.LastFetchedEpoch = t.epoch // KIP-595: a log that was cut answers where it was
-		p.LogStartOffset = -1
-		p.PartitionMaxBytes = each
-		request.Topics[n].Partitions = append(request.Topics[n].Partitions, p)
+		request.Topics[n].Partitions = append(request.Topics[n].Partitions, t.request(each))
 	}
 	return request
 }

@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"encoding/binary"
 	"flag"
 	"fmt"
 	"maps"
@@ -87,10 +86,12 @@ type fixture struct {
 	rack    string
 	claimed func(context.Context, int64, time.Time) (bool, error)
 
-	mu      sync.Mutex
-	rebuilt map[string]int // batches, by reason
-	answers []says         // that a scripted broker has left
-	asked   []int64        // offsets of orders/0 that it was asked for
+	mu       sync.Mutex
+	rebuilt  map[string]int // batches, by reason
+	answers  []says         // that a scripted broker has left
+	asked    []int64        // offsets of orders/0 that it was asked for
+	epochs   []int32        // of the sessions that it was asked in
+	troubles []error        // that were told
 }
 
 var (
@@ -127,7 +128,12 @@ func (f *fixture) open(answerBytes int) {
 	if f.rack != "" {
 		cluster.Properties["client.rack"] = f.rack
 	}
-	trouble := func(err error) { f.t.Logf("trouble: %v", err) }
+	trouble := func(err error) {
+		f.t.Logf("trouble: %v", err)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.troubles = append(f.troubles, err)
+	}
 	var err error
 	if f.batches {
 		f.reader, err = OpenBatches(BatchesConfig{Cluster: cluster, AnswerBytes: answerBytes, Trouble: trouble,
@@ -401,77 +407,4 @@ func (f *fixture) wasRebuilt(want map[string]int) {
 	if f.batches && !maps.Equal(f.rebuilt, want) {
 		f.t.Errorf("rebuilt %v, want %v", f.rebuilt, want)
 	}
-}
-
-// says is what a scripted broker answers for one partition of orders.
-type says map[int32]kmsg.FetchResponseTopicPartition
-
-// holds is a partition's answer: batches, each with the offset it stands at, and its stable end.
-func holds(stable int64, batches ...wire.Batch) kmsg.FetchResponseTopicPartition {
-	p := kmsg.NewFetchResponseTopicPartition()
-	p.HighWatermark, p.LastStableOffset, p.RecordBatches = stable, stable, []byte{}
-	for _, b := range batches {
-		p.RecordBatches = append(p.RecordBatches, b...)
-	}
-	return p
-}
-
-// at puts a batch where a broker would have stored it.
-func at(base int64, b wire.Batch) wire.Batch {
-	b = slices.Clone(b)
-	binary.BigEndian.PutUint64(b, uint64(base)) // not under the checksum
-	return b
-}
-
-// script gives the broker's answers to fetches, one by one. A fetch after the last
-// of them is never answered.
-func (f *fixture) script(answers ...says) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	scripted := f.answers != nil
-	f.answers = answers
-	if scripted {
-		return
-	}
-	f.fake.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		f.fake.KeepControl()
-		request := r.(*kmsg.FetchRequest)
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		for _, p := range request.Topics[0].Partitions {
-			if p.Partition == 0 {
-				f.asked = append(f.asked, p.FetchOffset)
-			}
-		}
-		if len(f.answers) == 0 {
-			return nil, nil, true
-		}
-		response := fetched(request, f.answers[0])
-		f.answers = f.answers[1:]
-		return response, nil, true
-	})
-}
-
-// fetched is an answer about the first topic of a request; where it says nothing, it
-// names no topic either, as that of a broker that throttles.
-func fetched(request *kmsg.FetchRequest, says says) *kmsg.FetchResponse {
-	response := request.ResponseKind().(*kmsg.FetchResponse)
-	if len(says) == 0 {
-		return response
-	}
-	topic := kmsg.NewFetchResponseTopic()
-	topic.Topic, topic.TopicID = request.Topics[0].Topic, request.Topics[0].TopicID
-	for number, p := range says {
-		p.Partition = number
-		topic.Partitions = append(topic.Partitions, p)
-	}
-	response.Topics = append(response.Topics, topic)
-	return response
-}
-
-// askedFor is where orders/0 was asked from, request by request.
-func (f *fixture) askedFor() []int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.asked)
 }

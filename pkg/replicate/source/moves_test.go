@@ -58,7 +58,7 @@ func TestNearer(t *testing.T) {
 			request := r.(*kmsg.FetchRequest)
 			mu.Lock()
 			defer mu.Unlock()
-			node, from := f.fake.CurrentNode(), request.Topics[0].Partitions[0].FetchOffset
+			node, from := f.fake.CurrentNode(), named(request)[0]
 			asked = append(asked, node)
 			if request.Rack != "near" {
 				f.t.Errorf("asked from rack %q", request.Rack)
@@ -79,7 +79,7 @@ func TestNearer(t *testing.T) {
 			default:
 				return nil, nil, true // as if parked
 			}
-			return fetched(request, says{0: p}), nil, true
+			return f.fetched(request, says{0: p}), nil, true
 		})
 		f.rack = "near"
 		f.open(1 << 20)
@@ -162,11 +162,11 @@ func TestThrottled(t *testing.T) {
 			request := r.(*kmsg.FetchRequest)
 			switch len(asked) {
 			case 1:
-				response := fetched(request, nil)
+				response := f.fetched(request, nil)
 				response.ThrottleMillis = int32(pause.Milliseconds())
 				return response, nil, true
 			case 2:
-				return fetched(request, says{0: holds(2, at(0, f.encode(numbered(2)...)))}), nil, true
+				return f.fetched(request, says{0: holds(2, at(0, f.encode(numbered(2)...)))}), nil, true
 			}
 			return nil, nil, true
 		})

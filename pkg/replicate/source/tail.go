@@ -21,12 +21,34 @@ type tail struct {
 	leaderEpoch int32 // of its leader today
 	next        offsets.Source
 	epoch       int32          // of what stands before next
-	stable      offsets.Source // by the last answer
+	stable      offsets.Source // by the last answer, or untold
+	asked       place          // by the last request that named it
 	idle        offsets.Source // the stable offset that an answer without any bytes told of, just before; 0: none
 	most        int            // bytes of the largest batch that the target takes; 0: not known
 	shaky       bool           // it was lost, and was not read since
 	home        bool           // only its leader is to be asked
 	follows     time.Time      // since when a replica nearer than the leader is read; zero: the leader is
+}
+
+// untold is the stable offset of a partition that its broker has said nothing of.
+const untold offsets.Source = -1
+
+// unfinished says whether there may be something left to read now.
+func (t *tail) unfinished() bool { return t.stable == untold || t.stable > t.next }
+
+// place is where the partition is read on.
+func (t *tail) place() place { return place{t.next, t.epoch} }
+
+// request names the partition, and how many bytes of an answer it gets.
+func (t *tail) request(bytes int32) kmsg.FetchRequestTopicPartition {
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition = t.partition.Number
+	p.CurrentLeaderEpoch = t.leaderEpoch
+	p.FetchOffset = int64(t.next)
+	p.LastFetchedEpoch = t.epoch // KIP-595: a log that was cut answers where it was
+	p.LogStartOffset = -1
+	p.PartitionMaxBytes = bytes
+	return p
 }
 
 // asked are those whom a tail asks, or tells, of single batches.

@@ -84,6 +84,12 @@ func (i *Inspection) Verify(ctx context.Context, o VerifyOptions) (*Verification
 		v.Groups = []GroupStatus{}
 		v.Problems = append(v.Problems, ProblemStatus{"group positions: " + err.Error(), chunk.Remedy(err)})
 	}
+	if o.Topics != nil {
+		for j := range v.Groups {
+			v.Groups[j].Positions = slices.DeleteFunc(v.Groups[j].Positions,
+				func(at PositionStatus) bool { return !o.Topics(at.Topic) })
+		}
+	}
 	v.Begun, v.Ended = begun.UTC(), time.Now().UTC()
 	return v, ctx.Err()
 }
@@ -206,14 +212,10 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 		}
 		floor = max(floor, found.Target)
 	}
-	end := max(s.targetEarlyEnd, floor)
-	settled := offsets.Target(math.MaxInt64)
-	last, mapped := s.state.Map.Last()
-	if mapped {
-		end = max(end, last.TargetEnd())
-	}
-	if i.cfg.Delivery == AtLeastOnce || s.book.unsettled || !s.state.Marked && mapped {
-		settled = max(floor, last.TargetEnd())
+	end, settled, err := i.targetEnd(s, floor)
+	if err != nil {
+		job.failed = err
+		return job
 	}
 	job.report.SourceFrom, job.report.SourceTo = int64(begin), int64(s.state.Progress)
 	job.report.TargetFrom, job.report.TargetTo = int64(floor), int64(end)
@@ -228,6 +230,24 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 	job.target = verify.Remote{Cluster: i.targetCluster, Topic: s.at.Topic, ID: s.state.TargetTopic, Number: s.at.Number,
 		From: int64(max(floor, s.targetEarliest)), To: int64(end)}
 	return job
+}
+
+// targetEnd is how far the target is compared, and from where on what is outside the
+// map may be ours all the same: without transactions records come before the ledger
+// tells of them.
+func (i *Inspection) targetEnd(s *spot, floor offsets.Target) (end, settled offsets.Target, err error) {
+	last, mapped := s.state.Map.Last()
+	own := max(floor, last.TargetEnd())
+	direction, err := directionOf(s.book.Shard)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case direction.Closed:
+		return own, math.MaxInt64, nil // what came after the cutover is the applications'
+	case i.cfg.Delivery == AtLeastOnce || s.book.unsettled || !s.state.Marked && mapped:
+		return max(own, s.targetEarlyEnd), own, nil
+	}
+	return max(own, s.targetEarlyEnd), math.MaxInt64, nil
 }
 
 // segments reads sealed parts of a partition's map.

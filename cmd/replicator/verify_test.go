@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate"
 )
@@ -140,5 +142,43 @@ func TestVerifyBadFlags(t *testing.T) {
 	got := w.run("verify", "--report", "/nowhere/proof.json")
 	if got.code != exitFailed || !strings.Contains(got.stderr, "--report: ") {
 		t.Errorf("a report that cannot be written: exit %d\n%s", got.code, got.stderr)
+	}
+}
+
+// Verify needs no more than to read, and names what is missing of that.
+func TestVerifyRights(t *testing.T) {
+	t.Parallel()
+	read := []kfake.ACL{
+		right(onTopic, "orders", kmsg.ACLOperationDescribe), right(onTopic, "orders", kmsg.ACLOperationRead),
+		right(onTopic, ledgerTopic, kmsg.ACLOperationDescribe), right(onTopic, ledgerTopic, kmsg.ACLOperationRead),
+		right(onGroup, "", kmsg.ACLOperationDescribe),
+	}
+	for _, c := range []struct {
+		acls []kfake.ACL
+		want string
+	}{
+		{read, ""},
+		{without(read, onTopic, "orders", kmsg.ACLOperationRead), "do Read on topic orders"},
+		{without(read, onTopic, ledgerTopic, kmsg.ACLOperationRead), "do Read on topic " + ledgerTopic},
+	} {
+		w := newGuardedWorld(t, c.acls)
+		text, err := os.ReadFile(w.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asAdmin := strings.NewReplacer("username: mirror", "username: admin", "password: secret", "password: admin")
+		for _, content := range []string{asAdmin.Replace(string(text)), string(text)} {
+			if err := os.WriteFile(w.config, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if content != string(text) {
+				w.must("run", "--until-caught-up")
+			}
+		}
+		got := w.run("verify")
+		if (got.code == exitDone) != (c.want == "") || !strings.Contains(got.stdout+got.stderr, c.want) ||
+			c.want == "" && !strings.Contains(got.stdout, "compared    3 records") {
+			t.Errorf("to name %q: exit %d\n%s%s", c.want, got.code, got.stdout, got.stderr)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/verify"
@@ -212,7 +214,7 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 		}
 		floor = max(floor, found.Target)
 	}
-	end, settled, err := i.targetEnd(s, floor)
+	end, settled, err := i.targetEnd(p, s, floor)
 	if err != nil {
 		job.failed = err
 		return job
@@ -235,19 +237,35 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 // targetEnd is how far the target is compared, and from where on what is outside the
 // map may be ours all the same: without transactions records come before the ledger
 // tells of them.
-func (i *Inspection) targetEnd(s *spot, floor offsets.Target) (end, settled offsets.Target, err error) {
+func (i *Inspection) targetEnd(p *picture, s *spot, floor offsets.Target) (end, settled offsets.Target, err error) {
 	last, mapped := s.state.Map.Last()
 	own := max(floor, last.TargetEnd())
 	direction, err := directionOf(s.book.Shard)
+	if err != nil {
+		return 0, 0, err
+	}
+	handedOver, err := p.handedOver(s)
 	switch {
 	case err != nil:
 		return 0, 0, err
-	case direction.Closed:
-		return own, math.MaxInt64, nil // what came after the cutover is the applications'
+	case direction.Closed || handedOver > 0: // what came after the cutover is the applications'
+		return max(own, handedOver), math.MaxInt64, nil
 	case i.cfg.Delivery == AtLeastOnce || s.book.unsettled || !s.state.Marked && mapped:
 		return max(own, s.targetEarlyEnd), own, nil
 	}
 	return max(own, s.targetEarlyEnd), math.MaxInt64, nil
+}
+
+// handedOver is where the target ended when applications went over to it; 0: they did not.
+func (p *picture) handedOver(s *spot) (offsets.Target, error) {
+	var record cutover.Record
+	var topic cutover.Topic
+	err := errors.Join(cutover.Decode(p.books[0].Note(cutover.RecordName), &record),
+		cutover.Decode(p.books[0].Note(cutover.TopicName(s.partition.Topic)), &topic))
+	if err != nil || record.State != cutover.Done || topic.ID != record.ID || int(s.partition.Number) >= len(topic.TargetEnds) {
+		return 0, err
+	}
+	return offsets.Target(max(topic.TargetEnds[s.partition.Number], 0)), nil
 }
 
 // segments reads sealed parts of a partition's map.

@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/offsets"
@@ -298,18 +298,25 @@ func (i *Inspection) compacted(ctx context.Context, p *picture) (compactions, er
 
 func compactTopics(ctx context.Context, client *kgo.Client, topics []string) (map[string]bool, error) {
 	compact := map[string]bool{}
+	request := kmsg.NewPtrDescribeConfigsRequest() // kadm gives up at the first topic that may not be asked about
+	for _, name := range topics {
+		resource := kmsg.NewDescribeConfigsRequestResource()
+		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, name
+		resource.ConfigNames = []string{"cleanup.policy"}
+		request.Resources = append(request.Resources, resource)
+	}
 	if len(topics) == 0 {
 		return compact, nil
 	}
-	answers, err := kadm.NewClient(client).DescribeTopicConfigs(ctx, topics...)
+	response, err := request.RequestWith(ctx, client)
 	if err != nil {
 		return nil, err
 	}
-	for _, answer := range answers {
-		compact[answer.Name] = answer.Err != nil
+	for _, answer := range response.Resources {
+		compact[answer.ResourceName] = answer.ErrorCode != 0
 		for _, setting := range answer.Configs {
-			if setting.Key == "cleanup.policy" && setting.Value != nil && strings.Contains(*setting.Value, "compact") {
-				compact[answer.Name] = true
+			if setting.Value != nil && strings.Contains(*setting.Value, "compact") {
+				compact[answer.ResourceName] = true
 			}
 		}
 	}

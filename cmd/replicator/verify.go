@@ -280,8 +280,8 @@ func (p *printer) verification(v *replicate.Verification) {
 			p.line("  remedy    %s", problem.Remedy)
 		}
 	}
-	p.line("found       %d missing, %d changed, %d out of order, %d extra, %d extra by somebody else", v.Missing, v.Changed,
-		v.OutOfOrder, v.Extra, v.Foreign)
+	p.line("found       %d missing, %d changed, %d out of order, %d extra, %d extra by somebody else", v.Missing,
+		v.Changed, v.OutOfOrder, v.Extra, v.Foreign)
 	p.line("verdict     %s", v.Verdict)
 }
 

@@ -16,7 +16,8 @@ func TestWalk(t *testing.T) {
 		var all []Run
 		at := Run{}
 		for range random.IntN(40) {
-			at = Run{at.SourceEnd() + Source(1+random.IntN(3)), at.TargetEnd() + Target(random.IntN(3)), int64(1 + random.IntN(5))}
+			source, target := at.SourceEnd()+Source(1+random.IntN(3)), at.TargetEnd()+Target(random.IntN(3))
+			at = Run{source, target, int64(1 + random.IntN(5))}
 			if err := m.Append(at); err != nil {
 				t.Fatal(err)
 			}

@@ -117,8 +117,8 @@ func (i *Inspection) planVerify(ctx context.Context, o *VerifyOptions) (*Verific
 		}
 	}
 	v := &Verification{
-		Version: VerificationVersion, Flow: i.cfg.Name(), Verdict: Equal, Delivery: i.cfg.Delivery, Ledger: i.cfg.LedgerTopic(),
-		Source: ClusterName{i.cfg.From, p.source.id}, Target: ClusterName{i.cfg.To, p.target.id}, Taken: p.taken.UTC(),
+		Version: VerificationVersion, Flow: i.cfg.Name(), Verdict: Equal, Delivery: i.cfg.Delivery,
+		Ledger: i.cfg.LedgerTopic(), Source: ClusterName{i.cfg.From, p.source.id}, Target: ClusterName{i.cfg.To, p.target.id}, Taken: p.taken.UTC(),
 		Unverified: map[string]int64{}, Partitions: []VerifiedPartition{}, Problems: []ProblemStatus{},
 	}
 	if !o.Since.IsZero() {
@@ -227,8 +227,8 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 		TargetStart: int64(s.targetEarliest), Repeats: i.cfg.Delivery == AtLeastOnce, Most: verifyListed,
 		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(i.segments(ctx, s)) },
 	}
-	job.source = verify.Remote{Cluster: i.sourceCluster, Topic: s.partition.Topic, ID: p.source.topics[s.partition.Topic].id,
-		Number: s.partition.Number, From: int64(max(begin, s.earliest)), To: int64(s.state.Progress)}
+	job.source = verify.Remote{Cluster: i.sourceCluster, Topic: s.partition.Topic,
+		ID: p.source.topics[s.partition.Topic].id, Number: s.partition.Number, From: int64(max(begin, s.earliest)), To: int64(s.state.Progress)}
 	job.target = verify.Remote{Cluster: i.targetCluster, Topic: s.at.Topic, ID: s.state.TargetTopic, Number: s.at.Number,
 		From: int64(max(floor, s.targetEarliest)), To: int64(end)}
 	return job
@@ -262,7 +262,8 @@ func (p *picture) handedOver(s *spot) (offsets.Target, error) {
 	var topic cutover.Topic
 	err := errors.Join(cutover.Decode(p.books[0].Note(cutover.RecordName), &record),
 		cutover.Decode(p.books[0].Note(cutover.TopicName(s.partition.Topic)), &topic))
-	if err != nil || record.State != cutover.Done || topic.ID != record.ID || int(s.partition.Number) >= len(topic.TargetEnds) {
+	if err != nil || record.State != cutover.Done || topic.ID != record.ID ||
+		int(s.partition.Number) >= len(topic.TargetEnds) {
 		return 0, err
 	}
 	return offsets.Target(max(topic.TargetEnds[s.partition.Number], 0)), nil

@@ -59,7 +59,8 @@ func testVerifyALiveFlow(t *testing.T, w *world) {
 		from[chunk.Partition{Topic: "orders", Number: n}] = offsets.Source(v.Partitions[n].SourceTo - 20)
 	}
 	tail := w.verify(VerifyOptions{From: from})
-	if tail.Verdict != Equal || tail.Compared == 0 || tail.Compared > 80 || tail.Partitions[0].SourceFrom != int64(from[chunk.Partition{Topic: "orders"}]) {
+	if tail.Verdict != Equal || tail.Compared == 0 || tail.Compared > 80 ||
+		tail.Partitions[0].SourceFrom != int64(from[chunk.Partition{Topic: "orders"}]) {
 		t.Errorf("the last 20 offsets: %+v", tail)
 	}
 

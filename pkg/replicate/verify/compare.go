@@ -203,7 +203,7 @@ func (c *comparison) notOnSource(t *kgo.Record, source int64) {
 	default:
 		c.sums[1].add(t)
 		c.loose.add(&looseEnd{source: source, target: t.Offset, hasTarget: true, targetSum: c.hash(t), kind: Extra,
-			producer: t.ProducerID, why: "the map says that it was copied from a place where the source holds no visible record"})
+			producer: t.ProducerID, why: "the map says that it was copied from where the source holds no visible record"})
 	}
 }
 

@@ -41,7 +41,8 @@ func newShelf(t *testing.T) *shelf {
 
 func (s *shelf) client(opts ...kgo.Opt) *kgo.Client {
 	s.t.Helper()
-	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(s.fake.ListenAddrs()...), kgo.DefaultProduceTopic("orders"))...)
+	opts = append(opts, kgo.SeedBrokers(s.fake.ListenAddrs()...), kgo.DefaultProduceTopic("orders"))
+	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -61,7 +61,8 @@ func tell(seed uint64) *story {
 	random := rand.New(rand.NewPCG(seed, 3))
 	page := func() int { return random.IntN(9) }
 	s := &story{source: fakeLog{page: page}, target: fakeLog{page: page}}
-	s.p = Partition{Settled: math.MaxInt64, Most: 1000, SourceCompacts: random.IntN(3) == 0, TargetCompacts: random.IntN(3) == 0}
+	s.p = Partition{Settled: math.MaxInt64, Most: 1000, SourceCompacts: random.IntN(3) == 0,
+		TargetCompacts: random.IntN(3) == 0}
 	source, target := int64(random.IntN(5)), int64(random.IntN(50))
 	n := random.IntN(120)
 	plant := func(one int) bool {
@@ -113,7 +114,8 @@ func tell(seed uint64) *story {
 		if onTarget {
 			s.target.records = append(s.target.records, to)
 		}
-		if k := len(s.runs); mapped && k > 0 && s.runs[k-1].SourceEnd() == run.Source && s.runs[k-1].TargetEnd() == run.Target {
+		k := len(s.runs)
+		if mapped && k > 0 && s.runs[k-1].SourceEnd() == run.Source && s.runs[k-1].TargetEnd() == run.Target {
 			s.runs[k-1].Count++
 		} else if mapped {
 			s.runs = append(s.runs, run)
@@ -267,7 +269,8 @@ func (s *story) excused(f *kgo.Record, at int64) bool {
 }
 
 func counts(r *Result) map[string]int64 {
-	n := map[string]int64{"compared": r.Compared, Missing: r.Missing, Changed: r.Changed, Extra: r.Extra, Foreign: r.Foreign,
+	n := map[string]int64{"compared": r.Compared, Missing: r.Missing, Changed: r.Changed, Extra: r.Extra,
+		Foreign:    r.Foreign,
 		OutOfOrder: r.OutOfOrder}
 	for reason, count := range r.Unverified {
 		n[reason] += count
@@ -430,7 +433,8 @@ func TestExtrasThatAreOurs(t *testing.T) {
 	s.target.records = s.target.records[:5]
 	s.source.records[5].ProducerID = 99
 	s.p.LeftOut = func(_ context.Context, producer int64) (bool, error) { return producer == 99, nil }
-	if got := s.compare(t); got.Differences() != 0 || got.Unverified[LeftOut] != 1 || got.SourceDigest != got.TargetDigest {
+	if got := s.compare(t); got.Differences() != 0 || got.Unverified[LeftOut] != 1 ||
+		got.SourceDigest != got.TargetDigest {
 		t.Errorf("a record of the opposite flow: %+v", got)
 	}
 }

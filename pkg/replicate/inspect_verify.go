@@ -228,7 +228,8 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(i.segments(ctx, s)) },
 	}
 	job.source = verify.Remote{Cluster: i.sourceCluster, Topic: s.partition.Topic,
-		ID: p.source.topics[s.partition.Topic].id, Number: s.partition.Number, From: int64(max(begin, s.earliest)), To: int64(s.state.Progress)}
+		ID: p.source.topics[s.partition.Topic].id, Number: s.partition.Number,
+		From: int64(max(begin, s.earliest)), To: int64(s.state.Progress)}
 	job.target = verify.Remote{Cluster: i.targetCluster, Topic: s.at.Topic, ID: s.state.TargetTopic, Number: s.at.Number,
 		From: int64(max(floor, s.targetEarliest)), To: int64(end)}
 	return job

@@ -118,7 +118,8 @@ func (i *Inspection) planVerify(ctx context.Context, o *VerifyOptions) (*Verific
 	}
 	v := &Verification{
 		Version: VerificationVersion, Flow: i.cfg.Name(), Verdict: Equal, Delivery: i.cfg.Delivery,
-		Ledger: i.cfg.LedgerTopic(), Source: ClusterName{i.cfg.From, p.source.id}, Target: ClusterName{i.cfg.To, p.target.id}, Taken: p.taken.UTC(),
+		Ledger: i.cfg.LedgerTopic(), Source: ClusterName{i.cfg.From, p.source.id},
+		Target: ClusterName{i.cfg.To, p.target.id}, Taken: p.taken.UTC(),
 		Unverified: map[string]int64{}, Partitions: []VerifiedPartition{}, Problems: []ProblemStatus{},
 	}
 	if !o.Since.IsZero() {

@@ -99,6 +99,7 @@ Errors are printed with what to do about them.`,
   replicator check -c replicator.yaml --connect
   replicator run -c replicator.yaml
   replicator status -c replicator.yaml --watch
+  replicator verify -c replicator.yaml --report proof.json
   replicator import mm2.properties > replicator.yaml
   replicator help config`,
 		SilenceErrors: true,
@@ -110,8 +111,8 @@ Errors are printed with what to do about them.`,
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(newRun(), newCheck(), newStatus(), newOffsets(), newCutover(), newRollback(), newWait(), newDrained(),
-		newTopicVersion(), newImport(), newDemo(), newVersion(), newConfigHelp())
+	root.AddCommand(newRun(), newCheck(), newStatus(), newOffsets(), newVerify(), newCutover(), newRollback(), newWait(),
+		newDrained(), newTopicVersion(), newImport(), newDemo(), newVersion(), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {

@@ -28,6 +28,7 @@ type lookout struct {
 	cfg            Config
 	key            ledger.Key
 	shard          *ledger.Shard
+	foreign        *offsets.Stretch // noted with the next runs
 }
 
 const lookoutTopic = "orders"
@@ -113,7 +114,11 @@ func (l *lookout) noteAs(marked bool, client *kgo.Client, progress offsets.Sourc
 		TargetTopic: chunk.TopicID(l.target.TopicInfo(lookoutTopic).TopicID), Progress: progress, Epoch: chunk.UnknownEpoch,
 		Marked: marked,
 	}
-	p, err := l.shard.Prepare([]ledger.Change{{Key: l.key, Header: header, Runs: runs}})
+	change := ledger.Change{Key: l.key, Header: header, Runs: runs}
+	if l.foreign != nil {
+		change.Foreign = []offsets.Stretch{*l.foreign}
+	}
+	p, err := l.shard.Prepare([]ledger.Change{change})
 	if err != nil {
 		l.t.Fatal(err)
 	}

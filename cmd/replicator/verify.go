@@ -1,0 +1,321 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/chunk"
+)
+
+// verifyWords are the flags of verify.
+type verifyWords struct {
+	path, flow, topics, since, report string
+	asJSON                            bool
+}
+
+// newVerify makes the verb that compares both sides.
+func newVerify() *cobra.Command {
+	var words verifyWords
+	cmd := &cobra.Command{
+		Use:   "verify -c FILE [--flow F] [--topics RE] [--since TIME] [--json] [--report FILE]",
+		Short: "Read both sides again and compare every record",
+		Long: `verify reads both sides through the offset map of the flow's ledger, and compares
+key, value, headers and timestamp of every record up to where the flow is now. It
+tells what is missing, changed, out of order, or on the target and not from the
+flow, with the offsets on both sides, and counts what it could not check: records
+that retention or compaction has taken on one side, also meanwhile.
+
+The flow may run on. Nothing is written to either cluster, and no group is used
+for reading. --report keeps the result in a file, as the proof of a migration: with
+a digest of each partition on both sides, and every group's positions.
+
+` + exitCodes + ` It is done when no
+difference was found and every partition could be compared.`,
+		Example: `  replicator verify -c replicator.yaml
+  replicator verify -c replicator.yaml --report proof.json
+  replicator verify -c replicator.yaml --flow "old->new" --topics "orders.*" --since 24h
+  replicator verify -c replicator.yaml --since 2026-01-31T06:00:00Z --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			options, err := words.options(time.Now())
+			if err != nil {
+				return &usageError{err, cmd.CommandPath()}
+			}
+			cfg, err := config.Load(words.path)
+			if err != nil {
+				return err
+			}
+			flows, err := flowsOf(cfg, words.flow)
+			if err != nil {
+				return err
+			}
+			return words.run(cmd, cfg, flows, options)
+		},
+	}
+	configFlag(cmd, &words.path)
+	flowFlag(cmd, &words.flow, "only this flow, as old->new")
+	cmd.Flags().StringVar(&words.topics, "topics", "", "only source topics whose whole name matches this pattern")
+	cmd.Flags().StringVar(&words.since, "since", "",
+		"only from the first record on that is as new as this: a time, or how long ago (24h)")
+	cmd.Flags().BoolVar(&words.asJSON, "json", false, "print JSON, whose fields are stable (docs/FORMATS.md)")
+	cmd.Flags().StringVar(&words.report, "report", "", "write the JSON to this file, too")
+	return cmd
+}
+
+// options reads the flags.
+func (w *verifyWords) options(now time.Time) (replicate.VerifyOptions, error) {
+	var o replicate.VerifyOptions
+	if w.topics != "" {
+		pattern, err := regexp.Compile("^(?:" + w.topics + ")$")
+		if err != nil {
+			return o, fmt.Errorf("--topics: %q is not a pattern: %w", w.topics, err)
+		}
+		o.Topics = pattern.MatchString
+	}
+	if w.since == "" {
+		return o, nil
+	}
+	if ago, err := time.ParseDuration(w.since); err == nil && ago >= 0 {
+		o.Since = now.Add(-ago)
+		return o, nil
+	}
+	at, err := time.Parse(time.RFC3339, w.since)
+	if err != nil || at.UnixMilli() < 0 {
+		return o, fmt.Errorf("--since: %q is neither a time such as 2026-01-31T06:00:00Z nor a duration such as 24h", w.since)
+	}
+	o.Since = at
+	return o, nil
+}
+
+// verified is the document of --json and --report.
+type verified struct {
+	Flows []*replicate.Verification `json:"flows"` // those that could be looked at
+}
+
+func (w *verifyWords) run(cmd *cobra.Command, cfg *config.Config, flows []replicate.Config,
+	options replicate.VerifyOptions) error {
+	var file *os.File // opened before the work begins, in place when it is whole
+	if w.report != "" {
+		var err error
+		if file, err = os.CreateTemp(filepath.Dir(w.report), filepath.Base(w.report)+".*"); err != nil {
+			return fmt.Errorf("--report: %w", err)
+		}
+		defer os.Remove(file.Name()) //nolint:errcheck // gone once it is in place
+		defer file.Close()           //nolint:errcheck // closed before, unless something failed
+	}
+	all := verified{[]*replicate.Verification{}}
+	var failed obstacles
+	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
+	for _, flow := range flows {
+		look, err := replicate.Inspect(cmd.Context(), clusters, flow, nil)
+		if err == nil {
+			var v *replicate.Verification
+			if v, err = verifyFlow(cmd.Context(), cmd.ErrOrStderr(), look, options); err == nil {
+				all.Flows = append(all.Flows, v)
+				err = different(v)
+			}
+			look.Close()
+		}
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	if err := w.show(cmd.OutOrStdout(), all); err != nil {
+		return err
+	}
+	if file != nil {
+		if err := keep(file, w.report, all); err != nil {
+			return fmt.Errorf("--report: %w", err)
+		}
+	}
+	if len(failed) > 0 {
+		return failed
+	}
+	return nil
+}
+
+// aloud is how often a progress line is printed where no bar is drawn.
+const aloud = 10 * time.Second
+
+// verifyFlow compares one flow and shows meanwhile how far it is.
+func verifyFlow(ctx context.Context, stderr io.Writer, look *replicate.Inspection,
+	options replicate.VerifyOptions) (*replicate.Verification, error) {
+	options.Progress = &replicate.VerifyProgress{}
+	screen := newScreen(stderr, true)
+	if screen.bar != nil {
+		bar := screen.follow(options.Progress.Look)
+		defer bar.end()
+		return look.Verify(ctx, options)
+	}
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		var pace pace
+		tick := time.NewTicker(aloud)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case now := <-tick.C:
+				_, text := pace.at(now, options.Progress.Look())
+				fmt.Fprintln(screen, "compared", text)
+			}
+		}
+	}()
+	defer func() {
+		close(stop)
+		<-done
+	}()
+	return look.Verify(ctx, options)
+}
+
+func (w *verifyWords) show(out io.Writer, all verified) error {
+	if w.asJSON {
+		return encode(out, all)
+	}
+	p := &printer{w: out}
+	for i, v := range all.Flows {
+		if i > 0 {
+			p.line("")
+		}
+		p.verification(v)
+	}
+	return p.err
+}
+
+func encode(out io.Writer, all verified) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false) // old->new
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(all)
+}
+
+// keep writes the report and puts it in place.
+func keep(file *os.File, path string, all verified) error {
+	return errors.Join(encode(file, all), file.Chmod(0o644), file.Sync(), file.Close(), os.Rename(file.Name(), path))
+}
+
+// differentError is a verdict other than equal.
+type differentError struct{ v *replicate.Verification }
+
+func different(v *replicate.Verification) error {
+	if v.Verdict == replicate.Equal {
+		return nil
+	}
+	return &differentError{v}
+}
+
+func (e *differentError) Error() string {
+	if e.v.Verdict == replicate.Incomplete {
+		return fmt.Sprintf("flow %s: some partitions could not be compared; in the others nothing differs", e.v.Flow)
+	}
+	return fmt.Sprintf("flow %s: %d differences between %s and %s", e.v.Flow, e.v.Differences(), e.v.Source.Name,
+		e.v.Target.Name)
+}
+
+// Remedy tells what to do.
+func (e *differentError) Remedy() string {
+	switch {
+	case e.v.Verdict == replicate.Incomplete:
+		return "see what the partitions say, and verify again"
+	case e.v.Differences() == e.v.Extra+e.v.Foreign:
+		return "everything was copied, but the target holds more: look for other writers to its topics" + perhapsTwice(e.v)
+	}
+	return "keep the report (--report); look for what else writes to the target's topics, deletes from them or from the " +
+		"ledger, and for an unclean leader election on the source; a topic that is created again on the target is filled anew"
+}
+
+func perhapsTwice(v *replicate.Verification) string {
+	if v.Delivery == replicate.AtLeastOnce {
+		return "; with delivery at_least_once some may be its own, written again after a crash"
+	}
+	return ""
+}
+
+// verification prints what was found, most important last.
+func (p *printer) verification(v *replicate.Verification) {
+	p.line("flow        %s", v.Flow)
+	since := "all that was copied"
+	if v.Since != nil {
+		since = "from " + v.Since.Format(time.RFC3339)
+	}
+	p.line("compared    %d records of %d partitions, %s up to %s", v.Compared, len(v.Partitions), since,
+		v.Taken.Format(time.RFC3339))
+	for _, one := range v.Partitions {
+		p.differences(&one)
+	}
+	for _, reason := range slices.Sorted(maps.Keys(v.Unverified)) {
+		p.line("not checked %d records: %s", v.Unverified[reason], reason)
+	}
+	if v.NotCopied > 0 {
+		p.line("not copied  %d offsets, at that time", v.NotCopied)
+	}
+	right, all := 0, 0
+	for _, g := range v.Groups {
+		for _, at := range g.Positions {
+			if all++; at.State == "right" {
+				right++
+			}
+		}
+	}
+	p.line("groups      %d of %d positions stand right", right, all)
+	for _, problem := range v.Problems {
+		p.line("problem     %s", problem.Error)
+		if problem.Remedy != "" {
+			p.line("  remedy    %s", problem.Remedy)
+		}
+	}
+	p.line("found       %d missing, %d changed, %d out of order, %d extra, %d extra by somebody else", v.Missing,
+		v.Changed, v.OutOfOrder, v.Extra, v.Foreign)
+	p.line("verdict     %s", v.Verdict)
+}
+
+// differences prints those of one partition.
+func (p *printer) differences(one *replicate.VerifiedPartition) {
+	at := chunk.Partition{Topic: one.Topic, Number: one.Partition}
+	if one.Error != "" {
+		p.line("failed      %s: %s", at, one.Error)
+		if one.Remedy != "" {
+			p.line("  remedy    %s", one.Remedy)
+		}
+	}
+	listed := int64(0)
+	for _, d := range one.Differences {
+		listed += d.Records
+		place := ""
+		if d.Source != nil {
+			place += fmt.Sprintf(" source %d", *d.Source)
+		}
+		if d.Target != nil {
+			place += fmt.Sprintf(" target %d", *d.Target)
+		}
+		if d.Found != nil {
+			place += fmt.Sprintf(" found at %d", *d.Found)
+		}
+		if d.Records > 1 {
+			place += fmt.Sprintf(" and %d more", d.Records-1)
+		}
+		for _, field := range d.Fields {
+			place += " " + field
+		}
+		p.line("%-11s %s%s: %s", d.Kind, at, place, d.Why)
+	}
+	if more := one.VerifiedCounts.Differences() - listed; more > 0 {
+		p.line("            %s: and %d more", at, more)
+	}
+}

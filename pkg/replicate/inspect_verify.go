@@ -1,0 +1,400 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/verify"
+)
+
+const (
+	// verifyAtOnce is how many partitions are compared at the same time; each holds up to six pages of 2 MiB as they
+	// travel, and what they unpack to.
+	verifyAtOnce = 4
+	// verifyListed is how many differences of a partition are listed.
+	verifyListed = 100
+)
+
+// VerifyOptions says what is compared.
+type VerifyOptions struct {
+	Topics func(topic string) bool // by its name on the source; nil: all that the flow selects
+	// Since begins, in each partition, at the first source record with that timestamp or a later one; zero: where
+	// copying began.
+	Since time.Time
+	// From begins at a source offset, in the partitions that it names, and comes before Since.
+	From map[chunk.Partition]offsets.Source
+	// Progress, when not nil, is kept up to date; it may be looked at meanwhile.
+	Progress *VerifyProgress
+}
+
+// VerifyProgress is how far Verify is.
+type VerifyProgress struct {
+	watch verify.Watch
+	goal  atomic.Int64
+}
+
+// Look sums up; Records are those of the source, Bytes of both sides.
+func (p *VerifyProgress) Look() Progress {
+	return Progress{Records: p.watch.Records.Load(), Bytes: p.watch.Bytes.Load(), Done: p.watch.Passed.Load(),
+		Goal: p.goal.Load()}
+}
+
+// Verify compares both sides record by record through the offset map, from where
+// copying began, or as the options say, up to the progress that the ledger has now. It
+// writes nothing, and reads as no group's member. A partition that cannot be compared
+// says why, and makes the verdict incomplete; an error means that nothing could be.
+func (i *Inspection) Verify(ctx context.Context, o VerifyOptions) (*Verification, error) {
+	if o.Progress == nil {
+		o.Progress = &VerifyProgress{}
+	}
+	begun := time.Now()
+	v, p, err := i.planVerify(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := i.verifyJobs(ctx, p, &o)
+	if err != nil {
+		return nil, err
+	}
+	leftOut, closeClaims, err := i.leftOut()
+	if err != nil {
+		return nil, err
+	}
+	defer closeClaims()
+	if err := i.compareAll(ctx, jobs, leftOut, &o); err != nil {
+		return nil, err
+	}
+	for _, job := range jobs {
+		v.add(job.report)
+	}
+	if v.Groups, err = i.Groups(ctx); err != nil {
+		v.Groups = []GroupStatus{}
+		v.Problems = append(v.Problems, ProblemStatus{"group positions: " + err.Error(), chunk.Remedy(err)})
+	}
+	if o.Topics != nil {
+		for j := range v.Groups {
+			v.Groups[j].Positions = slices.DeleteFunc(v.Groups[j].Positions,
+				func(at PositionStatus) bool { return !o.Topics(at.Topic) })
+		}
+	}
+	v.Begun, v.Ended = begun.UTC(), time.Now().UTC()
+	return v, ctx.Err()
+}
+
+// planVerify takes the picture that everything goes by.
+func (i *Inspection) planVerify(ctx context.Context, o *VerifyOptions) (*Verification, *picture, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	wanted := o.Topics
+	if wanted == nil {
+		wanted = func(string) bool { return true }
+	}
+	p, err := i.look(ctx, wanted, false)
+	if err == nil {
+		err = p.ledgerErr
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.Topics == nil {
+		if err := i.lookForHidden(ctx, p); err != nil {
+			return nil, nil, err
+		}
+	}
+	v := &Verification{
+		Version: VerificationVersion, Flow: i.cfg.Name(), Verdict: Equal, Delivery: i.cfg.Delivery,
+		Ledger: i.cfg.LedgerTopic(), Source: ClusterName{i.cfg.From, p.source.id},
+		Target: ClusterName{i.cfg.To, p.target.id}, Taken: p.taken.UTC(),
+		Unverified: map[string]int64{}, Partitions: []VerifiedPartition{}, Problems: []ProblemStatus{},
+	}
+	if !o.Since.IsZero() {
+		since := o.Since.UTC()
+		v.Since = &since
+	}
+	for _, err := range p.problems {
+		v.Problems = append(v.Problems, ProblemStatus{err.Error(), chunk.Remedy(err)})
+	}
+	return v, p, nil
+}
+
+// verifyJob is one partition to compare.
+type verifyJob struct {
+	report         *VerifiedPartition
+	spot           *spot
+	partition      verify.Partition
+	source, target verify.Remote
+	failed         error // why there is nothing to compare
+}
+
+// verifyJobs says, for each partition, which ranges are compared.
+func (i *Inspection) verifyJobs(ctx context.Context, p *picture, o *VerifyOptions) ([]*verifyJob, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	compacts, err := i.compacted(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	begins := map[chunk.Partition]offsets.Source{}
+	if !o.Since.IsZero() {
+		marks, err := i.sourceMarks.At(ctx, p.topics, o.Since)
+		if err != nil {
+			return nil, err
+		}
+		for partition, mark := range marks {
+			if mark.Err == nil {
+				begins[partition] = offsets.Source(mark.Offset)
+			}
+		}
+	}
+	var jobs []*verifyJob
+	for _, topic := range slices.Sorted(slices.Values(p.topics)) {
+		for n := range p.source.topics[topic].partitions {
+			s := i.spotOf(p, chunk.Partition{Topic: topic, Number: int32(n)})
+			from, ok := o.From[s.partition]
+			if !ok {
+				from, ok = begins[s.partition]
+			}
+			if !ok && !o.Since.IsZero() {
+				s.unknown = fmt.Errorf("the source does not tell where %s stands in the partition", o.Since)
+			}
+			job := i.verifyJob(ctx, p, s, from)
+			job.partition.SourceCompacts, job.partition.TargetCompacts = compacts.source[topic], compacts.target[s.at.Topic]
+			o.Progress.goal.Add(job.report.SourceTo - job.report.SourceFrom)
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs, nil
+}
+
+// verifyJob fills in one partition, from a source offset on.
+func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from offsets.Source) *verifyJob {
+	status := i.partitionStatus(p, s)
+	job := &verifyJob{spot: s, report: &VerifiedPartition{
+		Topic: s.partition.Topic, Partition: s.partition.Number, TargetTopic: s.at.Topic, State: status.Phase,
+		Reason: status.Reason, NotCopied: status.Behind, Unverified: map[string]int64{}, Differences: []verify.Difference{},
+	}}
+	switch {
+	case s.unknown != nil:
+		job.failed = s.unknown
+		return job
+	case !s.started():
+		return job // NotCopied says it all
+	case s.targetErr != nil:
+		job.failed = s.targetErr
+		return job
+	case !s.targetThere || !s.targetSame:
+		job.failed = &kafka.Problem{What: status.Reason, Fix: status.Remedy}
+		if status.Reason == "" {
+			job.report.NotCopied = max(int64(s.stable-s.earliest), 0)
+			job.failed = nil // started, and nothing was copied yet
+		}
+		return job
+	}
+	begin, floor := s.state.Start, s.state.Floor
+	if from > begin {
+		begin = min(from, s.state.Progress)
+		found, err := s.state.Map.Translate(begin, s.state.Progress, i.segments(ctx, s))
+		if err != nil {
+			job.failed = err
+			return job
+		}
+		floor = max(floor, found.Target)
+	}
+	end, settled, err := i.targetEnd(p, s, floor)
+	if err != nil {
+		job.failed = err
+		return job
+	}
+	job.report.SourceFrom, job.report.SourceTo = int64(begin), int64(s.state.Progress)
+	job.report.TargetFrom, job.report.TargetTo = int64(floor), int64(end)
+	walk := s.state.Map.Walk(begin)
+	job.partition = verify.Partition{
+		From: begin, Foreign: s.state.Map.Foreign(), Settled: settled, SourceStart: int64(s.earliest),
+		TargetStart: int64(s.targetEarliest), Repeats: i.cfg.Delivery == AtLeastOnce, Most: verifyListed,
+		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(i.segments(ctx, s)) },
+	}
+	job.source = verify.Remote{Cluster: i.sourceCluster, Topic: s.partition.Topic,
+		ID: p.source.topics[s.partition.Topic].id, Number: s.partition.Number,
+		From: int64(max(begin, s.earliest)), To: int64(s.state.Progress)}
+	job.target = verify.Remote{Cluster: i.targetCluster, Topic: s.at.Topic, ID: s.state.TargetTopic, Number: s.at.Number,
+		From: int64(max(floor, s.targetEarliest)), To: int64(end)}
+	return job
+}
+
+// targetEnd is how far the target is compared, and from where on what is outside the
+// map may be ours all the same: without transactions records come before the ledger
+// tells of them.
+func (i *Inspection) targetEnd(p *picture, s *spot, floor offsets.Target) (end, settled offsets.Target, err error) {
+	last, mapped := s.state.Map.Last()
+	own := max(floor, last.TargetEnd())
+	direction, err := directionOf(s.book.Shard)
+	if err != nil {
+		return 0, 0, err
+	}
+	handedOver, err := p.handedOver(s)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case direction.Closed || handedOver > 0: // what came after the cutover is the applications'
+		return max(own, handedOver), math.MaxInt64, nil
+	case i.cfg.Delivery == AtLeastOnce || s.book.unsettled || !s.state.Marked && mapped:
+		return max(own, s.targetEarlyEnd), own, nil
+	}
+	return max(own, s.targetEarlyEnd), math.MaxInt64, nil
+}
+
+// handedOver is where the target ended when applications went over to it; 0: they did not.
+func (p *picture) handedOver(s *spot) (offsets.Target, error) {
+	var record cutover.Record
+	var topic cutover.Topic
+	err := errors.Join(cutover.Decode(p.books[0].Note(cutover.RecordName), &record),
+		cutover.Decode(p.books[0].Note(cutover.TopicName(s.partition.Topic)), &topic))
+	if err != nil || record.State != cutover.Done || topic.ID != record.ID ||
+		int(s.partition.Number) >= len(topic.TargetEnds) {
+		return 0, err
+	}
+	return offsets.Target(max(topic.TargetEnds[s.partition.Number], 0)), nil
+}
+
+// segments reads sealed parts of a partition's map.
+func (i *Inspection) segments(ctx context.Context, s *spot) offsets.Load {
+	return func(head offsets.Head) ([]offsets.Run, error) { return i.ledger.Segment(ctx, int32(s.shard), head) }
+}
+
+// compactions are the topics of either side whose settings let the cleaner take
+// single records.
+type compactions struct{ source, target map[string]bool }
+
+// compacted asks for the topics' policies. One that cannot be asked may be compact.
+func (i *Inspection) compacted(ctx context.Context, p *picture) (compactions, error) {
+	var targets []string
+	for _, topic := range p.topics {
+		if target, _ := i.policy.Topic(topic); p.target.topics[target].partitions > 0 {
+			targets = append(targets, target)
+		}
+	}
+	source, err := compactTopics(ctx, i.source, p.topics)
+	if err != nil {
+		return compactions{}, i.sourceCluster.Explain(err)
+	}
+	target, err := compactTopics(ctx, i.target, targets)
+	if err != nil {
+		return compactions{}, i.targetCluster.Explain(err)
+	}
+	return compactions{source, target}, nil
+}
+
+func compactTopics(ctx context.Context, client *kgo.Client, topics []string) (map[string]bool, error) {
+	compact := map[string]bool{}
+	request := kmsg.NewPtrDescribeConfigsRequest() // kadm gives up at the first topic that may not be asked about
+	for _, name := range topics {
+		resource := kmsg.NewDescribeConfigsRequestResource()
+		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, name
+		resource.ConfigNames = []string{"cleanup.policy"}
+		request.Resources = append(request.Resources, resource)
+	}
+	if len(topics) == 0 {
+		return compact, nil
+	}
+	response, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	for _, answer := range response.Resources {
+		compact[answer.ResourceName] = answer.ErrorCode != 0
+		for _, setting := range answer.Configs {
+			if setting.Value != nil && strings.Contains(*setting.Value, "compact") {
+				compact[answer.ResourceName] = true
+			}
+		}
+	}
+	return compact, nil
+}
+
+// leftOut is the test whether the flow leaves out what a producer id wrote; nil: it
+// leaves out nothing.
+func (i *Inspection) leftOut() (test func(context.Context, int64) (bool, error), done func(), err error) {
+	lane, _ := i.cfg.LaneInUse()
+	opposite := i.cfg.OppositeLedger()
+	if lane != LaneBatch || opposite == "" {
+		return nil, func() {}, nil
+	}
+	claims, err := ledger.OpenClaims(i.sourceCluster, opposite)
+	if err != nil {
+		return nil, nil, err
+	}
+	seen := time.Now() // what is read was there before
+	return func(ctx context.Context, producer int64) (bool, error) { return claims.Claimed(ctx, producer, seen) },
+		func() { _ = claims.Close() }, nil
+}
+
+// compareAll works on the jobs, several at a time, each over connections of its own.
+func (i *Inspection) compareAll(ctx context.Context, jobs []*verifyJob,
+	leftOut func(context.Context, int64) (bool, error), o *VerifyOptions) error {
+	queue := make(chan *verifyJob)
+	together, ctx := errgroup.WithContext(ctx)
+	together.Go(func() error {
+		defer close(queue)
+		for _, job := range jobs {
+			select {
+			case queue <- job:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	for range min(verifyAtOnce, len(jobs)) {
+		together.Go(func() error {
+			source, err := kafka.NewFranz(i.sourceCluster)
+			if err != nil {
+				return err
+			}
+			defer source.Close()
+			target, err := kafka.NewFranz(i.targetCluster)
+			if err != nil {
+				return err
+			}
+			defer target.Close()
+			for job := range queue {
+				job.source.Client, job.target.Client = source, target
+				job.partition.LeftOut = leftOut
+				if err := job.compare(ctx, &o.Progress.watch); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return together.Wait()
+}
+
+// compare fills in the report; an error is one of ctx.
+func (j *verifyJob) compare(ctx context.Context, watch *verify.Watch) error {
+	if j.failed == nil && j.partition.Runs != nil {
+		j.partition.Watch = watch
+		var found *verify.Result
+		if found, j.failed = j.partition.Compare(ctx, &j.source, &j.target); j.failed == nil {
+			j.report.take(found)
+		}
+	}
+	if j.failed != nil {
+		j.report.Error, j.report.Remedy = j.failed.Error(), chunk.Remedy(j.failed)
+	}
+	return ctx.Err()
+}

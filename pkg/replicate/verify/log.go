@@ -1,0 +1,238 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+const (
+	// pageBytes bounds a page as it travels. Three of a side are in memory at most.
+	pageBytes = 2 << 20
+	// parked is how long a broker may wait for something to answer with.
+	parked = 250 * time.Millisecond
+	// againAfter spaces the tries of a partition that moves.
+	againAfter = 200 * time.Millisecond
+	// patience is how long a log may give nothing and not come to its end.
+	patience = 30 * time.Second
+	// emptyAnswers in a row show that nothing is left below the stable offset: a broker
+	// that is slow may answer with nothing where something is.
+	emptyAnswers = 3
+)
+
+var decompressor = kgo.DefaultDecompressor() // safe for concurrent use
+
+// Remote is a [Log] in a cluster, read from the partition's leader: committed records
+// of [From,To). Whatever is to be read below To must become stable, or reading fails.
+type Remote struct {
+	Client  *kgo.Client // used for this log alone meanwhile: a fetch holds up others
+	Cluster kafka.Config
+	Topic   string
+	ID      chunk.TopicID
+	Number  int32
+	From    int64
+	To      int64
+}
+
+// reading is one Read under way.
+type reading struct {
+	*Remote
+	at      int64
+	leader  int32 // -1: not known
+	epoch   int32
+	empty   int       // answers in a row with nothing
+	heard   time.Time // when something came last
+	trouble error     // since then
+}
+
+// Read implements [Log]. What retention removes meanwhile is passed over: the pages
+// tell where the log starts.
+func (l *Remote) Read(ctx context.Context, give func(Page) error) error {
+	r := &reading{Remote: l, at: l.From, leader: -1, heard: time.Now()}
+	for r.at < l.To {
+		before := r.at
+		page, err := r.step(ctx)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case final(err):
+			return l.explain(err)
+		default:
+			r.leader, r.trouble = -1, err
+			if err := pause(ctx); err != nil {
+				return err
+			}
+		}
+		if r.at > before {
+			r.heard, r.trouble = time.Now(), nil
+		} else if time.Since(r.heard) > patience {
+			return l.explain(r.stuck())
+		}
+		if page != nil {
+			if err := give(*page); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(againAfter)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (r *reading) stuck() error {
+	if r.trouble != nil {
+		return r.trouble
+	}
+	return fmt.Errorf("the log does not become stable up to %d: at %d nothing has come for %s", r.To, r.at, patience)
+}
+
+// step asks once and reads the answer.
+func (r *reading) step(ctx context.Context) (*Page, error) {
+	if r.leader < 0 {
+		if err := r.find(ctx); err != nil {
+			return nil, err
+		}
+	}
+	answered, err := r.Client.Broker(int(r.leader)).Request(ctx, r.request())
+	if err != nil {
+		return nil, err
+	}
+	response := answered.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(response.ErrorCode); err != nil {
+		return nil, err
+	}
+	if len(response.Topics) == 0 || len(response.Topics[0].Partitions) == 0 {
+		return nil, nil // a broker that throttles leaves partitions out
+	}
+	said := &response.Topics[0].Partitions[0]
+	if err := kerr.ErrorForCode(said.ErrorCode); err != nil {
+		if errors.Is(err, kerr.OffsetOutOfRange) {
+			return r.restart(ctx)
+		}
+		return nil, err
+	}
+	return r.take(said)
+}
+
+// take makes a page of what a leader said.
+func (r *reading) take(said *kmsg.FetchResponseTopicPartition) (*Page, error) {
+	page := &Page{Start: said.LogStartOffset, More: said.LastStableOffset > r.To}
+	if len(said.RecordBatches) == 0 {
+		if said.LastStableOffset <= r.at {
+			r.empty = 0
+			return nil, nil
+		}
+		if r.empty++; r.empty < emptyAnswers {
+			return nil, nil
+		}
+		r.empty, r.at = 0, min(said.LastStableOffset, r.To) // all of it was compacted away
+		return page, nil
+	}
+	r.empty = 0
+	read, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
+		Offset: r.at, IsolationLevel: kgo.ReadCommitted(), Topic: r.Topic, Partition: r.Number,
+	}, said, decompressor, nil)
+	if read.Err != nil {
+		return nil, &unreadable{fmt.Errorf("what follows offset %d cannot be read: %w", next, read.Err)}
+	}
+	for len(read.Records) > 0 && read.Records[len(read.Records)-1].Offset >= r.To {
+		read.Records = read.Records[:len(read.Records)-1]
+	}
+	page.Records, r.at = read.Records, next
+	return page, nil
+}
+
+// restart goes on where the log starts by now.
+func (r *reading) restart(ctx context.Context) (*Page, error) {
+	starts, err := kadm.NewClient(r.Client).ListStartOffsets(ctx, r.Topic)
+	if err != nil {
+		return nil, err
+	}
+	start, ok := starts.Lookup(r.Topic, r.Number)
+	switch {
+	case !ok:
+		return nil, kerr.UnknownTopicOrPartition
+	case start.Err != nil:
+		return nil, start.Err
+	case start.Offset <= r.at:
+		return nil, fmt.Errorf("the log ends before offset %d", r.at)
+	}
+	r.at = min(start.Offset, r.To)
+	return &Page{Start: start.Offset}, nil
+}
+
+// find asks for the partition's leader.
+func (r *reading) find(ctx context.Context) error {
+	metadata, err := kafka.MetadataRequest([]string{r.Topic}).RequestWith(ctx, r.Client)
+	if err != nil {
+		return err
+	}
+	for _, topic := range metadata.Topics {
+		if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
+			return err
+		}
+		if id := chunk.TopicID(topic.TopicID); id != r.ID {
+			return &unreadable{fmt.Errorf("the topic was created again: its id was %s and is %s", r.ID, id)}
+		}
+		for _, p := range topic.Partitions {
+			if p.Partition == r.Number {
+				r.leader, r.epoch = p.Leader, p.LeaderEpoch
+				return kerr.ErrorForCode(p.ErrorCode)
+			}
+		}
+	}
+	return kerr.UnknownTopicOrPartition
+}
+
+func (r *reading) request() *kmsg.FetchRequest {
+	request := kmsg.NewPtrFetchRequest()
+	request.MaxWaitMillis = int32(parked.Milliseconds())
+	request.MinBytes = 1
+	request.MaxBytes = pageBytes
+	request.IsolationLevel = 1 // read_committed
+	request.SessionEpoch = -1
+	topic := kmsg.NewFetchRequestTopic()
+	topic.Topic, topic.TopicID = r.Topic, r.ID
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.CurrentLeaderEpoch, p.FetchOffset = r.Number, r.epoch, r.at
+	p.LastFetchedEpoch, p.LogStartOffset, p.PartitionMaxBytes = chunk.UnknownEpoch, -1, pageBytes
+	topic.Partitions = append(topic.Partitions, p)
+	request.Topics = append(request.Topics, topic)
+	return request
+}
+
+// unreadable is an error that asking again does not mend.
+type unreadable struct{ error }
+
+func (u *unreadable) Unwrap() error { return u.error }
+
+func final(err error) bool {
+	var u *unreadable
+	return errors.As(err, &u) || errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.UnknownTopicID)
+}
+
+func (l *Remote) explain(err error) error {
+	if errors.Is(err, kerr.TopicAuthorizationFailed) {
+		err = l.Cluster.Denied("Read", "topic "+l.Topic, err)
+	}
+	return fmt.Errorf("read %s/%d on cluster %s: %w", l.Topic, l.Number, l.Cluster.Name, l.Cluster.Explain(err))
+}

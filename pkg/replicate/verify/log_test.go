@@ -1,0 +1,142 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+// shelf is a cluster with one topic of one partition.
+type shelf struct {
+	t    *testing.T
+	ctx  context.Context
+	fake *kfake.Cluster
+	log  *Remote
+}
+
+func newShelf(t *testing.T) *shelf {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	fake, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(1, "orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fake.Close)
+	s := &shelf{t: t, ctx: ctx, fake: fake}
+	s.log = &Remote{Client: s.client(), Topic: "orders", ID: chunk.TopicID(fake.TopicInfo("orders").TopicID),
+		Cluster: kafka.Config{Name: "old"}}
+	return s
+}
+
+func (s *shelf) client(opts ...kgo.Opt) *kgo.Client {
+	s.t.Helper()
+	opts = append(opts, kgo.SeedBrokers(s.fake.ListenAddrs()...), kgo.DefaultProduceTopic("orders"))
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(client.Close)
+	return client
+}
+
+func (s *shelf) write(client *kgo.Client, n int) {
+	s.t.Helper()
+	for range n {
+		if err := client.ProduceSync(s.ctx, &kgo.Record{Value: []byte("v")}).FirstErr(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func (s *shelf) transaction(n int, end kgo.TransactionEndTry) {
+	s.t.Helper()
+	client := s.client(kgo.TransactionalID(fmt.Sprint("t", time.Now().UnixNano())))
+	if err := client.BeginTransaction(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.write(client, n)
+	if err := client.EndTransaction(s.ctx, end); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// read answers the offsets of a range, and what the last page said.
+func (s *shelf) read(from, to int64) (seen []int64, last Page) {
+	s.t.Helper()
+	s.log.From, s.log.To = from, to
+	err := s.log.Read(s.ctx, func(p Page) error {
+		for _, r := range p.Records {
+			seen = append(seen, r.Offset)
+		}
+		last = p
+		return nil
+	})
+	if err != nil {
+		s.t.Fatalf("read [%d,%d): %v", from, to, err)
+	}
+	return seen, last
+}
+
+// A range is read to its end, whatever stands there: markers, aborted records, another
+// leader, or nothing any more.
+func TestReadARange(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	s.write(s.client(), 3)          // 0 to 2
+	s.transaction(2, kgo.TryCommit) // 3, 4, marker 5
+	s.transaction(2, kgo.TryAbort)  // 6, 7, marker 8
+	want := []int64{0, 1, 2, 3, 4}
+	if got, last := s.read(0, 9); !slices.Equal(got, want) || last.More || last.Start != 0 {
+		t.Errorf("all: %v, %+v, want %v", got, last, want)
+	}
+	if got, last := s.read(1, 4); !slices.Equal(got, want[1:4]) || !last.More {
+		t.Errorf("the middle: %v, %+v, want %v, and more behind", got, last, want[1:4])
+	}
+	if err := s.fake.MoveTopicPartition("orders", 0, (s.fake.LeaderFor("orders", 0)+1)%3); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := s.read(0, 9); !slices.Equal(got, want) {
+		t.Errorf("after the leader has moved: %v, want %v", got, want)
+	}
+	var below kadm.Offsets
+	below.AddOffset("orders", 0, 4, -1)
+	if _, err := kadm.NewClient(s.client()).DeleteRecords(s.ctx, below); err != nil {
+		t.Fatal(err)
+	}
+	if got, last := s.read(0, 9); !slices.Equal(got, want[4:]) || last.Start != 4 {
+		t.Errorf("after a deletion: %v, %+v, want %v from 4", got, last, want[4:])
+	}
+	if got, last := s.read(0, 3); got != nil || last.Start != 4 {
+		t.Errorf("what was deleted: %v, %+v, want nothing from 4", got, last)
+	}
+}
+
+// The answer of another topic under the same name is not taken for this one's.
+func TestReadATopicThatWasMadeAgain(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	s.write(s.client(), 3)
+	admin := kadm.NewClient(s.client())
+	if _, err := admin.DeleteTopics(s.ctx, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.CreateTopics(s.ctx, 1, 1, nil, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	s.log.To = 3
+	err := s.log.Read(s.ctx, func(Page) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "created again") {
+		t.Errorf("%v, want a refusal", err)
+	}
+}

@@ -1,0 +1,259 @@
+package replicate
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/verify"
+)
+
+// verify compares both sides of the world.
+func (w *world) verify(o VerifyOptions) *Verification {
+	w.t.Helper()
+	i, err := Inspect(w.ctx, map[string]kafka.Config{
+		"old": w.kafka("old", w.sides.Source), "new": w.kafka("new", w.sides.Target)}, w.cfg, nil)
+	w.must("inspect", err)
+	defer i.Close()
+	v, err := i.Verify(w.ctx, o)
+	w.must("verify", err)
+	return v
+}
+
+// A flow that runs is compared up to where it is; what the logs have lost is counted.
+func TestVerifyALiveFlow(t *testing.T) { onLanes(t, testVerifyALiveFlow) }
+
+func testVerifyALiveFlow(t *testing.T, w *world) {
+	w.topic("orders", 4)
+	w.mixed("orders", 4, 2000)
+	w.start(nil)
+	compared := int64(0)
+	for range 3 {
+		v := w.verify(VerifyOptions{})
+		if v.Verdict != Equal || v.Compared < compared || len(v.Unverified) > 0 {
+			t.Fatalf("while it runs: %+v", v)
+		}
+		compared = v.Compared
+		w.mixed("orders", 4, 400)
+	}
+	report := w.equal([]string{"orders"})
+	records := int64(0)
+	for _, p := range report.Partitions {
+		records += p.Records
+	}
+	var v *Verification
+	w.await("the ledger knows all of it", func() bool { v = w.verify(VerifyOptions{}); return v.NotCopied == 0 })
+	if v.Verdict != Equal || v.Compared != records || v.Partitions[2].SourceDigest != v.Partitions[2].TargetDigest {
+		t.Fatalf("at rest: %+v, want %d records", v, records)
+	}
+
+	from := map[chunk.Partition]offsets.Source{}
+	for n := range int32(4) {
+		from[chunk.Partition{Topic: "orders", Number: n}] = offsets.Source(v.Partitions[n].SourceTo - 20)
+	}
+	tail := w.verify(VerifyOptions{From: from})
+	if tail.Verdict != Equal || tail.Compared == 0 || tail.Compared > 80 ||
+		tail.Partitions[0].SourceFrom != int64(from[chunk.Partition{Topic: "orders"}]) {
+		t.Errorf("the last 20 offsets: %+v", tail)
+	}
+
+	w.deleteBelow(w.from, "orders", 0, 100)
+	w.deleteBelow(w.to, "orders", 1, 150)
+	lost := w.verify(VerifyOptions{})
+	if lost.Verdict != Equal || lost.Unverified[verify.SourceDeleted] == 0 || lost.Unverified[verify.TargetDeleted] == 0 ||
+		lost.Compared+lost.Unverified[verify.SourceDeleted]+lost.Unverified[verify.TargetDeleted] != records {
+		t.Errorf("after deletions: %+v, want all of %d records in one of the counts", lost, records)
+	}
+}
+
+func (w *world) deleteBelow(admin *kadm.Client, topic string, number int32, at int64) {
+	w.t.Helper()
+	var below kadm.Offsets
+	below.AddOffset(topic, number, at, -1)
+	answers, err := admin.DeleteRecords(w.ctx, below)
+	w.must("delete records", err)
+	w.must("delete records", answers.Error())
+}
+
+// plant writes records with these values, one a millisecond apart.
+func (l *lookout) plant(client *kgo.Client, keys bool, values ...string) {
+	l.t.Helper()
+	for _, value := range values {
+		r := &kgo.Record{Topic: lookoutTopic, Value: []byte(value), Timestamp: time.UnixMilli(1_700_000_000_000)}
+		if keys {
+			r.Key = []byte(value[:1])
+		}
+		if value == "null" {
+			r.Value = nil
+		}
+		if err := client.ProduceSync(l.ctx, r).FirstErr(); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+// Each kind of difference, by a ledger that promises what the target does not hold.
+func TestVerifyFindsEachKind(t *testing.T) {
+	t.Parallel()
+	run := func(source offsets.Source, target offsets.Target, count int64) offsets.Run {
+		return offsets.Run{Source: source, Target: target, Count: count}
+	}
+	for _, c := range []struct {
+		why            string
+		source, target string // values
+		runs           []offsets.Run
+		foreign        *offsets.Stretch
+		policy         string
+		want           string
+	}{
+		{"nothing", "a b c d", "a b c d", []offsets.Run{run(0, 0, 4)}, nil, "", ""},
+		{"another value", "a b c d", "a x c d", []offsets.Run{run(0, 0, 4)}, nil, "", "changed 1>1"},
+		{"no value", "a b c d", "a null c d", []offsets.Run{run(0, 0, 4)}, nil, "", "changed 1>1"},
+		{"swapped", "a b c d", "a c b d", []offsets.Run{run(0, 0, 4)}, nil, "", "out_of_order 1>1@2 out_of_order 2>2@1"},
+		{"never copied", "a b c d", "a c d", []offsets.Run{run(0, 0, 1), run(2, 1, 2)}, nil, "", "missing 1>-"},
+		{"one too many", "a b c d", "a x b c d", []offsets.Run{run(0, 0, 1), run(1, 2, 3)}, nil, "", "extra ->1"},
+		{"somebody else's", "a b c d", "a x b c d", []offsets.Run{run(0, 0, 1), run(1, 2, 3)},
+			&offsets.Stretch{From: 1, To: 2}, "", "foreign ->1"},
+		{"somebody else's at the end", "a b", "a b x y", []offsets.Run{run(0, 0, 2)}, nil, "", "extra ->3 extra ->4"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			t.Parallel()
+			l := newLookout(t)
+			l.plant(l.client(l.source), true, strings.Fields(c.source)...)
+			open := l.begin("shard")
+			values := strings.Fields(c.target)
+			n := len(values)
+			if c.why == "somebody else's at the end" {
+				n = 2
+			}
+			l.plant(open, true, values[:n]...)
+			l.foreign = c.foreign
+			l.note(open, offsets.Source(len(strings.Fields(c.source))), c.runs...)
+			l.end(open, kgo.TryCommit)
+			l.plant(l.client(l.target), true, values[n:]...)
+			v, err := l.inspect().Verify(l.ctx, VerifyOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, d := range v.Partitions[0].Differences {
+				at := func(n *int64) string {
+					if n == nil {
+						return "-"
+					}
+					return fmt.Sprint(*n)
+				}
+				got += fmt.Sprintf(" %s %s>%s", d.Kind, at(d.Source), at(d.Target))
+				if d.Found != nil {
+					got += "@" + at(d.Found)
+				}
+			}
+			if got = strings.TrimSpace(got); got != c.want || (v.Verdict == Equal) != (c.want == "") {
+				t.Errorf("%q, verdict %s, want %q: %+v", got, v.Verdict, c.want, v)
+			}
+			if p := v.Partitions[0]; (p.SourceDigest == p.TargetDigest) != (c.want == "") {
+				t.Errorf("digests %s and %s", p.SourceDigest, p.TargetDigest)
+			}
+		})
+	}
+}
+
+// A copy that ends before what the ledger says is told from one that compaction has
+// thinned out: whose key comes again may be gone, the last of a key may not.
+func TestVerifyCompactedTopics(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[string]string{"delete": "missing 3", "compact": "missing 1, not checked 2"} {
+		l := newLookout(t)
+		compact := kadm.NewClient(l.client(l.target))
+		if _, err := compact.AlterTopicConfigs(l.ctx, []kadm.AlterConfig{{Name: "cleanup.policy", Value: &policy}},
+			lookoutTopic); err != nil {
+			t.Fatal(err)
+		}
+		l.plant(l.client(l.source), true, "a1", "b1", "c1", "a2", "b2", "d1")
+		// The target lacks a1, b1 and c1: control records of aborted attempts stand at their places.
+		for i := range 3 {
+			attempt := l.begin(fmt.Sprint("attempt", i))
+			l.plant(attempt, true, "x")
+			l.end(attempt, kgo.TryAbort)
+		}
+		open := l.begin("shard")
+		l.plant(open, true, "a2", "b2", "d1")
+		l.note(open, 6, offsets.Run{Source: 0, Target: 0, Count: 3}, offsets.Run{Source: 3, Target: 6, Count: 3})
+		l.end(open, kgo.TryCommit)
+		v, err := l.inspect().Verify(l.ctx, VerifyOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprintf("missing %d", v.Missing)
+		if n := v.Unverified[verify.TargetCompacted]; n > 0 {
+			got += fmt.Sprintf(", not checked %d", n)
+		}
+		if got != want || v.Compared != 3 || v.Verdict != Different {
+			t.Errorf("cleanup.policy=%s: %s, want %s: %+v", policy, got, want, v)
+		}
+	}
+}
+
+// A partition that cannot be compared makes the report incomplete, not equal.
+func TestVerifyIsIncomplete(t *testing.T) {
+	t.Parallel()
+	l := newLookout(t)
+	l.plant(l.client(l.source), false, "a", "b")
+	open := l.begin("shard")
+	l.plant(open, false, "a", "b")
+	l.note(open, 2, offsets.Run{Source: 0, Target: 0, Count: 2})
+	l.end(open, kgo.TryCommit)
+	admin := kadm.NewClient(l.client(l.target))
+	if _, err := admin.DeleteTopics(l.ctx, lookoutTopic); err != nil {
+		t.Fatal(err)
+	}
+	for _, again := range []bool{false, true} {
+		if again {
+			if _, err := admin.CreateTopics(l.ctx, 1, 1, nil, lookoutTopic); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v, err := l.inspect().Verify(l.ctx, VerifyOptions{})
+		if err != nil || v.Verdict != Incomplete || v.Partitions[0].Error == "" || v.Partitions[0].Remedy == "" {
+			t.Errorf("target topic there again %v: %+v, %v, want incomplete", again, v, err)
+		}
+	}
+}
+
+// What applications write to the target after a cutover is no difference; and what the
+// opposite flow took back, by a map that turned around, is compared like any other.
+func TestVerifyOverACutover(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 3)
+	w.mixed("orders", 3, 600)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	w.cutOver()
+	r.stop()
+	w.writeOnTarget("orders", 300)
+	before := w.verify(VerifyOptions{})
+	if before.Verdict != Equal || before.Compared == 0 || len(before.Unverified) > 0 {
+		t.Errorf("after the cutover: %+v", before)
+	}
+	w.rollBack()
+	back := w.cfg
+	back.From, back.To = back.To, back.From
+	w.cfg = back
+	w.sides = w.swapped()
+	i, err := Inspect(w.ctx, map[string]kafka.Config{
+		"old": w.kafka("old", w.sides.Target), "new": w.kafka("new", w.sides.Source)}, back, nil)
+	w.must("inspect", err)
+	defer i.Close()
+	after, err := i.Verify(w.ctx, VerifyOptions{})
+	w.must("verify", err)
+	if after.Verdict != Equal || after.Compared <= before.Compared || len(after.Unverified) > 0 {
+		t.Errorf("after the rollback: %+v, want more than %d records compared", after, before.Compared)
+	}
+}

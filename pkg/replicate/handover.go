@@ -431,7 +431,27 @@ func newCutoverID() string {
 }
 
 // verify compares the last records of both sides.
-func (h *handover) verify(context.Context) error {
-	h.equal = h.tailID()
+func (h *handover) verify(ctx context.Context) error {
+	ends := h.tailID()
+	v, err := h.look.Verify(ctx, VerifyOptions{Since: time.Now().Add(-h.o.Tail), OwnOnly: true})
+	if err != nil {
+		return err
+	}
+	for _, p := range v.Partitions {
+		if p.Error != "" {
+			what := fmt.Sprintf("%s/%d cannot be compared: %s", p.Topic, p.Partition, p.Error)
+			if err := h.giveUp(what, p.Remedy); err != nil {
+				return err
+			}
+		}
+	}
+	if n := v.Differences() - v.Foreign; n > 0 {
+		err := h.giveUp(fmt.Sprintf("the last records differ: %d missing, %d changed, %d extra, %d out of order", v.Missing,
+			v.Changed, v.Extra, v.OutOfOrder), "see 'replicator verify' for each of them")
+		if err != nil {
+			return err
+		}
+	}
+	h.equal = ends
 	return nil
 }

@@ -38,6 +38,8 @@ type VerifyOptions struct {
 	Since time.Time
 	// From begins at a source offset, in the partitions that it names, and comes before Since.
 	From map[chunk.Partition]offsets.Source
+	// OwnOnly ends, on the target, at the last record that was copied: what comes after it is somebody else's.
+	OwnOnly bool
 	// Progress, when not nil, is kept up to date; it may be looked at meanwhile.
 	Progress *VerifyProgress
 }
@@ -172,7 +174,7 @@ func (i *Inspection) verifyJobs(ctx context.Context, p *picture, o *VerifyOption
 			if !ok && !o.Since.IsZero() {
 				s.unknown = fmt.Errorf("the source does not tell where %s stands in the partition", o.Since)
 			}
-			job := i.verifyJob(ctx, p, s, from)
+			job := i.verifyJob(ctx, p, s, from, o.OwnOnly)
 			job.partition.SourceCompacts, job.partition.TargetCompacts = compacts.source[topic], compacts.target[s.at.Topic]
 			o.Progress.goal.Add(job.report.SourceTo - job.report.SourceFrom)
 			jobs = append(jobs, job)
@@ -182,7 +184,8 @@ func (i *Inspection) verifyJobs(ctx context.Context, p *picture, o *VerifyOption
 }
 
 // verifyJob fills in one partition, from a source offset on.
-func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from offsets.Source) *verifyJob {
+func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from offsets.Source,
+	ownOnly bool) *verifyJob {
 	status := i.partitionStatus(p, s)
 	job := &verifyJob{spot: s, report: &VerifiedPartition{
 		Topic: s.partition.Topic, Partition: s.partition.Number, TargetTopic: s.at.Topic, State: status.Phase,
@@ -216,6 +219,9 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 		floor = max(floor, found.Target)
 	}
 	end, settled, err := i.targetEnd(p, s, floor)
+	if last, _ := s.state.Map.Last(); ownOnly {
+		end = max(floor, last.TargetEnd())
+	}
 	if err != nil {
 		job.failed = err
 		return job

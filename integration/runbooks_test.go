@@ -21,17 +21,16 @@ import (
 // each line that begins with # is done by live applications that count every record.
 var runbooks = []struct {
 	name string
-	flow []string // lines of the flow
-	back bool     // the applications end on the source
+	back bool // the applications end on the source
 	// again is how many records the consumers may read twice; nil: none.
 	again func(*apps) int
 }{
 	{name: "maintenance-window"},
 	{name: "keep-old-events"},
-	{name: "do-not-keep-old-events", flow: []string{"start: latest"}},
+	{name: "do-not-keep-old-events"},
 	{name: "production-first"},
-	{name: "production-later", flow: []string{"start: latest"}},
-	{name: "double-write", flow: []string{"start: latest"}, again: (*apps).readOnBoth},
+	{name: "production-later"},
+	{name: "double-write", again: (*apps).readOnBoth},
 	{name: "rollback", back: true},
 }
 
@@ -39,7 +38,7 @@ func TestRunbooks(t *testing.T) {
 	for _, book := range runbooks {
 		t.Run(book.name, func(t *testing.T) {
 			source, target := shared(t)
-			a := newApps(t, source, target, book.flow)
+			a := newApps(t, source, target)
 			if book.back {
 				a.moveOver()
 			}
@@ -82,7 +81,7 @@ type apps struct {
 // pauses are when the applications of a kind stopped and went on.
 type pauses struct{ stopped, went time.Time }
 
-func newApps(t *testing.T, source, target *cluster.Cluster, flow []string) *apps {
+func newApps(t *testing.T, source, target *cluster.Cluster) *apps {
 	t.Helper()
 	a := &apps{
 		t: t, ctx: deadline(t, 4*time.Minute), source: source, target: target, topic: unique(t), group: unique(t) + "-app",
@@ -91,7 +90,7 @@ func newApps(t *testing.T, source, target *cluster.Cluster, flow []string) *apps
 		reads: map[*cluster.Cluster][]workload.Read{}, printed: &syncBuffer{},
 	}
 	a.must(workload.Topics(a.ctx, source.Bootstrap(), 3, workload.KeepConfigs(), a.topic))
-	a.site = newSite(t, source, target, patterns(t, []string{a.topic}, flow...)...)
+	a.site = newSite(t, source, target, patterns(t, []string{a.topic})...)
 	a.produce(source, 0)
 	a.consume(source)
 	a.await("the group has read", func() bool { return len(a.consumers[source].So()) > 100 })

@@ -111,3 +111,18 @@ func offsetsOf(topic string, partition int32, at int64) kadm.Offsets {
 	o.AddOffset(topic, partition, at, -1)
 	return o
 }
+
+func TestTopics(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "orders", 3)
+	w.plain(w.source, "orders", 0, 2)
+	says(t, "the outcome", w.must("topics"), "1 topics are on new")
+	w.must("topics")
+	ends, err := w.admin(w.target).ListEndOffsets(w.ctx, "orders")
+	if err != nil || len(ends["orders"]) != 3 || ends["orders"][0].Offset != 0 {
+		t.Errorf("the target has %v, %v; want 3 empty partitions", ends, err)
+	}
+	if all := w.topics(w.target); strings.Contains(all, "__replicator") {
+		t.Errorf("a ledger was made:\n%s", all)
+	}
+}

@@ -112,7 +112,7 @@ Errors are printed with what to do about them.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(newRun(), newCheck(), newStatus(), newOffsets(), newVerify(), newCutover(), newRollback(), newWait(),
-		newDrained(), newTopicVersion(), newImport(), newDemo(), newVersion(), newConfigHelp())
+		newDrained(), newTopics(), newTopicVersion(), newImport(), newDemo(), newVersion(), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {

@@ -242,23 +242,30 @@ func (s *session) askSource(ctx context.Context, list []*candidate) (m sourceMar
 	if m.earliest, err = s.flow.sourceMarks.Earliest(ctx, names); err != nil {
 		return m, err
 	}
+	if m.start, err = s.askStart(ctx, names, m.earliest, fresh); err != nil {
+		return m, err
+	}
+	// After the start: a log that grows meanwhile does not look cut.
 	if m.end, err = s.flow.sourceMarks.Ends(ctx, names); err != nil {
 		return m, err
 	}
-	if m.epochs, err = s.flow.sourceMarks.EpochEnds(ctx, positions); err != nil {
-		return m, err
-	}
-	m.start = m.earliest
-	if !fresh || s.book.Made {
-		return m, nil // what appeared after the flow was made starts at its beginning
-	}
-	switch at, isTime := s.flow.cfg.Start.Time(); {
-	case isTime:
-		m.start, err = s.flow.sourceMarks.At(ctx, names, at)
-	case s.flow.cfg.Start == Latest: // the last stable offset: what is open now commits later
-		m.start, err = s.flow.sourceMarks.Stable(ctx, names)
-	}
+	m.epochs, err = s.flow.sourceMarks.EpochEnds(ctx, positions)
 	return m, err
+}
+
+// askStart asks where partitions start of which nothing is known yet.
+func (s *session) askStart(ctx context.Context, names []string, earliest watermarks.Marks,
+	fresh bool) (watermarks.Marks, error) {
+	if !fresh || s.book.Made {
+		return earliest, nil // what appeared after the flow was made starts at its beginning
+	}
+	if at, isTime := s.flow.cfg.Start.Time(); isTime {
+		return s.flow.sourceMarks.At(ctx, names, at)
+	}
+	if s.flow.cfg.Start == Latest { // the last stable offset: what is open now commits later
+		return s.flow.sourceMarks.Stable(ctx, names)
+	}
+	return earliest, nil
 }
 
 // settle decides where one partition goes on, or why it does not.

@@ -9,7 +9,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/peek"
 )
 
 // Drained tells how far the consumers on the source are, and how long it still has
@@ -83,13 +85,19 @@ func (i *Inspection) Drained(ctx context.Context) (*Drained, error) {
 	if err != nil {
 		return nil, err
 	}
+	source := peek.Open(i.sourceCluster, nil)
+	defer source.Close() //nolint:errcheck // only read
 	for _, h := range held {
 		g := GroupDrained{Group: h.Group, Members: present[h.Group].Members}
 		if h.Err != nil {
 			g.Error = h.Err.Error()
 		}
 		for _, at := range h.Positions {
-			if lag := stable[at.Partition].Offset - at.Source.Offset; lag > 0 {
+			lag, err := unread(ctx, source, at.Partition, at.Source.Offset, stable[at.Partition].Offset)
+			if err != nil {
+				return nil, err
+			}
+			if lag > 0 {
 				g.Lag, g.Behind = g.Lag+lag, g.Behind+1
 			}
 		}
@@ -108,6 +116,19 @@ func (i *Inspection) Drained(ctx context.Context) (*Drained, error) {
 		d.Topics = append(d.Topics, one)
 	}
 	return d, nil
+}
+
+// unread counts the offsets up to the end, if any of them holds a record that is
+// visible: a consumer that has read everything may stand before markers.
+func unread(ctx context.Context, source *peek.Peek, p chunk.Partition, at, end int64) (int64, error) {
+	if at >= end {
+		return 0, nil
+	}
+	_, found, err := source.First(ctx, p.Topic, p.Number, offsets.Target(at), offsets.Target(end), true)
+	if err != nil || !found {
+		return 0, err
+	}
+	return end - at, nil
 }
 
 // longest is more milliseconds than any log lasts, and few enough for a time.Duration.

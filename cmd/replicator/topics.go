@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/replicate"
+)
+
+// newTopics makes the verb that prepares a target.
+func newTopics() *cobra.Command {
+	var path, flow string
+	cmd := &cobra.Command{
+		Use:   "topics -c FILE [--flow F]",
+		Short: "Make the topics on the target as they are on the source, and copy nothing",
+		Long: `topics creates the flow's topics on the target, with the source's partitions and
+settings, and brings those that are there already into line, as 'replicator run'
+does. No record and no group position is copied, and no ledger is made. It is for
+applications that write to the target themselves.
+
+'replicator check --connect' tells beforehand what would be done.
+
+` + exitCodes,
+		Example: `  replicator topics -c replicator.yaml
+  replicator topics -c replicator.yaml --flow "old->new"`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			flows, err := flowsOf(cfg, flow)
+			if err != nil {
+				return err
+			}
+			log := slog.New(cfg.Log.Handler(cmd.ErrOrStderr()))
+			var stopped obstacles
+			for _, one := range flows {
+				made, err := replicate.MakeTopics(cmd.Context(), clustersWith(cfg, log), one, log)
+				if err != nil {
+					return fmt.Errorf("flow %s: %w", one.Name(), err)
+				}
+				right := 0
+				for _, t := range made {
+					if t.Stop != nil {
+						stopped = append(stopped, t.Stop)
+						continue
+					}
+					right++
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "flow %s: %d topics are on %s as they are to be\n", one.Name(), right, one.To)
+			}
+			if len(stopped) > 0 {
+				return stopped
+			}
+			return nil
+		},
+	}
+	configFlag(cmd, &path)
+	flowFlag(cmd, &flow, "only this flow, as old->new")
+	return cmd
+}

@@ -1,0 +1,37 @@
+package replicate
+
+import (
+	"context"
+	"log/slog"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/topics"
+)
+
+// MakeTopics brings the target's topics into line with the source's, as the flow says,
+// and copies nothing. It answers what became of each; errors have a remedy.
+func MakeTopics(ctx context.Context, clusters map[string]kafka.Config, flow Config,
+	log *slog.Logger) ([]topics.Mirrored, error) {
+	chosen, err := policy.New(flow.Policy())
+	if err != nil {
+		return nil, err
+	}
+	t, err := topics.Open(topics.Config{
+		Source: clusters[flow.From], Target: clusters[flow.To], Policy: chosen, Flow: flow.Name(),
+		ReplicationFactor: flow.ReplicationFactor, SyncConfigs: flow.SyncTopicConfigs,
+		ExcludeConfigs: flow.ExcludeConfigs, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	from, to, err := t.ClusterIDs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := policy.SameCluster(flow.Flow(), from, to); err != nil {
+		return nil, err
+	}
+	return t.Refresh(ctx, func(string) bool { return true })
+}

@@ -128,6 +128,9 @@ func (a *apps) stopProducing(on *cluster.Cluster) {
 	made, err := a.producers[on].Stop()
 	a.must(err)
 	delete(a.producers, on)
+	if other := a.producers[a.target]; on == a.source && other != nil && a.from[a.target] < made.Next {
+		a.await("the target has every record too", func() bool { return other.So().Next >= made.Next })
+	}
 	a.written[on] = append(a.written[on], [2]int{a.from[on], made.Next})
 	a.next = max(a.next, made.Next)
 	if len(a.producers) == 0 {
@@ -189,7 +192,10 @@ func (a *apps) act(line string) {
 		"start the consumers on old":                 func() { a.goOnReading(a.source) },
 		"start consumers on new beside those on old": func() { a.consume(a.target) },
 		"stop the daemon":                            func() { a.daemon.stop() },
-		"wait for the rollback":                      func() { a.must(<-a.background) },
+		"wait until it says that records arrive": func() {
+			a.await("the command waits", func() bool { return strings.Contains(a.printed.String(), "records arrive") })
+		},
+		"wait for the rollback": func() { a.must(<-a.background) },
 	}
 	act := acts[line]
 	if act == nil {

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"strings"
 	"sync"
 	"testing"
 
@@ -29,5 +30,8 @@ func TestLatestWhileRecordsArrive(t *testing.T) {
 	r := w.start(nil)
 	for n := range int32(4) {
 		r.copies("orders", n)
+	}
+	if said := w.log.String(); strings.Contains(said, "partition stopped") {
+		t.Error("a partition was stopped on the way")
 	}
 }

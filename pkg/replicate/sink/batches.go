@@ -22,8 +22,10 @@ import (
 // own; with the first, partitions are announced before anything is sent to them.
 //
 // Batches of one partition go out in order, each request with at most one of
-// every partition: a broker keeps only the last of two, without a word. It
-// belongs to one goroutine.
+// every partition: a broker keeps only the last of two, without a word. In the
+// second generation the first one that a transaction has for a partition goes alone:
+// the broker may have to refuse it for now, and then whatever follows it. It belongs
+// to one goroutine.
 type Batches struct {
 	cfg      Config
 	client   *kgo.Client
@@ -53,13 +55,16 @@ type queue struct {
 	id        [16]byte // of the target topic, since its first batch was sent
 	ledger    bool     // the ledger's own
 	batches   []chunk.Batch
-	again     []chunk.Batch // sent before the target was done with the transaction before
+	alone     bool // its first batch is under way: the target may be busy, and would refuse all that follow it
+	early     bool // its first batch came before the target was done with the transaction before
 	runs      []offsets.Run
 }
 
+// ready says whether a batch may be sent now.
+func (q *queue) ready() bool { return len(q.batches) > 0 && !q.alone && !q.early }
+
 // sent is a request under way.
 type sent struct {
-	second   bool // generation of the protocol
 	done     chan struct{}
 	queues   []*queue      // whose batches it holds
 	batches  []chunk.Batch // by the same index
@@ -199,16 +204,17 @@ func (b *Batches) Write(ctx context.Context, part chunk.Part, topic string) erro
 	if b.waiting < sendFrom {
 		return nil
 	}
+	if err := b.awaitAnswered(ctx); err != nil {
+		return err
+	}
 	return b.send(ctx)
 }
 
 // Push sends what waits, unless something is under way: then more may come
 // together until there is an answer.
 func (b *Batches) Push(ctx context.Context) error {
-	for len(b.sent) > 0 && b.sent[0].answered() {
-		if err := b.await(ctx); err != nil {
-			return err
-		}
+	if err := b.awaitAnswered(ctx); err != nil {
+		return err
 	}
 	if len(b.sent) > 0 {
 		return nil

@@ -123,15 +123,15 @@ func TestWindow(t *testing.T) {
 		const most = 300_000
 		f.cfg.Window = NewWindow(most)
 		s := f.open()
+		f.transaction(s, part("orders", 0, 0, 1)) // the first of a partition would go alone
 		f.fake.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 			f.fake.KeepControl()
 			return nil, nil, true // never answered
 		})
-		p := dense("orders", 0, 0, 60)
+		p := dense("orders", 0, 1, 60)
 		for i := range p.Records {
 			p.Records[i].Value = make([]byte, 50_000)
 		}
-		f.must("begin", s.Begin())
 		ctx, cancel := context.WithTimeout(f.ctx, time.Second)
 		defer cancel()
 		if err := s.Write(ctx, f.carried(p, 1), "orders"); !errors.Is(err, context.DeadlineExceeded) {

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 )
 
@@ -41,6 +42,33 @@ func TestTooEarly(t *testing.T) {
 		}
 		if len(got) != 3*records || len(f.values("orders", 1)) != 6 {
 			f.t.Errorf("%d records are visible, want %d", len(got), 3*records)
+		}
+	})
+}
+
+// TestFirstGoesAlone: what follows a batch that may come too early waits for its answer.
+// Sent with it, all would be refused, each for the price of a stack trace in the broker's
+// log, and be sent once more.
+func TestFirstGoesAlone(t *testing.T) {
+	on(t, []way{batchLane}, func(f *fixture) {
+		e := f.listen()
+		s := f.open()
+		const batches, times = 10, 2
+		for round := range offsets.Source(2) {
+			f.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Partitions: []int32{0}, Count: times,
+				Err: kerr.ConcurrentTransactions})
+			before := len(e.keys())
+			f.transaction(s, f.carried(dense("orders", 0, round*batches, batches), 1))
+			sent := 0
+			for _, key := range e.keys()[before:] {
+				if key == "Produce" {
+					sent++
+				}
+			}
+			if sent != batches+times {
+				f.t.Errorf("round %d: sent %d requests, want %d", round, sent, batches+times)
+			}
+			f.commit(s, "1")
 		}
 	})
 }

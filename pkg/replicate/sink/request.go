@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -105,7 +106,7 @@ func (b *Batches) newRequest() *request {
 	r.TransactionID = kmsg.StringPtr(b.cfg.TransactionalID)
 	r.Acks = -1
 	r.TimeoutMillis = int32(margin.Milliseconds())
-	return &request{ProduceRequest: r, sent: &sent{second: b.second, done: make(chan struct{})}, at: map[string]int{}}
+	return &request{ProduceRequest: r, sent: &sent{done: make(chan struct{})}, at: map[string]int{}}
 }
 
 // add puts one batch of a partition that is not in the request yet.
@@ -201,9 +202,8 @@ func (s *sent) land() error {
 			err = stamped(q.partition, q.target.topic)
 		case err == nil:
 			err = q.land(s.batches[i], offsets.Target(answer.BaseOffset))
-		case s.second && errors.Is(err, kerr.ConcurrentTransactions) && len(q.runs) == 0,
-			s.second && errors.Is(err, kerr.OutOfOrderSequenceNumber) && len(q.again) > 0: // follows one that was too early
-			q.again = append(q.again, s.batches[i])
+		case q.alone && errors.Is(err, kerr.ConcurrentTransactions):
+			q.batches, q.early = slices.Insert(q.batches, 0, s.batches[i]), true
 			err = nil
 		default:
 			err = q.refused(s.batches[i], err)

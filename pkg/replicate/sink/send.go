@@ -16,8 +16,8 @@ import (
 	"replicator/pkg/replicate/wire"
 )
 
-// send sends all that waits: one batch of every partition in a request, as long
-// as there are any.
+// send sends all that waits and may go: one batch of every partition in a request,
+// as long as there are any.
 func (b *Batches) send(ctx context.Context) error {
 	if b.waiting == 0 {
 		return nil
@@ -25,10 +25,10 @@ func (b *Batches) send(ctx context.Context) error {
 	if err := b.admit(ctx); err != nil {
 		return err
 	}
-	for b.waiting > 0 {
+	for {
 		byBroker := map[int32]*request{}
 		for _, q := range b.order {
-			if len(q.batches) == 0 {
+			if !q.ready() {
 				continue
 			}
 			t, err := b.topic(ctx, q.target.topic)
@@ -52,9 +52,13 @@ func (b *Batches) send(ctx context.Context) error {
 			}
 			batch := q.batches[0]
 			q.batches, q.id = q.batches[1:], t.id
+			q.alone = b.second && len(q.runs) == 0
 			b.waiting -= len(batch.Raw)
 			b.stamp(q.target, batch)
 			r.add(q, batch)
+		}
+		if len(byBroker) == 0 {
+			return nil
 		}
 		for leader, r := range byBroker {
 			if err := b.dispatch(ctx, leader, r); err != nil {
@@ -62,7 +66,6 @@ func (b *Batches) send(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
 }
 
 // stamp makes a batch ours and the next in its partition.
@@ -160,10 +163,12 @@ func (b *Batches) look(ctx context.Context, name string) (*topic, error) {
 }
 
 // flush sends what waits, and waits for all answers. What came before the target
-// was done with the transaction before is sent again: nothing of that partition has
-// landed then, so that its sequences begin anew.
+// was done with the transaction before is sent again.
 func (b *Batches) flush(ctx context.Context) error {
 	err := b.repeat(ctx, func(ctx context.Context) error {
+		for _, q := range b.order {
+			q.early = false
+		}
 		if err := b.send(ctx); err != nil {
 			return err
 		}
@@ -171,25 +176,31 @@ func (b *Batches) flush(ctx context.Context) error {
 			if err := b.await(ctx); err != nil {
 				return err
 			}
+			if err := b.send(ctx); err != nil { // what had to wait for that answer
+				return err
+			}
 		}
-		var busy error
 		for _, q := range b.order {
-			if len(q.again) == 0 {
-				continue
+			if q.early {
+				return kerr.ConcurrentTransactions
 			}
-			for _, batch := range q.again {
-				b.waiting += len(batch.Raw)
-			}
-			q.batches, q.again = append(q.again, q.batches...), nil
-			delete(b.next, q.target)
-			busy = kerr.ConcurrentTransactions
 		}
-		return busy
+		return nil
 	})
 	if errors.Is(err, kerr.ConcurrentTransactions) {
 		err = fmt.Errorf("the target is still busy with the transaction before: %w", err)
 	}
 	return err
+}
+
+// awaitAnswered reads the answers that are there.
+func (b *Batches) awaitAnswered(ctx context.Context) error {
+	for len(b.sent) > 0 && b.sent[0].answered() {
+		if err := b.await(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // await reads the oldest answer.
@@ -205,6 +216,13 @@ func (b *Batches) await(ctx context.Context) error {
 	b.cfg.Window.leave(s.bytes)
 	if err := s.land(); err != nil {
 		return b.noted(err)
+	}
+	for _, q := range s.queues {
+		if q.early && q.alone { // nothing of it has landed, so that its sequences begin anew
+			b.waiting += len(q.batches[0].Raw)
+			delete(b.next, q.target)
+		}
+		q.alone = false
 	}
 	return nil
 }

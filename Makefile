@@ -29,10 +29,10 @@ check: ## format, vet, staticcheck, import directions, tests without a broker
 	$(GO) test -short $$($(GO) list ./... | grep -v '/integration')
 
 test: ## all tests, on real brokers where a Docker engine or Java and Maven are found
-	$(GO) test -tags integration -timeout 30m ./...
+	$(GO) test -tags integration -timeout 60m ./...
 
 integration: ## the tests on real brokers alone, which fail where none can be had
-	REPLICATOR_REQUIRE_KAFKA=1 $(GO) test -count=1 -timeout 30m -tags integration ./integration/... \
+	REPLICATOR_REQUIRE_KAFKA=1 $(GO) test -count=1 -timeout 60m -tags integration ./integration/... \
 		./pkg/replicate/groups ./pkg/replicate/peek
 
 bench: ## compare with a plain loop, a raw copy and MirrorMaker 2 on real brokers, into docs/benchmarks.md; BENCH=quick tries it out

@@ -234,9 +234,9 @@ const usualLongest = 15 * time.Minute
 func (m *migration) open(o *survey.Open) {
 	at := chunk.Partition{Topic: o.Topic, Number: o.Partition}
 	behind := m.seen.sourceHigh[at].Offset - o.Offset
-	what := fmt.Sprintf("a transaction of producer %d (transactional id %q) has been open in %s since offset %d: the last "+
-		"stable offset stays there, so that the copy cannot pass it, and %d offsets wait behind it", o.Producer, o.ID, at,
-		o.Offset, max(behind, 0))
+	what := fmt.Sprintf("a transaction of producer %d (transactional id %q) has been open in %s since offset %d: the "+
+		"last stable offset stays there, so that the copy cannot pass it, and %d offsets wait behind it", o.Producer, o.ID,
+		at, o.Offset, max(behind, 0))
 	end := o.Remedy(m.i.sourceCluster.Properties["bootstrap.servers"])
 	switch o.Verdict {
 	case survey.Hanging:

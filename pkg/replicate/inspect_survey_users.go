@@ -39,7 +39,7 @@ func (m *migration) askGroups(ctx context.Context) {
 	}
 	if active > 0 {
 		m.warn("stop them at the cutover: they go on where they stand then",
-			"%d groups are still active on cluster %s", active, m.i.cfg.From)
+			"groups still active on cluster %s: %d", m.i.cfg.From, active)
 	}
 	listed, err = m.target.Groups(ctx, func(group string) bool { return on[group] })
 	m.unknown("groups on the target", err)
@@ -49,7 +49,7 @@ func (m *migration) askGroups(ctx context.Context) {
 		}
 		m.TargetGroups = append(m.TargetGroups, MigrationGroup{g, true})
 		m.warn("stop it on the target if it is to follow; its positions are not moved while it has members",
-			"group %s is active on cluster %s, with %d members", g.Group, m.i.cfg.To, g.Members)
+			"group %s is active on cluster %s; members: %d", g.Group, m.i.cfg.To, g.Members)
 	}
 }
 
@@ -77,8 +77,8 @@ func (m *migration) askACLs(ctx context.Context) {
 			a.Command(m.i.targetCluster.Properties["bootstrap.servers"])})
 	}
 	if n := len(m.MissingACLs); n > 0 {
-		m.warn("add those that applications need; ACLs are not copied", "%d ACLs of applications on cluster %s have no like on "+
-			"cluster %s", n, m.i.cfg.From, m.i.cfg.To)
+		m.warn("add those that applications need; ACLs are not copied", "ACLs of applications on cluster %s without "+
+			"a like on cluster %s: %d", m.i.cfg.From, m.i.cfg.To, n)
 	}
 }
 

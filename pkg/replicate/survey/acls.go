@@ -84,7 +84,7 @@ func covers(have, want ACL) bool {
 		return false
 	case have.Host != want.Host && have.Host != "*":
 		return false
-	case have.Operation != want.Operation && have.Operation != kmsg.ACLOperationAll && !(have.Allow && implies(have, want)):
+	case have.Operation != want.Operation && have.Operation != kmsg.ACLOperationAll && !implies(have, want):
 		return false
 	case have.Prefixed:
 		return strings.HasPrefix(want.Name, have.Name) && want.Name != "*"
@@ -94,6 +94,9 @@ func covers(have, want ACL) bool {
 
 // implies: some rights hold others, which only holds for what is allowed.
 func implies(have, want ACL) bool {
+	if !have.Allow {
+		return false
+	}
 	switch want.Operation {
 	case kmsg.ACLOperationDescribe:
 		return have.Operation == kmsg.ACLOperationRead || have.Operation == kmsg.ACLOperationWrite ||

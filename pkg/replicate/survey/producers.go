@@ -128,7 +128,8 @@ func (c *Cluster) LongestTransaction(ctx context.Context, brokers []int32) (time
 			err = answer.Err
 		}
 		for _, entry := range answer.Configs {
-			if ms, wrong := strconv.ParseInt(entry.MaybeValue(), 10, 64); entry.Key == "transaction.max.timeout.ms" && wrong == nil {
+			ms, wrong := strconv.ParseInt(entry.MaybeValue(), 10, 64)
+			if entry.Key == "transaction.max.timeout.ms" && wrong == nil {
 				return time.Duration(ms) * time.Millisecond, nil
 			}
 		}

@@ -18,18 +18,21 @@ type Pace struct {
 	Took           time.Duration
 }
 
-// meter counts batches as they arrive: by the bytes that they have on the wire.
+// meter counts batches as they arrive: by the bytes that they have in a log.
 type meter struct {
 	mu   sync.Mutex
 	pace Pace
 	from time.Time
 }
 
+// batchHeader is what a batch has beside its records; logs count it too.
+const batchHeader = 61
+
 // OnFetchBatchRead is kgo's hook.
 func (m *meter) OnFetchBatchRead(_ kgo.BrokerMetadata, _ string, _ int32, b kgo.FetchBatchMetrics) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.pace.Bytes += int64(b.CompressedBytes)
+	m.pace.Bytes += int64(b.CompressedBytes) + batchHeader
 	m.pace.Records += int64(b.NumRecords)
 	m.pace.Took = time.Since(m.from)
 }

@@ -84,7 +84,8 @@ func TestPlan(t *testing.T) {
 	for _, o := range f.Open {
 		open = append(open, strings.Join([]string{o.Topic, o.ID, o.Verdict}, " "))
 	}
-	if want := []string{s.topics[0] + " " + s.name + "-shop running", s.topics[2] + "  hanging"}; !slices.Equal(open, want) {
+	want := []string{s.topics[0] + " " + s.name + "-shop running", s.topics[2] + "  hanging"}
+	if !slices.Equal(open, want) {
 		t.Errorf("open transactions %q, want %q", open, want)
 	}
 	if len(f.Groups) != 1 || f.Groups[0].Group != group || !f.Groups[0].Active || f.Groups[0].Members != 1 {
@@ -100,7 +101,8 @@ func TestPlan(t *testing.T) {
 		"--operation Read --topic "+s.topics[0]) {
 		t.Errorf("missing ACLs: %+v, want one to read %s", f.ACLs, s.topics[0])
 	}
-	if f.Totals.Disk == nil || *f.Totals.Disk == 0 || len(f.Rooms) != 1 || f.Rooms[0].Usable <= 0 || f.Pace.Duration == nil {
+	if f.Totals.Disk == nil || *f.Totals.Disk == 0 || len(f.Rooms) != 1 || f.Rooms[0].Usable <= 0 ||
+		f.Pace.Duration == nil {
 		t.Errorf("totals %+v, room %+v, pace %+v", f.Totals, f.Rooms, f.Pace)
 	}
 	if len(f.NotKnown) != 0 {

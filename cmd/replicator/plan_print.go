@@ -95,7 +95,8 @@ func (p *printer) migrationTopic(t *replicate.MigrationTopic) {
 		}
 	}
 	for _, d := range t.Differing {
-		p.line("              %s stays different, %s and %s: %s", d.Key, orWord(d.Source, `""`), orWord(d.Target, `""`), d.Why)
+		p.line("              %s stays different, %s and %s: %s", d.Key, orWord(d.Source, `""`), orWord(d.Target, `""`),
+			d.Why)
 	}
 }
 

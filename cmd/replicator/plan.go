@@ -75,7 +75,8 @@ the way; warnings and what is not known do not fail it.`,
 	flowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, whose fields are stable")
 	cmd.Flags().Var(&rate, "rate", "bytes per second that copying moves, as 48MiB; left out: measured")
-	cmd.Flags().DurationVar(&opts.Active, "active-within", opts.Active, "how recent its last record makes a producer active")
+	cmd.Flags().DurationVar(&opts.Active, "active-within", opts.Active,
+		"how recent its last record makes a producer active")
 	return cmd
 }
 

@@ -114,6 +114,11 @@ func (i *Inspection) Plan(ctx context.Context) (*FlowPlan, error) {
 	if err != nil {
 		return nil, err
 	}
+	return i.planSeen(ctx, seen)
+}
+
+// planSeen plans by what has been seen.
+func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, error) {
 	rehearsed, err := i.planTopics(ctx, seen)
 	if err != nil {
 		return nil, err

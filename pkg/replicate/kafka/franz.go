@@ -68,11 +68,7 @@ func franzOptions(c Config) ([]kgo.Opt, error) {
 		}
 		servers = append(servers, address)
 	}
-	id, ok := c.Properties["client.id"]
-	if !ok {
-		id = ClientID
-	}
-	opts := []kgo.Opt{kgo.SeedBrokers(servers...), kgo.ClientID(id)}
+	opts := []kgo.Opt{kgo.SeedBrokers(servers...), kgo.ClientID(c.ClientID())}
 	if c.Properties["enable.metrics.push"] != "true" {
 		opts = append(opts, kgo.DisableClientMetrics())
 	}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/kafka"
+)
+
+// newPlan makes the verb that tells what a migration will do, and what stands in its
+// way.
+func newPlan() *cobra.Command {
+	var path, flow string
+	var asJSON bool
+	var rate byteRate
+	opts := replicate.DefaultSurveyOptions()
+	cmd := &cobra.Command{
+		Use:   "plan -c FILE [--flow F] [--json] [--rate BYTES]",
+		Short: "Tell what a migration will do, how long it takes, and what stands in its way",
+		Long: `plan tells what 'check --connect' does, and what else a migration has to reckon
+with: sizes, the disk that the target needs, the time that copying takes, settings
+that stay different, groups and producers still active on the source, transactions
+that are open or hang, quotas on the program, and ACLs of applications that the
+target lacks. It changes nothing.
+
+The time goes by a measured rate: that of the daemon, if one runs, else that of a
+sample read from the source (64 MiB or a few seconds); it says which. --rate gives
+another, in bytes per second, as 50000000 or 48MiB. What a cluster does not tell is
+printed as not known, with the reason.
+
+` + exitCodes + ` It fails if something is in
+the way; warnings and what is not known do not fail it.`,
+		Example: `  replicator plan -c replicator.yaml
+  replicator plan -c replicator.yaml --flow "old->new" --rate 50MiB --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			flows, err := flowsOf(cfg, flow)
+			if err != nil {
+				return err
+			}
+			opts.Rate = float64(rate)
+			plans, inTheWay := surveyFlows(cmd.Context(), cfg, flows, opts)
+			if asJSON {
+				encoder := json.NewEncoder(cmd.OutOrStdout())
+				encoder.SetEscapeHTML(false)
+				encoder.SetIndent("", "  ")
+				err = encoder.Encode(map[string]any{"flows": plans})
+			} else {
+				out := &printer{w: cmd.OutOrStdout()}
+				for _, m := range plans {
+					out.migration(m)
+				}
+				err = out.err
+			}
+			if err != nil || len(inTheWay) == 0 {
+				return err
+			}
+			return inTheWay
+		},
+	}
+	configFlag(cmd, &path)
+	flowFlag(cmd, &flow, "only this flow, as old->new")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, whose fields are stable")
+	cmd.Flags().Var(&rate, "rate", "bytes per second that copying moves, as 48MiB; left out: measured")
+	cmd.Flags().DurationVar(&opts.Active, "active-within", opts.Active,
+		"how recent its last record makes a producer active")
+	return cmd
+}
+
+// surveyFlows plans all flows; what is in the way includes those that cannot be looked at.
+func surveyFlows(ctx context.Context, cfg *config.Config, flows []replicate.Config,
+	opts replicate.SurveyOptions) ([]*replicate.Migration, obstacles) {
+	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
+	plans := []*replicate.Migration{}
+	var inTheWay obstacles
+	for _, one := range flows {
+		m, err := surveyFlow(ctx, clustersOf(clusters, one), one, opts)
+		if err != nil {
+			inTheWay = append(inTheWay, err)
+			continue
+		}
+		plans = append(plans, m)
+		inTheWay = append(inTheWay, m.InTheWay()...)
+	}
+	return plans, inTheWay
+}
+
+func surveyFlow(ctx context.Context, clusters map[string]kafka.Config, flow replicate.Config,
+	opts replicate.SurveyOptions) (*replicate.Migration, error) {
+	look, err := replicate.Inspect(ctx, clusters, flow, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer look.Close()
+	return look.Migration(ctx, opts)
+}
+
+// byteRate is a flag in bytes per second.
+type byteRate float64
+
+var byteUnits = []struct {
+	name string
+	size float64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}}
+
+// Set reads a number, with or without a unit.
+func (r *byteRate) Set(text string) error {
+	number, factor := text, 1.0
+	for _, unit := range byteUnits {
+		if rest, ok := strings.CutSuffix(text, unit.name); ok {
+			number, factor = rest, unit.size
+		}
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(n > 0) || math.IsInf(n, 0) {
+		return fmt.Errorf("%q is no rate; give bytes per second above 0, as 50000000 or 48MiB", text)
+	}
+	*r = byteRate(n * factor)
+	return nil
+}
+
+func (r *byteRate) String() string { return strconv.FormatFloat(float64(*r), 'f', -1, 64) }
+
+// Type names the value in the help.
+func (r *byteRate) Type() string { return "bytes" }

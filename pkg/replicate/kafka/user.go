@@ -1,0 +1,26 @@
+package kafka
+
+// User is the name that the cluster knows the program by, as far as the
+// configuration tells: that of a SASL login with a name, or ANONYMOUS without any
+// login. A certificate or a token has its name from elsewhere, by rules of the
+// brokers.
+func (c Config) User() (name string, known bool) {
+	switch c.login() {
+	case "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
+		name = c.Properties["sasl.username"]
+		return name, name != ""
+	case "":
+		certificate := c.protocol() == "ssl" && (c.Properties["ssl.certificate.location"] != "" ||
+			c.Properties["ssl.certificate.pem"] != "" || c.Properties["ssl.keystore.location"] != "")
+		return "ANONYMOUS", !certificate
+	}
+	return "", false
+}
+
+// ClientID is the client.id of all clients of this cluster.
+func (c Config) ClientID() string {
+	if id, ok := c.Properties["client.id"]; ok {
+		return id
+	}
+	return ClientID
+}

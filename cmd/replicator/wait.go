@@ -175,8 +175,8 @@ func (w *waiter) wants(group string) bool { return w.groups == nil || w.groups.M
 
 // copied says what is missing of the copy, "" for nothing.
 func (w *waiter) copied(s *replicate.FlowStatus) string {
-	for _, p := range s.Problems {
-		return p.Error
+	if len(s.Problems) > 0 {
+		return s.Problems[0].Error
 	}
 	if w.lag >= 0 {
 		for i := range s.Partitions {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/kafka"
@@ -66,37 +65,26 @@ func (c *Cutover) Run(ctx context.Context) (cutover.Record, error) {
 	if err := c.h.begin(ctx, c.found, ""); err != nil {
 		return c.found, err
 	}
-	err := cutover.Run(ctx, c.h.steps(), handoverEvery, c.h.tell)
+	err := cutover.Run(ctx, c.h.steps(), handoverEvery, c.h.o.tell)
 	return c.h.record, err
 }
 
 // tell passes on what is waited for.
-func (h *handover) tell(step cutover.Step, missing string) { h.o.Tell(step.Name, missing) }
+func (o *HandoverOptions) tell(step cutover.Step, missing string) { o.Tell(step.Name, missing) }
 
 // watch looks at steps; the first one needs two looks with time between them.
 func (h *handover) watch(ctx context.Context, steps []cutover.Step) ([]cutover.State, error) {
 	cutover.Look(ctx, steps[:1])
-	if err := pause(ctx, h.o.SilentFor); err != nil {
+	if err := cutover.Pause(ctx, h.o.SilentFor); err != nil {
 		return nil, err
 	}
 	states := cutover.Look(ctx, steps)
 	return states, ctx.Err()
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	wait := time.NewTimer(d)
-	defer wait.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-wait.C:
-		return nil
-	}
-}
-
 // firstBook reads the partition of the ledger that has the record; nil: no ledger.
 func firstBook(ctx context.Context, o HandoverOptions) (*ledger.Shard, error) {
-	books, err := readBooks(ctx, o.Clusters[o.Flow.To], o.Flow)
+	books, err := readFirstBooks(ctx, o.Clusters[o.Flow.To], o.Flow, 1)
 	if err != nil || len(books) == 0 {
 		return nil, err
 	}

@@ -81,11 +81,7 @@ func (f *flow) open() (err error) {
 	if f.rooms, err = openRooms(&f.cfg, f.source, f.target, f.log); err != nil {
 		return err
 	}
-	f.topics, err = topics.Open(topics.Config{
-		Source: f.source, Target: f.target, Policy: f.policy, Flow: f.name,
-		ReplicationFactor: f.cfg.ReplicationFactor, SyncConfigs: f.cfg.SyncTopicConfigs, Watched: f.inBatches(),
-		ExcludeConfigs: f.cfg.ExcludeConfigs, Log: f.baseLog,
-	})
+	f.topics, err = topics.Open(f.cfg.topicsConfig(f.source, f.target, f.policy, f.baseLog))
 	if err != nil {
 		return err
 	}

@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kadm"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/survey"
 	"replicator/pkg/replicate/watermarks"
 )
 
@@ -150,21 +150,17 @@ func (h *handover) selected(ctx context.Context) ([]string, error) {
 
 // writers names topics, and the producers of which their brokers tell (KIP-664).
 func (h *handover) writers(ctx context.Context, moved []chunk.Partition) string {
-	asked := kadm.TopicsSet{}
-	for _, p := range moved {
-		asked.Add(p.Topic, p.Number)
-	}
 	active := map[string]map[int64]bool{}
 	for _, p := range moved {
 		active[p.Topic] = map[int64]bool{}
 	}
-	recently := time.Now().Add(-2 * max(h.o.SilentFor, time.Second)).UnixMilli()
-	if seen, err := kadm.NewClient(h.look.source).DescribeProducers(ctx, asked); err == nil {
-		seen.EachProducer(func(p kadm.DescribedProducer) {
-			if p.LastTimestamp >= recently && active[p.Topic] != nil {
-				active[p.Topic][p.ProducerID] = true
-			}
-		})
+	recently := time.Now().Add(-2 * max(h.o.SilentFor, time.Second))
+	// Topics are named in any case: a broker that does not tell its producers is no reason to stop.
+	seen, _ := survey.Of(h.look.sourceCluster, h.look.source).Producers(ctx, moved)
+	for _, p := range seen {
+		if !p.Last.Before(recently) {
+			active[p.Partition.Topic][p.ID] = true
+		}
 	}
 	var list []string
 	for _, topic := range slices.Sorted(maps.Keys(active)) {
@@ -225,8 +221,8 @@ func (h *handover) copied(ctx context.Context) (string, error) {
 	if h.status, err = h.look.Status(ctx); err != nil {
 		return "", err
 	}
-	for _, p := range h.status.Problems {
-		return "", &kafka.Problem{What: p.Error, Fix: p.Remedy}
+	if list := h.status.Problems; len(list) > 0 {
+		return "", &kafka.Problem{What: list[0].Error, Fix: list[0].Remedy}
 	}
 	var behind []string
 	for i := range h.status.Partitions {

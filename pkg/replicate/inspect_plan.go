@@ -149,12 +149,7 @@ func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, er
 }
 
 func (i *Inspection) planTopics(ctx context.Context, seen *picture) (topics.Plan, error) {
-	lane, _ := i.cfg.LaneInUse()
-	t, err := topics.Open(topics.Config{
-		Source: i.sourceCluster, Target: i.targetCluster, Policy: i.policy, Flow: i.cfg.Name(),
-		ReplicationFactor: i.cfg.ReplicationFactor, SyncConfigs: i.cfg.SyncTopicConfigs,
-		Watched: lane == LaneBatch, ExcludeConfigs: i.cfg.ExcludeConfigs,
-	})
+	t, err := topics.Open(i.cfg.topicsConfig(i.sourceCluster, i.targetCluster, i.policy, nil))
 	if err != nil {
 		return topics.Plan{}, err
 	}

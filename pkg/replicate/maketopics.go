@@ -17,11 +17,9 @@ func MakeTopics(ctx context.Context, clusters map[string]kafka.Config, flow Conf
 	if err != nil {
 		return nil, err
 	}
-	t, err := topics.Open(topics.Config{
-		Source: clusters[flow.From], Target: clusters[flow.To], Policy: chosen, Flow: flow.Name(),
-		ReplicationFactor: flow.ReplicationFactor, SyncConfigs: flow.SyncTopicConfigs,
-		ExcludeConfigs: flow.ExcludeConfigs, Log: log,
-	})
+	cfg := flow.topicsConfig(clusters[flow.From], clusters[flow.To], chosen, log)
+	cfg.Watched = false // applications write, and no lane looks at what becomes of it
+	t, err := topics.Open(cfg)
 	if err != nil {
 		return nil, err
 	}

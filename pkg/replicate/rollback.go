@@ -183,7 +183,7 @@ func opposite(c Config, topics []string) Config {
 	for _, topic := range topics {
 		back.Topics = append(back.Topics, regexp.QuoteMeta(topic[len(c.SourcePrefix):]))
 	}
-	back.Start, back.Flows = Earliest, nil
+	back.Start = Earliest
 	if c.Ledger != "" {
 		back.Ledger = c.Ledger + ".back"
 	}
@@ -301,9 +301,7 @@ func (r *Rollback) backRecord(ctx context.Context) (cutover.Record, error) {
 
 // carryBack copies until the applications can be handed over, and does that.
 func (r *Rollback) carryBack(ctx context.Context, found cutover.Record) (cutover.Record, error) {
-	if err := cutover.Run(ctx, []cutover.Step{r.turnStep()}, handoverEvery, func(s cutover.Step, missing string) {
-		r.o.Tell(s.Name, missing)
-	}); err != nil {
+	if err := cutover.Run(ctx, []cutover.Step{r.turnStep()}, handoverEvery, r.o.tell); err != nil {
 		return found, err
 	}
 	h, err := openHandover(ctx, r.back)
@@ -318,7 +316,7 @@ func (r *Rollback) carryBack(ctx context.Context, found cutover.Record) (cutover
 		Name: "running", Check: r.running, Act: r.start,
 		Do: "records are carried back while applications still write", Undo: "interrupt this command",
 	}}, h.steps()...)
-	if err := cutover.Run(ctx, steps, handoverEvery, h.tell); err != nil {
+	if err := cutover.Run(ctx, steps, handoverEvery, h.o.tell); err != nil {
 		return h.record, err
 	}
 	return h.record, r.stop()

@@ -8,6 +8,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/peek"
+	"replicator/pkg/replicate/topics"
 	"replicator/pkg/replicate/watermarks"
 )
 
@@ -19,6 +20,16 @@ type rooms struct {
 	groups                   *groups.Groups
 	ledger                   *ledger.Reader
 	peek                     *peek.Peek
+}
+
+// topicsConfig says how the flow's target topics are looked after. The batch lane
+// notices by itself that a topic replaces timestamps.
+func (c *Config) topicsConfig(source, target kafka.Config, chosen *policy.Policy, log *slog.Logger) topics.Config {
+	lane, _ := c.LaneInUse()
+	return topics.Config{
+		Source: source, Target: target, Policy: chosen, Flow: c.Name(), ReplicationFactor: c.ReplicationFactor,
+		SyncConfigs: c.SyncTopicConfigs, Watched: lane == LaneBatch, ExcludeConfigs: c.ExcludeConfigs, Log: log,
+	}
 }
 
 // openRooms opens the clients of one flow; nothing is connected yet. After an

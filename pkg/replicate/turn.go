@@ -123,10 +123,7 @@ func (t *turn) seed(ctx context.Context, books []*ledger.Shard) error {
 }
 
 func (t *turn) ensureLedger(ctx context.Context) error {
-	admin, err := topics.Open(topics.Config{
-		Source: t.clusters[t.opens.From], Target: t.clusters[t.opens.To], Flow: t.opens.Name(),
-		ReplicationFactor: t.opens.ReplicationFactor, SyncConfigs: t.opens.SyncTopicConfigs, Log: t.log,
-	})
+	admin, err := topics.Open(t.opens.topicsConfig(t.clusters[t.opens.From], t.clusters[t.opens.To], nil, t.log))
 	if err != nil {
 		return err
 	}
@@ -268,6 +265,11 @@ func directionOf(book *ledger.Shard) (d cutover.Direction, err error) {
 
 // readBooks reads all partitions of a flow's ledger; none where there is no ledger.
 func readBooks(ctx context.Context, target kafka.Config, cfg Config) ([]*ledger.Shard, error) {
+	return readFirstBooks(ctx, target, cfg, cfg.Shards)
+}
+
+// readFirstBooks reads the first n partitions of it.
+func readFirstBooks(ctx context.Context, target kafka.Config, cfg Config, n int) ([]*ledger.Shard, error) {
 	client, err := kafka.NewFranz(target)
 	if err != nil {
 		return nil, err
@@ -296,7 +298,7 @@ func readBooks(ctx context.Context, target kafka.Config, cfg Config) ([]*ledger.
 		return nil, err
 	}
 	defer reader.Close() //nolint:errcheck // only read
-	books := make([]*ledger.Shard, topic.partitions)
+	books := make([]*ledger.Shard, n)
 	for shard := range books {
 		least, err := offsetOf(marks, chunk.Partition{Topic: name, Number: int32(shard)})
 		if err != nil {

@@ -96,13 +96,21 @@ func Run(ctx context.Context, steps []Step, every time.Duration, tell func(step 
 				continue
 			}
 		}
-		pause := time.NewTimer(every)
-		select {
-		case <-ctx.Done():
-			pause.Stop()
-			return &WaitingError{Step: step.Name, Missing: missing, Err: ctx.Err()}
-		case <-pause.C:
+		if err := Pause(ctx, every); err != nil {
+			return &WaitingError{Step: step.Name, Missing: missing, Err: err}
 		}
+	}
+}
+
+// Pause lets time pass, unless ctx ends before: that is its error.
+func Pause(ctx context.Context, d time.Duration) error {
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-wait.C:
+		return nil
 	}
 }
 

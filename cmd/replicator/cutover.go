@@ -60,18 +60,26 @@ func (f *handoverFlags) options(cmd *cobra.Command) (replicate.HandoverOptions, 
 		},
 	}
 	o.Clusters = clustersWith(cfg, o.Log)
-	o.Groups, err = wholeNames(f.groups, cmd)
+	o.Groups, err = wholeNames(cmd, "--groups", f.groups)
 	return o, err
 }
 
-// wholeNames compiles --groups; nil for "".
-func wholeNames(pattern string, cmd *cobra.Command) (*regexp.Regexp, error) {
+// wholeNames compiles the pattern that a flag was given; nil for "".
+func wholeNames(cmd *cobra.Command, flag, pattern string) (*regexp.Regexp, error) {
 	if pattern == "" {
 		return nil, nil
 	}
+	re, err := compileWhole(flag, pattern)
+	if err != nil {
+		return nil, &usageError{err, cmd.CommandPath()}
+	}
+	return re, nil
+}
+
+func compileWhole(flag, pattern string) (*regexp.Regexp, error) {
 	re, err := regexp.Compile(`^(?:` + pattern + `)$`)
 	if err != nil {
-		return nil, &usageError{fmt.Errorf("--groups %q is not a pattern: %w", pattern, err), cmd.CommandPath()}
+		return nil, fmt.Errorf("%s: %q is not a pattern: %w", flag, pattern, err)
 	}
 	return re, nil
 }
@@ -82,6 +90,23 @@ func (f *handoverFlags) limited(ctx context.Context) (context.Context, context.C
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, f.timeout)
+}
+
+// goOn shows the plan where somebody wants to see it, and says whether to carry it out.
+func (f *handoverFlags) goOn(ctx context.Context, cmd *cobra.Command,
+	look func(context.Context) ([]cutover.State, error)) (bool, error) {
+	if f.dry || !f.yes {
+		states, err := look(ctx)
+		if err != nil {
+			return false, err
+		}
+		printSteps(cmd.OutOrStdout(), states)
+	}
+	if f.dry {
+		return false, nil
+	}
+	err := f.agreed(cmd)
+	return err == nil, err
 }
 
 // agreed asks whether to go on, where somebody can answer.
@@ -145,17 +170,7 @@ func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
 	if found := c.Found(); found.State == cutover.Done {
 		return printDone(out, found, o.Flow.To)
 	}
-	if f.dry || !f.yes {
-		states, err := c.Look(ctx)
-		if err != nil {
-			return err
-		}
-		printSteps(out, states)
-		if f.dry {
-			return nil
-		}
-	}
-	if err := f.agreed(cmd); err != nil {
+	if on, err := f.goOn(ctx, cmd, c.Look); !on {
 		return err
 	}
 	record, err := c.Run(ctx)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,7 +33,7 @@ whatever it saw; 'replicator wait --drained' waits.`,
 			if err != nil {
 				return err
 			}
-			only, err := wholeNames(pattern, cmd)
+			only, err := wholeNames(cmd, "--groups", pattern)
 			if err != nil {
 				return err
 			}
@@ -63,10 +62,7 @@ whatever it saw; 'replicator wait --drained' waits.`,
 				seen = append(seen, d)
 			}
 			if asJSON {
-				encoder := json.NewEncoder(cmd.OutOrStdout())
-				encoder.SetEscapeHTML(false)
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(map[string]any{"flows": seen})
+				return printJSON(cmd.OutOrStdout(), map[string]any{"flows": seen}, true)
 			}
 			for _, d := range seen {
 				printDrained(cmd.OutOrStdout(), d)

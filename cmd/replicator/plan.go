@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math"
@@ -54,10 +53,7 @@ the way; warnings and what is not known do not fail it.`,
 			opts.Rate = float64(rate)
 			plans, inTheWay := surveyFlows(cmd.Context(), cfg, flows, opts)
 			if asJSON {
-				encoder := json.NewEncoder(cmd.OutOrStdout())
-				encoder.SetEscapeHTML(false)
-				encoder.SetIndent("", "  ")
-				err = encoder.Encode(map[string]any{"flows": plans})
+				err = printJSON(cmd.OutOrStdout(), map[string]any{"flows": plans}, true)
 			} else {
 				out := &printer{w: cmd.OutOrStdout()}
 				for _, m := range plans {

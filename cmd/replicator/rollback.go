@@ -53,17 +53,7 @@ func (f *handoverFlags) rollBack(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
 	if r.Found().State != cutover.RolledBack {
 		printBack(out, r.State(), o.Flow)
-		if f.dry || !f.yes {
-			states, err := r.Look(ctx)
-			if err != nil {
-				return err
-			}
-			printSteps(out, states)
-		}
-		if f.dry {
-			return nil
-		}
-		if err := f.agreed(cmd); err != nil {
+		if on, err := f.goOn(ctx, cmd, r.Look); !on {
 			return err
 		}
 	}

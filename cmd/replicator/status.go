@@ -80,13 +80,18 @@ type show func(io.Writer, []*replicate.FlowStatus) error
 
 func showJSON(indented bool) show {
 	return func(w io.Writer, seen []*replicate.FlowStatus) error {
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false) // old->new
-		if indented {
-			encoder.SetIndent("", "  ")
-		}
-		return encoder.Encode(document{seen})
+		return printJSON(w, document{seen}, indented)
 	}
+}
+
+// printJSON prints a document, over several lines or on one.
+func printJSON(w io.Writer, document any, indented bool) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false) // old->new
+	if indented {
+		encoder.SetIndent("", "  ")
+	}
+	return encoder.Encode(document)
 }
 
 func showTable(w io.Writer, seen []*replicate.FlowStatus) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"time"
 
@@ -80,9 +78,9 @@ difference was found and every partition could be compared.`,
 func (w *verifyWords) options(now time.Time) (replicate.VerifyOptions, error) {
 	var o replicate.VerifyOptions
 	if w.topics != "" {
-		pattern, err := regexp.Compile("^(?:" + w.topics + ")$")
+		pattern, err := compileWhole("--topics", w.topics)
 		if err != nil {
-			return o, fmt.Errorf("--topics: %q is not a pattern: %w", w.topics, err)
+			return o, err
 		}
 		o.Topics = pattern.MatchString
 	}
@@ -186,7 +184,7 @@ func verifyFlow(ctx context.Context, stderr io.Writer, look *replicate.Inspectio
 
 func (w *verifyWords) show(out io.Writer, all verified) error {
 	if w.asJSON {
-		return encode(out, all)
+		return printJSON(out, all, true)
 	}
 	p := &printer{w: out}
 	for i, v := range all.Flows {
@@ -198,16 +196,10 @@ func (w *verifyWords) show(out io.Writer, all verified) error {
 	return p.err
 }
 
-func encode(out io.Writer, all verified) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false) // old->new
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(all)
-}
-
 // keep writes the report and puts it in place.
 func keep(file *os.File, path string, all verified) error {
-	return errors.Join(encode(file, all), file.Chmod(0o644), file.Sync(), file.Close(), os.Rename(file.Name(), path))
+	return errors.Join(printJSON(file, all, true), file.Chmod(0o644), file.Sync(), file.Close(),
+		os.Rename(file.Name(), path))
 }
 
 // differentError is a verdict other than equal.

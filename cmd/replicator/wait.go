@@ -55,7 +55,7 @@ A daemon has to do the work: wait only looks.
 				return &usageError{errors.New("--lag and --timeout are never negative"), cmd.CommandPath()}
 			}
 			var err error
-			if w.groups, err = wholeNames(pattern, cmd); err != nil {
+			if w.groups, err = wholeNames(cmd, "--groups", pattern); err != nil {
 				return err
 			}
 			if w.lag < 0 && w.groups == nil && !drained && !aged {

@@ -11,7 +11,9 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/peek"
+	"replicator/pkg/replicate/watermarks"
 )
 
 // Drained tells how far the consumers on the source are, and how long it still has
@@ -77,13 +79,22 @@ func (i *Inspection) Drained(ctx context.Context) (*Drained, error) {
 		return nil, err
 	}
 	d.Taken = time.Now()
+	if err := i.drainGroups(ctx, d, p, held, stable); err != nil {
+		return nil, err
+	}
+	return d, i.ageTopics(ctx, d, p, there, stable)
+}
+
+// drainGroups adds how much each group has not read.
+func (i *Inspection) drainGroups(ctx context.Context, d *Drained, p *picture, held []groups.Held,
+	stable watermarks.Marks) error {
 	names := make([]string, len(held))
 	for j := range held {
 		names[j] = held[j].Group
 	}
 	present, err := i.groups.OnSource(ctx, names)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	source := peek.Open(i.sourceCluster, nil)
 	defer source.Close() //nolint:errcheck // only read
@@ -93,9 +104,16 @@ func (i *Inspection) Drained(ctx context.Context) (*Drained, error) {
 			g.Error = h.Err.Error()
 		}
 		for _, at := range h.Positions {
-			lag, err := unread(ctx, source, at.Partition, at.Source.Offset, stable[at.Partition].Offset)
+			if _, there := p.source.topics[at.Partition.Topic]; !there {
+				continue // the topic was deleted since
+			}
+			end, err := offsetOf(stable, at.Partition)
 			if err != nil {
-				return nil, err
+				return i.sourceCluster.Explain(err)
+			}
+			lag, err := unread(ctx, source, at.Partition, at.Source.Offset, end)
+			if err != nil {
+				return err
 			}
 			if lag > 0 {
 				g.Lag, g.Behind = g.Lag+lag, g.Behind+1
@@ -103,19 +121,54 @@ func (i *Inspection) Drained(ctx context.Context) (*Drained, error) {
 		}
 		d.Groups = append(d.Groups, g)
 	}
+	return nil
+}
+
+// ageTopics adds what the source has of each topic that the target, whose topics are
+// there, lacks.
+func (i *Inspection) ageTopics(ctx context.Context, d *Drained, p *picture, there []string,
+	stable watermarks.Marks) error {
 	retention, err := i.retention(ctx, p.topics)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	earliest, err := i.sourceMarks.Earliest(ctx, p.topics)
+	if err != nil {
+		return err
+	}
+	begins := kadm.ListedOffsets{}
+	if len(there) > 0 { // for none, the cluster would answer for all
+		if begins, err = kadm.NewClient(i.target).ListOffsetsAfterMilli(ctx, 0, there...); err != nil {
+			return i.targetCluster.Explain(err)
+		}
 	}
 	for _, name := range p.topics {
 		target, _ := i.policy.Topic(name)
 		one := TopicAged{Topic: name, Target: target}
-		if err := i.aged(ctx, &one, slices.Contains(there, target), retention[name], d.Taken); err != nil {
-			return nil, err
+		for n := range p.source.topics[name].partitions {
+			at := chunk.Partition{Topic: name, Number: int32(n)}
+			first, err := offsetOf(earliest, at)
+			if err != nil {
+				return i.sourceCluster.Explain(err)
+			}
+			end, err := offsetOf(stable, at)
+			if err != nil {
+				return i.sourceCluster.Explain(err)
+			}
+			begin, _ := begins.Lookup(target, at.Number)
+			if err := i.aged(ctx, &one, span{at, first, end}, begin, retention[name], d.Taken); err != nil {
+				return err
+			}
 		}
 		d.Topics = append(d.Topics, one)
 	}
-	return d, nil
+	return nil
+}
+
+// span is what one partition of the source holds.
+type span struct {
+	partition  chunk.Partition
+	first, end int64
 }
 
 // unread counts the offsets up to the end, if any of them holds a record that is
@@ -165,41 +218,25 @@ func (i *Inspection) retention(ctx context.Context, names []string) (map[string]
 	return kept, nil
 }
 
-// aged compares where both logs of a topic begin.
-func (i *Inspection) aged(ctx context.Context, t *TopicAged, there bool, retention time.Duration, now time.Time) error {
-	earliest, err := i.sourceMarks.Earliest(ctx, []string{t.Topic})
-	if err != nil {
-		return err
-	}
-	ends, err := i.sourceMarks.Stable(ctx, []string{t.Topic})
-	if err != nil {
-		return err
-	}
-	begins := kadm.ListedOffsets{}
-	if there {
-		if begins, err = kadm.NewClient(i.target).ListOffsetsAfterMilli(ctx, 0, t.Target); err != nil {
-			return i.targetCluster.Explain(err)
+// aged compares where both logs of a partition begin.
+func (i *Inspection) aged(ctx context.Context, t *TopicAged, held span, begin kadm.ListedOffset,
+	retention time.Duration, now time.Time) error {
+	lacks, left := held.end-held.first, retention
+	begun := begin.Err == nil && begin.Timestamp > 0
+	if begun {
+		at := time.UnixMilli(begin.Timestamp)
+		older, err := i.sourceMarks.At(ctx, []string{t.Topic}, at)
+		if err != nil {
+			return err
+		}
+		lacks = older[held.partition].Offset - held.first
+		if retention >= 0 {
+			left = max(at.Add(retention).Sub(now), 0)
 		}
 	}
-	for p, first := range earliest {
-		lacks, left := ends[p].Offset-first.Offset, retention
-		begin, known := begins.Lookup(t.Target, p.Number)
-		if known && begin.Err == nil && begin.Timestamp > 0 {
-			at := time.UnixMilli(begin.Timestamp)
-			older, err := i.sourceMarks.At(ctx, []string{t.Topic}, at)
-			if err != nil {
-				return err
-			}
-			lacks = older[p].Offset - first.Offset
-			if retention >= 0 {
-				left = max(at.Add(retention).Sub(now), 0)
-			}
-		}
-		if lacks <= 0 {
-			continue
-		}
+	if lacks > 0 {
 		t.Lacks += lacks
-		t.late(p, left, known && begin.Timestamp > 0)
+		t.late(held.partition, left, begun)
 	}
 	return nil
 }

@@ -28,15 +28,7 @@ func Check(ctx context.Context, o Options) error {
 		m.Say("%s is current", m.next.Key())
 		return nil
 	}
-	ends, err := m.from.stable(ctx, m.source)
-	if err != nil {
-		return err
-	}
-	drained, err := m.from.visibleEnds(ctx, m.source, ends)
-	if err != nil {
-		return err
-	}
-	groups, err := m.lookUpTo(ctx, drained)
+	groups, err := m.lookNow(ctx)
 	if err != nil {
 		return err
 	}

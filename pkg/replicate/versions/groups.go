@@ -65,6 +65,19 @@ func (m *mover) look(ctx context.Context) ([]group, error) {
 	return m.lookUpTo(ctx, m.next.Drained)
 }
 
+// lookNow is look up to where the old version ends now, for records that committed readers see.
+func (m *mover) lookNow(ctx context.Context) ([]group, error) {
+	ends, err := m.from.stable(ctx, m.source)
+	if err != nil {
+		return nil, err
+	}
+	drained, err := m.from.visibleEnds(ctx, m.source, ends)
+	if err != nil {
+		return nil, err
+	}
+	return m.lookUpTo(ctx, drained)
+}
+
 func (m *mover) lookUpTo(ctx context.Context, drained []int64) ([]group, error) {
 	listed, err := m.from.admin.ListGroups(ctx)
 	if err != nil {
@@ -171,15 +184,7 @@ func (m *mover) decide(open []group) ([]group, error) {
 func (m *mover) ready(ctx context.Context) error {
 	tell := newTeller(m.Say)
 	for {
-		ends, err := m.from.stable(ctx, m.source)
-		if err != nil {
-			return err
-		}
-		drained, err := m.from.visibleEnds(ctx, m.source, ends)
-		if err != nil {
-			return err
-		}
-		all, err := m.lookUpTo(ctx, drained)
+		all, err := m.lookNow(ctx)
 		if err != nil {
 			return err
 		}

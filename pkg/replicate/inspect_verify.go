@@ -107,6 +107,9 @@ func (i *Inspection) planVerify(ctx context.Context, o *VerifyOptions) (*Verific
 		wanted = func(string) bool { return true }
 	}
 	p, err := i.look(ctx, wanted, false)
+	if err == nil && p.ledgerErr == nil && i.madeMeanwhile(p) {
+		p, err = i.look(ctx, wanted, false)
+	}
 	if err == nil {
 		err = p.ledgerErr
 	}
@@ -132,6 +135,20 @@ func (i *Inspection) planVerify(ctx context.Context, o *VerifyOptions) (*Verific
 		v.Problems = append(v.Problems, ProblemStatus{err.Error(), chunk.Remedy(err)})
 	}
 	return v, p, nil
+}
+
+// madeMeanwhile says whether the ledger, which is looked at after the target, tells
+// of records in a topic that was not there yet when the target was looked at.
+func (i *Inspection) madeMeanwhile(p *picture) bool {
+	for _, s := range i.spots(p) {
+		if !s.started() || s.targetErr != nil || s.targetThere {
+			continue
+		}
+		if _, copied := s.state.Map.Last(); copied {
+			return true
+		}
+	}
+	return false
 }
 
 // verifyJob is one partition to compare.
@@ -201,10 +218,10 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 		job.failed = s.targetErr
 		return job
 	case !s.targetThere || !s.targetSame:
-		job.failed = &kafka.Problem{What: status.Reason, Fix: status.Remedy}
-		if status.Reason == "" {
+		if _, copied := s.state.Map.Last(); copied {
+			job.failed = &kafka.Problem{What: status.Reason, Fix: status.Remedy}
+		} else { // started, and there is nothing to compare
 			job.report.NotCopied = max(int64(s.stable-s.earliest), 0)
-			job.failed = nil // started, and nothing was copied yet
 		}
 		return job
 	}

@@ -3,11 +3,13 @@ package replicate
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
@@ -255,5 +257,27 @@ func TestVerifyOverACutover(t *testing.T) {
 	w.must("verify", err)
 	if after.Verdict != Equal || after.Compared <= before.Compared || len(after.Unverified) > 0 {
 		t.Errorf("after the rollback: %+v, want more than %d records compared", after, before.Compared)
+	}
+}
+
+// A topic that is made and filled between the look at the target and that at the
+// ledger is compared, not told as missing.
+func TestVerifyWhileATopicIsMade(t *testing.T) {
+	w := newWorld(t)
+	w.topic("first", 1)
+	w.plain(w.sides.Source, "first", 0, 3)
+	w.must("copy", w.ends(w.once()))
+	w.topic("second", 1)
+	w.plain(w.sides.Source, "second", 0, 5)
+	var made atomic.Bool
+	w.target.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.target.KeepControl()
+		if !made.Swap(true) {
+			w.target.SleepControl(func() { w.must("copy", w.ends(w.once())) })
+		}
+		return nil, nil, false
+	})
+	if v := w.verify(VerifyOptions{}); v.Verdict != Equal || v.Compared != 8 {
+		t.Errorf("%s with %d records compared, want %s with 8: %+v", v.Verdict, v.Compared, Equal, v.Partitions)
 	}
 }

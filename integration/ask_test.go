@@ -3,6 +3,8 @@ package integration
 import (
 	"context"
 	"fmt"
+	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -61,5 +63,54 @@ func groupOffset(ctx context.Context, bootstrap, group, topic string, partition 
 			return o.At, nil
 		}
 		return -1, nil
+	})
+}
+
+// grant adds an entry to the cluster's list of rights, and waits until it holds.
+func grant(ctx context.Context, t *testing.T, bootstrap string, entry *kadm.ACLBuilder) {
+	t.Helper()
+	_, err := ask(bootstrap, func(admin *kadm.Client) (kadm.CreateACLsResults, error) {
+		made, err := admin.CreateACLs(ctx, entry)
+		for _, one := range made {
+			if err == nil {
+				err = one.Err
+			}
+		}
+		return made, err
+	})
+	must(t, err)
+	listed(ctx, t, bootstrap, entry, true)
+}
+
+// revoke takes an entry that is there away, and waits until it does not hold any more.
+func revoke(ctx context.Context, t *testing.T, bootstrap string, entry *kadm.ACLBuilder) {
+	t.Helper()
+	_, err := ask(bootstrap, func(admin *kadm.Client) (kadm.DeleteACLsResults, error) {
+		deleted, err := admin.DeleteACLs(ctx, entry)
+		if err == nil && (len(deleted) != 1 || len(deleted[0].Deleted) != 1) {
+			err = fmt.Errorf("%+v is deleted, want one entry", deleted)
+		}
+		return deleted, err
+	})
+	must(t, err)
+	listed(ctx, t, bootstrap, entry, false)
+}
+
+// listed waits until a broker lists what an entry says, or nothing of it: the
+// controller has acknowledged a change before the brokers heed it.
+func listed(ctx context.Context, t *testing.T, bootstrap string, entry *kadm.ACLBuilder, want bool) {
+	t.Helper()
+	eventually(t, time.Minute, "the broker heeds the rights", func() bool {
+		results, err := ask(bootstrap, func(admin *kadm.Client) (kadm.DescribeACLsResults, error) {
+			return admin.DescribeACLs(ctx, entry)
+		})
+		must(t, err)
+		for _, one := range results {
+			must(t, one.Err)
+			if (len(one.Described) > 0) != want {
+				return false
+			}
+		}
+		return true
 	})
 }

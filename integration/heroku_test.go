@@ -100,16 +100,7 @@ func (a addon) allow(ctx context.Context, t *testing.T, what func(entry *kadm.AC
 	}
 	entry := kadm.NewACLs().Allow("User:CN=mirror").AllowHosts("*").ResourcePatternType(pattern)
 	what(entry, names)
-	_, err := ask(a.cluster.Bootstrap(), func(admin *kadm.Client) (kadm.CreateACLsResults, error) {
-		made, err := admin.CreateACLs(ctx, entry)
-		for _, one := range made {
-			if err == nil {
-				err = one.Err
-			}
-		}
-		return made, err
-	})
-	must(t, err)
+	grant(ctx, t, a.cluster.Bootstrap(), entry)
 }
 
 // setenv sets what Heroku sets.

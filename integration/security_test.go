@@ -212,29 +212,13 @@ func (s *secured) acl(r right) (bootstrap string, entry *kadm.ACLBuilder) {
 func (s *secured) allow(t *testing.T, r right) {
 	t.Helper()
 	bootstrap, entry := s.acl(r)
-	_, err := ask(bootstrap, func(admin *kadm.Client) (kadm.CreateACLsResults, error) {
-		made, err := admin.CreateACLs(s.ctx, entry)
-		for _, one := range made {
-			if err == nil {
-				err = one.Err
-			}
-		}
-		return made, err
-	})
-	must(t, err)
+	grant(s.ctx, t, bootstrap, entry)
 }
 
 func (s *secured) deny(t *testing.T, r right) {
 	t.Helper()
 	bootstrap, entry := s.acl(r)
-	_, err := ask(bootstrap, func(admin *kadm.Client) (kadm.DeleteACLsResults, error) {
-		deleted, err := admin.DeleteACLs(s.ctx, entry)
-		if err == nil && (len(deleted) != 1 || len(deleted[0].Deleted) != 1) {
-			err = fmt.Errorf("%s: %+v is deleted, want one entry", r, deleted)
-		}
-		return deleted, err
-	})
-	must(t, err)
+	revoke(s.ctx, t, bootstrap, entry)
 }
 
 // site writes a configuration; edit may change the text.

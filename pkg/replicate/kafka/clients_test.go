@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -12,7 +13,11 @@ import (
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
 )
 
 // logged is a log that a test reads while it is written.
@@ -152,6 +157,7 @@ func TestSettings(t *testing.T) {
 		"enable.idempotence":     "true",
 		"client.id":              "mine",
 		"enable.metrics.push":    false, "log.connection.close": false, "log.thread.name": false,
+		"metadata.recovery.rebootstrap.trigger.ms": "15000", "topic.metadata.refresh.interval.ms": "10000",
 		"go.events.channel.size": 16,
 	}
 	if len(got) != len(want) {
@@ -225,4 +231,86 @@ func TestUnreachable(t *testing.T) {
 	if n := strings.Count(out.String(), "Connection refused"); n < 1 || n > 4 {
 		t.Errorf("the refused connection is logged %d times, want once a tag and handle name at most:\n%s", n, out.String())
 	}
+}
+
+// A broker that is shut out by its controller tells of no brokers, once: the handles find the cluster again. Whether
+// one does so at once is a race inside of librdkafka, which some of so many lose.
+func TestNoBrokersInMetadata(t *testing.T) {
+	t.Parallel()
+	var handles errgroup.Group
+	for range 24 {
+		handles.Go(func() error { return findAgain("orders") })
+	}
+	if err := handles.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// findAgain reads a topic to its end, loses the cluster, and waits for the next record.
+func findAgain(topic string) error {
+	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
+	if err != nil {
+		return err
+	}
+	defer fake.Close()
+	consumer, err := NewConsumer(Config{Name: "old", Properties: map[string]string{
+		"bootstrap.servers": fake.ListenAddrs()[0], "topic.metadata.refresh.interval.ms": "500",
+	}}, map[string]any{"group.id": "x", "enable.partition.eof": true, "auto.offset.reset": "error"})
+	if err != nil {
+		return err
+	}
+	defer consumer.Close() //nolint:errcheck // nothing is committed
+	if err := consumer.Assign([]ck.TopicPartition{{Topic: &topic, Offset: 0}}); err != nil {
+		return err
+	}
+	if at, isEnd := poll(consumer); at != 0 || !isEnd {
+		return fmt.Errorf("offset %d is read, want the end at once", at)
+	}
+	namesNoBroker(fake, topic)
+	client, err := kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...), kgo.DefaultProduceTopic(topic))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.ProduceSync(context.Background(), kgo.StringRecord("after")).FirstErr(); err != nil {
+		return err
+	}
+	for {
+		switch at, isEnd := poll(consumer); {
+		case at < 0:
+			return errors.New("the handle says nothing for a minute")
+		case !isEnd:
+			return nil
+		}
+	}
+}
+
+// namesNoBroker answers one question for metadata as such a broker does, and returns when it was asked.
+func namesNoBroker(fake *kfake.Cluster, topic string) {
+	told := make(chan struct{})
+	fake.ControlKey(int16(kmsg.Metadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		defer close(told)
+		answer := r.ResponseKind().(*kmsg.MetadataResponse)
+		one := kmsg.NewMetadataResponseTopic()
+		one.Topic, one.TopicID = &topic, fake.TopicInfo(topic).TopicID
+		none := kmsg.NewMetadataResponseTopicPartition()
+		none.ErrorCode, none.Leader, none.LeaderEpoch = kerr.LeaderNotAvailable.Code, -1, -1
+		one.Partitions = append(one.Partitions, none)
+		answer.Topics = append(answer.Topics, one)
+		return answer, nil, true
+	})
+	<-told
+}
+
+// poll gives the offset of the next record, or of the partition's end; -1 after a minute without.
+func poll(consumer *ck.Consumer) (at ck.Offset, isEnd bool) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		switch event := consumer.Poll(100).(type) {
+		case ck.PartitionEOF:
+			return event.Offset, true
+		case *ck.Message:
+			return event.TopicPartition.Offset, false
+		}
+	}
+	return -1, false
 }

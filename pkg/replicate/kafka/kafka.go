@@ -133,6 +133,12 @@ func (c Config) settings(k kind, over map[string]any) (ck.ConfigMap, error) {
 		"log.connection.close": false,
 		// The thread's name before each line would hide that two lines are the same.
 		"log.thread.name": false,
+		// A broker that its controller has just shut out names no brokers at all in its metadata, itself included.
+		// librdkafka forgets the last one then, and asks the configured ones again (KIP-1102) only when no metadata
+		// has come for this long: five minutes by default, in which the handle does nothing. Metadata is asked for
+		// more often than that, so that a handle that is well does not begin anew.
+		"metadata.recovery.rebootstrap.trigger.ms": "15000",
+		"topic.metadata.refresh.interval.ms":       "10000",
 	}
 	for property, value := range over {
 		if strings.HasPrefix(property, "go.") {

@@ -55,6 +55,10 @@ func TestPrefixesAreTold(t *testing.T) {
 		!strings.Contains(got.stderr, "--topic p1.orders") {
 		t.Errorf("offsets of the target's name: exit %d\n%s", got.code, got.stderr)
 	}
+	got := w.run(strings.Fields("topic-version --cluster new --topic orders --from v0 --to v1 --partitions 5")...)
+	if got.code != exitUsage || !strings.Contains(got.stderr, `cluster new has the prefix "p2."`) {
+		t.Errorf("topic-version on a cluster with a prefix: exit %d\n%s", got.code, got.stderr)
+	}
 	if got := w.topics(w.target); !strings.Contains(got, "p2.orders ") || strings.Contains(got, "stranger") {
 		t.Errorf("the target holds\n%s", got)
 	}

@@ -67,6 +67,7 @@ type apps struct {
 	daemon         *daemon
 	background     chan error // of the command that runs beside the applications
 	printed        *syncBuffer
+	before         int // bytes that were printed before that command began
 
 	producers map[*cluster.Cluster]*workload.Producer
 	consumers map[*cluster.Cluster]*workload.Consumer
@@ -193,15 +194,24 @@ func (a *apps) act(line string) {
 		"start consumers on new beside those on old": func() { a.consume(a.target) },
 		"stop the daemon":                            func() { a.daemon.stop() },
 		"wait until it says that records arrive": func() {
-			a.await("the command waits", func() bool { return strings.Contains(a.printed.String(), "records arrive") })
+			a.says("silent    records arrive") // and not: no records arrive
 		},
-		"wait for the rollback": func() { a.must(<-a.background) },
+		"wait until it says that applications may start on old": func() { a.says("applications may start on old") },
+		"wait for the rollback":                                 func() { a.must(<-a.background) },
 	}
 	act := acts[line]
 	if act == nil {
 		a.t.Fatalf("nobody knows how to %q", line)
 	}
 	act()
+}
+
+// says waits until the command that runs beside the applications has printed a text.
+func (a *apps) says(text string) {
+	a.t.Helper()
+	a.await("the command says: "+text, func() bool {
+		return strings.Contains(a.printed.String()[a.before:], text)
+	})
 }
 
 // nextNumber is that of the first record on the target: producers that still run on
@@ -272,6 +282,7 @@ func (a *apps) command(line string) {
 	cmd := exec.CommandContext(a.ctx, a.site.binary, words[1:]...)
 	cmd.Stdout, cmd.Stderr = a.printed, a.printed
 	if background {
+		a.before = len(a.printed.String())
 		a.must(cmd.Start())
 		a.background = make(chan error, 1)
 		go func() { a.background <- cmd.Wait() }()

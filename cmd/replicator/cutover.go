@@ -32,11 +32,12 @@ func (f *handoverFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.groups, "groups", "", "only groups whose whole name matches move")
 	cmd.Flags().DurationVar(&f.silent, "silent-for", 5*time.Second, "how long nobody may write before it counts")
 	cmd.Flags().DurationVar(&f.verify, "verify", time.Hour, "how far back records are compared; 0 for not at all")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "give up waiting after that; 0 for never")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute,
+		"give up waiting after that, with --force for each step; 0 for never")
 	cmd.Flags().BoolVar(&f.dry, "dry-run", false, "print the plan and how far each step is; change nothing")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "go on without asking")
 	cmd.Flags().BoolVar(&f.force, "force", false,
-		"go on where a promise does not hold; what that gives up is printed and noted")
+		"go on where a promise does not hold, or not in time; what that gives up is printed, in records, and noted")
 }
 
 // options are what the flags and the file say.
@@ -53,7 +54,7 @@ func (f *handoverFlags) options(cmd *cobra.Command) (replicate.HandoverOptions, 
 		return replicate.HandoverOptions{}, &usageError{errors.New("a time is never negative"), cmd.CommandPath()}
 	}
 	o := replicate.HandoverOptions{
-		Flow: flow, SilentFor: f.silent, Tail: f.verify, Force: f.force,
+		Flow: flow, SilentFor: f.silent, Tail: f.verify, Force: f.force, Patience: f.timeout,
 		Log: slog.New(cfg.Log.Handler(cmd.ErrOrStderr())),
 		Tell: func(step, missing string) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s  %-9s %s\n", time.Now().Format(time.TimeOnly), step, missing)
@@ -84,9 +85,9 @@ func compileWhole(flag, pattern string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-// limited bounds how long is waited.
+// limited bounds how long is waited; with --force each step has its own limit.
 func (f *handoverFlags) limited(ctx context.Context) (context.Context, context.CancelFunc) {
-	if f.timeout == 0 {
+	if f.timeout == 0 || f.force {
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, f.timeout)
@@ -140,7 +141,9 @@ everything stood; and prints which applications may start on the target. Then
 'replicator rollback' knows the way back.
 
 Who still writes or reads is named. What cannot become right by waiting is refused,
-with a remedy. A daemon may run meanwhile; where none does, the rest is copied by
+with a remedy. With --force it is given up, and so is what does not come within
+--timeout, step by step: how many records are not on the target, are read again or
+are skipped is printed, and noted. A daemon may run meanwhile; where none does, the rest is copied by
 this command. Killed at any point, the same command goes on.
 
 ` + exitCodes,

@@ -74,6 +74,35 @@ func TestCutoverCommands(t *testing.T) {
 	}
 }
 
+// What --force gives up is printed before, in the plan, and at the end.
+func TestForceIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "orders", 1)
+	w.plain(w.source, "orders", 0, 10)
+	w.commit(w.source, "billing", "orders", 0, 4)
+	w.must("run", "--until-caught-up")
+	w.commit(w.target, "billing", "orders", 0, 2) // by somebody else
+
+	const again = "group billing in orders/0: a consumer on the target committed it; it stands at 2 and ought to at 4: " +
+		"up to 2 records would be read again"
+	got := w.run("cutover", "--yes", "--silent-for", "100ms")
+	says(t, "the refusal", got.stderr, again, "remedy:", "--force")
+	if got.code != exitFailed {
+		t.Errorf("exit %d", got.code)
+	}
+	says(t, "the plan", w.must("cutover", "--dry-run", "--force", "--silent-for", "100ms"), "groups    open",
+		"--force gives up: "+again)
+	got = w.run("cutover", "--yes", "--force", "--silent-for", "100ms")
+	says(t, "the end", got.stdout, "given up: "+again, "may start on new")
+	says(t, "what is told on the way", got.stderr, "given up: "+again)
+
+	w.plain(w.source, "orders", 0, 3)
+	const left = "orders/0: up to 3 records were written to old after the cutover: they stay there, and new lacks them"
+	says(t, "the refusal to go back", w.run("rollback", "--yes").stderr, left, "remedy:", "--force")
+	out := w.must("rollback", "--yes", "--force", "--silent-for", "100ms")
+	says(t, "the way back", out, "--force gives up: "+left, "\ngiven up: "+left, "may start on old")
+}
+
 // Of applications that write to both clusters themselves.
 func TestDrained(t *testing.T) {
 	w := newWorld(t)

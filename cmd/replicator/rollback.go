@@ -26,7 +26,7 @@ which may start on the source. Afterwards the flow may run again as before.
 
 Stop the flow's daemons first. It says how far back is safe: what retention has
 deleted, or what was written to the source meanwhile, is refused unless --force
-gives it up. Killed at any point, the same command goes on.
+gives it up, as that of cutover does, in records. Killed at any point, the same command goes on.
 
 ` + exitCodes,
 		Example: `  replicator rollback -c replicator.yaml --dry-run
@@ -72,10 +72,10 @@ func (f *handoverFlags) rollBack(cmd *cobra.Command) error {
 func printBack(w io.Writer, s replicate.BackState, flow replicate.Config) {
 	fmt.Fprintf(w, "since the cutover at %s up to %d records were written to %d topics of %s\n",
 		s.Since.Format(time.RFC3339), s.Records, s.Topics, flow.To)
-	if s.Lost+s.Left+s.Skipped == 0 {
+	if len(s.GivenUp) == 0 {
 		fmt.Fprintln(w, "all of them are still there: going back is safe")
-		return
 	}
-	fmt.Fprintf(w, "given up: %d deleted there by retention, %d written to %s meanwhile, %d of somebody else before\n",
-		s.Lost, s.Left, flow.From, s.Skipped)
+	for _, what := range s.GivenUp {
+		fmt.Fprintf(w, "--force gives up: %s\n", what)
+	}
 }

@@ -62,7 +62,7 @@ func (c *Cutover) Run(ctx context.Context) (cutover.Record, error) {
 	if c.found.State == cutover.Done {
 		return c.found, nil
 	}
-	if err := c.h.begin(ctx, c.found, ""); err != nil {
+	if err := c.h.begin(ctx, c.found, "", nil); err != nil {
 		return c.found, err
 	}
 	err := cutover.Run(ctx, c.h.steps(), handoverEvery, c.h.o.tell)
@@ -74,11 +74,18 @@ func (o *HandoverOptions) tell(step cutover.Step, missing string) { o.Tell(step.
 
 // watch looks at steps; the first one needs two looks with time between them.
 func (h *handover) watch(ctx context.Context, steps []cutover.Step) ([]cutover.State, error) {
+	h.looking = true
+	defer func() { h.looking = false }()
 	cutover.Look(ctx, steps[:1])
 	if err := cutover.Pause(ctx, h.o.SilentFor); err != nil {
 		return nil, err
 	}
 	states := cutover.Look(ctx, steps)
+	for i := range states {
+		if given := h.given[states[i].Name]; states[i].Done && len(given) > 0 {
+			states[i].Done, states[i].Missing = false, "--force gives up: "+shorten(given)
+		}
+	}
 	return states, ctx.Err()
 }
 

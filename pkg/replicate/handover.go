@@ -1,8 +1,8 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,9 +16,7 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/cutover"
-	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
-	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/survey"
 	"replicator/pkg/replicate/watermarks"
 )
@@ -31,6 +29,7 @@ type HandoverOptions struct {
 	SilentFor time.Duration  // how long the source's ends have to stay where they are
 	Tail      time.Duration  // how far back records are compared on both sides; 0: not at all
 	Force     bool           // go on where a promise does not hold, and note what is given up
+	Patience  time.Duration  // with Force: how long a step is waited for before it is given up; 0: without end
 	Log       *slog.Logger
 	Tell      func(step, missing string) // hears what is waited for; not nil
 }
@@ -46,11 +45,20 @@ type handover struct {
 	record  cutover.Record // as it will be written
 	written string         // what was noted of the positions; "": nothing yet
 
+	begun  watermarks.Marks // the source's ends at the first look
+	began  time.Time        // when that was
 	ends   watermarks.Marks // of the source, when they were last seen to move
 	still  time.Time        // since when they have not
 	status *FlowStatus
-	given  map[string]bool // what --force gives up
-	equal  string          // the ends up to which the tail was compared
+	equal  string // the ends up to which the tail was compared; "": it was not
+	differ []lack // what that has found
+
+	back    bool                     // from a flow's target to its source
+	looking bool                     // nothing is brought about
+	waits   map[string]time.Time     // since when a step is waited for
+	given   map[string][]string      // what --force gives up, by step
+	late    map[string]bool          // steps that were waited for in vain
+	left    map[chunk.Partition]bool // partitions that are given up
 }
 
 // openHandover makes sure that both clusters answer.
@@ -59,7 +67,8 @@ func openHandover(ctx context.Context, o HandoverOptions) (*handover, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &handover{o: o, look: look, given: map[string]bool{}}, nil
+	return &handover{o: o, look: look, waits: map[string]time.Time{}, given: map[string][]string{},
+		late: map[string]bool{}, left: map[chunk.Partition]bool{}}, nil
 }
 
 // steps are what a cutover consists of, in their order.
@@ -117,19 +126,21 @@ func (h *handover) silent(ctx context.Context) (string, error) {
 			moved = append(moved, p)
 		}
 	}
-	first := h.ends == nil
+	if h.begun == nil {
+		h.begun, h.began, h.ends, h.still = ends, asked, ends, asked
+		return fmt.Sprintf("watching the ends of %d partitions", len(ends)), nil
+	}
 	if len(moved) > 0 || len(ends) != len(h.ends) {
 		h.ends, h.still = ends, asked
 	}
+	var lacks []lack
 	switch {
-	case first:
-		return fmt.Sprintf("watching the ends of %d partitions", len(ends)), nil
 	case len(moved) > 0:
-		return "records arrive: " + h.writers(ctx, moved), nil
+		lacks = []lack{{waits: "records arrive: " + h.writers(ctx, moved), gives: h.arrived()}}
 	case asked.Sub(h.still) < h.o.SilentFor:
-		return fmt.Sprintf("no records arrive; watching for %s", h.o.SilentFor), nil
+		lacks = []lack{{waits: fmt.Sprintf("no records arrive; watching for %s", h.o.SilentFor), gives: h.arrived()}}
 	}
-	return "", nil
+	return h.without("silent", lacks)
 }
 
 // selected lists the flow's topics on the source.
@@ -198,16 +209,17 @@ func (h *handover) idle(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var busy []string
-	for _, name := range names {
-		if n := seen[name].Members; n > 0 {
-			busy = append(busy, fmt.Sprintf("%s (%d members)", name, n))
+	var lacks []lack
+	for i := range held {
+		if n := seen[held[i].Group].Members; n > 0 && h.moves(held[i].Group) {
+			lacks = append(lacks, lack{waits: fmt.Sprintf("%s (%d members)", held[i].Group, n), gives: h.readsOn(&held[i], n)})
 		}
 	}
-	if len(busy) > 0 {
-		return "consumers are at work: " + shorten(busy), nil
+	missing, err := h.without("idle", lacks)
+	if missing != "" {
+		missing = "consumers are at work: " + missing
 	}
-	return "", nil
+	return missing, err
 }
 
 // moves says whether a group is one of those that move.
@@ -221,38 +233,22 @@ func (h *handover) copied(ctx context.Context) (string, error) {
 	if h.status, err = h.look.Status(ctx); err != nil {
 		return "", err
 	}
-	if list := h.status.Problems; len(list) > 0 {
-		return "", &kafka.Problem{What: list[0].Error, Fix: list[0].Remedy}
+	var lacks []lack
+	for _, p := range h.status.Problems {
+		lacks = append(lacks, lack{gives: p.Error, remedy: cmp.Or(p.Remedy, seeStatus)})
 	}
-	var behind []string
+	partitions := map[chunk.Partition]bool{}
 	for i := range h.status.Partitions {
-		p := &h.status.Partitions[i]
-		name := fmt.Sprintf("%s/%d", p.Topic, p.Partition)
-		switch {
-		case p.Phase == Stopped:
-			what := fmt.Sprintf("%s is stopped (%s): %d records are not on the target", name, p.Reason, p.Behind)
-			if err := h.giveUp(what, p.Remedy); err != nil {
-				return "", err
-			}
-		case p.SourceOpen > 0:
-			behind = append(behind, fmt.Sprintf("%s has an open transaction", name))
-		case p.Phase != Copying || p.Behind > 0:
-			behind = append(behind, fmt.Sprintf("%s %s, lag %d", name, p.Phase, p.Behind))
+		if p := &h.status.Partitions[i]; p.Phase != Copying || p.Behind+p.SourceOpen > 0 {
+			lacks = append(lacks, h.notCopied(p))
+			partitions[chunk.Partition{Topic: p.Topic, Number: p.Partition}] = true
 		}
 	}
-	if len(behind) > 0 {
-		return shorten(behind), nil
+	missing, err := h.without("copied", lacks)
+	if missing == "" {
+		h.left = partitions
 	}
-	return "", nil
-}
-
-// giveUp is an error, unless what does not hold may be given up.
-func (h *handover) giveUp(what, remedy string) error {
-	if h.o.Force {
-		h.given[what] = true
-		return nil
-	}
-	return &kafka.Problem{What: what, Fix: remedy + "; or --force to give that up"}
+	return missing, err
 }
 
 // copyRest copies what is left where no daemon does.
@@ -260,12 +256,18 @@ func (h *handover) copyRest(ctx context.Context) error {
 	if h.status == nil || h.status.Replicas == nil || *h.status.Replicas > 0 {
 		return nil
 	}
+	limited := ctx
+	if h.o.Force && h.o.Patience > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, h.o.Patience)
+		defer cancel()
+	}
 	err := New(Options{
 		Clusters: h.o.Clusters, Flows: []Config{h.o.Flow}, UntilCaughtUp: true, Registry: prometheus.NewRegistry(),
 		Log: h.o.Log,
-	}).Run(ctx)
+	}).Run(limited)
 	var unfinished *UnfinishedError
-	if errors.As(err, &unfinished) { // the next look tells what is missing
+	if errors.As(err, &unfinished) || limited.Err() != nil { // the next look tells what is missing
 		return nil
 	}
 	return err
@@ -273,51 +275,22 @@ func (h *handover) copyRest(ctx context.Context) error {
 
 // positioned waits until the groups stand right on the target.
 func (h *handover) positioned(context.Context) (string, error) {
-	var open []string
+	var lacks []lack
 	for i := range h.status.Groups {
 		g := &h.status.Groups[i]
 		if !h.moves(g.Group) {
 			continue
 		}
 		if g.Error != "" {
-			if err := h.giveUp(fmt.Sprintf("group %s: %s", g.Group, g.Error), g.Remedy); err != nil {
-				return "", err
-			}
+			lacks = append(lacks, h.unreadable(g))
 		}
 		for j := range g.Positions {
-			p := &g.Positions[j]
-			name := fmt.Sprintf("group %s in %s/%d", g.Group, p.Topic, p.Partition)
-			switch kind := groups.Kind(p.State); {
-			case kind == groups.Right:
-			case p.State == pending || !kind.Settled():
-				open = append(open, fmt.Sprintf("%s: %s", name, p.Why))
-			default:
-				if err := h.giveUp(name+": "+p.Why+wouldBe(p), "see 'replicator status' and set the position right"); err != nil {
-					return "", err
-				}
+			if l, lacking := h.notRight(g, &g.Positions[j]); lacking {
+				lacks = append(lacks, l)
 			}
 		}
 	}
-	if len(open) > 0 {
-		return shorten(open), nil
-	}
-	return "", nil
-}
-
-// wouldBe says what a wrong position means in records.
-func wouldBe(p *PositionStatus) string {
-	if p.Target == nil || p.Translation == nil {
-		return ""
-	}
-	switch off := int64(*p.Translation) - int64(*p.Target); {
-	case off > 0:
-		return fmt.Sprintf("; it stands at %d and ought to at %d: up to %d records would be read again", *p.Target,
-			*p.Translation, off)
-	case off < 0:
-		return fmt.Sprintf("; it stands at %d and ought to at %d: up to %d records would be skipped", *p.Target,
-			*p.Translation, -off)
-	}
-	return ""
+	return h.without("groups", lacks)
 }
 
 // tailID names the ends that a comparison of the tail was about.
@@ -329,101 +302,13 @@ func (h *handover) tailID() string {
 	return b.String()
 }
 
+// verified says whether the last records were compared, up to the ends as they are now;
+// up to where they were then, if something is given up that may move them.
 func (h *handover) verified(context.Context) (string, error) {
-	if h.equal != h.tailID() {
+	if h.equal != h.tailID() && (h.equal == "" || len(h.late) == 0) {
 		return "the last records are being compared", nil
 	}
-	return "", nil
-}
-
-// positions is what the record says of groups and topics, as one text to compare.
-func (h *handover) positions() string {
-	var b strings.Builder
-	b.WriteString(h.tailID())
-	for _, g := range h.status.Groups {
-		for _, p := range g.Positions {
-			fmt.Fprintf(&b, "%s %s/%d:%d>%d ", g.Group, p.Topic, p.Partition, p.Source, orMissing(p.Target))
-		}
-	}
-	return b.String()
-}
-
-func (h *handover) recorded(context.Context) (string, error) {
-	if h.written != h.positions() {
-		return "the record is to be written", nil
-	}
-	return "", nil
-}
-
-// write notes in the ledger where everything stands.
-func (h *handover) write(ctx context.Context) error {
-	var notes []ledger.Record
-	ends := map[string]*cutover.Topic{}
-	h.record.Partitions, h.record.Groups = len(h.status.Partitions), 0
-	for _, p := range h.status.Partitions { // by topic and number
-		t := ends[p.Topic]
-		if t == nil {
-			t = &cutover.Topic{ID: h.record.ID, Topic: p.Topic, Target: p.TargetTopic}
-			ends[p.Topic] = t
-		}
-		t.SourceEnds = append(t.SourceEnds, int64(p.SourceEnd))
-		t.TargetEnds = append(t.TargetEnds, orMissing(p.TargetEnd))
-	}
-	for name, t := range ends {
-		notes = append(notes, ledger.NoteRecord(cutover.TopicName(name), cutover.Encode(t)))
-	}
-	for _, g := range h.status.Groups {
-		if !h.moves(g.Group) {
-			continue
-		}
-		one := cutover.Group{ID: h.record.ID, Group: g.Group, Target: g.Target}
-		for _, p := range g.Positions {
-			one.Positions = append(one.Positions, cutover.Position{
-				Topic: p.Topic, Partition: p.Partition, Source: int64(p.Source), Target: orMissing(p.Target)})
-		}
-		h.record.Groups++
-		notes = append(notes, ledger.NoteRecord(cutover.GroupName(g.Group), cutover.Encode(one)))
-	}
-	h.record.State, h.record.Ended = cutover.Done, time.Now().UTC().Truncate(time.Millisecond)
-	h.record.GivenUp = slices.Sorted(maps.Keys(h.given))
-	// The record comes last: where it is, the rest is.
-	if err := h.note(ctx, notes...); err != nil {
-		return err
-	}
-	if err := h.note(ctx, ledger.NoteRecord(cutover.RecordName, cutover.Encode(h.record))); err != nil {
-		return err
-	}
-	h.written = h.positions()
-	return nil
-}
-
-func (h *handover) note(ctx context.Context, notes ...ledger.Record) error {
-	return ledger.WriteNotes(ctx, h.look.targetCluster, h.o.Flow.LedgerTopic(), 0, notes)
-}
-
-func orMissing[T ~int64](at *T) int64 {
-	if at == nil {
-		return -1
-	}
-	return int64(*at)
-}
-
-// begin notes that a cutover is under way; one that was begun before goes on.
-func (h *handover) begin(ctx context.Context, found cutover.Record, takesBack string) error {
-	if found.State == cutover.Begun && found.TakesBack == takesBack {
-		h.record = found
-		return nil
-	}
-	h.record = cutover.Record{
-		Version: cutover.Version, ID: newCutoverID(), Flow: h.o.Flow.Name(), State: cutover.Begun,
-		Begun: time.Now().UTC().Truncate(time.Millisecond), TakesBack: takesBack,
-	}
-	return h.note(ctx, ledger.NoteRecord(cutover.RecordName, cutover.Encode(h.record)))
-}
-
-// newCutoverID begins with the time, for people, and is never given twice.
-func newCutoverID() string {
-	return time.Now().UTC().Format("20060102T150405Z-") + strings.ToLower(rand.Text()[:8])
+	return h.without("verified", h.differ)
 }
 
 // verify compares the last records of both sides.
@@ -433,21 +318,11 @@ func (h *handover) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range v.Partitions {
-		if p.Error != "" {
-			what := fmt.Sprintf("%s/%d cannot be compared: %s", p.Topic, p.Partition, p.Error)
-			if err := h.giveUp(what, p.Remedy); err != nil {
-				return err
-			}
+	h.equal, h.differ = ends, nil
+	for i := range v.Partitions {
+		if l, lacking := h.notEqual(&v.Partitions[i]); lacking {
+			h.differ = append(h.differ, l)
 		}
 	}
-	if n := v.Differences() - v.Foreign; n > 0 {
-		err := h.giveUp(fmt.Sprintf("the last records differ: %d missing, %d changed, %d extra, %d out of order", v.Missing,
-			v.Changed, v.Extra, v.OutOfOrder), "see 'replicator verify' for each of them")
-		if err != nil {
-			return err
-		}
-	}
-	h.equal = ends
 	return nil
 }

@@ -1,15 +1,19 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"replicator/pkg/policy"
+	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
@@ -40,6 +44,7 @@ type BackState struct {
 	// after the cutover; Skipped are records that somebody else wrote to the target before it.
 	Lost, Left, Skipped int64
 	Topics              int
+	GivenUp             []string // that, and what else stands in the way, by partition
 }
 
 // OpenRollback finds the cutover that is to be taken back. Nothing is written yet.
@@ -128,50 +133,64 @@ func (r *Rollback) measure(ctx context.Context) error {
 		return err
 	}
 	turned := d.Cutover == r.record.ID // what is on the source since is what was brought back
-	for p, s := range r.look.spots(seen) {
-		if !s.started() || !s.targetSame {
-			if err := r.refuse(fmt.Sprintf("%s is not copied, or its target topic is another one than before", p)); err != nil {
-				return err
-			}
-			continue
-		}
-		from := s.state.Floor
-		if last, mapped := s.state.Map.Last(); mapped {
-			from = last.TargetEnd()
-		}
-		written := int64(s.targetEarlyEnd - from)
-		if s.state.Marked {
-			written-- // the marker of our last commit
-		}
-		r.state.Records += max(written, 0)
-		r.state.Lost += max(int64(s.targetEarliest-from), 0)
-		if !turned {
-			r.state.Left += max(int64(s.stable-s.state.Progress), 0)
-		}
-		for _, f := range s.state.Map.Foreign() {
-			r.state.Skipped += max(int64(min(f.To, from)-f.From), 0)
-		}
+	spots := r.look.spots(seen)
+	byName := func(p, q chunk.Partition) int {
+		return cmp.Or(cmp.Compare(p.Topic, q.Topic), cmp.Compare(p.Number, q.Number))
 	}
-	switch {
-	case r.state.Lost > 0:
-		return r.refuse(fmt.Sprintf("retention has deleted up to %d records on %s that were written since the cutover",
-			r.state.Lost, r.o.Flow.To))
-	case r.state.Left > 0:
-		return r.refuse(fmt.Sprintf("%d records were written to %s after the cutover: they stay there, and %s lacks them",
-			r.state.Left, r.o.Flow.From, r.o.Flow.To))
-	case r.state.Skipped > 0:
-		return r.refuse(fmt.Sprintf("up to %d records that somebody else wrote to %s before the cutover are not brought "+
-			"back", r.state.Skipped, r.o.Flow.To))
+	for _, p := range slices.SortedFunc(maps.Keys(spots), byName) {
+		r.state.add(spots[p], turned, r.o.Flow.From, r.o.Flow.To)
+	}
+	if given := r.state.GivenUp; len(given) > 0 && !r.o.Force {
+		return &kafka.Problem{What: shorten(given), Fix: "save them by other means, then --force goes on without them"}
 	}
 	return nil
 }
 
-// refuse is an error, unless it may be given up.
-func (r *Rollback) refuse(what string) error {
-	if r.o.Force {
-		return nil
+// add counts one partition; turned says that the opposite flow carries records already.
+func (b *BackState) add(s *spot, turned bool, source, target string) {
+	give := func(format string, values ...any) {
+		b.GivenUp = append(b.GivenUp, fmt.Sprintf("%s: "+format, append([]any{s.partition}, values...)...))
 	}
-	return &kafka.Problem{What: what, Fix: "save them by other means, then --force goes on without them"}
+	switch {
+	case !s.targetThere:
+		give("it is gone from %s with what was written there since the cutover; up to %d records are on %s", target,
+			int64(s.stable-s.earliest), source)
+		return
+	case !s.started():
+		give("it was not copied: up to %d records stay on %s, and all of up to %d records on %s are carried back",
+			int64(s.stable-s.earliest), source, int64(s.targetEarlyEnd-s.targetEarliest), target)
+		return
+	case !s.targetSame:
+		give("its topic on %s is another one than at the cutover: what was written to the one before is lost, and all of "+
+			"up to %d records that are there now are carried back", target, int64(s.targetEarlyEnd-s.targetEarliest))
+		return
+	}
+	from := s.state.Floor
+	if last, mapped := s.state.Map.Last(); mapped {
+		from = last.TargetEnd()
+	}
+	written := int64(s.targetEarlyEnd - from)
+	if s.state.Marked {
+		written-- // the marker of our last commit
+	}
+	b.Records += max(written, 0)
+	if lost := int64(s.targetEarliest - from); lost > 0 {
+		b.Lost += lost
+		give("retention has deleted up to %d records on %s that were written since the cutover", lost, target)
+	}
+	if left := int64(s.stable - s.state.Progress); left > 0 && !turned {
+		b.Left += left
+		give("up to %d records were written to %s after the cutover: they stay there, and %s lacks them", left, source,
+			target)
+	}
+	skipped := int64(0)
+	for _, f := range s.state.Map.Foreign() {
+		skipped += max(int64(min(f.To, from)-f.From), 0)
+	}
+	if skipped > 0 {
+		b.Skipped += skipped
+		give("up to %d records that somebody else wrote to %s before the cutover are not brought back", skipped, target)
+	}
 }
 
 // opposite is the flow that carries records back, of those topics only.
@@ -216,6 +235,7 @@ func (r *Rollback) Look(ctx context.Context) ([]cutover.State, error) {
 		return nil, err
 	}
 	defer h.look.Close()
+	h.back = true
 	states := cutover.Look(ctx, []cutover.Step{r.turnStep()})
 	if states[0].Done {
 		rest, err := h.watch(ctx, h.steps())
@@ -309,7 +329,8 @@ func (r *Rollback) carryBack(ctx context.Context, found cutover.Record) (cutover
 		return found, err
 	}
 	defer h.look.Close()
-	if err := h.begin(ctx, found, r.record.ID); err != nil {
+	h.back = true
+	if err := h.begin(ctx, found, r.record.ID, r.state.GivenUp); err != nil {
 		return found, err
 	}
 	steps := append([]cutover.Step{{

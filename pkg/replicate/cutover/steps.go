@@ -67,7 +67,8 @@ func (e *WaitingError) Unwrap() error { return e.Err }
 
 // Remedy tells what to do.
 func (e *WaitingError) Remedy() string {
-	return "bring about what is missing, or wait longer, and give the same command again: it goes on from here"
+	return "bring about what is missing, or wait longer, and give the same command again: it goes on from here; or with " +
+		"--force, which goes on without it and says what that gives up"
 }
 
 // Run brings the steps about in their order and looks again every so often, until all

@@ -1,0 +1,373 @@
+package replicate
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/integration/judge"
+	"replicator/integration/workload"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/cutover"
+)
+
+// leg is a world whose applications are about to move, in one direction or the other.
+type leg struct {
+	*world
+	back     bool
+	on, off  string // the name of the cluster that they go to, and that they leave
+	sides    judge.Sides
+	from, to *kadm.Client
+	fake     *kfake.Cluster // the cluster that they go to
+	never    bool           // by force, nothing is given up for having been waited for
+}
+
+// bothLegs runs a test on a flow that has copied 12 records, and on one that was cut
+// over before, with 4 more records on its target. A group has read the first 5.
+func bothLegs(t *testing.T, test func(t *testing.T, l *leg)) {
+	t.Parallel()
+	for _, back := range []bool{false, true} {
+		t.Run(map[bool]string{false: "cutover", true: "rollback"}[back], func(t *testing.T) {
+			w := newWorld(t)
+			w.cfg.Shards, w.cfg.SyncTopicConfigs = 1, false
+			w.topic("orders", 1)
+			w.plain(w.sides.Source, "orders", 0, 12)
+			w.commit("billing", "orders", 0, 5)
+			r := w.start(nil)
+			w.equal([]string{"orders"})
+			w.stands("billing", "orders", 0, 5)
+			r.stop()
+			l := &leg{world: w, back: back, on: "new", off: "old", sides: w.sides, from: w.from, to: w.to, fake: w.target}
+			if back {
+				w.cutOver()
+				w.plain(w.sides.Target, "orders", 0, 4)
+				l.on, l.off, l.sides, l.from, l.to, l.fake = "old", "new", w.swapped(), w.to, w.from, w.source
+			}
+			test(t, l)
+		})
+	}
+}
+
+// move is a cutover or a rollback of the leg.
+func (l *leg) move(ctx context.Context, o HandoverOptions) (cutover.Record, error) {
+	if l.back {
+		r, err := OpenRollback(ctx, o)
+		if err != nil {
+			return cutover.Record{}, err
+		}
+		defer r.Close()
+		return r.Run(ctx)
+	}
+	c, err := OpenCutover(ctx, o)
+	if err != nil {
+		return cutover.Record{}, err
+	}
+	defer c.Close()
+	return c.Run(ctx)
+}
+
+// waits sees that the move does not come to its end by itself, for want of a step.
+func (l *leg) waits(step string) {
+	l.t.Helper()
+	heard := make(chan string, 1000)
+	o := l.handoverOptions()
+	o.Tell = func(step, missing string) { heard <- step + ": " + missing }
+	ctx, cancel := context.WithCancel(l.ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := l.move(ctx, o)
+		ended <- err
+	}()
+	until := time.After(patience)
+	var all []string
+	for told := false; !told; {
+		select {
+		case text := <-heard:
+			all = append(all, text)
+			told = strings.HasPrefix(text, step) && !strings.Contains(text, "watching")
+		case err := <-ended:
+			l.t.Fatalf("the move ended with %v, want it to wait for step %s", err, step)
+		case <-until:
+			l.t.Fatalf("it waits for %q, not for step %s", all, step)
+		}
+	}
+	cancel()
+	var waiting *cutover.WaitingError
+	if err := <-ended; !errors.As(err, &waiting) || !strings.Contains(waiting.Remedy(), "--force") {
+		l.t.Errorf("interrupted it ends with %v, want what it waits for, and a remedy", err)
+	}
+}
+
+// refuses sees that the move ends with a refusal that says so, and knows a remedy.
+func (l *leg) refuses(want string) {
+	l.t.Helper()
+	_, err := l.move(l.ctx, l.handoverOptions())
+	if err == nil || !regexp.MustCompile(want).MatchString(err.Error()) ||
+		!strings.Contains(chunk.Remedy(err), "--force") {
+		l.t.Fatalf("the move ended with %v and remedy %q, want a refusal like %q", err, chunk.Remedy(err), want)
+	}
+}
+
+// forced carries the move out, and compares what it gives up with patterns, one each.
+func (l *leg) forced(want ...string) {
+	l.t.Helper()
+	o := l.handoverOptions()
+	if o.Force = true; !l.never {
+		o.Patience = time.Second
+	}
+	told := map[string]bool{}
+	o.Tell = func(_, text string) { told[text] = true }
+	record, err := l.move(l.ctx, o)
+	if err != nil || record.State != cutover.Done {
+		l.t.Fatalf("by force it ends as %+v, %v", record, err)
+	}
+	left := record.GivenUp
+	for _, pattern := range want {
+		re := regexp.MustCompile("^" + pattern + "$")
+		for i, text := range left {
+			if re.MatchString(text) {
+				left = append(left[:i:i], left[i+1:]...)
+				re = nil
+				break
+			}
+		}
+		if re != nil {
+			l.t.Errorf("nothing like %q is given up, but %q", pattern, record.GivenUp)
+		}
+	}
+	if len(left) > 0 {
+		l.t.Errorf("more is given up than was in the way: %q", left)
+	}
+	for _, text := range record.GivenUp {
+		known := false
+		for line := range told {
+			known = known || strings.HasPrefix(line, "given up: ") && strings.Contains(line, text[:12])
+		}
+		if !known && !l.atOpening(text) {
+			l.t.Errorf("nobody was told that this is given up: %q, but %v", text, told)
+		}
+	}
+}
+
+// atOpening says whether a rollback tells of it when it is opened, not on its way.
+func (l *leg) atOpening(text string) bool {
+	return strings.Contains(text, "since the cutover") || strings.Contains(text, "the cutover:") ||
+		strings.Contains(text, "before the cutover")
+}
+
+// A producer that goes on is waited for, or given up with the count of what it wrote.
+func TestForceWhileProducersWrite(t *testing.T) {
+	bothLegs(t, func(t *testing.T, l *leg) {
+		ctx, cancel := context.WithCancel(l.ctx)
+		p, err := workload.StartProducer(ctx, l.sides.Source, "orders", workload.ProducerSpec{Seed: 1, Rate: 50})
+		l.must("write", err)
+		defer cancel()
+		l.waits("silent")
+		where := "reaches new only while the flow runs"
+		if l.back {
+			where = "stays on new"
+		}
+		l.forcedAmong(l.off + ` was not silent: up to [1-9]\d* records arrived in .*s \(orders \d+\); what comes from now ` +
+			`on ` + where)
+		_, err = p.Stop()
+		l.must("stop writing", err)
+	})
+}
+
+// forcedAmong carries the move out; what the pattern says is among what it gives up.
+func (l *leg) forcedAmong(pattern string) {
+	l.t.Helper()
+	o := l.handoverOptions()
+	o.Force, o.Patience = true, time.Second
+	record, err := l.move(l.ctx, o)
+	if err != nil || record.State != cutover.Done ||
+		!regexp.MustCompile("(?m)^"+pattern+"$").MatchString(strings.Join(record.GivenUp, "\n")) {
+		l.t.Fatalf("by force it ends as %+v, %v, want among it %q", record, err, pattern)
+	}
+}
+
+// A group that goes on reading is waited for, or given up with the count of what it
+// reads again.
+func TestForceWhileConsumersRead(t *testing.T) {
+	bothLegs(t, func(t *testing.T, l *leg) {
+		client, err := kgo.NewClient(kgo.SeedBrokers(l.sides.Source), kgo.ConsumerGroup("billing"),
+			kgo.ConsumeTopics("orders"), kgo.DisableAutoCommit())
+		l.must("consume", err)
+		defer client.Close()
+		if client.PollFetches(l.ctx).Empty() {
+			t.Fatal("the group reads nothing")
+		}
+		again := map[bool]int{false: 7, true: 12}[l.back] // 12 or 17 offsets with the flow's marker, 5 of them read
+		l.waits("idle")
+		l.forced(fmt.Sprintf(`group billing is at work on %s \(1 members\): of what it reads there from its positions on, `+
+			`up to %d records are read again on %s`, l.off, again, l.on))
+	})
+}
+
+// What cannot be copied because a transaction is open is counted.
+func TestForceWithOpenTransaction(t *testing.T) {
+	bothLegs(t, func(t *testing.T, l *leg) {
+		client, err := kgo.NewClient(kgo.SeedBrokers(l.sides.Source), kgo.TransactionalID("open"),
+			kgo.DefaultProduceTopic("orders"))
+		l.must("write", err)
+		defer client.Close()
+		l.must("begin", client.BeginTransaction())
+		three := []*kgo.Record{kgo.StringRecord("a"), kgo.StringRecord("b"), kgo.StringRecord("c")}
+		l.must("write", client.ProduceSync(l.ctx, three...).FirstErr())
+		l.waits("copied")
+		l.forced(`orders/0 has an open transaction: up to 3 records are not on ` + l.on)
+	})
+}
+
+// What a broker does not take is counted; a group that is past it reads again.
+func TestForceWithLag(t *testing.T) {
+	bothLegs(t, func(t *testing.T, l *leg) {
+		l.plain(l.sides.Source, "orders", 0, 4)
+		l.fake.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			l.fake.KeepControl()
+			for _, topic := range r.(*kmsg.ProduceRequest).Topics {
+				for _, p := range topic.Partitions {
+					if bytes.Contains(p.Records, []byte("plain-")) {
+						return nil, errors.New("cut by the test"), true
+					}
+				}
+			}
+			return nil, nil, false
+		})
+		l.waits("copied")
+		n := map[bool]int{false: 4, true: 9}[l.back] // with the 4 from after the cutover, and the flow's marker before them
+		l.forced(fmt.Sprintf(`orders/0: up to %d records are not on %s`, n, l.on))
+	})
+}
+
+// A partition that is stopped is refused at once, and given up at once; so is the group
+// that stands behind its stop.
+func TestForceWithStoppedPartition(t *testing.T) {
+	bothLegs(t, func(t *testing.T, l *leg) {
+		l.never = true
+		_, err := l.to.AlterTopicConfigs(l.ctx, []kadm.AlterConfig{
+			{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("20000")}}, "orders")
+		l.must("alter", err)
+		noise := make([]byte, 50_000)
+		random := rand.NewChaCha8([32]byte{1})
+		_, _ = random.Read(noise) // it does not compress
+		l.must("write", workload.Produce(l.ctx, l.sides.Source, "orders", &kgo.Record{Value: noise}))
+		l.plain(l.sides.Source, "orders", 0, 2)
+		l.refuses(`orders/0 is stopped \(.*\): up to \d records are not on ` + l.on)
+		ends, err := l.from.ListEndOffsets(l.ctx, "orders")
+		l.must("list ends", err)
+		l.must("commit", workload.Commit(l.ctx, l.sides.Source, []workload.Position{
+			{Group: "billing", Topic: "orders", At: ends["orders"][0].Offset - 1}}))
+		rest, again := "3", "10" // from 5 on with a marker, and 2 that are not copied
+		if l.back {
+			rest, again = "8", `\d+` // what comes in one chunk with the large record waits with it, and leaves aborted tries
+		}
+		l.forced(fmt.Sprintf(`orders/0 is stopped \(.*\): up to %s records are not on %s`, rest, l.on),
+			fmt.Sprintf(`group billing in orders/0: .*; it stands at 5: up to %s records would be read again`, again))
+	})
+}
+
+// Positions that somebody moved on the cluster that groups go to are counted as what is
+// read again, or skipped.
+func TestForceWithWrongPositions(t *testing.T) {
+	bothLegs(t, func(t *testing.T, l *leg) {
+		l.never = true
+		var positions []workload.Position
+		for group, at := range map[string]int64{"behind": 2, "ahead": 9, "right": 5} {
+			positions = append(positions, workload.Position{Group: group, Topic: "orders", At: at})
+			l.must("commit", workload.Commit(l.ctx, l.sides.Source, []workload.Position{{Group: group, Topic: "orders", At: 5}}))
+		}
+		l.must("commit", workload.Commit(l.ctx, l.sides.Target, positions))
+		l.refuses(`group (ahead|behind) in orders/0: .* up to \d records would be`)
+		l.forced(`group behind in orders/0: .*; it stands at 2 and ought to at 5: up to 3 records would be read again`,
+			`group ahead in orders/0: .*; it stands at 9 and ought to at 5: up to 4 records would be skipped`)
+	})
+}
+
+// A tail that is not equal is refused, or given up with the count of each difference.
+func TestForceWithChangedRecords(t *testing.T) {
+	bothLegs(t, func(t *testing.T, l *leg) {
+		l.never = true
+		l.must("write", workload.Produce(l.ctx, l.sides.Source, "orders", kgo.StringRecord("to be changed")))
+		l.fake.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			l.fake.KeepControl()
+			for _, topic := range r.(*kmsg.ProduceRequest).Topics {
+				for _, p := range topic.Partitions {
+					changeBatch(p.Records)
+				}
+			}
+			return nil, nil, false
+		})
+		const want = `orders/0: of the records of the last 1h0m0s, 0 are missing, 1 changed, 0 extra, 0 out of order`
+		l.refuses(want)
+		l.forced(want)
+	})
+}
+
+// changeBatch makes another text of the record that is to be changed, and sets the checksum right.
+func changeBatch(batch []byte) {
+	at := bytes.Index(batch, []byte("to be changed"))
+	if at < 0 {
+		return
+	}
+	batch[at] = 'T'
+	const crcAt, crcFrom = 17, 21 // in a record batch, version 2
+	end := 12 + int(binary.BigEndian.Uint32(batch[8:]))
+	binary.BigEndian.PutUint32(batch[crcAt:], crc32.Checksum(batch[crcFrom:end], crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// What a rollback cannot bring back is refused with its count by partition, and noted
+// when it is given up.
+func TestForceOfWhatIsNotBroughtBack(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Shards = 1
+	w.topic("orders", 3)
+	for n := range int32(3) {
+		w.plain(w.sides.Source, "orders", n, 6)
+	}
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	w.plain(w.sides.Target, "orders", 2, 2) // of somebody else, before the cutover
+	w.plain(w.sides.Source, "orders", 2, 1)
+	w.await("the record behind them is copied", func() bool { return w.state("orders", 2).Progress == 7 })
+	w.cutOver()
+	r.stop()
+	l := &leg{world: w, back: true, on: "old", off: "new", sides: w.swapped(), from: w.to, to: w.from, fake: w.source}
+	w.plain(w.sides.Target, "orders", 0, 5)
+	w.deleteBelow(w.to, "orders", 0, 9)     // the log was [0,6), a marker, 5 records
+	w.plain(w.sides.Source, "orders", 1, 3) // after the cutover
+	w.plain(w.sides.Target, "orders", 1, 4)
+	want := []string{
+		`orders/0: retention has deleted up to [23] records on new that were written since the cutover`,
+		`orders/1: up to 3 records were written to old after the cutover: they stay there, and new lacks them`,
+		`orders/2: up to 2 records that somebody else wrote to new before the cutover are not brought back`,
+	}
+	_, err := OpenRollback(w.ctx, w.handoverOptions())
+	if err == nil || !regexp.MustCompile(strings.Join(want, ", ")).MatchString(err.Error()) {
+		t.Fatalf("it is refused with %v", err)
+	}
+	// The comparison finds the last ones once more.
+	l.forced(append(want, `orders/2: of the records of the last 1h0m0s, 2 are missing, .*`)...)
+	ends, err := w.from.ListEndOffsets(w.ctx, "orders")
+	w.must("list ends", err)
+	// 3 of the 5 are left of the first, beside the way back's marker; the others have all.
+	for n, at := range map[int32]int64{0: 6 + 3 + 1, 1: 6 + 3 + 4 + 1, 2: 6 + 1} {
+		if got := ends["orders"][n].Offset; got != at {
+			t.Errorf("orders/%d ends at %d on old, want %d", n, got, at)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package replicate
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/ledger"
+)
+
+// positions is what the record says of groups and topics, as one text to compare.
+func (h *handover) positions() string {
+	var b strings.Builder
+	b.WriteString(h.tailID())
+	for _, g := range h.status.Groups {
+		for _, p := range g.Positions {
+			fmt.Fprintf(&b, "%s %s/%d:%d>%d ", g.Group, p.Topic, p.Partition, p.Source, orMissing(p.Target))
+		}
+	}
+	return b.String()
+}
+
+// noted is what the record is to be about, as one text to compare.
+func (h *handover) noted() string {
+	if len(h.late) == 0 {
+		return h.positions() + strings.Join(h.givenUp(), " ")
+	}
+	var steps []string
+	for step, given := range h.given {
+		if len(given) > 0 {
+			steps = append(steps, step)
+		}
+	}
+	slices.Sort(steps)
+	return "given up: " + strings.Join(steps, " ")
+}
+
+// recorded says whether the record is about how everything stands now; while something
+// is given up that may move, about how it stood when the same was given up.
+func (h *handover) recorded(context.Context) (string, error) {
+	if h.written != h.noted() {
+		return "the record is to be written", nil
+	}
+	return "", nil
+}
+
+// write notes in the ledger where everything stands.
+func (h *handover) write(ctx context.Context) error {
+	var notes []ledger.Record
+	ends := map[string]*cutover.Topic{}
+	h.record.Partitions, h.record.Groups = len(h.status.Partitions), 0
+	for _, p := range h.status.Partitions { // by topic and number
+		t := ends[p.Topic]
+		if t == nil {
+			t = &cutover.Topic{ID: h.record.ID, Topic: p.Topic, Target: p.TargetTopic}
+			ends[p.Topic] = t
+		}
+		t.SourceEnds = append(t.SourceEnds, int64(p.SourceEnd))
+		t.TargetEnds = append(t.TargetEnds, orMissing(p.TargetEnd))
+	}
+	for name, t := range ends {
+		notes = append(notes, ledger.NoteRecord(cutover.TopicName(name), cutover.Encode(t)))
+	}
+	for _, g := range h.status.Groups {
+		if !h.moves(g.Group) {
+			continue
+		}
+		one := cutover.Group{ID: h.record.ID, Group: g.Group, Target: g.Target}
+		for _, p := range g.Positions {
+			one.Positions = append(one.Positions, cutover.Position{
+				Topic: p.Topic, Partition: p.Partition, Source: int64(p.Source), Target: orMissing(p.Target)})
+		}
+		h.record.Groups++
+		notes = append(notes, ledger.NoteRecord(cutover.GroupName(g.Group), cutover.Encode(one)))
+	}
+	h.record.State, h.record.Ended = cutover.Done, time.Now().UTC().Truncate(time.Millisecond)
+	h.record.GivenUp = h.givenUp()
+	// The record comes last: where it is, the rest is.
+	if err := h.note(ctx, notes...); err != nil {
+		return err
+	}
+	if err := h.note(ctx, ledger.NoteRecord(cutover.RecordName, cutover.Encode(h.record))); err != nil {
+		return err
+	}
+	h.written = h.noted()
+	return nil
+}
+
+func (h *handover) note(ctx context.Context, notes ...ledger.Record) error {
+	return ledger.WriteNotes(ctx, h.look.targetCluster, h.o.Flow.LedgerTopic(), 0, notes)
+}
+
+func orMissing[T ~int64](at *T) int64 {
+	if at == nil {
+		return -1
+	}
+	return int64(*at)
+}
+
+// begin notes that a cutover is under way, and what it gives up from the start; one that
+// was begun before goes on.
+func (h *handover) begin(ctx context.Context, found cutover.Record, takesBack string, given []string) error {
+	h.given["begun"] = given
+	if found.State == cutover.Begun && found.TakesBack == takesBack {
+		h.record, h.given["begun"] = found, found.GivenUp // of which some cannot be seen any more
+		return nil
+	}
+	h.record = cutover.Record{
+		Version: cutover.Version, ID: newCutoverID(), Flow: h.o.Flow.Name(), State: cutover.Begun,
+		Begun: time.Now().UTC().Truncate(time.Millisecond), TakesBack: takesBack, GivenUp: given,
+	}
+	return h.note(ctx, ledger.NoteRecord(cutover.RecordName, cutover.Encode(h.record)))
+}
+
+// newCutoverID begins with the time, for people, and is never given twice.
+func newCutoverID() string {
+	return time.Now().UTC().Format("20060102T150405Z-") + strings.ToLower(rand.Text()[:8])
+}

@@ -72,6 +72,10 @@ func (f *handoverFlags) rollBack(cmd *cobra.Command) error {
 func printBack(w io.Writer, s replicate.BackState, flow replicate.Config) {
 	fmt.Fprintf(w, "since the cutover at %s up to %d records were written to %d topics of %s\n",
 		s.Since.Format(time.RFC3339), s.Records, s.Topics, flow.To)
+	if len(s.Made) > 0 {
+		fmt.Fprintf(w, "%d more topics were made there since, and come back as well: %s\n", len(s.Made),
+			strings.Join(s.Made, ", "))
+	}
 	if len(s.GivenUp) == 0 {
 		fmt.Fprintln(w, "all of them are still there: going back is safe")
 	}

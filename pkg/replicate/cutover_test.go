@@ -93,6 +93,56 @@ func TestThereAndBack(t *testing.T) {
 	})
 }
 
+// A topic that applications make on the target after the cutover comes back with the others, whole and with its
+// groups, and the flow goes on with it. One that was the target's own before stays there alone.
+func TestMadeTopicsComeBack(t *testing.T) {
+	onLanes(t, func(t *testing.T, w *world) {
+		w.topic("orders", 2)
+		w.mixed("orders", 2, 300)
+		w.must("make a topic", workload.Topics(w.ctx, w.sides.Target, 1, nil, "own"))
+		w.plain(w.sides.Target, "own", 0, 5)
+		r := w.start(nil)
+		w.equal([]string{"orders"})
+		w.cutOver()
+		r.stop()
+
+		w.must("make a topic", workload.Topics(w.ctx, w.sides.Target, 2, nil, "returns"))
+		w.plain(w.sides.Target, "returns", 1, 40)
+		w.must("commit", workload.Commit(w.ctx, w.sides.Target, []workload.Position{
+			{Group: "g-made", Topic: "returns", Partition: 1, At: 17}}))
+		ctx, cancel := context.WithCancel(w.ctx)
+		o := w.handoverOptions()
+		o.Tell = func(step, _ string) {
+			if step == "verified" { // the topic is on the source by now
+				cancel()
+			}
+		}
+		killed, err := OpenRollback(ctx, o)
+		w.must("open rollback", err)
+		if _, err := killed.Run(ctx); err == nil {
+			t.Error("a rollback that was ended has come to its end")
+		}
+		killed.Close()
+		if state, _ := w.rollBack(); len(state.Made) != 1 || state.Made[0] != "returns" || state.Records < 40 {
+			t.Errorf("the way back is described as %+v", state)
+		}
+		both := []string{"orders", "returns"}
+		report, err := judge.Compare(w.ctx, w.swapped(), both)
+		w.must("compare", err)
+		w.must("compare", report.Err())
+		standing, err := judge.Groups(w.ctx, w.swapped(), []string{"g-made"}, []string{"returns"})
+		w.must("judge groups", err)
+		w.must("judge groups", standing.Err())
+		if there, err := w.from.ListTopics(w.ctx, "own"); err != nil || there.Has("own") {
+			t.Errorf("the target's own topic is on the source: %v, %v", there, err)
+		}
+		w.mixed("orders", 2, 100)
+		w.plain(w.sides.Source, "returns", 0, 7)
+		w.start(nil)
+		w.equal(both)
+	})
+}
+
 // writeOnTarget writes as applications do after a cutover.
 func (w *world) writeOnTarget(topic string, n int) {
 	w.t.Helper()

@@ -79,6 +79,9 @@ func (h *handover) write(ctx context.Context) error {
 	}
 	h.record.State, h.record.Ended = cutover.Done, time.Now().UTC().Truncate(time.Millisecond)
 	h.record.GivenUp = h.givenUp()
+	if err := h.findOthers(ctx); err != nil {
+		return err
+	}
 	// The record comes last: where it is, the rest is.
 	if err := h.note(ctx, notes...); err != nil {
 		return err

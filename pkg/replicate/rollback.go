@@ -43,7 +43,8 @@ type BackState struct {
 	// Lost were deleted there before they could be brought back; Left are records on the source that were written
 	// after the cutover; Skipped are records that somebody else wrote to the target before it.
 	Lost, Left, Skipped int64
-	Topics              int
+	Topics              int      // of the cutover
+	Made                []string // topics that applications have made there since
 	GivenUp             []string // that, and what else stands in the way, by partition
 }
 
@@ -104,8 +105,12 @@ func (r *Rollback) prepare(ctx context.Context, book *ledger.Shard) error {
 	if err != nil {
 		return err
 	}
+	r.state = BackState{Since: r.record.Ended, Topics: len(topics)}
+	if err := r.findMade(ctx, topics); err != nil {
+		return err
+	}
 	r.back = r.o
-	r.back.Flow = opposite(r.o.Flow, topics)
+	r.back.Flow = opposite(r.o.Flow, append(topics, r.state.Made...))
 	if r.record.State == cutover.RolledBack {
 		return nil
 	}
@@ -127,7 +132,6 @@ func (r *Rollback) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.state = BackState{Since: r.record.Ended, Topics: len(seen.topics)}
 	d, err := directionOf(seen.books[0].Shard)
 	if err != nil {
 		return err
@@ -138,6 +142,9 @@ func (r *Rollback) measure(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(p.Topic, q.Topic), cmp.Compare(p.Number, q.Number))
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(spots), byName) {
+		if slices.Contains(r.state.Made, p.Topic) {
+			continue // it is on the source since a run of this command that was killed
+		}
 		r.state.add(spots[p], turned, r.o.Flow.From, r.o.Flow.To)
 	}
 	if given := r.state.GivenUp; len(given) > 0 && !r.o.Force {

@@ -29,6 +29,9 @@ type Record struct {
 	Groups     int       `json:"groups"`
 	GivenUp    []string  `json:"given_up,omitempty"`   // what --force gave up
 	TakesBack  string    `json:"takes_back,omitempty"` // the cutover that this one undoes
+	// Others are topics of the target, by their names on the source, that the flow's rules choose and that it did not
+	// copy: they are the target's own. What is made there later is the applications'.
+	Others []string `json:"others,omitempty"`
 }
 
 // Topic is where both logs ended when the cutover was done, by partition: last stable

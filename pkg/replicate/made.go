@@ -1,0 +1,66 @@
+package replicate
+
+import (
+	"context"
+	"slices"
+)
+
+// chosenThere lists, by their names on the source, the topics of the target that the
+// flow's rules choose, whether the flow has made them or somebody else.
+func (in *Inspection) chosenThere(ctx context.Context) ([]string, error) {
+	seen, err := describe(ctx, in.target, in.targetCluster, nil)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for name := range seen.topics {
+		if source, named := in.policy.SourceTopic(name); named {
+			if _, verdict := in.policy.Topic(source); verdict.Selected {
+				names = append(names, source)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// findOthers notes the topics of the target that are not part of this cutover.
+func (h *handover) findOthers(ctx context.Context) error {
+	chosen, err := h.look.chosenThere(ctx)
+	if err != nil {
+		return err
+	}
+	h.record.Others = slices.DeleteFunc(chosen, func(topic string) bool {
+		return slices.ContainsFunc(h.status.Partitions, func(p PartitionStatus) bool { return p.Topic == topic })
+	})
+	return nil
+}
+
+// findMade finds the topics that applications have made on the target since the
+// cutover, and counts what is in them: the rules of the flow choose them, and they were
+// not there then. They are carried back like the cutover's own.
+func (r *Rollback) findMade(ctx context.Context, topics []string) error {
+	chosen, err := r.look.chosenThere(ctx)
+	if err != nil {
+		return err
+	}
+	var there []string
+	for _, topic := range chosen {
+		if !slices.Contains(topics, topic) && !slices.Contains(r.record.Others, topic) {
+			name, _ := r.look.policy.Topic(topic)
+			r.state.Made, there = append(r.state.Made, topic), append(there, name)
+		}
+	}
+	if len(there) == 0 {
+		return nil
+	}
+	from, err := r.look.targetMarks.Earliest(ctx, there)
+	if err != nil {
+		return err
+	}
+	to, err := r.look.targetMarks.Stable(ctx, there)
+	for p, end := range to {
+		r.state.Records += max(end.Offset-from[p].Offset, 0)
+	}
+	return err
+}

@@ -80,8 +80,8 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// importWorld fills the source, and answers what is to be copied, by its name on the target, with the number of records.
-// MirrorMaker does not survive a record with a timestamp before 1970, which is why there are none.
+// importWorld fills the source, and answers what is to be copied, by its name on the
+// target, with the number of records. MirrorMaker does not survive a record with a timestamp before 1970, which is why there are none.
 func importWorld(ctx context.Context, t *testing.T, source *cluster.Cluster, prefix string) map[string]int64 {
 	t.Helper()
 	topics := []string{"import-orders.eu", "import-orders.us", "import-payments", "import-orders.tmp", "import-orders.-x",
@@ -120,7 +120,8 @@ func mirrorMaker(ctx context.Context, t *testing.T, file string, target *cluster
 			t.Logf("MirrorMaker said:\n%s", out.String())
 		}
 	}()
-	eventually(t, 3*time.Minute, "MirrorMaker has copied "+strings.Join(slices.Sorted(maps.Keys(want)), ", "), func() bool {
+	what := "MirrorMaker has copied " + strings.Join(slices.Sorted(maps.Keys(want)), ", ")
+	eventually(t, 3*time.Minute, what, func() bool {
 		for topic, records := range want {
 			if n, err := stableOffsets(ctx, target.Bootstrap(), topic); err != nil || n < records {
 				return false

@@ -143,8 +143,8 @@ everything stood; and prints which applications may start on the target. Then
 Who still writes or reads is named. What cannot become right by waiting is refused,
 with a remedy. With --force it is given up, and so is what does not come within
 --timeout, step by step: how many records are not on the target, are read again or
-are skipped is printed, and noted. A daemon may run meanwhile; where none does, the rest is copied by
-this command. Killed at any point, the same command goes on.
+are skipped is printed, and noted. A daemon may run meanwhile; where none does, the
+rest is copied by this command. Killed at any point, the same command goes on.
 
 ` + exitCodes,
 		Example: `  replicator cutover -c replicator.yaml --dry-run

@@ -26,7 +26,9 @@ which may start on the source. Afterwards the flow may run again as before.
 
 Stop the flow's daemons first. It says how far back is safe: what retention has
 deleted, or what was written to the source meanwhile, is refused unless --force
-gives it up, as that of cutover does, in records. Killed at any point, the same command goes on.
+gives it up, as that of cutover does, in records. Topics that were made on the
+target since, and that the flow's rules choose, come back with the others. Killed
+at any point, the same command goes on.
 
 ` + exitCodes,
 		Example: `  replicator rollback -c replicator.yaml --dry-run

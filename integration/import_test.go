@@ -81,7 +81,8 @@ func TestImport(t *testing.T) {
 }
 
 // importWorld fills the source, and answers what is to be copied, by its name on the
-// target, with the number of records. MirrorMaker does not survive a record with a timestamp before 1970, which is why there are none.
+// target, with the number of records. MirrorMaker does not survive a record with a
+// timestamp before 1970, which is why there are none.
 func importWorld(ctx context.Context, t *testing.T, source *cluster.Cluster, prefix string) map[string]int64 {
 	t.Helper()
 	topics := []string{"import-orders.eu", "import-orders.us", "import-payments", "import-orders.tmp", "import-orders.-x",

@@ -229,7 +229,11 @@ func (i *Inspection) aged(ctx context.Context, t *TopicAged, held span, begin ka
 		if err != nil {
 			return err
 		}
-		lacks = older[held.partition].Offset - held.first
+		from, err := offsetOf(older, held.partition)
+		if err != nil {
+			return i.sourceCluster.Explain(err)
+		}
+		lacks = from - held.first
 		if retention >= 0 {
 			left = max(at.Add(retention).Sub(now), 0)
 		}

@@ -59,8 +59,19 @@ func (r *Rollback) findMade(ctx context.Context, topics []string) error {
 		return err
 	}
 	to, err := r.look.targetMarks.Stable(ctx, there)
-	for p, end := range to {
-		r.state.Records += max(end.Offset-from[p].Offset, 0)
+	if err != nil {
+		return err
 	}
-	return err
+	for p := range to {
+		first, err := offsetOf(from, p)
+		if err != nil {
+			return r.look.targetCluster.Explain(err)
+		}
+		end, err := offsetOf(to, p)
+		if err != nil {
+			return r.look.targetCluster.Explain(err)
+		}
+		r.state.Records += end - first
+	}
+	return nil
 }

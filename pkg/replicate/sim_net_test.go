@@ -1,0 +1,222 @@
+package replicate
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// simNet lies between the replicas and one cluster. It knows each by its client id, so
+// that faults meet the engine and never the simulation's own clients.
+type simNet struct {
+	mu     sync.Mutex
+	cuts   []*simCut
+	conns  map[*simConn]bool
+	dead   map[string]bool          // nothing of them arrives any more
+	frozen map[string]chan struct{} // what they sent waits until the channel is closed
+	wrote  map[string]bool          // requests that change a cluster, by name
+}
+
+// simCut closes the connection that the next requests of a kind arrive on: before they
+// take effect, or after, in place of their answer.
+type simCut struct {
+	key   kmsg.Key
+	after bool
+	left  int
+}
+
+// simWrites are the requests that change something on a cluster.
+var simWrites = map[kmsg.Key]bool{
+	kmsg.Produce: true, kmsg.OffsetCommit: true, kmsg.JoinGroup: true, kmsg.CreateTopics: true, kmsg.DeleteTopics: true,
+	kmsg.DeleteRecords: true, kmsg.InitProducerID: true, kmsg.AddPartitionsToTxn: true, kmsg.AddOffsetsToTxn: true,
+	kmsg.EndTxn: true, kmsg.TxnOffsetCommit: true, kmsg.AlterConfigs: true, kmsg.IncrementalAlterConfigs: true,
+	kmsg.CreatePartitions: true, kmsg.DeleteGroups: true, kmsg.OffsetDelete: true, kmsg.CreateACLs: true,
+	kmsg.ConsumerGroupHeartbeat: true, kmsg.AlterPartitionAssignments: true, kmsg.ElectLeaders: true,
+}
+
+func newSimNet() *simNet {
+	return &simNet{conns: map[*simConn]bool{}, dead: map[string]bool{}, frozen: map[string]chan struct{}{},
+		wrote: map[string]bool{}}
+}
+
+func (n *simNet) listen(network, address string) (net.Listener, error) {
+	l, err := net.Listen(network, address)
+	return &simListener{l, n}, err
+}
+
+type simListener struct {
+	net.Listener
+	net *simNet
+}
+
+func (l *simListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	s := &simConn{Conn: c, net: l.net, lost: map[uint32]bool{}}
+	l.net.mu.Lock()
+	defer l.net.mu.Unlock()
+	l.net.conns[s] = true
+	return s, nil
+}
+
+// simConn is the broker's end of a connection. The fields below net.mu's belong to the reading goroutine.
+type simConn struct {
+	net.Conn
+	net    *simNet
+	client string          // under net.mu
+	lost   map[uint32]bool // correlation ids whose answers are lost; under net.mu
+
+	size []byte // of the next request, as far as it is read
+	head []byte // its first bytes
+	left uint32 // of it, to be read
+}
+
+// simHead is enough of a request for its key, correlation id and client id.
+const simHead = 40
+
+func (c *simConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	for _, b := range p[:n] {
+		if c.left == 0 {
+			if c.size = append(c.size, b); len(c.size) == 4 {
+				c.left, c.size, c.head = binary.BigEndian.Uint32(c.size), c.size[:0], c.head[:0]
+			}
+			continue
+		}
+		c.left--
+		if len(c.head) == simHead {
+			continue
+		}
+		c.head = append(c.head, b)
+		if (len(c.head) == simHead || c.left == 0) && !c.passes() {
+			c.Close() //nolint:errcheck // the fault
+			return 0, net.ErrClosed
+		}
+	}
+	return n, err
+}
+
+// passes says whether the request that begins with head reaches the broker, and waits while its client is frozen.
+func (c *simConn) passes() bool {
+	key := kmsg.Key(binary.BigEndian.Uint16(c.head))
+	correlation := binary.BigEndian.Uint32(c.head[4:])
+	client := ""
+	if size := int(int16(binary.BigEndian.Uint16(c.head[8:]))); size > 0 {
+		client = string(c.head[10:min(10+size, len(c.head))])
+	}
+	if len(client) < len(simClient) || client[:len(simClient)] != simClient {
+		return true // one of the simulation's own
+	}
+	c.net.mu.Lock()
+	c.client = client
+	thaw := c.net.frozen[client]
+	c.net.mu.Unlock()
+	if thaw != nil {
+		<-thaw
+	}
+	c.net.mu.Lock()
+	defer c.net.mu.Unlock()
+	if c.net.dead[client] {
+		return false
+	}
+	if simWrites[key] {
+		c.net.wrote[key.Name()] = true
+	}
+	for _, cut := range c.net.cuts {
+		if cut.key == key && cut.left > 0 {
+			cut.left--
+			c.lost[correlation] = cut.after
+			return cut.after
+		}
+	}
+	return true
+}
+
+// Write is one answer.
+func (c *simConn) Write(p []byte) (int, error) {
+	c.net.mu.Lock()
+	lost := len(p) >= 8 && c.lost[binary.BigEndian.Uint32(p[4:])] || c.net.dead[c.client]
+	c.net.mu.Unlock()
+	if lost {
+		c.Close() //nolint:errcheck // the fault
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *simConn) Close() error {
+	c.net.mu.Lock()
+	delete(c.net.conns, c)
+	c.net.mu.Unlock()
+	return c.Conn.Close()
+}
+
+func (n *simNet) cut(key kmsg.Key, after bool, count int) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cuts = append(n.cuts, &simCut{key, after, count})
+	when := "before"
+	if after {
+		when = "after"
+	}
+	return fmt.Sprintf("%d connections cut, %s %s took effect", count, when, key.Name())
+}
+
+// flap cuts all connections of the replicas.
+func (n *simNet) flap() {
+	n.mu.Lock()
+	var all []*simConn
+	for c := range n.conns {
+		if c.client != "" {
+			all = append(all, c)
+		}
+	}
+	n.mu.Unlock()
+	for _, c := range all {
+		c.Close() //nolint:errcheck // the fault
+	}
+}
+
+// kill lets nothing of a client through, for ever.
+func (n *simNet) kill(client string) {
+	n.mu.Lock()
+	n.dead[client] = true
+	n.mu.Unlock()
+	n.flap()
+}
+
+// freeze keeps back what a client sends, until thaw: then it arrives late.
+func (n *simNet) freeze(client string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.frozen[client] == nil {
+		n.frozen[client] = make(chan struct{})
+	}
+}
+
+// heal ends all faults.
+func (n *simNet) heal() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cuts = nil
+	for client, thaw := range n.frozen {
+		close(thaw)
+		delete(n.frozen, client)
+	}
+}
+
+// written lists the kinds of requests of replicas that changed this cluster.
+func (n *simNet) written() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var names []string
+	for name := range n.wrote {
+		names = append(names, name)
+	}
+	return names
+}

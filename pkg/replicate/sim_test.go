@@ -1,0 +1,370 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/integration/workload"
+	"replicator/pkg/replicate/kafka"
+)
+
+var (
+	simSeed  = flag.Uint64("seed", 0, "run the simulation of this seed alone")
+	simSteps = flag.Int("steps", 40, "steps of one simulation")
+)
+
+// simClient is what the client ids of replicas begin with.
+const simClient = "replica-"
+
+// simPatience is how long a checkpoint waits for what must come.
+const simPatience = 90 * time.Second
+
+// sim is a random story of two clusters, of those who use them, and of the replicas
+// between them. All that is decided is decided by the seed; how far the replicas are
+// at each step is not, so that a seed meets a fault at the same step, not the same byte.
+type sim struct {
+	*world
+	rand             *rand.Rand
+	onSource, onSink *simNet
+	replicas         []*simReplica
+	started          int
+	number           int            // of the next record
+	partitions       map[string]int // by topic
+	names            []string       // of topics, in the order they came
+	plainly, safely  *kgo.Client    // without and with idempotence
+	txn              *kgo.Client
+	operator         *kgo.Client                  // of the target
+	open             bool                         // a transaction of txn
+	history          map[simPartition][]simRecord // visible source records, those that are deleted since as well
+	ends             map[simPartition]int64       // up to where history was read
+	holes            map[simPartition]int64       // where the last hole ended
+	positions        map[string]workload.Position // by group and partition
+	faults           []*kfake.FaultHandle
+	transcript       strings.Builder
+}
+
+type simReplica struct {
+	*Engine
+	client string
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// TestSimulation runs random stories: those of -seed, of testdata/seeds, which have
+// failed before, and REPLICATOR_SIM many others.
+func TestSimulation(t *testing.T) {
+	for _, seed := range simSeeds(t) {
+		for _, lane := range []Lane{LaneBatch, LaneRecord} {
+			t.Run(fmt.Sprintf("%d/%s", seed, lane), func(t *testing.T) {
+				t.Parallel()
+				delivery := ExactlyOnce
+				if lane == LaneRecord && seed%4 == 0 {
+					delivery = AtLeastOnce
+				}
+				simulate(t, seed, lane, delivery)
+			})
+		}
+	}
+}
+
+func simSeeds(t *testing.T) []uint64 {
+	t.Helper()
+	if *simSeed != 0 {
+		return []uint64{*simSeed}
+	}
+	text, err := os.ReadFile(filepath.Join("testdata", "seeds"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seeds []uint64
+	for _, line := range strings.Split(string(text), "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		seed, err := strconv.ParseUint(line, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seeds = append(seeds, seed)
+	}
+	if many := os.Getenv("REPLICATOR_SIM"); many != "" {
+		n, err := strconv.Atoi(many)
+		if err != nil {
+			t.Fatalf("REPLICATOR_SIM: %v", err)
+		}
+		for range n {
+			seeds = append(seeds, rand.Uint64N(1<<40)+1)
+		}
+	}
+	return seeds
+}
+
+func simulate(t *testing.T, seed uint64, lane Lane, delivery Delivery) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
+	t.Cleanup(cancel)
+	s := &sim{world: &world{t: t, ctx: ctx, cfg: DefaultConfig()}, rand: rand.New(rand.NewPCG(seed, 0)),
+		onSource: newSimNet(), onSink: newSimNet(), partitions: map[string]int{}, history: map[simPartition][]simRecord{},
+		ends: map[simPartition]int64{}, holes: map[simPartition]int64{}, positions: map[string]workload.Position{}}
+	s.cfg.From, s.cfg.To, s.cfg.Shards, s.cfg.Lane, s.cfg.Delivery = "old", "new", 3, lane, delivery
+	s.cfg.CommitInterval, s.cfg.GroupSyncInterval = 40*time.Millisecond, 200*time.Millisecond
+	s.cfg.RefreshInterval = 200 * time.Millisecond
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		t.Logf("again: go test ./pkg/replicate -run '^TestSimulation$/^%d$/^%s$' -seed %d -steps %d\n%s",
+			seed, lane, seed, *simSteps, s.transcript.String())
+		if name := os.Getenv("REPLICATOR_SIM_LOG"); name != "" {
+			_ = os.WriteFile(fmt.Sprintf("%s.%d.%s", name, seed, lane), []byte(s.log.String()), 0o644)
+		}
+	})
+	s.source, s.sides.Source, s.from = s.cluster("old", s.onSource)
+	s.target, s.sides.Target, s.to = s.cluster("new", s.onSink)
+	operator, err := kgo.NewClient(kgo.SeedBrokers(s.target.ListenAddrs()...))
+	s.must("open", err)
+	t.Cleanup(operator.Close)
+	s.operator = operator
+	s.applications()
+	t.Cleanup(func() { s.closeApplications() })
+	s.newTopic()
+	s.startReplica()
+	t.Cleanup(s.endReplicas)
+	for n := range *simSteps {
+		s.say("step %d", n)
+		s.step()
+		if n%8 == 7 {
+			s.checkpoint()
+		}
+	}
+	s.endTransaction()
+	s.checkpoint()
+	s.ledgerTells()
+	if wrote := s.onSource.written(); len(wrote) > 0 {
+		t.Errorf("the engine wrote to the source: %v", wrote)
+	}
+}
+
+// cluster starts one side behind its network.
+func (s *sim) cluster(name string, behind *simNet) (*kfake.Cluster, string, *kadm.Client) {
+	fake, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.ClusterID(name), kfake.ListenFn(behind.listen))
+	s.must("start kfake", err)
+	s.t.Cleanup(fake.Close)
+	client, err := kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...), kgo.MetadataMinAge(50*time.Millisecond))
+	s.must("open", err)
+	s.t.Cleanup(client.Close)
+	return fake, strings.Join(fake.ListenAddrs(), ","), kadm.NewClient(client)
+}
+
+// applications are those that write to the source.
+func (s *sim) applications() {
+	open := func(opts ...kgo.Opt) *kgo.Client {
+		client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(s.source.ListenAddrs()...),
+			kgo.MetadataMinAge(20*time.Millisecond), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+			kgo.UnknownTopicRetries(-1))...)
+		s.must("open", err)
+		return client
+	}
+	s.plainly = open(kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(1))
+	s.safely = open()
+	s.txn = open(kgo.TransactionalID("application"), kgo.TransactionTimeout(10*time.Minute))
+}
+
+func (s *sim) closeApplications() {
+	for _, client := range []*kgo.Client{s.plainly, s.safely, s.txn} {
+		client.Close()
+	}
+}
+
+func (s *sim) say(format string, args ...any) {
+	fmt.Fprintf(&s.transcript, "%s "+format+"\n", append([]any{time.Now().Format("15:04:05.000")}, args...)...)
+}
+
+func (s *sim) startReplica() {
+	s.started++
+	ctx, cancel := context.WithCancel(s.ctx)
+	r := &simReplica{client: fmt.Sprintf("%s%d", simClient, s.started), cancel: cancel, done: make(chan error, 1)}
+	clusters := map[string]kafka.Config{"old": s.kafka("old", s.sides.Source), "new": s.kafka("new", s.sides.Target)}
+	for _, c := range clusters {
+		c.Properties["client.id"] = r.client
+	}
+	r.Engine = New(Options{Clusters: clusters, Flows: []Config{s.cfg}, Registry: prometheus.NewRegistry(),
+		Log: slog.New(slog.NewTextHandler(&s.log, nil)).With("replica", r.client)})
+	go func() { r.done <- r.Run(ctx) }()
+	s.replicas = append(s.replicas, r)
+	s.say("%s starts", r.client)
+}
+
+// stopReplica ends a replica as SIGTERM does.
+func (s *sim) stopReplica(i int) {
+	r := s.replicas[i]
+	s.say("%s stops", r.client)
+	s.replicas = slices.Delete(s.replicas, i, i+1)
+	r.cancel()
+	if err := <-r.done; err != nil {
+		s.t.Fatalf("%s ended: %v", r.client, err)
+	}
+}
+
+// killReplica cuts a replica off for ever, and has the group forget it as it does after
+// its session's timeout. Whatever its process still does reaches nobody.
+func (s *sim) killReplica(i int) {
+	r := s.replicas[i]
+	s.say("%s is killed", r.client)
+	s.replicas = slices.Delete(s.replicas, i, i+1)
+	s.onSource.kill(r.client)
+	s.onSink.kill(r.client)
+	r.cancel()
+	s.t.Cleanup(func() { <-r.done })
+	s.forget(r.client)
+}
+
+// forget has the target's coordinator drop a client's members, as when they are silent for too long.
+func (s *sim) forget(client string) {
+	described, err := s.to.DescribeGroups(s.ctx, s.cfg.GroupID())
+	s.must("describe the group", err)
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	leave.Group = s.cfg.GroupID()
+	for _, m := range described[s.cfg.GroupID()].Members {
+		if m.ClientID == client {
+			one := kmsg.NewLeaveGroupRequestMember()
+			one.MemberID = m.MemberID
+			leave.Members = append(leave.Members, one)
+		}
+	}
+	if len(leave.Members) > 0 {
+		_, err = leave.RequestWith(s.ctx, s.operator)
+		s.must("forget", err)
+	}
+}
+
+func (s *sim) endReplicas() {
+	s.onSource.heal()
+	s.onSink.heal()
+	for _, r := range s.replicas {
+		r.cancel()
+	}
+	for _, r := range s.replicas {
+		<-r.done
+	}
+}
+
+// heal ends all faults but those that are for ever.
+func (s *sim) heal() {
+	for _, f := range s.faults {
+		f.Remove()
+	}
+	s.faults = nil
+	s.onSource.heal()
+	s.onSink.heal()
+	if len(s.replicas) == 0 {
+		s.startReplica()
+	}
+}
+
+// checkpoint ends the faults, and waits until both sides are as they should be.
+func (s *sim) checkpoint() {
+	s.heal()
+	s.remember()
+	var why error
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	begun := time.Now()
+	for deadline := begun.Add(simPatience); ; <-tick.C {
+		if why = s.right(); why == nil {
+			break
+		}
+		if errors.Is(why, errSimWrong) || time.Now().After(deadline) {
+			s.t.Fatalf("checkpoint: %v", why)
+		}
+	}
+	s.say("checkpoint: all is right after %s", time.Since(begun).Round(time.Millisecond))
+}
+
+// remember reads what is new at the source.
+func (s *sim) remember() {
+	for _, p := range s.all() {
+		records, end, err := simRead(s.ctx, s.sides.Source, p, s.ends[p])
+		s.must("read the source", err)
+		s.history[p], s.ends[p] = append(s.history[p], records...), end
+	}
+}
+
+// all lists the partitions.
+func (s *sim) all() []simPartition {
+	var all []simPartition
+	for _, topic := range s.names {
+		for number := range s.partitions[topic] {
+			all = append(all, simPartition{topic, int32(number)})
+		}
+	}
+	return all
+}
+
+// right says what is not yet right, or wrong.
+func (s *sim) right() error {
+	for _, r := range s.replicas {
+		select {
+		case err := <-r.done:
+			r.done <- err
+			return fmt.Errorf("%w: %s ended: %w", errSimWrong, r.client, err)
+		default:
+		}
+		for _, f := range r.Look() {
+			for _, p := range f.Partitions {
+				if p.Stop != nil {
+					return fmt.Errorf("%w: %s stopped: %w", errSimWrong, p.Partition, p.Stop)
+				}
+			}
+		}
+	}
+	again := s.cfg.Delivery == AtLeastOnce
+	for _, p := range s.all() {
+		ctx, cancel := context.WithTimeout(s.ctx, simPatience)
+		target, end, err := simRead(ctx, s.sides.Target, p, 0)
+		cancel()
+		if err != nil {
+			return err
+		}
+		if err := simCompare(p, s.history[p], target, again); err != nil {
+			return err
+		}
+		for _, at := range s.positions {
+			if (simPartition{at.Topic, at.Partition}) != p {
+				continue
+			}
+			to := s.position(s.to, at.Group, at.Topic, at.Partition)
+			if err := simStands(s.history[p], target, at.At, to, end, again); err != nil {
+				return fmt.Errorf("group %s in %s: %w", at.Group, p, err)
+			}
+		}
+	}
+	return nil
+}
+
+// ledgerTells: each hole that was made is in the ledger.
+func (s *sim) ledgerTells() {
+	for p, to := range s.holes {
+		state := s.state(p.topic, p.number)
+		if int64(state.LastHole.To) != to {
+			s.t.Errorf("%s: the ledger tells of a hole %v, want one that ends at %d", p, state.LastHole, to)
+		}
+	}
+}

@@ -5,12 +5,14 @@ STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # For how long one fuzz target runs (fuzz), and the soak test (soak).
 FUZZTIME    ?= 20s
 SOAK        ?= 1h
+# How many random seeds the simulation runs (sim).
+SIM         ?= 100
 # How much the benchmark copies: full, or quick for a twentieth.
 BENCH       ?= full
 IMAGE       ?= replicator:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo check test integration bench soak fuzz profile image
+.PHONY: help build demo check test integration bench soak fuzz sim profile image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +48,9 @@ fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@grep -rEo --include='*_test.go' '^func Fuzz\w+' . | sed 's|/[^/]*:func | |' | sort -u | while read -r package target; do \
 		echo "$$package $$target"; \
 		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; done
+
+sim: ## SIM (default 100) random stories between two fake clusters, in both lanes
+	REPLICATOR_SIM=$(SIM) $(GO) test -count=1 -timeout 0 -run '^TestSimulation$$' ./pkg/replicate
 
 profile: ## CPU and heap profiles of one copy on real brokers, in dist/
 	REPLICATOR_REQUIRE_KAFKA=1 REPLICATOR_BENCH=profile $(GO) test -count=1 -run '^TestProfile$$' -timeout 1h -v ./integration/bench

@@ -1,5 +1,15 @@
 package replicate
 
+// The simulation, and what it cannot fake. kfake has no replication: no data is lost with a
+// leader, no min.insync.replicas, no truncation (it does not answer diverging epochs, and does not
+// know which epochs left no records). Its transactions end at once, so that a commit is never
+// answered before its markers are written, and CONCURRENT_TRANSACTIONS is only ever an injected
+// answer. It does not expire producer ids, throttle, run quotas or clean logs by itself. Members
+// that are killed or frozen are made to leave the group, since a session's timeout would take 6 s.
+// A frozen replica is one whose requests arrive late: its own clocks go on. Faults of the kind
+// "answers with an error" meet the simulation's own clients as well, which try again. Topics that
+// are created again, foreign records, renaming and two-way flows are tables' matter, not this one's.
+
 import (
 	"context"
 	"errors"
@@ -238,8 +248,12 @@ func (s *sim) killReplica(i int) {
 
 // forget has the target's coordinator drop a client's members, as when they are silent for too long.
 func (s *sim) forget(client string) {
-	described, err := s.to.DescribeGroups(s.ctx, s.cfg.GroupID())
-	s.must("describe the group", err)
+	var described kadm.DescribedGroups
+	s.await("the target describes the group", func() bool { // a fault may refuse it at present
+		var err error
+		described, err = s.to.DescribeGroups(s.ctx, s.cfg.GroupID())
+		return err == nil
+	})
 	leave := kmsg.NewPtrLeaveGroupRequest()
 	leave.Group = s.cfg.GroupID()
 	for _, m := range described[s.cfg.GroupID()].Members {
@@ -250,8 +264,10 @@ func (s *sim) forget(client string) {
 		}
 	}
 	if len(leave.Members) > 0 {
-		_, err = leave.RequestWith(s.ctx, s.operator)
-		s.must("forget", err)
+		s.await("the target forgets the members", func() bool {
+			_, err := leave.RequestWith(s.ctx, s.operator)
+			return err == nil
+		})
 	}
 }
 

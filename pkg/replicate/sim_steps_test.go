@@ -29,11 +29,14 @@ var simSourceFaults = []simFault{
 var simTargetFaults = []simFault{
 	{kmsg.Produce, kerr.NotLeaderForPartition, false}, {kmsg.Produce, kerr.NotEnoughReplicas, false},
 	{kmsg.Produce, kerr.NotEnoughReplicasAfterAppend, false}, {kmsg.Produce, kerr.RequestTimedOut, false},
-	{kmsg.AddPartitionsToTxn, kerr.ConcurrentTransactions, false}, {kmsg.AddPartitionsToTxn, kerr.CoordinatorLoadInProgress, false},
+	{kmsg.AddPartitionsToTxn, kerr.ConcurrentTransactions, false},
+	{kmsg.AddPartitionsToTxn, kerr.CoordinatorLoadInProgress, false},
 	{kmsg.EndTxn, kerr.CoordinatorLoadInProgress, true}, {kmsg.EndTxn, kerr.ConcurrentTransactions, true},
 	{kmsg.EndTxn, kerr.NotCoordinator, true}, {kmsg.InitProducerID, kerr.ConcurrentTransactions, true},
-	{kmsg.InitProducerID, kerr.CoordinatorLoadInProgress, true}, {kmsg.OffsetCommit, kerr.CoordinatorLoadInProgress, false},
-	{kmsg.OffsetFetch, kerr.CoordinatorLoadInProgress, false}, {kmsg.FindCoordinator, kerr.CoordinatorNotAvailable, false},
+	{kmsg.InitProducerID, kerr.CoordinatorLoadInProgress, true},
+	{kmsg.OffsetCommit, kerr.CoordinatorLoadInProgress, false},
+	{kmsg.OffsetFetch, kerr.CoordinatorLoadInProgress, false},
+	{kmsg.FindCoordinator, kerr.CoordinatorNotAvailable, false},
 	{kmsg.ListOffsets, kerr.NotLeaderForPartition, false}, {kmsg.Fetch, kerr.NotLeaderForPartition, false},
 }
 
@@ -121,7 +124,8 @@ func (s *sim) produce() {
 		records := s.records(p)
 		how := s.rand.IntN(4)
 		client := []*kgo.Client{s.plainly, s.safely, s.txn, s.txn}[how]
-		s.say("produce %d to %s, %s", len(records), p, []string{"plainly", "idempotently", "in a transaction", "in a transaction"}[how])
+		s.say("produce %d to %s, %s", len(records), p,
+			[]string{"plainly", "idempotently", "in a transaction", "in a transaction"}[how])
 		if client == s.txn && !s.open {
 			s.must("begin", s.txn.BeginTransaction())
 			s.open = true
@@ -190,7 +194,8 @@ func (s *sim) refuses() {
 	}
 	f := faults[s.rand.IntN(len(faults))]
 	s.say("%s answers %d %s with %s", name, count, f.key.Name(), f.err.Message)
-	s.faults = append(s.faults, cluster.Fault(kfake.Fault{Keys: []kmsg.Key{f.key}, Err: f.err, Count: count, TopLevel: f.whole}))
+	s.faults = append(s.faults, cluster.Fault(kfake.Fault{
+		Keys: []kmsg.Key{f.key}, Err: f.err, Count: count, TopLevel: f.whole}))
 }
 
 // moves changes leaders or coordinators.

@@ -275,10 +275,14 @@ func (s *sim) hole() {
 	at := copied + 1 + s.rand.Int64N(s.ends[p]-copied)
 	s.say("the source deletes %s below %d, of %d, copied %d", p, at, s.ends[p], copied)
 	s.deleteBelow(p, at)
+	begun := false
 	for i, r := range s.history[p] {
+		begun = begun || !r.lost && r.offset < copied
 		s.history[p][i].lost = r.lost || r.offset >= copied && r.offset < at
 	}
-	s.holes[p] = at
+	if begun { // else it may not have been begun, and then it begins behind what was deleted
+		s.holes[p] = at
+	}
 	s.startReplica()
 }
 

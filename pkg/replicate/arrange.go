@@ -268,24 +268,21 @@ func (s *session) askStart(ctx context.Context, names []string, earliest waterma
 	return earliest, nil
 }
 
-// settle decides where one partition goes on, or why it does not.
+// settle decides where one partition goes on, or why it does not. Nothing is decided
+// by an answer that did not come: a log is not cut because its leader is silent.
 func (s *session) settle(ctx context.Context, c *candidate, m sourceMarks) error {
-	earliest, there := m.earliest[c.partition]
-	if !there || earliest.Err != nil {
+	if err := m.silent(c); err != nil {
 		if c.stop == nil {
-			c.stop = s.missing(c.partition, earliest.Err)
+			return &chunk.Trouble{Partition: c.partition, Err: err}
 		}
 		if c.state == nil {
 			c.header = ledger.Header{Start: ledger.NotStarted, Progress: ledger.NotStarted, Epoch: chunk.UnknownEpoch}
 		}
 		return nil
 	}
+	earliest := m.earliest[c.partition]
 	if c.state == nil || c.header.Start == ledger.NotStarted {
-		start := m.start[c.partition]
-		if start.Err != nil || start.Offset < earliest.Offset {
-			start = earliest
-		}
-		at := offsets.Source(start.Offset)
+		at := offsets.Source(max(m.start[c.partition].Offset, earliest.Offset))
 		c.header = ledger.Header{Start: at, Progress: at, Epoch: chunk.UnknownEpoch}
 	}
 	if c.stop != nil || c.waiting {
@@ -298,13 +295,20 @@ func (s *session) settle(ctx context.Context, c *candidate, m sourceMarks) error
 	return nil
 }
 
-// missing is the Stop of a partition that the source does not tell about.
-func (s *session) missing(p chunk.Partition, err error) *chunk.Stop {
-	return &chunk.Stop{
-		Partition: p, Kind: chunk.StopMissing, Err: err,
-		Reason: "the source does not answer for this partition",
-		Fix:    "see whether its leader is up; copying goes on by itself",
+// silent is why the source has not told all that it was asked about a partition.
+func (m sourceMarks) silent(c *candidate) error {
+	asked := []watermarks.Marks{m.earliest, m.start, m.end}
+	if c.state != nil && c.header.Epoch >= 0 {
+		asked = append(asked, m.epochs)
 	}
+	for _, marks := range asked {
+		if mark, there := marks[c.partition]; !there {
+			return fmt.Errorf("the source does not know partition %s", c.partition)
+		} else if mark.Err != nil {
+			return fmt.Errorf("the source does not answer for partition %s: %w", c.partition, mark.Err)
+		}
+	}
+	return nil
 }
 
 // adopt binds the map to the target topic that is there now. A topic that was
@@ -351,7 +355,7 @@ func (s *session) locate(c *candidate, earliest offsets.Source, m sourceMarks) {
 	progress := c.header.Progress
 	end := m.end[c.partition]
 	epochEnd, asked := m.epochs[c.partition]
-	asked = asked && epochEnd.Err == nil && epochEnd.Offset >= 0 && c.header.Epoch >= 0
+	asked = asked && epochEnd.Offset >= 0 && c.header.Epoch >= 0
 	switch {
 	case progress < earliest:
 		lost := int64(earliest - progress)
@@ -364,7 +368,7 @@ func (s *session) locate(c *candidate, earliest offsets.Source, m sourceMarks) {
 		c.header.Lost += lost
 		c.header.LastHole = ledger.Hole{From: progress, To: earliest}
 		c.header.Progress, c.header.Epoch = earliest, chunk.UnknownEpoch
-	case end.Err == nil && progress > offsets.Source(end.Offset),
+	case progress > offsets.Source(end.Offset),
 		asked && offsets.Source(epochEnd.Offset) < progress:
 		at := end.Offset
 		if asked {

@@ -146,8 +146,8 @@ func simulate(t *testing.T, seed uint64, lane Lane, delivery Delivery) {
 			_ = os.WriteFile(fmt.Sprintf("%s.%d.%s", name, seed, lane), []byte(s.log.String()), 0o644)
 		}
 	})
-	s.source, s.sides.Source, s.from = s.cluster("old", s.onSource)
-	s.target, s.sides.Target, s.to = s.cluster("new", s.onSink)
+	s.source, s.sides.Source, s.from = s.cluster("old", kfake.NumBrokers(2), kfake.ListenFn(s.onSource.listen))
+	s.target, s.sides.Target, s.to = s.cluster("new", kfake.NumBrokers(2), kfake.ListenFn(s.onSink.listen))
 	operator, err := kgo.NewClient(kgo.SeedBrokers(s.target.ListenAddrs()...))
 	s.must("open", err)
 	t.Cleanup(operator.Close)
@@ -170,17 +170,6 @@ func simulate(t *testing.T, seed uint64, lane Lane, delivery Delivery) {
 	if wrote := s.onSource.written(); len(wrote) > 0 {
 		t.Errorf("the engine wrote to the source: %v", wrote)
 	}
-}
-
-// cluster starts one side behind its network.
-func (s *sim) cluster(name string, behind *simNet) (*kfake.Cluster, string, *kadm.Client) {
-	fake, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.ClusterID(name), kfake.ListenFn(behind.listen))
-	s.must("start kfake", err)
-	s.t.Cleanup(fake.Close)
-	client, err := kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...), kgo.MetadataMinAge(50*time.Millisecond))
-	s.must("open", err)
-	s.t.Cleanup(client.Close)
-	return fake, strings.Join(fake.ListenAddrs(), ","), kadm.NewClient(client)
 }
 
 // applications are those that write to the source.

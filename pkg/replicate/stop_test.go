@@ -3,10 +3,13 @@ package replicate
 import (
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/judge"
 	"replicator/integration/workload"
@@ -149,4 +152,47 @@ func (w *world) equalAgain(topics []string) {
 		report, err = judge.Compare(w.ctx, w.sides, topics)
 		return err == nil && report.Equal()
 	})
+}
+
+// TestSilentBroker: what a source broker does not answer while its partitions are
+// arranged decides nothing. They wait for it, and do not look deleted or cut.
+func TestSilentBroker(t *testing.T) {
+	t.Parallel()
+	for what, timestamp := range map[string]int64{"starts": -2, "ends": -1} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t)
+			w.cfg.Shards = 1
+			w.source, w.sides.Source, w.from = w.cluster("old", kfake.NumBrokers(2))
+			w.topic("orders", 2)
+			for number := range int32(2) {
+				w.must("move", w.source.MoveTopicPartition("orders", number, number))
+				w.plain(w.sides.Source, "orders", number, 5)
+			}
+			r := w.start(nil)
+			w.equal([]string{"orders"})
+			var asked, answers atomic.Bool
+			w.source.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				w.source.KeepControl()
+				list := req.(*kmsg.ListOffsetsRequest)
+				silent := !answers.Load() && w.source.CurrentNode() == 1 && list.IsolationLevel == 0 &&
+					list.Topics[0].Partitions[0].Timestamp == timestamp
+				asked.Store(asked.Load() || silent)
+				return nil, errMade, silent
+			})
+			w.must("grow", workload.Grow(w.ctx, w.sides.Source, "orders", 3))
+			w.await("the shard starts over, or stops a partition", func() bool {
+				log := w.log.String()
+				return strings.Contains(log, "shard is starting over") || strings.Contains(log, "partition stopped")
+			})
+			answers.Store(true)
+			for number := range int32(3) {
+				w.plain(w.sides.Source, "orders", number, 5)
+			}
+			w.equal([]string{"orders"})
+			r.stop()
+			if !asked.Load() || strings.Contains(w.log.String(), "partition stopped") {
+				t.Errorf("the broker was asked: %v; a partition was stopped, or none was arranged", asked.Load())
+			}
+		})
+	}
 }

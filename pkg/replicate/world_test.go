@@ -102,9 +102,9 @@ func onLanes(t *testing.T, test func(*testing.T, *world)) {
 	}
 }
 
-func (w *world) cluster(name string) (*kfake.Cluster, string, *kadm.Client) {
+func (w *world) cluster(name string, opts ...kfake.Opt) (*kfake.Cluster, string, *kadm.Client) {
 	w.t.Helper()
-	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID(name))
+	fake, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.ClusterID(name)}, opts...)...)
 	if err != nil {
 		w.t.Fatalf("start kfake: %v", err)
 	}

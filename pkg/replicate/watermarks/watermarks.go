@@ -6,7 +6,7 @@
 //  1. each answer comes from the cluster at the time of the call: nothing is
 //     cached;
 //  2. what one partition answers does not hide what the others say: errors are
-//     per partition, in [Mark];
+//     per partition, in [Mark], those of a broker that does not answer as well;
 //  3. one request per broker, whatever the number of partitions.
 //
 // It decides nothing. Its methods may be called from any goroutine.
@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -106,17 +107,48 @@ func (w *Watermarks) ask(ctx context.Context, topics []string,
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	listed, err := list(ctx, topics...)
-	var some *kadm.ShardErrors
-	if err != nil && !(errors.As(err, &some) && !some.AllFailed) {
-		return nil, fmt.Errorf("ask for offsets: %w", w.cluster.Explain(err))
+	marks, err := w.unanswered(err)
+	if err != nil {
+		return nil, fmt.Errorf("ask for offsets: %w", err)
 	}
-	marks := Marks{}
 	listed.Each(func(o kadm.ListedOffset) {
 		if o.Partition < 0 || errors.Is(o.Err, kerr.UnknownTopicOrPartition) {
 			return
 		}
 		marks[chunk.Partition{Topic: o.Topic, Number: o.Partition}] = Mark{o.Offset, o.LeaderEpoch, o.Err}
 	})
+	return marks, nil
+}
+
+// unanswered turns the error of a question to several brokers into those of the
+// partitions that some of them have not answered for; it stays an error if none has.
+func (w *Watermarks) unanswered(err error) (Marks, error) {
+	marks := Marks{}
+	var some *kadm.ShardErrors
+	if err == nil {
+		return marks, nil
+	} else if !errors.As(err, &some) || some.AllFailed {
+		return nil, w.cluster.Explain(err)
+	}
+	for _, failed := range some.Errs {
+		silent := Mark{Offset: -1, Epoch: chunk.UnknownEpoch, Err: w.cluster.Explain(failed.Err)}
+		switch req := failed.Req.(type) {
+		case *kmsg.ListOffsetsRequest:
+			for _, t := range req.Topics {
+				for _, p := range t.Partitions {
+					marks[chunk.Partition{Topic: t.Topic, Number: p.Partition}] = silent
+				}
+			}
+		case *kmsg.OffsetForLeaderEpochRequest:
+			for _, t := range req.Topics {
+				for _, p := range t.Partitions {
+					marks[chunk.Partition{Topic: t.Topic, Number: p.Partition}] = silent
+				}
+			}
+		default:
+			return nil, w.cluster.Explain(err)
+		}
+	}
 	return marks, nil
 }
 
@@ -136,11 +168,10 @@ func (w *Watermarks) EpochEnds(ctx context.Context, at []chunk.Position) (Marks,
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	ends, err := w.admin.OffsetForLeaderEpoch(ctx, req)
-	var some *kadm.ShardErrors
-	if err != nil && !(errors.As(err, &some) && !some.AllFailed) {
-		return nil, fmt.Errorf("ask for the ends of leader epochs: %w", w.cluster.Explain(err))
+	marks, err := w.unanswered(err)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the ends of leader epochs: %w", err)
 	}
-	marks := Marks{}
 	for topic, partitions := range ends {
 		for number, end := range partitions {
 			marks[chunk.Partition{Topic: topic, Number: number}] = Mark{end.EndOffset, end.LeaderEpoch, end.Err}

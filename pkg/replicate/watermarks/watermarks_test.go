@@ -2,12 +2,14 @@ package watermarks
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -26,7 +28,7 @@ func open(t *testing.T, c *kfake.Cluster) *Watermarks {
 
 func cluster(t *testing.T) (context.Context, *kfake.Cluster) {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "orders"))
+	c, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.SeedTopics(2, "orders"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,5 +99,43 @@ func TestNothingIsAskedForNothing(t *testing.T) {
 	marks, err := w.Stable(ctx, nil)
 	if err != nil || len(marks) != 0 {
 		t.Errorf("Stable of no topics = %v, %v, want none", marks, err)
+	}
+}
+
+// A broker that does not answer leaves no hole in the answer: who finds nothing would
+// take the log for empty.
+func TestSilentBrokerShowsAtItsPartitions(t *testing.T) {
+	ctx, c := cluster(t)
+	asks := open(t, c)
+	for number := range int32(2) {
+		if err := c.MoveTopicPartition("orders", number, number); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range []kmsg.Key{kmsg.ListOffsets, kmsg.OffsetForLeaderEpoch} {
+		c.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+			c.KeepControl()
+			return nil, errors.New("the connection is cut"), c.CurrentNode() == 1
+		})
+	}
+	heard, silent := chunk.Partition{Topic: "orders"}, chunk.Partition{Topic: "orders", Number: 1}
+	for name, ask := range map[string]func() (Marks, error){
+		"Earliest": func() (Marks, error) { return asks.Earliest(ctx, []string{"orders"}) },
+		"Stable":   func() (Marks, error) { return asks.Stable(ctx, []string{"orders"}) },
+		"Ends":     func() (Marks, error) { return asks.Ends(ctx, []string{"orders"}) },
+		"EpochEnds": func() (Marks, error) {
+			return asks.EpochEnds(ctx, []chunk.Position{{Partition: heard}, {Partition: silent}})
+		},
+	} {
+		marks, err := ask()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if mark, there := marks[heard]; !there || mark.Err != nil {
+			t.Errorf("%s: %+v, %v of the partition whose broker answers", name, mark, there)
+		}
+		if mark, there := marks[silent]; !there || mark.Err == nil {
+			t.Errorf("%s: %+v, %v of the partition whose broker is silent, want its error", name, mark, there)
+		}
 	}
 }

@@ -47,12 +47,15 @@ type plan struct {
 // data, the one that makes up for it, and a later one. Its first Begin is for the headers.
 var failing = map[bool][]int{false: {1, 2, 4}, true: {2, 3, 5}}
 
-// due counts a transaction of a shard and says whether it is to fail.
-func (p *plan) due(shard int) bool {
+// due counts a transaction of a shard, once, and says whether it is to fail at that step.
+func (p *plan) due(shard int, at step) bool {
+	if at != p.step {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seen[shard]++
-	if !slices.Contains(failing[p.step == beforeBegin], p.seen[shard]) {
+	if !slices.Contains(failing[at == beforeBegin], p.seen[shard]) {
 		return false
 	}
 	p.fired++
@@ -67,22 +70,23 @@ func (p *plan) all() bool {
 
 var errMade = errors.New("a failure made by the test")
 
-// breaker is a shard's writer that fails as planned.
+// breaker is a shard's writer that fails at the steps at which it is due.
 type breaker struct {
 	writer
-	*plan
+	w          *world
 	shard      int
+	due        func(shard int, at step) bool
 	wrote      bool          // the present transaction holds data
 	committing chan struct{} // closed when a commit in the background has ended
 }
 
 func (p *plan) wrap(shard int, out writer) writer {
-	return &breaker{writer: out, plan: p, shard: shard}
+	return &breaker{writer: out, w: p.w, shard: shard, due: p.due}
 }
 
 func (b *breaker) Begin() error {
 	b.wrote = false
-	if b.step == beforeBegin && b.due(b.shard) {
+	if b.due(b.shard, beforeBegin) {
 		return errMade
 	}
 	return b.writer.Begin()
@@ -91,7 +95,7 @@ func (b *breaker) Begin() error {
 func (b *breaker) Write(ctx context.Context, part chunk.Part, topic string) error {
 	first := !b.wrote
 	b.wrote = true
-	if b.step == midProduce && first && b.due(b.shard) {
+	if first && b.due(b.shard, midProduce) {
 		part.Records = part.Records[:(len(part.Records)+1)/2]
 		part.Batches = part.Batches[:(len(part.Batches)+1)/2]
 		return errors.Join(b.writer.Write(ctx, part, topic), errMade)
@@ -100,18 +104,18 @@ func (b *breaker) Write(ctx context.Context, part chunk.Part, topic string) erro
 }
 
 func (b *breaker) Commit(ctx context.Context, records []sink.LedgerRecord) ([]int64, error) {
-	if !b.wrote || b.step == beforeBegin || b.step == midProduce || !b.due(b.shard) {
+	switch {
+	case !b.wrote:
 		return b.writer.Commit(ctx, records)
-	}
-	switch b.step {
-	case beforeCommit: // the cluster refuses the end of the transaction, once everything is in it
+	case b.due(b.shard, beforeLedger):
+	case b.due(b.shard, beforeCommit): // the cluster refuses the end of the transaction, once everything is in it
 		fault := b.w.target.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true,
 			TxnID: b.w.cfg.TransactionalID(int32(b.shard)), Err: kerr.TransactionalIDAuthorizationFailed})
 		defer fault.Remove()
 		if at, err := b.writer.Commit(ctx, records); err == nil || len(at) != 0 || fault.Hits() != 1 {
 			return nil, fmt.Errorf("the fault had no effect: committed at %v, %w", at, err)
 		}
-	case unanswered:
+	case b.due(b.shard, unanswered):
 		sent := b.w.target.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Observe: true,
 			TxnID: b.w.cfg.TransactionalID(int32(b.shard))})
 		defer sent.Remove()
@@ -123,10 +127,12 @@ func (b *breaker) Commit(ctx context.Context, records []sink.LedgerRecord) ([]in
 		if err := sent.Wait(ctx, 1); err != nil {
 			return nil, err
 		}
-	case unnoticed:
+	case b.due(b.shard, unnoticed):
 		if _, err := b.writer.Commit(ctx, records); err != nil {
 			return nil, err
 		}
+	default:
+		return b.writer.Commit(ctx, records)
 	}
 	return nil, errMade
 }

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -50,23 +51,25 @@ var simTargetCuts = []kmsg.Key{kmsg.Produce, kmsg.Produce, kmsg.AddPartitionsToT
 // step does one random thing.
 func (s *sim) step() {
 	switch n := s.rand.IntN(100); {
-	case n < 38:
+	case n < 36:
 		s.produce()
-	case n < 50:
+	case n < 46:
 		s.commits()
-	case n < 62:
+	case n < 57:
 		s.cuts()
-	case n < 72:
+	case n < 66:
 		s.refuses()
-	case n < 77:
+	case n < 75:
+		s.breaks()
+	case n < 79:
 		s.moves()
-	case n < 80:
+	case n < 82:
 		s.newTopic()
-	case n < 83:
+	case n < 85:
 		s.grow()
-	case n < 86:
+	case n < 88:
 		s.trim()
-	case n < 89:
+	case n < 91:
 		s.hole()
 	default:
 		s.replica()
@@ -183,6 +186,37 @@ func (s *sim) cuts() {
 	default:
 		s.say("target: %s", s.onSink.cut(simTargetCuts[s.rand.IntN(len(simTargetCuts))], after, count))
 	}
+}
+
+// breaks has the next transactions of replicas fail at one of their steps.
+func (s *sim) breaks() {
+	steps := []step{beforeBegin, midProduce, beforeLedger, beforeCommit, unnoticed} // connections are cut behind EndTxn
+	at, count := steps[s.rand.IntN(len(steps))], 1+s.rand.IntN(3)
+	s.say("the next %d transactions fail: %s", count, at)
+	s.broken.Lock()
+	defer s.broken.Unlock()
+	s.broken.left[at] += count
+}
+
+// simBroken are failures of transactions that are still to come. A checkpoint does not
+// end them: each is met by the first transaction that comes to its step.
+type simBroken struct {
+	sync.Mutex
+	left map[step]int
+}
+
+func (b *simBroken) due(_ int, at step) bool {
+	b.Lock()
+	defer b.Unlock()
+	if b.left[at] == 0 {
+		return false
+	}
+	b.left[at]--
+	return true
+}
+
+func (s *sim) wrap(shard int, out writer) writer {
+	return &breaker{writer: out, w: s.world, shard: shard, due: s.broken.due}
 }
 
 // refuses makes a cluster answer with errors.

@@ -67,6 +67,7 @@ type sim struct {
 	holes            map[simPartition]int64       // where the last hole ended
 	positions        map[string]workload.Position // by group and partition
 	faults           []*kfake.FaultHandle
+	broken           simBroken
 	transcript       strings.Builder
 }
 
@@ -132,7 +133,8 @@ func simulate(t *testing.T, seed uint64, lane Lane, delivery Delivery) {
 	t.Cleanup(cancel)
 	s := &sim{world: &world{t: t, ctx: ctx, cfg: DefaultConfig()}, rand: rand.New(rand.NewPCG(seed, 0)),
 		onSource: newSimNet(), onSink: newSimNet(), partitions: map[string]int{}, history: map[simPartition][]simRecord{},
-		ends: map[simPartition]int64{}, holes: map[simPartition]int64{}, positions: map[string]workload.Position{}}
+		ends: map[simPartition]int64{}, holes: map[simPartition]int64{}, positions: map[string]workload.Position{},
+		broken: simBroken{left: map[step]int{}}}
 	s.cfg.From, s.cfg.To, s.cfg.Shards, s.cfg.Lane, s.cfg.Delivery = "old", "new", 3, lane, delivery
 	s.cfg.CommitInterval, s.cfg.GroupSyncInterval = 40*time.Millisecond, 200*time.Millisecond
 	s.cfg.RefreshInterval = 200 * time.Millisecond
@@ -204,7 +206,7 @@ func (s *sim) startReplica() {
 	for _, c := range clusters {
 		c.Properties["client.id"] = r.client
 	}
-	r.Engine = New(Options{Clusters: clusters, Flows: []Config{s.cfg}, Registry: prometheus.NewRegistry(),
+	r.Engine = New(Options{Clusters: clusters, Flows: []Config{s.cfg}, Registry: prometheus.NewRegistry(), wrap: s.wrap,
 		Log: slog.New(slog.NewTextHandler(&s.log, nil)).With("replica", r.client)})
 	go func() { r.done <- r.Run(ctx) }()
 	s.replicas = append(s.replicas, r)

@@ -112,8 +112,8 @@ func (b *breaker) Commit(ctx context.Context, records []sink.LedgerRecord) ([]in
 		fault := b.w.target.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true,
 			TxnID: b.w.cfg.TransactionalID(int32(b.shard)), Err: kerr.TransactionalIDAuthorizationFailed})
 		defer fault.Remove()
-		if at, err := b.writer.Commit(ctx, records); err == nil || len(at) != 0 || fault.Hits() != 1 {
-			return nil, fmt.Errorf("the fault had no effect: committed at %v, %w", at, err)
+		if _, err := b.writer.Commit(ctx, records); err == nil || fault.Hits() != 1 {
+			return nil, fmt.Errorf("the fault had no effect: %w", errors.Join(errMade, err))
 		}
 	case b.due(b.shard, unanswered):
 		sent := b.w.target.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Observe: true,

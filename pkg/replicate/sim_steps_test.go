@@ -188,14 +188,14 @@ func (s *sim) cuts() {
 	}
 }
 
-// breaks has the next transactions of replicas fail at one of their steps.
+// breaks has the next transaction of a replica fail at one of its steps.
 func (s *sim) breaks() {
 	steps := []step{beforeBegin, midProduce, beforeLedger, beforeCommit, unnoticed} // connections are cut behind EndTxn
-	at, count := steps[s.rand.IntN(len(steps))], 1+s.rand.IntN(3)
-	s.say("the next %d transactions fail: %s", count, at)
+	at := steps[s.rand.IntN(len(steps))]
+	s.say("the next transaction fails: %s", at)
 	s.broken.Lock()
 	defer s.broken.Unlock()
-	s.broken.left[at] += count
+	s.broken.left[at]++
 }
 
 // simBroken are failures of transactions that are still to come. A checkpoint does not

@@ -139,7 +139,7 @@ func simulate(t *testing.T, seed uint64, lane Lane, delivery Delivery) {
 	s.cfg.CommitInterval, s.cfg.GroupSyncInterval = 40*time.Millisecond, 200*time.Millisecond
 	s.cfg.RefreshInterval = 200 * time.Millisecond
 	t.Cleanup(func() {
-		if !t.Failed() {
+		if !t.Failed() && os.Getenv("REPLICATOR_SIM_LOG") == "" {
 			return
 		}
 		t.Logf("again: go test ./pkg/replicate -run '^TestSimulation$/^%d$/^%s$' -seed %d -steps %d\n%s",

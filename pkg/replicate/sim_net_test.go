@@ -3,7 +3,9 @@ package replicate
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -17,7 +19,7 @@ type simNet struct {
 	conns  map[*simConn]bool
 	dead   map[string]bool          // nothing of them arrives any more
 	frozen map[string]chan struct{} // what they sent waits until the channel is closed
-	wrote  map[string]bool          // requests that change a cluster, by name
+	wrote  map[string]bool          // requests that may change the cluster, by name
 }
 
 // simCut closes the connection that the next requests of a kind arrive on: before they
@@ -28,13 +30,11 @@ type simCut struct {
 	left  int
 }
 
-// simWrites are the requests that change something on a cluster.
-var simWrites = map[kmsg.Key]bool{
-	kmsg.Produce: true, kmsg.OffsetCommit: true, kmsg.JoinGroup: true, kmsg.CreateTopics: true, kmsg.DeleteTopics: true,
-	kmsg.DeleteRecords: true, kmsg.InitProducerID: true, kmsg.AddPartitionsToTxn: true, kmsg.AddOffsetsToTxn: true,
-	kmsg.EndTxn: true, kmsg.TxnOffsetCommit: true, kmsg.AlterConfigs: true, kmsg.IncrementalAlterConfigs: true,
-	kmsg.CreatePartitions: true, kmsg.DeleteGroups: true, kmsg.OffsetDelete: true, kmsg.CreateACLs: true,
-	kmsg.ConsumerGroupHeartbeat: true, kmsg.AlterPartitionAssignments: true, kmsg.ElectLeaders: true,
+// simReads are the requests that change nothing on a cluster: a replica sends no others to the source.
+var simReads = map[kmsg.Key]bool{
+	kmsg.ApiVersions: true, kmsg.Metadata: true, kmsg.Fetch: true, kmsg.ListOffsets: true, kmsg.OffsetFetch: true,
+	kmsg.OffsetForLeaderEpoch: true, kmsg.FindCoordinator: true, kmsg.ListGroups: true, kmsg.DescribeGroups: true,
+	kmsg.DescribeConfigs: true, kmsg.DescribeCluster: true, kmsg.GetTelemetrySubscriptions: true,
 }
 
 func newSimNet() *simNet {
@@ -124,7 +124,7 @@ func (c *simConn) passes() bool {
 	if c.net.dead[client] {
 		return false
 	}
-	if simWrites[key] {
+	if !simReads[key] {
 		c.net.wrote[key.Name()] = true
 	}
 	for _, cut := range c.net.cuts {
@@ -199,24 +199,19 @@ func (n *simNet) freeze(client string) {
 	}
 }
 
-// heal ends all faults.
+// heal thaws what is frozen. Cuts stay, each until a request has met it.
 func (n *simNet) heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.cuts = nil
 	for client, thaw := range n.frozen {
 		close(thaw)
 		delete(n.frozen, client)
 	}
 }
 
-// written lists the kinds of requests of replicas that changed this cluster.
+// written lists the kinds of requests of replicas that may have changed this cluster.
 func (n *simNet) written() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var names []string
-	for name := range n.wrote {
-		names = append(names, name)
-	}
-	return names
+	return slices.Sorted(maps.Keys(n.wrote))
 }

@@ -291,6 +291,9 @@ func (s *sim) trim() {
 	p := s.any()
 	start := s.source.PartitionInfo(p.topic, p.number).LogStartOffset
 	at := start + s.rand.Int64N(s.ends[p]-start+1)
+	if s.rand.IntN(3) == 0 {
+		at = s.ends[p]
+	}
 	s.say("the source deletes %s below %d, of %d copied", p, at, s.ends[p])
 	s.deleteBelow(p, at)
 }

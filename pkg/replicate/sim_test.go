@@ -273,7 +273,8 @@ func (s *sim) endReplicas() {
 	}
 }
 
-// heal ends all faults but those that are for ever.
+// heal ends what would last: errors that clusters answer with, and frozen replicas. What
+// befalls a certain number of requests stays until they have come.
 func (s *sim) heal() {
 	for _, f := range s.faults {
 		f.Remove()

@@ -37,7 +37,7 @@ import (
 
 var (
 	simSeed  = flag.Uint64("seed", 0, "run the simulation of this seed alone")
-	simSteps = flag.Int("steps", 40, "steps of one simulation")
+	simSteps = flag.Int("steps", 32, "steps of one simulation")
 )
 
 // simClient is what the client ids of replicas begin with.

@@ -19,6 +19,7 @@ type simNet struct {
 	conns  map[*simConn]bool
 	dead   map[string]bool          // nothing of them arrives any more
 	frozen map[string]chan struct{} // what they sent waits until the channel is closed
+	asleep chan string              // the next replica that ends a transaction freezes, and is named here
 	wrote  map[string]bool          // requests that may change the cluster, by name
 }
 
@@ -114,6 +115,10 @@ func (c *simConn) passes() bool {
 	}
 	c.net.mu.Lock()
 	c.client = client
+	if asleep := c.net.asleep; asleep != nil && key == kmsg.EndTxn && c.net.frozen[client] == nil {
+		c.net.asleep, c.net.frozen[client] = nil, make(chan struct{})
+		asleep <- client
+	}
 	thaw := c.net.frozen[client]
 	c.net.mu.Unlock()
 	if thaw != nil {
@@ -197,6 +202,14 @@ func (n *simNet) freeze(client string) {
 	if n.frozen[client] == nil {
 		n.frozen[client] = make(chan struct{})
 	}
+}
+
+// freezeAtEnd freezes the next replica that ends a transaction: this arrives late as well.
+func (n *simNet) freezeAtEnd() <-chan string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.asleep = make(chan string, 1)
+	return n.asleep
 }
 
 // heal thaws what is frozen. Cuts stay, each until a request has met it.

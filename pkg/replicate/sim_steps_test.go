@@ -330,17 +330,39 @@ func (s *sim) replica() {
 		s.startReplica()
 		return
 	}
-	i := s.rand.IntN(n)
-	switch s.rand.IntN(3) {
+	switch i := s.rand.IntN(n); s.rand.IntN(4) {
 	case 0:
 		s.stopReplica(i)
 	case 1:
 		s.killReplica(i)
 	case 2:
-		client := s.replicas[i].client
-		s.say("%s freezes, and is forgotten", client)
-		s.onSource.freeze(client)
-		s.onSink.freeze(client)
-		s.forget(client)
+		s.freezes(s.replicas[i].client)
+	case 3:
+		s.oversleeps()
 	}
+}
+
+func (s *sim) freezes(client string) {
+	s.say("%s freezes, and is forgotten", client)
+	s.onSource.freeze(client)
+	s.onSink.freeze(client)
+	s.forget(client)
+}
+
+// oversleeps freezes a replica as it ends a transaction. That arrives when another has
+// copied the same records, and must not count.
+func (s *sim) oversleeps() {
+	s.endTransaction()
+	s.checkpoint()
+	asleep := s.onSink.freezeAtEnd()
+	s.write(s.safely, s.records(s.any()))
+	select {
+	case client := <-asleep:
+		s.freezes(client)
+	case <-time.After(simPatience):
+		s.t.Fatal("no replica ends a transaction")
+	}
+	s.startReplica()
+	s.settle()
+	s.heal()
 }

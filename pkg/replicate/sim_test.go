@@ -290,6 +290,11 @@ func (s *sim) heal() {
 // checkpoint ends the faults, and waits until both sides are as they should be.
 func (s *sim) checkpoint() {
 	s.heal()
+	s.settle()
+}
+
+// settle waits until both sides are as they should be.
+func (s *sim) settle() {
 	s.remember()
 	var why error
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -300,10 +305,10 @@ func (s *sim) checkpoint() {
 			break
 		}
 		if errors.Is(why, errSimWrong) || time.Now().After(deadline) {
-			s.t.Fatalf("checkpoint: %v", why)
+			s.t.Fatalf("not right: %v", why)
 		}
 	}
-	s.say("checkpoint: all is right after %s", time.Since(begun).Round(time.Millisecond))
+	s.say("all is right after %s", time.Since(begun).Round(time.Millisecond))
 }
 
 // remember reads what is new at the source.

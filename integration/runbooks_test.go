@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/cluster"
 	"replicator/integration/workload"
@@ -57,6 +58,34 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
+// The applications of a rollback may use the group protocol of KIP-848.
+func TestRollbackOfNextProtocol(t *testing.T) {
+	source, target := shared(t)
+	a := newApps(t, source, target, func(a *apps) { a.nextProtocol = true })
+	a.isNext(source)
+	a.moveOver()
+	a.isNext(target)
+	a.follow(filepath.Join("..", "docs", "runbooks", "rollback.md"))
+	a.isNext(source)
+	a.finish()
+	a.count(0)
+	a.goesOn()
+}
+
+// isNext sees that the group is one of KIP-848 on a cluster.
+func (a *apps) isNext(on *cluster.Cluster) {
+	a.t.Helper()
+	request := kmsg.NewPtrListGroupsRequest()
+	request.TypesFilter = []string{"consumer"}
+	listed := direct[*kmsg.ListGroupsResponse](newTalker(a.ctx, a.t, on.Bootstrap()), request)
+	for _, g := range listed.Groups {
+		if g.Group == a.group {
+			return
+		}
+	}
+	a.t.Fatalf("group %s is not of the protocol of KIP-848 on %s: %+v", a.group, on.Bootstrap(), listed.Groups)
+}
+
 // apps are a producer and a consumer group, each on one cluster or on both.
 type apps struct {
 	t              *testing.T
@@ -76,19 +105,24 @@ type apps struct {
 	reads     map[*cluster.Cluster][]workload.Read
 	next      int // number of the next record that nobody has written yet
 
+	nextProtocol bool // of the group
+
 	produced, read pauses
 }
 
 // pauses are when the applications of a kind stopped and went on.
 type pauses struct{ stopped, went time.Time }
 
-func newApps(t *testing.T, source, target *cluster.Cluster) *apps {
+func newApps(t *testing.T, source, target *cluster.Cluster, set ...func(*apps)) *apps {
 	t.Helper()
 	a := &apps{
 		t: t, ctx: deadline(t, 4*time.Minute), source: source, target: target, topic: unique(t), group: unique(t) + "-app",
 		producers: map[*cluster.Cluster]*workload.Producer{}, consumers: map[*cluster.Cluster]*workload.Consumer{},
 		from: map[*cluster.Cluster]int{}, written: map[*cluster.Cluster][][2]int{},
 		reads: map[*cluster.Cluster][]workload.Read{}, printed: &syncBuffer{},
+	}
+	for _, one := range set {
+		one(a)
 	}
 	a.must(workload.Topics(a.ctx, source.Bootstrap(), 3, workload.KeepConfigs(), a.topic))
 	a.site = newSite(t, source, target, patterns(t, []string{a.topic})...)
@@ -142,7 +176,7 @@ func (a *apps) stopProducing(on *cluster.Cluster) {
 func (a *apps) consume(on *cluster.Cluster) {
 	a.t.Helper()
 	c, err := workload.StartConsumer(a.ctx, on.Bootstrap(), workload.ConsumerSpec{Group: a.group,
-		Topics: []string{a.topic}, AtOnce: 20})
+		Topics: []string{a.topic}, AtOnce: 20, Next: a.nextProtocol})
 	a.must(err)
 	a.consumers[on] = c
 }

@@ -69,7 +69,7 @@ func (r right) String() string {
 // The daemon works whole, over TLS and with a login, as a user who has exactly
 // the documented rights; and each right that is missing is named.
 func TestRights(t *testing.T) {
-	documented(t)
+	documented(t, "Rights", rights)
 	s := newSecured(t)
 	for _, r := range rights {
 		s.allow(t, r)
@@ -86,14 +86,19 @@ func TestRights(t *testing.T) {
 	})
 }
 
-// documented holds the table of docs/rights.md against the rights tested here.
-func documented(t *testing.T) {
+// documented holds the table below a heading of docs/rights.md against the rights tested here.
+func documented(t *testing.T, heading string, rights []right) {
 	t.Helper()
-	text, err := os.ReadFile("../docs/rights.md")
+	all, err := os.ReadFile("../docs/rights.md")
 	must(t, err)
+	_, text, found := strings.Cut("\n"+string(all), "# "+heading+"\n")
+	if !found {
+		t.Fatalf("docs/rights.md has no heading %q", heading)
+	}
+	text, _, _ = strings.Cut(text, "\n#")
 	row := regexp.MustCompile(`(?m)^\| (source|target) \| (\w+) \| (topic|group|transactional id) \| ([^|]+) \|`)
 	rows := map[string]bool{}
-	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
+	for _, m := range row.FindAllStringSubmatch(text, -1) {
 		rows[fmt.Sprintf("%s %s %s of %s", m[1], strings.ToUpper(m[2]), m[3], m[4])] = true
 	}
 	for _, r := range rights {
@@ -187,8 +192,12 @@ func (s *secured) acl(r right) (bootstrap string, entry *kadm.ACLBuilder) {
 	entry = kadm.NewACLs().Allow("User:" + user).AllowHosts("*").Operations(r.operation)
 	pattern, name := kadm.ACLPatternPrefixed, s.name
 	switch r.names {
-	case "the ledger":
+	case "the ledger", "the way back's ledger":
 		name = "__replicator." + s.name
+	case "the way back's group":
+		pattern, name = kadm.ACLPatternLiteral, "replicator.new.old"
+	case "the way back's ids":
+		name = "replicator.new.old."
 	case "the flow's group":
 		pattern, name = kadm.ACLPatternLiteral, "replicator.old.new"
 	case "the flow's ids":
@@ -322,7 +331,9 @@ func (s *secured) named(r right, text string) bool {
 	resource := map[string]string{
 		"copied topics": r.resource + " " + s.name, "copied groups": r.resource + " " + s.name,
 		"the ledger": "topic " + s.ledger(), "the flow's group": "group replicator.old.new",
-		"the flow's ids": "transactional id replicator.old.new.",
+		"the flow's ids":        "transactional id replicator.old.new.",
+		"the way back's ledger": "topic " + s.ledger() + ".back", "the way back's group": "group replicator.new.old",
+		"the way back's ids": "transactional id replicator.new.old.",
 	}[r.names]
 	if r.said != "" {
 		operation = r.said

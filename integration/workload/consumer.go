@@ -13,8 +13,9 @@ import (
 type ConsumerSpec struct {
 	Group  string
 	Topics []string
-	Limit  int // leave after so many records; 0 goes on until stopped
-	AtOnce int // records read between two commits; 0 means 100
+	Limit  int  // leave after so many records; 0 goes on until stopped
+	AtOnce int  // records read between two commits; 0 means 100
+	Next   bool // by the group protocol of KIP-848
 }
 
 // Read is one record that a consumer read and whose position it committed.
@@ -42,10 +43,14 @@ func StartConsumer(ctx context.Context, bootstrap string, spec ConsumerSpec) (*C
 	if spec.AtOnce == 0 {
 		spec.AtOnce = 100
 	}
-	client, err := newClient(bootstrap,
+	opts := []kgo.Opt{
 		kgo.ConsumerGroup(spec.Group), kgo.ConsumeTopics(spec.Topics...), kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}
+	if spec.Next {
+		opts = append(opts, kgo.ServerSideBalancer())
+	}
+	client, err := newClient(bootstrap, opts...)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -265,6 +266,49 @@ func TestRollbackGoesOn(t *testing.T) {
 	w.start(nil)
 	w.equal([]string{topic})
 	w.groupsStand(worldGroups(), []string{topic})
+}
+
+// A rollback that was kept from taking the groups' positions over does that the next time,
+// though the flow is turned already.
+func TestRollbackTakesGroupsOverAgain(t *testing.T) {
+	w := newWorld(t)
+	const topic = "orders"
+	w.topic(topic, 3)
+	w.mixed(topic, 3, 300)
+	r := w.start(nil)
+	w.groups([]string{topic})
+	w.cutOver()
+	r.stop()
+	w.writeOnTarget(topic, 300)
+	w.moveGroups(w.to, w.sides.Target, topic)
+
+	var refuse atomic.Bool
+	refuse.Store(true)
+	w.source.ControlKey(int16(kmsg.OffsetCommit), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		w.source.KeepControl()
+		if !refuse.Load() {
+			return nil, nil, false
+		}
+		answer := request.ResponseKind().(*kmsg.OffsetCommitResponse)
+		for _, topic := range request.(*kmsg.OffsetCommitRequest).Topics {
+			one := kmsg.NewOffsetCommitResponseTopic()
+			one.Topic = topic.Topic
+			for _, p := range topic.Partitions {
+				refused := kmsg.NewOffsetCommitResponseTopicPartition()
+				refused.Partition, refused.ErrorCode = p.Partition, kerr.GroupAuthorizationFailed.Code
+				one.Partitions = append(one.Partitions, refused)
+			}
+			answer.Topics = append(answer.Topics, one)
+		}
+		return answer, nil, true
+	})
+	err := w.rollBackUntil(w.ctx)
+	if err == nil || !strings.Contains(err.Error(), "do Read on group g-") {
+		t.Fatalf("without the right on groups it ends with %v", err)
+	}
+	refuse.Store(false)
+	w.must("roll back", w.rollBackUntil(w.ctx))
+	w.bothWays(topic)
 }
 
 func (w *world) rollBackUntil(ctx context.Context) error {

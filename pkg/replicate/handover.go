@@ -53,12 +53,14 @@ type handover struct {
 	equal  string // the ends up to which the tail was compared; "": it was not
 	differ []lack // what that has found
 
-	back    bool                     // from a flow's target to its source
-	looking bool                     // nothing is brought about
-	waits   map[string]time.Time     // since when a step is waited for
-	given   map[string][]string      // what --force gives up, by step
-	late    map[string]bool          // steps that were waited for in vain
-	left    map[chunk.Partition]bool // partitions that are given up
+	back       bool                     // from a flow's target to its source
+	copier     *Engine                  // that copies in this process meanwhile; nil: none does
+	copiedRest bool                     // this command has copied what was left
+	looking    bool                     // nothing is brought about
+	waits      map[string]time.Time     // since when a step is waited for
+	given      map[string][]string      // what --force gives up, by step
+	late       map[string]bool          // steps that were waited for in vain
+	left       map[chunk.Partition]bool // partitions that are given up
 }
 
 // openHandover makes sure that both clusters answer.
@@ -256,6 +258,7 @@ func (h *handover) copyRest(ctx context.Context) error {
 	if h.status == nil || h.status.Replicas == nil || *h.status.Replicas > 0 {
 		return nil
 	}
+	h.copiedRest = true
 	limited := ctx
 	if h.o.Force && h.o.Patience > 0 {
 		var cancel context.CancelFunc

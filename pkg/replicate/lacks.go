@@ -101,6 +101,9 @@ func (h *handover) notCopied(p *PartitionStatus) lack {
 	name := fmt.Sprintf("%s/%d", p.Topic, p.Partition)
 	rest := fmt.Sprintf("up to %d records are not on %s", p.Behind+p.SourceOpen, h.o.Flow.To)
 	switch {
+	case p.Phase == Stopped && !h.fresh(p):
+		what := fmt.Sprintf("%s was stopped (%s)", name, p.Reason)
+		return lack{waits: what, gives: what + ": " + rest}
 	case p.Phase == Stopped:
 		return lack{gives: fmt.Sprintf("%s is stopped (%s): %s", name, p.Reason, rest), remedy: cmp.Or(p.Remedy, seeStatus)}
 	case p.SourceOpen > 0:
@@ -108,6 +111,22 @@ func (h *handover) notCopied(p *PartitionStatus) lack {
 		return lack{waits: what, gives: what + ": " + rest}
 	}
 	return lack{waits: fmt.Sprintf("%s %s, lag %d", name, p.Phase, p.Behind), gives: name + ": " + rest}
+}
+
+// fresh says whether a copy that is at work has run into a stop. One that ended before
+// may have left it in the ledger, and what was in its way may be gone.
+func (h *handover) fresh(p *PartitionStatus) bool {
+	if h.copier == nil {
+		return h.copiedRest || h.status.Replicas == nil || *h.status.Replicas > 0
+	}
+	for _, flow := range h.copier.Look() {
+		for _, own := range flow.Partitions {
+			if own.Partition == (chunk.Partition{Topic: p.Topic, Number: p.Partition}) {
+				return own.Stop != nil
+			}
+		}
+	}
+	return false
 }
 
 // unreadable is a group whose positions are not known.

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -140,4 +141,39 @@ func testTrailingMarkers(t *testing.T, w *world) {
 	w.equal(topics)
 	w.groups(topics) // at the end, past all markers, among others
 	r.stop()
+}
+
+// Applications go over and back with two replicas at work before and after: the rollback
+// is refused until the last one has ended.
+func TestThereAndBackWithReplicas(t *testing.T) {
+	w := newWorld(t)
+	const topic = "orders"
+	w.topic(topic, 3)
+	w.mixed(topic, 3, 600)
+	first := w.start(nil)
+	w.share(4)(first)
+	second := w.start(nil)
+	w.share(2, 2)(first, second)
+	w.groups([]string{topic})
+	w.cutOver()
+	w.writeOnTarget(topic, 300)
+	w.moveGroups(w.to, w.sides.Target, topic)
+	for left, r := range []*replica{second, first} {
+		_, err := OpenRollback(w.ctx, w.handoverOptions())
+		if want := fmt.Sprintf("%d replicas of flow old->new are running", 2-left); err == nil || err.Error() != want {
+			t.Errorf("beside replicas a rollback says %v, want %q", err, want)
+		}
+		r.stop()
+	}
+	w.rollBack()
+	w.bothWays(topic)
+
+	w.mixed(topic, 3, 300)
+	first = w.start(nil)
+	w.share(4)(first)
+	second = w.start(nil)
+	w.share(2, 2)(first, second)
+	w.moveGroups(w.from, w.sides.Source, topic)
+	w.equal([]string{topic})
+	w.groupsStand(worldGroups(), []string{topic})
 }

@@ -244,7 +244,8 @@ func (r *Rollback) Look(ctx context.Context) ([]cutover.State, error) {
 	defer h.look.Close()
 	h.back = true
 	states := cutover.Look(ctx, []cutover.Step{r.turnStep()})
-	if states[0].Done {
+	if states[0].Missing == groupsLeft { // which may be so, or not: nothing but trying tells
+		states[0].Done, states[0].Missing = true, ""
 		rest, err := h.watch(ctx, h.steps())
 		return append(states, rest...), err
 	}
@@ -270,12 +271,21 @@ func (r *Rollback) turnStep() cutover.Step {
 	}
 }
 
+// groupsLeft is what a turn lacks that was interrupted before its end.
+const groupsLeft = "the groups' positions are to be taken over"
+
 // missing is the Check of a turn.
 func (t *turn) missing(ctx context.Context) (string, error) {
-	if done, err := t.done(ctx); done || err != nil {
+	turned, err := t.done(ctx)
+	switch {
+	case err != nil:
 		return "", err
+	case !turned:
+		return "the flow is to be turned", nil
+	case !t.taken:
+		return groupsLeft, nil
 	}
-	return "the flow is to be turned", nil
+	return "", nil
 }
 
 // Run brings everything about, however long it takes; ctx ends it. One that was begun
@@ -305,12 +315,8 @@ func (r *Rollback) Run(ctx context.Context) (cutover.Record, error) {
 	again := &turn{clusters: r.o.Clusters, closes: r.back.Flow, opens: r.o.Flow, record: back, held: held, log: r.o.Log}
 	r.o.Tell("returned", fmt.Sprintf("applications may start on %s; flow %s is opened again", r.o.Flow.From,
 		r.o.Flow.Name()))
-	if done, err := again.done(ctx); err != nil {
+	if err := again.run(ctx); err != nil {
 		return back, err
-	} else if !done {
-		if err := again.run(ctx); err != nil {
-			return back, err
-		}
 	}
 	r.record.State = cutover.RolledBack
 	note := ledger.NoteRecord(cutover.RecordName, cutover.Encode(r.record))
@@ -340,8 +346,17 @@ func (r *Rollback) carryBack(ctx context.Context, found cutover.Record) (cutover
 	if err := h.begin(ctx, found, r.record.ID, r.state.GivenUp); err != nil {
 		return found, err
 	}
+	engine := New(Options{Clusters: r.o.Clusters, Flows: []Config{r.back.Flow}, Registry: prometheus.NewRegistry(),
+		Log: r.o.Log})
+	h.copier = engine
+	start := func(ctx context.Context) error {
+		ctx, r.engine = context.WithCancel(ctx)
+		r.ended = make(chan error, 1)
+		go func() { r.ended <- engine.Run(ctx) }()
+		return nil
+	}
 	steps := append([]cutover.Step{{
-		Name: "running", Check: r.running, Act: r.start,
+		Name: "running", Check: r.running, Act: start,
 		Do: "records are carried back while applications still write", Undo: "interrupt this command",
 	}}, h.steps()...)
 	if err := cutover.Run(ctx, steps, handoverEvery, h.o.tell); err != nil {
@@ -365,15 +380,6 @@ func (r *Rollback) running(context.Context) (string, error) {
 	default:
 		return "", nil
 	}
-}
-
-func (r *Rollback) start(ctx context.Context) error {
-	ctx, r.engine = context.WithCancel(ctx)
-	r.ended = make(chan error, 1)
-	engine := New(Options{Clusters: r.o.Clusters, Flows: []Config{r.back.Flow}, Registry: prometheus.NewRegistry(),
-		Log: r.o.Log})
-	go func() { r.ended <- engine.Run(ctx) }()
-	return nil
 }
 
 // stop ends the copying and waits until its shards are let go.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/cutover"
@@ -31,6 +33,7 @@ type turn struct {
 	log        *slog.Logger
 	held       []cutover.Group // where groups stood when the record was written
 	movedSince []string        // groups that have moved since on the cluster that is written to now
+	taken      bool            // the groups' positions were taken over
 }
 
 // done says whether the opposite flow is open for this cutover, and this one closed.
@@ -56,8 +59,25 @@ func (t *turn) done(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// run does what is left to do.
+// run does what is left to do. The groups' positions are taken over in any case: that
+// changes nothing where it was done before.
 func (t *turn) run(ctx context.Context) error {
+	turned, err := t.done(ctx)
+	if err != nil {
+		return err
+	}
+	if !turned {
+		if err := t.turn(ctx); err != nil {
+			return err
+		}
+	}
+	err = t.takeGroups(ctx)
+	t.taken = err == nil
+	return err
+}
+
+// turn closes the one flow and opens the other.
+func (t *turn) turn(ctx context.Context) error {
 	if err := t.close(ctx); err != nil {
 		return err
 	}
@@ -65,10 +85,7 @@ func (t *turn) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.seed(ctx, books); err != nil {
-		return err
-	}
-	return t.takeGroups(ctx)
+	return t.seed(ctx, books)
 }
 
 // close shuts every shard of the flow that has carried records.
@@ -239,6 +256,7 @@ func (t *turn) takeGroups(ctx context.Context) error {
 		return err
 	}
 	defer r.close()
+	t.movedSince = nil
 	for _, g := range t.held {
 		var handed []groups.Handed
 		for _, p := range g.Positions {
@@ -286,6 +304,8 @@ func readFirstBooks(ctx context.Context, target kafka.Config, cfg Config, n int)
 		return nil, nil
 	case topic.err != nil:
 		return nil, topic.err
+	case !topic.may(kmsg.ACLOperationRead):
+		return nil, target.Denied("Read", "topic "+name, nil)
 	case topic.partitions != cfg.Shards:
 		return nil, &ShardsError{Ledger: name, Have: topic.partitions, Want: cfg.Shards}
 	}

@@ -87,16 +87,16 @@ func (g *Groups) TakeOver(ctx context.Context, group string, handed []Handed) (m
 	admin := kadm.NewClient(g.target)
 	committed, err := admin.FetchOffsets(ctx, group)
 	if err != nil {
-		return nil, fmt.Errorf("read positions of group %s: %w", group, g.cfg.Target.Explain(err))
+		return nil, fmt.Errorf("read positions of group %s: %w", group, g.explain(group, err))
 	}
 	var marked kadm.Offsets
 	for _, h := range handed {
 		now, ok := committed.Lookup(h.Partition.Topic, h.Partition.Number)
 		switch {
+		case ok && Ours(g.cfg.Flow, Committed{now.At, now.Metadata}):
+			continue // it may have been moved on since
 		case !ok || now.At != h.Target:
 			moved = append(moved, h)
-			continue
-		case Ours(g.cfg.Flow, Committed{now.At, now.Metadata}):
 			continue
 		}
 		mark := Mark{Flow: g.cfg.Flow, Source: offsets.Source(h.Source), Target: offsets.Target(h.Target)}.Format()
@@ -111,7 +111,15 @@ func (g *Groups) TakeOver(ctx context.Context, group string, handed []Handed) (m
 		err = answers.Error()
 	}
 	if err != nil {
-		return moved, fmt.Errorf("mark positions of group %s: %w", group, g.cfg.Target.Explain(err))
+		return moved, fmt.Errorf("mark positions of group %s: %w", group, g.explain(group, err))
 	}
 	return moved, nil
+}
+
+// explain names the right that is missing on a group of the target.
+func (g *Groups) explain(group string, err error) error {
+	if errors.Is(err, kerr.GroupAuthorizationFailed) {
+		return g.cfg.Target.Denied("Read", "group "+group, err)
+	}
+	return g.cfg.Target.Explain(err)
 }

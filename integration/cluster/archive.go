@@ -49,11 +49,11 @@ func makeArchive(version, libs string) error {
 	}
 	s := newSpec([]Option{Named("classes"), Version(version)})
 	s.java = []string{"-XX:ArchiveClassesAtExit=" + part}
-	b, err := openOnce(jvm{}, s)
+	n, err := openOnce(jvm{}, s)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(b.stop(), b.close()); err != nil {
+	if err := errors.Join(n.each((*broker).stop), n.close()); err != nil {
 		return err
 	}
 	return os.Rename(part, file)

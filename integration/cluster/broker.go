@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,8 +23,9 @@ type provider interface {
 	name() string
 	// check says why no node can be made, or nil. It may download what is needed.
 	check(version string) error
-	// create prepares a node in its home without starting it.
-	create(s *spec, h *home) (node, error)
+	// create prepares the nodes of one cluster in their homes without starting them.
+	// With an error come those that it made before.
+	create(specs []*spec, homes []*home) ([]node, error)
 }
 
 // node is one broker under a provider. It is used by one goroutine at a time.
@@ -51,57 +51,15 @@ const (
 
 // broker is a node with its life: what may be done in which state.
 type broker struct {
-	spec     *spec
-	provider string
-	home     *home
-	ports    *ports
-	node     node
+	spec  *spec
+	home  *home
+	ports *ports
+	node  node
 
 	mu     sync.Mutex
 	exited <-chan struct{} // nil: not started
 	paused bool
 	closed bool
-}
-
-// open starts a broker on fresh ports. Somebody else may take a port between
-// our look and the broker's; then it is tried on others.
-func open(p provider, s *spec) (*broker, error) {
-	if err := p.check(s.version); err != nil {
-		return nil, err
-	}
-	for attempt := 1; ; attempt++ {
-		b, err := openOnce(p, s)
-		if err == nil {
-			return b, nil
-		}
-		if attempt == 3 || !strings.Contains(err.Error(), "Address already in use") {
-			return nil, err
-		}
-	}
-}
-
-func openOnce(p provider, s *spec) (_ *broker, err error) {
-	b := &broker{spec: s, provider: p.name()}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.close())
-		}
-	}()
-	if b.ports, err = reserve(4); err != nil {
-		return nil, err
-	}
-	s.port, s.controller, s.securePort, s.behindPort =
-		b.ports.number[0], b.ports.number[1], b.ports.number[2], b.ports.number[3]
-	if b.home, err = newHome(s); err != nil {
-		return nil, err
-	}
-	if b.node, err = p.create(s, b.home); err != nil {
-		return nil, err
-	}
-	if err := b.start(); err != nil {
-		return nil, err
-	}
-	return b, nil
 }
 
 func (b *broker) running() bool {
@@ -122,11 +80,6 @@ func (b *broker) start() error {
 	if b.closed || b.running() {
 		return errors.New("it is running already, or has ended for good")
 	}
-	turn, err := waitTurn()
-	if err != nil {
-		return err
-	}
-	defer turn.Close()
 	exited, err := b.node.start()
 	if err != nil {
 		return err
@@ -134,7 +87,7 @@ func (b *broker) start() error {
 	b.exited, b.paused = exited, false
 	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
 	defer cancel()
-	if err := ready(ctx, b.spec.address(), exited); err != nil {
+	if err := ready(ctx, b.spec, exited); err != nil {
 		return fmt.Errorf("%s: %w; the end of its log:\n%s", b.spec.address(), err, tail(b.node.logs(), 40))
 	}
 	return nil
@@ -234,8 +187,8 @@ func (b *broker) close() error {
 
 // ready waits until the broker answers Metadata with itself in it, which a
 // KRaft broker does once its controller has let it in.
-func ready(ctx context.Context, address string, exited <-chan struct{}) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.RequestRetries(0), kgo.DialTimeout(2*time.Second))
+func ready(ctx context.Context, s *spec, exited <-chan struct{}) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.address()), kgo.RequestRetries(0), kgo.DialTimeout(2*time.Second))
 	if err != nil {
 		return err
 	}
@@ -251,23 +204,25 @@ func ready(ctx context.Context, address string, exited <-chan struct{}) error {
 			return fmt.Errorf("no answer in time: %w", last)
 		case <-tick.C:
 		}
-		if last = answers(ctx, client); last == nil {
+		if last = answers(ctx, client, s.id); last == nil {
 			return nil
 		}
 	}
 }
 
-func answers(ctx context.Context, client *kgo.Client) error {
+func answers(ctx context.Context, client *kgo.Client, id int) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req := kmsg.NewPtrMetadataRequest()
 	req.Topics = []kmsg.MetadataRequestTopic{}
-	answer, err := req.RequestWith(ctx, client)
+	got, err := client.SeedBrokers()[0].Request(ctx, req)
 	if err != nil {
 		return err
 	}
-	if len(answer.Brokers) == 0 {
-		return errors.New("it answers, but knows of no broker yet")
+	for _, b := range got.(*kmsg.MetadataResponse).Brokers {
+		if b.NodeID == int32(id) {
+			return nil
+		}
 	}
-	return nil
+	return errors.New("it answers, but is no member yet")
 }

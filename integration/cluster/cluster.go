@@ -1,13 +1,15 @@
 // Package cluster gives tests real Kafka brokers on 127.0.0.1.
 //
-// A [Cluster] is one KRaft broker (controller and broker in one process) with
-// transactions and groups ready to use and topic creation by accident off. Two
-// providers stand behind it: a container where a Docker engine answers, else a
-// JVM process with jars from Maven Central. It holds that
+// A [Cluster] is one KRaft broker (controller and broker in one process), or
+// several with [Brokers], with transactions and groups ready to use and topic
+// creation by accident off. Two providers stand behind it: containers where a
+// Docker engine answers, else JVM processes with jars from Maven Central. It
+// holds that
 //
-//  1. when [Start] returns, the broker answers requests at [Cluster.Bootstrap];
+//  1. when [Start] returns, each broker answers requests at its address in
+//     [Cluster.Bootstrap] and knows of itself as a member;
 //  2. address and data stay the same over Stop, Kill and Start;
-//  3. the broker ends with the test, and a broker process never outlives the
+//  3. brokers end with the test, and a broker process never outlives the
 //     test process (JVM on Linux); what a killed test process leaves behind
 //     otherwise, the next one clears away.
 //
@@ -45,7 +47,15 @@ func Version(version string) Option {
 	return func(s *spec) { s.version = version }
 }
 
-// Heap sets the broker's maximal heap as -Xmx takes it; the default is "512m".
+// Brokers starts so many brokers, called 1 to n, of which each is a controller too
+// and stands in a rack of its own, "rack-1" to "rack-n". Topics have three replicas
+// unless they say otherwise, two of which must be in sync; a reader that names its
+// rack is sent to the replica there. As long as a majority runs, the cluster works.
+func Brokers(n int) Option {
+	return func(s *spec) { s.brokers = n }
+}
+
+// Heap sets a broker's maximal heap as -Xmx takes it; the default is "512m".
 func Heap(size string) Option {
 	return func(s *spec) { s.heap = size }
 }
@@ -58,7 +68,7 @@ func Secure(protocol string) Option {
 
 // Through adds a plain listener whose clients are told to come back by way of
 // address: that of a proxy, which passes on to [Cluster.Behind]. The proxy's address
-// has to be there before the broker.
+// has to be there before the broker. It is for clusters of one broker.
 func Through(address string) Option {
 	return func(s *spec) { s.through = address }
 }
@@ -69,42 +79,42 @@ func Keep() Option {
 	return func(s *spec) { s.keep = true }
 }
 
-// Cluster is a running broker as one test sees it. Its methods fail that test
+// Cluster is running brokers as one test sees them. Its methods fail that test
 // when they cannot do what they say; call them from the test's own goroutine.
 type Cluster struct {
 	t testing.TB
-	b *broker
+	*nodes
 }
 
-// Start starts a broker and ends it when the test ends.
+// Start starts a cluster and ends it when the test ends.
 func Start(t testing.TB, opts ...Option) *Cluster {
 	t.Helper()
 	p := need(t)
 	s := newSpec(opts)
-	b, err := open(p, s)
+	n, err := open(p, s)
 	if err != nil {
 		t.Fatalf("start cluster %s: %v", s.name, err)
 	}
-	t.Cleanup(func() { finish(t, b) })
-	return &Cluster{t: t, b: b}
+	t.Cleanup(func() { finish(t, n) })
+	return &Cluster{t, n}
 }
 
-// Pair starts two brokers at once, named "source" and "target".
+// Pair starts two clusters at once, named "source" and "target".
 func Pair(t testing.TB, opts ...Option) (source, target *Cluster) {
 	t.Helper()
 	p := need(t)
 	specs := [2]*spec{newSpec(opts), newSpec(opts)}
 	specs[0].name, specs[1].name = "source", "target"
-	var brokers [2]*broker
+	var made [2]*nodes
 	var errs [2]error
 	var wg sync.WaitGroup
 	for i := range specs {
-		wg.Go(func() { brokers[i], errs[i] = open(p, specs[i]) })
+		wg.Go(func() { made[i], errs[i] = open(p, specs[i]) })
 	}
 	wg.Wait()
-	for i, b := range brokers {
+	for i, n := range made {
 		if errs[i] == nil {
-			t.Cleanup(func() { finish(t, b) })
+			t.Cleanup(func() { finish(t, n) })
 		}
 	}
 	for i, err := range errs {
@@ -112,60 +122,73 @@ func Pair(t testing.TB, opts ...Option) (source, target *Cluster) {
 			t.Fatalf("start cluster %s: %v", specs[i].name, err)
 		}
 	}
-	return &Cluster{t: t, b: brokers[0]}, &Cluster{t: t, b: brokers[1]}
+	return &Cluster{t, made[0]}, &Cluster{t, made[1]}
 }
 
-// finish ends a broker for good and says what was kept of it.
-func finish(t testing.TB, b *broker) {
-	if err := b.close(); err != nil {
-		t.Errorf("end cluster %s: %v", b.spec.name, err)
+// finish ends a cluster for good and says what was kept of it.
+func finish(t testing.TB, n *nodes) {
+	if err := n.close(); err != nil {
+		t.Errorf("end cluster %s: %v", n.spec.name, err)
 	}
-	if b.spec.keep {
-		t.Logf("cluster %s: kept in %s", b.spec.name, b.home.path)
+	if n.spec.keep {
+		for _, b := range n.brokers {
+			t.Logf("cluster %s: broker %d is kept in %s", n.spec.name, b.spec.id, b.home.path)
+		}
 	}
 }
 
 // For is the same cluster as another test sees it, such as a subtest.
-func (c *Cluster) For(t testing.TB) *Cluster { return &Cluster{t: t, b: c.b} }
+func (c *Cluster) For(t testing.TB) *Cluster { return &Cluster{t, c.nodes} }
 
-// Bootstrap is the address of the broker, "127.0.0.1:port".
-func (c *Cluster) Bootstrap() string { return c.b.spec.address() }
+// Broker is the broker with that id, 1 to n, alone: its address, its log, and what is
+// done to it.
+func (c *Cluster) Broker(id int) *Cluster {
+	return &Cluster{c.t, &nodes{spec: c.spec, provider: c.provider, brokers: c.brokers[id-1 : id]}}
+}
 
-// SecureBootstrap is the address of the listener that [Secure] added.
-func (c *Cluster) SecureBootstrap() string { return c.b.spec.secureAddress() }
+// Bootstrap is the address of each broker, "127.0.0.1:port", with commas between them.
+func (c *Cluster) Bootstrap() string { return c.addresses((*spec).address) }
+
+// SecureBootstrap is the same of the listeners that [Secure] added.
+func (c *Cluster) SecureBootstrap() string { return c.addresses((*spec).secureAddress) }
 
 // Behind is the address of the listener that [Through] added, for a proxy to connect to.
-func (c *Cluster) Behind() string { return c.b.spec.behindAddress() }
+func (c *Cluster) Behind() string { return c.addresses((*spec).behindAddress) }
+
+// Rack is the rack of a broker, for a reader's client.rack.
+func (c *Cluster) Rack(id int) string { return rack(id) }
 
 // Name is what the cluster was called with [Named].
-func (c *Cluster) Name() string { return c.b.spec.name }
+func (c *Cluster) Name() string { return c.spec.name }
 
 // Provider is "docker" or "jvm".
-func (c *Cluster) Provider() string { return c.b.provider }
+func (c *Cluster) Provider() string { return c.provider }
 
-// Logs is everything the broker has printed so far, over all its starts.
-func (c *Cluster) Logs() string { return c.b.node.logs() }
+// Logs is everything the brokers have printed so far, over all their starts.
+func (c *Cluster) Logs() string { return c.logs() }
 
-// Stop ends the broker gracefully, as SIGTERM does, and waits until it is gone.
-func (c *Cluster) Stop() { c.t.Helper(); c.do("stop", c.b.stop) }
+// Stop ends a broker gracefully, as SIGTERM does, and waits until it is gone. Several
+// brokers are stopped one after the other, which the last ones of a cluster cannot be:
+// a broker that stops hands over to others, with the consent of a majority.
+func (c *Cluster) Stop() { c.t.Helper(); c.do("stop", c.each((*broker).stop)) }
 
-// Start starts a stopped or killed broker again, with the same data at the
-// same address, and waits until it answers.
-func (c *Cluster) Start() { c.t.Helper(); c.do("start", c.b.start) }
+// Start starts what was stopped or killed again, with the same data at the same
+// address, and waits until it answers.
+func (c *Cluster) Start() { c.t.Helper(); c.do("start", c.start()) }
 
-// Kill ends the broker as SIGKILL does and waits until it is gone.
-func (c *Cluster) Kill() { c.t.Helper(); c.do("kill", c.b.kill) }
+// Kill ends the brokers as SIGKILL does and waits until they are gone.
+func (c *Cluster) Kill() { c.t.Helper(); c.do("kill", c.each((*broker).kill)) }
 
-// Pause freezes the broker: connections stay open and nothing answers.
-func (c *Cluster) Pause() { c.t.Helper(); c.do("pause", c.b.pause) }
+// Pause freezes the brokers: connections stay open and nothing answers.
+func (c *Cluster) Pause() { c.t.Helper(); c.do("pause", c.each((*broker).pause)) }
 
-// Resume lets a paused broker go on.
-func (c *Cluster) Resume() { c.t.Helper(); c.do("resume", c.b.resume) }
+// Resume lets paused brokers go on.
+func (c *Cluster) Resume() { c.t.Helper(); c.do("resume", c.each((*broker).resume)) }
 
-func (c *Cluster) do(verb string, f func() error) {
+func (c *Cluster) do(verb string, err error) {
 	c.t.Helper()
-	if err := f(); err != nil {
-		c.t.Fatalf("%s cluster %s: %v", verb, c.b.spec.name, err)
+	if err != nil {
+		c.t.Fatalf("%s cluster %s: %v", verb, c.spec.name, err)
 	}
 }
 

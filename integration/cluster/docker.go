@@ -88,48 +88,100 @@ func (docker) check(version string) error {
 	return nil
 }
 
-func (docker) create(s *spec, h *home) (node, error) {
+// create makes one more container than there are brokers. It holds the network that
+// they share, so that what they are told as each other's address, 127.0.0.1 and a
+// port, is the same for clients outside, and stays when any of them ends.
+func (d docker) create(specs []*spec, homes []*home) ([]node, error) {
 	e, err := engine()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 4*engineWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(3+len(specs))*engineWithin)
 	defer cancel()
-	bind := "127.0.0.1:"
-	if s.host, err = e.DaemonHost(ctx); err != nil {
+	host, err := e.DaemonHost(ctx)
+	if err != nil {
 		return nil, err
 	}
-	switch ip := net.ParseIP(s.host); {
-	case s.host == "localhost":
-		s.host = "127.0.0.1" // clients that try ::1 first would find nobody there
+	bind := "127.0.0.1:"
+	switch ip := net.ParseIP(host); {
+	case host == "localhost":
+		host = "127.0.0.1" // clients that try ::1 first would find nobody there
 	case ip == nil || !ip.IsLoopback():
 		bind = "" // the engine is another machine
 	}
-	publish := []string{fmt.Sprintf("%s%d:%d/tcp", bind, s.port, s.port)}
-	if s.secure != "" {
-		publish = append(publish, fmt.Sprintf("%s%d:%d/tcp", bind, s.securePort, s.securePort))
+	var publish []string
+	for _, s := range specs {
+		s.host = host
+		for _, port := range s.clientPorts() {
+			publish = append(publish, fmt.Sprintf("%s%d:%d/tcp", bind, port, port))
+		}
 	}
-	if s.through != "" {
-		publish = append(publish, fmt.Sprintf("%s%d:%d/tcp", bind, s.behindPort, s.behindPort))
+	network, err := d.container(ctx, e, homes[0], testcontainers.ContainerRequest{
+		Image: image(specs[0].version), Labels: labels(specs[0]), ExposedPorts: publish,
+		Entrypoint: []string{"tail", "-f", "/dev/null"},
+	})
+	if err != nil {
+		return nil, err
 	}
+	if err := e.Client().ContainerStart(ctx, network, container.StartOptions{}); err != nil {
+		return nil, errors.Join(err, removeContainer(e.Client(), network))
+	}
+	var made []node
+	for i, s := range specs {
+		n, err := d.createOne(ctx, e, s, homes[i], network)
+		if err != nil {
+			return made, errors.Join(err, removeContainer(e.Client(), network))
+		}
+		made = append(made, n)
+	}
+	return made, nil
+}
+
+func (d docker) createOne(
+	ctx context.Context, e *testcontainers.DockerProvider, s *spec, h *home, network string,
+) (node, error) {
 	name, content, _ := s.logging(imageConfig)
-	made, err := e.CreateContainer(ctx, testcontainers.ContainerRequest{
-		Image:        image(s.version),
-		Labels:       map[string]string{"replicator.cluster": s.name},
-		ExposedPorts: publish,
-		Entrypoint:   []string{"sh", "-c", s.script()},
+	id, err := d.container(ctx, e, h, testcontainers.ContainerRequest{
+		Image: image(s.version), Labels: labels(s),
+		Entrypoint: []string{"sh", "-c", s.script()},
 		Files: []testcontainers.ContainerFile{
 			file(name, content), file("server.properties", s.properties(imageData, "0.0.0.0")),
 		},
+		HostConfigModifier: func(c *container.HostConfig) { c.NetworkMode = container.NetworkMode("container:" + network) },
 	})
-	if made == nil {
+	if err != nil {
 		return nil, err
 	}
-	n := &dockerNode{client: e.Client(), id: made.GetContainerID()}
-	if err := errors.Join(err, h.write(thingFile, n.id)); err != nil {
-		return nil, errors.Join(err, n.remove())
+	return &dockerNode{client: e.Client(), id: id, network: network}, nil
+}
+
+// container makes a container that goes with a home, or none.
+func (docker) container(
+	ctx context.Context, e *testcontainers.DockerProvider, h *home, request testcontainers.ContainerRequest,
+) (id string, err error) {
+	made, err := e.CreateContainer(ctx, request)
+	if made == nil {
+		return "", err
 	}
-	return n, nil
+	id = made.GetContainerID()
+	if err := errors.Join(err, h.add(id)); err != nil {
+		return "", errors.Join(err, removeContainer(e.Client(), id))
+	}
+	return id, nil
+}
+
+func labels(s *spec) map[string]string { return map[string]string{"replicator.cluster": s.name} }
+
+// clientPorts are those that clients connect to.
+func (s *spec) clientPorts() []int {
+	all := []int{s.port}
+	if s.secure != "" {
+		all = append(all, s.securePort)
+	}
+	if s.through != "" {
+		all = append(all, s.behindPort)
+	}
+	return all
 }
 
 func file(name, content string) testcontainers.ContainerFile {
@@ -157,8 +209,9 @@ func quote(args []string) string {
 }
 
 type dockerNode struct {
-	client client.APIClient
-	id     string
+	client  client.APIClient
+	id      string
+	network string // the container whose network this one and its cluster's others share
 }
 
 func (n *dockerNode) start() (<-chan struct{}, error) {
@@ -200,7 +253,10 @@ func (n *dockerNode) logs() string {
 	return text.String()
 }
 
-func (n *dockerNode) remove() error { return removeContainer(n.client, n.id) }
+// remove takes the network along: only the brokers of a cluster as a whole are removed.
+func (n *dockerNode) remove() error {
+	return errors.Join(removeContainer(n.client, n.id), removeContainer(n.client, n.network))
+}
 
 func removeContainer(c client.APIClient, id string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), engineWithin)

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
 const (
 	homePrefix = "replicator-kafka-"
-	ownerFile  = "owner"     // locked by the process the home belongs to
-	thingFile  = "container" // names a container that must go when the home goes
+	ownerFile  = "owner"      // locked by the process the home belongs to
+	thingFile  = "containers" // names those that must go when the home goes, one a line
 )
 
 // home is the folder of one broker: configuration, data, log. Its owner file
@@ -40,6 +41,16 @@ func (h *home) join(name string) string { return filepath.Join(h.path, name) }
 
 func (h *home) write(name, content string) error {
 	return os.WriteFile(h.join(name), []byte(content), 0o644)
+}
+
+// add notes a container that must go with the home.
+func (h *home) add(container string) error {
+	f, err := os.OpenFile(h.join(thingFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(container + "\n")
+	return errors.Join(err, f.Close())
 }
 
 // remove deletes the home; kept, only its owner goes, so that it is not taken
@@ -73,14 +84,16 @@ func sweep(p provider) error {
 }
 
 func sweepOne(p provider, path string) error {
-	id, err := os.ReadFile(filepath.Join(path, thingFile))
+	containers, err := os.ReadFile(filepath.Join(path, thingFile))
 	if err == nil {
 		engine, ok := p.(interface{ forget(id string) error })
 		if !ok {
 			return nil
 		}
-		if err := engine.forget(string(id)); err != nil {
-			return fmt.Errorf("container of %s: %w", path, err)
+		for _, id := range strings.Fields(string(containers)) {
+			if err := engine.forget(id); err != nil {
+				return fmt.Errorf("container of %s: %w", path, err)
+			}
 		}
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err

@@ -32,7 +32,19 @@ func (jvm) check(version string) error {
 	return nil
 }
 
-func (jvm) create(s *spec, h *home) (node, error) {
+func (j jvm) create(specs []*spec, homes []*home) ([]node, error) {
+	var made []node
+	for i, s := range specs {
+		n, err := j.createOne(s, homes[i])
+		if err != nil {
+			return made, err
+		}
+		made = append(made, n)
+	}
+	return made, nil
+}
+
+func (jvm) createOne(s *spec, h *home) (node, error) {
 	program, err := java()
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ func locks() (folder string, err error) {
 
 const turnWithin = 10 * time.Minute
 
-// waitTurn waits until fewer brokers are starting on this machine than it has
+// waitTurn waits until fewer clusters are starting on this machine than it has
 // cores (but two always may: a pair starts at once). A start is mostly CPU, and
 // many at once would all be late. Closing the file ends the turn.
 func waitTurn() (*os.File, error) {

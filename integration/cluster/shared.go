@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// shared holds the brokers that all tests of this process use together.
+// shared holds the clusters that all tests of this process use together.
 var shared struct {
-	mu      sync.Mutex
-	ready   bool // Main runs and will end them
-	brokers map[string]func() (*broker, error)
+	mu       sync.Mutex
+	ready    bool // Main runs and will end them
+	clusters map[string]func() (*nodes, error)
 }
 
 // Shared gives the cluster of that name, started by the first call in this test
@@ -35,69 +35,69 @@ func SharedPair(t testing.TB, opts ...Option) (source, target *Cluster) {
 func sharedOf(t testing.TB, opts []Option, names ...string) []*Cluster {
 	t.Helper()
 	p := need(t)
-	brokers, errs := make([]*broker, len(names)), make([]error, len(names))
+	made, errs := make([]*nodes, len(names)), make([]error, len(names))
 	var wg sync.WaitGroup
 	for i, name := range names {
 		get := starter(p, name, opts)
 		if get == nil {
 			t.Fatalf("shared cluster %s: nothing would end it; add func TestMain(m *testing.M) { cluster.Main(m) }", name)
 		}
-		wg.Go(func() { brokers[i], errs[i] = get() })
+		wg.Go(func() { made[i], errs[i] = get() })
 	}
 	wg.Wait()
 	var clusters []*Cluster
-	for i, b := range brokers {
+	for i, n := range made {
 		if errs[i] != nil {
 			t.Fatalf("start shared cluster %s: %v", names[i], errs[i])
 		}
-		clusters = append(clusters, &Cluster{t: t, b: b})
+		clusters = append(clusters, &Cluster{t, n})
 	}
 	return clusters
 }
 
-// starter gives the function that starts a shared broker once and then returns
+// starter gives the function that starts a shared cluster once and then returns
 // it, or nil where Main does not run.
-func starter(p provider, name string, opts []Option) func() (*broker, error) {
+func starter(p provider, name string, opts []Option) func() (*nodes, error) {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if !shared.ready {
 		return nil
 	}
-	if shared.brokers[name] == nil {
+	if shared.clusters[name] == nil {
 		s := newSpec(append([]Option{Named(name)}, opts...))
-		shared.brokers[name] = onceInFull(func() (*broker, error) { return open(p, s) })
+		shared.clusters[name] = onceInFull(func() (*nodes, error) { return open(p, s) })
 	}
-	return shared.brokers[name]
+	return shared.clusters[name]
 }
 
 // onceInFull calls f once. Its error is told in full to the first caller only:
 // it ends with a log, and every test that shares the broker fails with it.
-func onceInFull(f func() (*broker, error)) func() (*broker, error) {
+func onceInFull(f func() (*nodes, error)) func() (*nodes, error) {
 	var told atomic.Bool
 	once := sync.OnceValues(f)
-	return func() (*broker, error) {
-		b, err := once()
+	return func() (*nodes, error) {
+		n, err := once()
 		if err != nil && told.Swap(true) {
 			return nil, errors.New("it has failed to start before, see the first test that asked for it")
 		}
-		return b, err
+		return n, err
 	}
 }
 
 // Main runs the tests, ends the shared clusters and exits.
 func Main(m *testing.M) {
 	shared.mu.Lock()
-	shared.ready, shared.brokers = true, map[string]func() (*broker, error){}
+	shared.ready, shared.clusters = true, map[string]func() (*nodes, error){}
 	shared.mu.Unlock()
 	code := m.Run()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	for name, get := range shared.brokers {
-		b, err := get()
+	for name, get := range shared.clusters {
+		n, err := get()
 		if err != nil {
 			continue // the test that asked for it has failed with this
 		}
-		if err := b.close(); err != nil {
+		if err := n.close(); err != nil {
 			fmt.Fprintf(os.Stderr, "end shared cluster %s: %v\n", name, err)
 			code = max(code, 1)
 		}

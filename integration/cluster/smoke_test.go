@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 
 func connect(t *testing.T, c *cluster.Cluster, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(c.Bootstrap()))...)
+	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(strings.Split(c.Bootstrap(), ",")...))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func connect(t *testing.T, c *cluster.Cluster, opts ...kgo.Opt) *kgo.Client {
 func makeTopic(t *testing.T, c *cluster.Cluster, name string) {
 	t.Helper()
 	admin := kadm.NewClient(connect(t, c))
-	if _, err := admin.CreateTopic(within(t, 30*time.Second), 1, 1, nil, name); err != nil {
+	if _, err := admin.CreateTopic(within(t, 30*time.Second), 1, -1, nil, name); err != nil {
 		t.Fatalf("create topic %s on %s: %v", name, c.Name(), err)
 	}
 }
@@ -101,6 +102,36 @@ func TestSmoke(t *testing.T) {
 			if got != want {
 				t.Errorf("%s: record %d is %q, want %q", c.Name(), i, got, want)
 			}
+		}
+	}
+}
+
+// Any of three brokers may go, gently or not, and comes back with what was written
+// meanwhile.
+func TestSmokeOfSeveral(t *testing.T) {
+	c := cluster.Start(t, cluster.Brokers(3), cluster.Named("several"))
+	makeTopic(t, c, "orders")
+	writer := connect(t, c, kgo.TransactionalID("smoke"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	inSync := func() (n int) {
+		topics, err := kadm.NewClient(connect(t, c)).ListTopics(within(t, 30*time.Second), "orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(topics["orders"].Partitions[0].ISR)
+	}
+	for i, end := range []func(*cluster.Cluster){(*cluster.Cluster).Stop, (*cluster.Cluster).Kill} {
+		one := c.Broker(i + 1)
+		end(one)
+		transact(t, writer, "orders", one.Bootstrap(), 10, kgo.TryCommit)
+		if n := inSync(); n != 2 {
+			t.Errorf("without broker %d %d replicas are in sync, want 2", i+1, n)
+		}
+		one.Start()
+		until(t, "all are in sync again", func() bool { return inSync() == 3 })
+	}
+	for i, got := range read(t, c, "orders", 20) {
+		if want := fmt.Sprintf("%s-%d", c.Broker(i/10+1).Bootstrap(), i%10); got != want {
+			t.Errorf("record %d is %q, want %q", i, got, want)
 		}
 	}
 }

@@ -18,28 +18,32 @@ var log4j2 string
 //go:embed log4j.properties
 var log4j1 string
 
-// spec is what a test asked for, and the two ports that were found for it.
+// spec is what a test asked for, and, in a copy for each broker, who that is and
+// which ports were found for it.
 type spec struct {
-	name       string
-	version    string
-	heap       string
-	keep       bool
-	config     map[string]string
-	java       []string // more flags for the broker's Java
-	clusterID  string
-	host       string // that clients connect to
-	port       int
-	controller int
-	secure     string // what a second listener speaks; empty: there is none
-	securePort int
-	through    string // where clients reach a third listener, through something in between; empty: there is none
-	behindPort int    // where that listener is
+	name      string
+	version   string
+	heap      string
+	keep      bool
+	config    map[string]string
+	java      []string // more flags for the broker's Java
+	clusterID string
+	brokers   int
+	secure    string // what a second listener speaks; empty: there is none
+	through   string // where clients reach a third listener, through something in between; empty: there is none
+
+	id          int    // 1 to brokers
+	host        string // that clients connect to
+	controllers []int  // ports of all brokers' controllers, by id
+	port        int
+	securePort  int
+	behindPort  int // of the third listener
 }
 
 func newSpec(opts []Option) *spec {
 	s := &spec{
 		name: "kafka", version: DefaultVersion, heap: "512m",
-		config: map[string]string{}, clusterID: newClusterID(), host: "127.0.0.1",
+		config: map[string]string{}, clusterID: newClusterID(), host: "127.0.0.1", brokers: 1,
 	}
 	for _, o := range opts {
 		o(s)
@@ -65,33 +69,75 @@ func (s *spec) secureAddress() string { return net.JoinHostPort(s.host, strconv.
 
 func (s *spec) behindAddress() string { return net.JoinHostPort(s.host, strconv.Itoa(s.behindPort)) }
 
-// properties is server.properties for a single node that keeps its data in
-// data and listens on the address bind.
+// forEach gives a copy for each broker, with its id and its ports.
+func (s *spec) forEach(held []*ports) []*spec {
+	var all []*spec
+	var controllers []int
+	for i, p := range held {
+		one := *s
+		one.id, one.port, one.securePort, one.behindPort = i+1, p.number[0], p.number[2], p.number[3]
+		controllers = append(controllers, p.number[1])
+		all = append(all, &one)
+	}
+	for _, one := range all {
+		one.controllers = controllers
+	}
+	return all
+}
+
+// voters names the controllers. They are of one machine or share a container's network.
+func (s *spec) voters() string {
+	var voters []string
+	for i, port := range s.controllers {
+		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", i+1, port))
+	}
+	return strings.Join(voters, ",")
+}
+
+// replicated are the settings that follow from the number of brokers: each
+// partition has three replicas if it can, and can do with one less.
+func (s *spec) replicated() map[string]string {
+	replicas := min(s.brokers, 3)
+	all, enough := strconv.Itoa(replicas), strconv.Itoa(max(replicas-1, 1))
+	p := map[string]string{
+		"default.replication.factor":                       all,
+		"min.insync.replicas":                              enough,
+		"offsets.topic.replication.factor":                 all,
+		"transaction.state.log.replication.factor":         all,
+		"transaction.state.log.min.isr":                    enough,
+		"share.coordinator.state.topic.replication.factor": all,
+		"share.coordinator.state.topic.min.isr":            enough,
+	}
+	if s.brokers > 1 {
+		p["broker.rack"] = rack(s.id)
+		p["replica.selector.class"] = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+	}
+	return p
+}
+
+func rack(id int) string { return fmt.Sprintf("rack-%d", id) }
+
+// properties is server.properties for a broker that is a controller too, keeps its
+// data in data and listens on the address bind.
 func (s *spec) properties(data, bind string) string {
+	controller := s.controllers[s.id-1]
 	p := map[string]string{
 		"process.roles":                  "broker,controller",
-		"node.id":                        "1",
-		"controller.quorum.voters":       fmt.Sprintf("1@127.0.0.1:%d", s.controller),
-		"listeners":                      fmt.Sprintf("CLIENT://%s:%d,CONTROLLER://127.0.0.1:%d", bind, s.port, s.controller),
+		"node.id":                        strconv.Itoa(s.id),
+		"controller.quorum.voters":       s.voters(),
+		"listeners":                      fmt.Sprintf("CLIENT://%s:%d,CONTROLLER://127.0.0.1:%d", bind, s.port, controller),
 		"advertised.listeners":           "CLIENT://" + s.address(),
 		"controller.listener.names":      "CONTROLLER",
 		"inter.broker.listener.name":     "CLIENT",
 		"listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
 		"log.dirs":                       data,
 
-		"auto.create.topics.enable":                        "false",
-		"default.replication.factor":                       "1",
-		"min.insync.replicas":                              "1",
-		"offsets.topic.num.partitions":                     "8",
-		"offsets.topic.replication.factor":                 "1",
-		"transaction.state.log.num.partitions":             "8",
-		"transaction.state.log.replication.factor":         "1",
-		"transaction.state.log.min.isr":                    "1",
-		"share.coordinator.state.topic.num.partitions":     "1",
-		"share.coordinator.state.topic.replication.factor": "1",
-		"share.coordinator.state.topic.min.isr":            "1",
-		"group.initial.rebalance.delay.ms":                 "0",
-		"group.coordinator.rebalance.protocols":            "classic,consumer",
+		"auto.create.topics.enable":                    "false",
+		"offsets.topic.num.partitions":                 "8",
+		"transaction.state.log.num.partitions":         "8",
+		"share.coordinator.state.topic.num.partitions": "1",
+		"group.initial.rebalance.delay.ms":             "0",
+		"group.coordinator.rebalance.protocols":        "classic,consumer",
 
 		// Tests wait for these to happen, so they happen often.
 		"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
@@ -103,6 +149,7 @@ func (s *spec) properties(data, bind string) string {
 		"broker.heartbeat.interval.ms": "500",
 		"broker.session.timeout.ms":    "6000",
 	}
+	maps.Copy(p, s.replicated())
 	if s.secure != "" {
 		p["listeners"] += fmt.Sprintf(",SECURE://%s:%d", bind, s.securePort)
 		p["advertised.listeners"] += ",SECURE://" + s.secureAddress()

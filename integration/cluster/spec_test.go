@@ -1,15 +1,18 @@
 package cluster
 
 import (
+	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
 func TestPropertiesTakeConfig(t *testing.T) {
 	s := newSpec([]Option{Config("log.cleaner.backoff.ms", "7"), Config("x.path", ` C:\a`)})
-	s.port, s.controller = 20001, 20002
+	s.id, s.port, s.controllers = 1, 20001, []int{20002}
 	text := s.properties("/data", "0.0.0.0")
 	for line, want := range map[string]int{
 		"log.cleaner.backoff.ms=7":        1, // replaced
@@ -29,7 +32,7 @@ func TestPropertiesTakeConfig(t *testing.T) {
 
 func TestPropertiesWithSecureListener(t *testing.T) {
 	s := newSpec([]Option{Secure("SASL_SSL")})
-	s.port, s.controller, s.securePort = 20001, 20002, 20003
+	s.id, s.port, s.controllers, s.securePort = 1, 20001, []int{20002}, 20003
 	text := "\n" + s.properties("/data", "0.0.0.0")
 	for _, line := range []string{
 		"listeners=CLIENT://0.0.0.0:20001,CONTROLLER://127.0.0.1:20002,SECURE://0.0.0.0:20003",
@@ -45,7 +48,7 @@ func TestPropertiesWithSecureListener(t *testing.T) {
 // What goes through a proxy is told the proxy's address, or it would go around it.
 func TestPropertiesWithListenerBehindProxy(t *testing.T) {
 	s := newSpec([]Option{Through("127.0.0.1:9")})
-	s.port, s.controller, s.behindPort = 20001, 20002, 20004
+	s.id, s.port, s.controllers, s.behindPort = 1, 20001, []int{20002}, 20004
 	text := "\n" + s.properties("/data", "0.0.0.0")
 	for _, line := range []string{
 		"listeners=CLIENT://0.0.0.0:20001,CONTROLLER://127.0.0.1:20002,BEHIND://0.0.0.0:20004",
@@ -53,6 +56,31 @@ func TestPropertiesWithListenerBehindProxy(t *testing.T) {
 		"listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,BEHIND:PLAINTEXT",
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("%q does not stand in\n%s", line, text)
+		}
+	}
+}
+
+// Brokers of one cluster know of each other, keep apart, and can do with one less.
+func TestPropertiesOfSeveralBrokers(t *testing.T) {
+	var held []*ports
+	for i := range 3 {
+		held = append(held, &ports{number: []int{20001 + i, 20011 + i, 20021 + i, 20031 + i}})
+	}
+	want := map[string]string{
+		"controller.quorum.voters":                 "1@127.0.0.1:20011,2@127.0.0.1:20012,3@127.0.0.1:20013",
+		"listeners":                                "CLIENT://0.0.0.0:20002,CONTROLLER://127.0.0.1:20012",
+		"advertised.listeners":                     "CLIENT://127.0.0.1:20002",
+		"node.id":                                  "2",
+		"broker.rack":                              "rack-2",
+		"default.replication.factor":               "3",
+		"min.insync.replicas":                      "2",
+		"transaction.state.log.replication.factor": "3",
+	}
+	second := newSpec([]Option{Brokers(3)}).forEach(held)[1]
+	text := "\n" + second.properties("/data", "0.0.0.0")
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		if line := key + "=" + want[key]; !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("%q does not stand in\n%s", line, text)
 		}
 	}
@@ -106,7 +134,7 @@ func TestSweep(t *testing.T) {
 	if err := kept.remove(true); err != nil {
 		t.Fatal(err)
 	}
-	if err := boxed.write(thingFile, "c0ffee"); err != nil {
+	if err := errors.Join(boxed.add("c0ffee"), boxed.add("7ea")); err != nil {
 		t.Fatal(err)
 	}
 	boxed.lock.Close()
@@ -131,7 +159,7 @@ func TestSweep(t *testing.T) {
 	if err := sweep(engine); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := there(), "kept living"; got != want || engine.forgot != "c0ffee" {
+	if got, want := there(), "kept living"; got != want || engine.forgot != "c0ffee 7ea " {
 		t.Errorf("after a sweep with one: %s, want %s; forgot %q", got, want, engine.forgot)
 	}
 	living.lock.Close()
@@ -142,7 +170,7 @@ type forgetful struct {
 	forgot string
 }
 
-func (f *forgetful) forget(id string) error { f.forgot = id; return nil }
+func (f *forgetful) forget(id string) error { f.forgot += id + " "; return nil }
 
 func mustHome(t *testing.T, name string) *home {
 	t.Helper()

@@ -41,8 +41,8 @@ func CompactedConfigs() map[string]string {
 	}
 }
 
-// Topics creates topics with one replica and waits until each partition has a
-// leader. A topic that exists already is an error.
+// Topics creates topics with as many replicas as the cluster gives them by itself
+// and waits until each partition has a leader. A topic that exists already is an error.
 func Topics(
 	ctx context.Context, bootstrap string, partitions int32, configs map[string]string, names ...string,
 ) error {
@@ -56,7 +56,7 @@ func Topics(
 	for key, value := range configs {
 		values[key] = kadm.StringPtr(value)
 	}
-	created, err := admin.CreateTopics(ctx, partitions, 1, values, names...)
+	created, err := admin.CreateTopics(ctx, partitions, -1, values, names...)
 	if err == nil {
 		err = created.Error()
 	}

@@ -1,0 +1,229 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/integration/cluster"
+	"replicator/integration/workload"
+)
+
+// Both sides have three brokers, and every topic three replicas.
+func TestSeveralBrokers(t *testing.T) {
+	source, target := cluster.Pair(t, cluster.Brokers(3))
+	for _, c := range []struct {
+		name string
+		test func(t *testing.T, source, target *cluster.Cluster, lane string)
+	}{{"leaders", leadersMove}, {"nearest", nearest}} {
+		t.Run(c.name, func(t *testing.T) {
+			onLanes(t, func(t *testing.T, lane string) { c.test(t, source.For(t), target.For(t), lane) })
+		})
+	}
+}
+
+// leaves are the ways in which the brokers that lead everything leave.
+var leaves = []fault{
+	{name: "the leaders stop", do: func(h *hardDay) { h.without(1, (*cluster.Cluster).Stop) }},
+	{name: "the leaders are killed", do: func(h *hardDay) { h.without(2, (*cluster.Cluster).Kill) }},
+}
+
+// One broker of each side comes to lead everything there, the ledger, the groups and
+// the transactions too, and then leaves and comes back, while applications write and
+// read: the flow goes on each time, in the same two processes, and nothing differs in
+// the end.
+func leadersMove(t *testing.T, source, target *cluster.Cluster, lane string) {
+	h := startHardDay(t, source, target, lane, 2)
+	for _, f := range leaves {
+		began := time.Now()
+		h.do(f)
+		t.Logf("%s: over after %s", f.name, time.Since(began).Round(time.Second))
+	}
+	h.end()
+}
+
+// without makes one broker of each side the leader of everything there, ends both, and
+// starts them again. Records arrive all the while.
+func (h *hardDay) without(broker int, end func(*cluster.Cluster)) {
+	h.t.Helper()
+	sides := []*cluster.Cluster{h.site.source, h.site.target}
+	for _, c := range sides {
+		lead(h.ctx, h.t, c, func(int32) int { return broker })
+	}
+	h.flowing("after an election")
+	for _, c := range sides {
+		end(c.Broker(broker))
+	}
+	h.flowing(fmt.Sprintf("without broker %d of either side", broker))
+	for _, c := range sides {
+		c.Broker(broker).Start()
+	}
+	for _, c := range sides {
+		whole(h.ctx, h.t, c)
+	}
+}
+
+// A flow that names its rack reads from the replica there, as the source's brokers say
+// themselves; from the leaders when that replica is dead; and from it again later.
+func nearest(t *testing.T, source, target *cluster.Cluster, lane string) {
+	const near = 2
+	ctx := deadline(t, 6*time.Minute)
+	topic := unique(t)
+	must(t, workload.Topics(ctx, source.Bootstrap(), 4, workload.KeepConfigs(), topic))
+	lead(ctx, t, source, func(partition int32) int { return []int{1, 3}[partition%2] })
+	logRequests(ctx, t, source, 1, 2, 3)
+	s := newSite(t, source, target, patterns(t, []string{topic}, "lane: "+lane)...)
+	s.ofSource("client.rack", source.Rack(near))
+	s.ofSource("client.id", topic)
+	d := s.run()
+	write := func(seed uint64) {
+		t.Helper()
+		must(t, workload.Bulk(ctx, source.Bootstrap(), topic, workload.BulkSpec{Seed: seed, Records: 8000, Size: 100}))
+		judged(ctx, t, s.sides(), []string{topic}, nil)
+	}
+	write(1) // a leader may serve what its follower does not have yet
+	before := served(source, topic)
+	write(2)
+	now := served(source, topic)
+	t.Logf("broker %d is near; bytes by broker: %v, then %v", near, before, now)
+	if fromNear, fromFar := now[near]-before[near], now[1]-before[1]+now[3]-before[3]; fromNear < 4*fromFar+1 {
+		t.Errorf("%d bytes came from the near replica, %d from others", fromNear, fromFar)
+	}
+
+	writer, err := workload.StartProducer(ctx, source.Bootstrap(), topic,
+		workload.ProducerSpec{Seed: 3, Rate: 500, Transactional: topic, AbortEvery: 5})
+	must(t, err)
+	source.Broker(near).Kill()
+	arrived := copied(ctx, t, s.sides(), topic)
+	eventually(t, 2*time.Minute, "records arrive without the near replica", func() bool {
+		return copied(ctx, t, s.sides(), topic) > arrived+1000
+	})
+	source.Broker(near).Start()
+	logRequests(ctx, t, source, near)
+	before = served(source, topic)
+	eventually(t, 2*time.Minute, "the near replica is read again", func() bool {
+		return served(source, topic)[near] > before[near]
+	})
+	_, err = writer.Stop()
+	must(t, err)
+	judged(ctx, t, s.sides(), []string{topic}, stand(ctx, t, source.Bootstrap(), 4, 12, topic))
+	whole(ctx, t, source)
+	d.stop()
+}
+
+// ofSource adds a client property of the source to the configuration.
+func (s *site) ofSource(key, value string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.path)
+	must(s.t, err)
+	added := strings.Replace(string(text), "old: {", fmt.Sprintf("old: {%s: %q, ", key, value), 1)
+	must(s.t, os.WriteFile(s.path, []byte(added), 0o600))
+}
+
+// logRequests has brokers log every request that they answer (KIP-412), until they end.
+func logRequests(ctx context.Context, t *testing.T, c *cluster.Cluster, brokers ...int) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(c.Bootstrap(), ",")...))
+	must(t, err)
+	defer client.Close()
+	for _, broker := range brokers {
+		set := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		set.Name, set.Op, set.Value = "kafka.request.logger", kmsg.IncrementalAlterConfigOpSet, kmsg.StringPtr("DEBUG")
+		logger := kmsg.NewIncrementalAlterConfigsRequestResource()
+		logger.ResourceType, logger.ResourceName = kmsg.ConfigResourceTypeBrokerLogger, strconv.Itoa(broker)
+		logger.Configs = append(logger.Configs, set)
+		request := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		request.Resources = append(request.Resources, logger)
+		answer, err := client.Broker(broker).Request(ctx, request)
+		must(t, err)
+		must(t, kerr.ErrorForCode(answer.(*kmsg.IncrementalAlterConfigsResponse).Resources[0].ErrorCode))
+	}
+}
+
+var recordBytes = regexp.MustCompile(`"recordsSizeInBytes":(\d+)`)
+
+// served adds up, by broker, the bytes of records in the answers to a client's fetches
+// that were logged.
+func served(c *cluster.Cluster, clientID string) map[int]int64 {
+	sums := map[int]int64{}
+	for broker := 1; broker <= 3; broker++ {
+		for line := range strings.Lines(c.Broker(broker).Logs()) {
+			if !holds(line, `"requestApiKeyName":"FETCH"`, fmt.Sprintf(`"clientId":%q`, clientID)) {
+				continue
+			}
+			for _, found := range recordBytes.FindAllStringSubmatch(line, -1) {
+				n, _ := strconv.ParseInt(found[1], 10, 64)
+				sums[broker] += n
+			}
+		}
+	}
+	return sums
+}
+
+// lead makes brokers the leaders of all partitions as an operator does: it puts them
+// first among the replicas, and lets the first replicas be elected. It returns when
+// they lead.
+func lead(ctx context.Context, t *testing.T, c *cluster.Cluster, leader func(partition int32) int) {
+	t.Helper()
+	var order kadm.AlterPartitionAssignmentsReq
+	var all kadm.TopicsSet
+	for _, p := range partitionsOf(ctx, t, c) {
+		first := int32(leader(p.Partition))
+		replicas := slices.DeleteFunc(slices.Clone(p.Replicas), func(id int32) bool { return id == first })
+		order.Assign(p.Topic, p.Partition, append([]int32{first}, replicas...))
+		all.Add(p.Topic, p.Partition)
+	}
+	_, err := ask(c.Bootstrap(), func(admin *kadm.Client) (kadm.AlterPartitionAssignmentsResponses, error) {
+		answer, err := admin.AlterPartitionAssignments(ctx, order)
+		if err == nil {
+			err = answer.Error()
+		}
+		return answer, err
+	})
+	must(t, err)
+	eventually(t, time.Minute, "the leaders are elected", func() bool {
+		// Those that lead already are answered with an error: what counts is who leads.
+		_, err := ask(c.Bootstrap(), func(admin *kadm.Client) (kadm.ElectLeadersResults, error) {
+			return admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, all)
+		})
+		must(t, err)
+		return !slices.ContainsFunc(partitionsOf(ctx, t, c), func(p kadm.PartitionDetail) bool {
+			return p.Leader != int32(leader(p.Partition))
+		})
+	})
+}
+
+// whole waits until all replicas are in sync, so that any broker may go.
+func whole(ctx context.Context, t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	eventually(t, time.Minute, "all replicas are in sync", func() bool {
+		return !slices.ContainsFunc(partitionsOf(ctx, t, c), func(p kadm.PartitionDetail) bool {
+			return len(p.ISR) < len(p.Replicas)
+		})
+	})
+}
+
+// partitionsOf are all partitions of a cluster, those of its own topics too.
+func partitionsOf(ctx context.Context, t *testing.T, c *cluster.Cluster) []kadm.PartitionDetail {
+	t.Helper()
+	topics, err := ask(c.Bootstrap(), func(admin *kadm.Client) (kadm.TopicDetails, error) {
+		return admin.ListTopicsWithInternal(ctx)
+	})
+	must(t, err)
+	var all []kadm.PartitionDetail
+	for _, topic := range topics {
+		all = append(all, topic.Partitions.Sorted()...)
+	}
+	return all
+}

@@ -33,10 +33,10 @@ func TestSeveralBrokers(t *testing.T) {
 	}
 }
 
-// leaves are the ways in which the brokers that lead everything leave.
-var leaves = []fault{
-	{name: "the leaders stop", do: func(h *hardDay) { h.without(1, (*cluster.Cluster).Stop) }},
-	{name: "the leaders are killed", do: func(h *hardDay) { h.without(2, (*cluster.Cluster).Kill) }},
+// leaves is, by lane, how the brokers that lead everything leave.
+var leaves = map[string]struct{ source, target func(*cluster.Cluster) }{
+	"batch":  {source: (*cluster.Cluster).Stop, target: (*cluster.Cluster).Kill},
+	"record": {source: (*cluster.Cluster).Kill, target: (*cluster.Cluster).Stop},
 }
 
 // One broker of each side comes to lead everything there, the ledger, the groups and
@@ -44,34 +44,24 @@ var leaves = []fault{
 // read: the flow goes on each time, in the same two processes, and nothing differs in
 // the end.
 func leadersMove(t *testing.T, source, target *cluster.Cluster, lane string) {
+	const leader = 1
 	h := startHardDay(t, source, target, lane, 2)
-	for _, f := range leaves {
-		began := time.Now()
-		h.do(f)
-		t.Logf("%s: over after %s", f.name, time.Since(began).Round(time.Second))
-	}
-	h.end()
-}
-
-// without makes one broker of each side the leader of everything there, ends both, and
-// starts them again. Records arrive all the while.
-func (h *hardDay) without(broker int, end func(*cluster.Cluster)) {
-	h.t.Helper()
-	sides := []*cluster.Cluster{h.site.source, h.site.target}
+	sides := []*cluster.Cluster{source, target}
 	for _, c := range sides {
-		lead(h.ctx, h.t, c, func(int32) int { return broker })
+		lead(h.ctx, t, c, func(int32) int { return leader })
 	}
 	h.flowing("after an election")
+	leaves[lane].source(source.Broker(leader))
+	leaves[lane].target(target.Broker(leader))
+	h.flowing("without the leaders")
 	for _, c := range sides {
-		end(c.Broker(broker))
-	}
-	h.flowing(fmt.Sprintf("without broker %d of either side", broker))
-	for _, c := range sides {
-		c.Broker(broker).Start()
+		c.Broker(leader).Start()
 	}
 	for _, c := range sides {
-		whole(h.ctx, h.t, c)
+		whole(h.ctx, t, c)
 	}
+	h.flowing("with all brokers again")
+	h.end()
 }
 
 // A flow that names its rack reads from the replica there, as the source's brokers say
@@ -131,15 +121,26 @@ func (s *site) ofSource(key, value string) {
 	must(s.t, os.WriteFile(s.path, []byte(added), 0o600))
 }
 
-// logRequests has brokers log every request that they answer (KIP-412), until they end.
+// logRequests has brokers log every request that they answer (KIP-412), until the test
+// ends or they do.
 func logRequests(ctx context.Context, t *testing.T, c *cluster.Cluster, brokers ...int) {
+	t.Helper()
+	setRequestLog(ctx, t, c, kmsg.IncrementalAlterConfigOpSet, brokers)
+	t.Cleanup(func() {
+		setRequestLog(deadline(t, time.Minute), t, c, kmsg.IncrementalAlterConfigOpDelete, brokers)
+	})
+}
+
+func setRequestLog(
+	ctx context.Context, t *testing.T, c *cluster.Cluster, op kmsg.IncrementalAlterConfigOp, brokers []int,
+) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(c.Bootstrap(), ",")...))
 	must(t, err)
 	defer client.Close()
 	for _, broker := range brokers {
 		set := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-		set.Name, set.Op, set.Value = "kafka.request.logger", kmsg.IncrementalAlterConfigOpSet, kmsg.StringPtr("DEBUG")
+		set.Name, set.Op, set.Value = "kafka.request.logger", op, kmsg.StringPtr("DEBUG")
 		logger := kmsg.NewIncrementalAlterConfigsRequestResource()
 		logger.ResourceType, logger.ResourceName = kmsg.ConfigResourceTypeBrokerLogger, strconv.Itoa(broker)
 		logger.Configs = append(logger.Configs, set)
@@ -158,17 +159,26 @@ var recordBytes = regexp.MustCompile(`"recordsSizeInBytes":(\d+)`)
 func served(c *cluster.Cluster, clientID string) map[int]int64 {
 	sums := map[int]int64{}
 	for broker := 1; broker <= 3; broker++ {
-		for line := range strings.Lines(c.Broker(broker).Logs()) {
-			if !holds(line, `"requestApiKeyName":"FETCH"`, fmt.Sprintf(`"clientId":%q`, clientID)) {
-				continue
-			}
-			for _, found := range recordBytes.FindAllStringSubmatch(line, -1) {
-				n, _ := strconv.ParseInt(found[1], 10, 64)
-				sums[broker] += n
-			}
+		for _, n := range logged(c.Broker(broker), "FETCH", clientID, recordBytes) {
+			sums[broker] += n
 		}
 	}
 	return sums
+}
+
+// logged finds numbers in the log of a client's requests of one kind and their answers.
+func logged(c *cluster.Cluster, kind, clientID string, number *regexp.Regexp) []int64 {
+	var all []int64
+	for line := range strings.Lines(c.Logs()) {
+		if !holds(line, fmt.Sprintf(`"requestApiKeyName":%q`, kind), fmt.Sprintf(`"clientId":%q`, clientID)) {
+			continue
+		}
+		for _, found := range number.FindAllStringSubmatch(line, -1) {
+			n, _ := strconv.ParseInt(found[1], 10, 64)
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 // lead makes brokers the leaders of all partitions as an operator does: it puts them

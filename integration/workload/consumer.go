@@ -3,8 +3,10 @@ package workload
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -38,6 +40,10 @@ type Consumer struct {
 	err   error
 }
 
+// awayWithin is how long a group's coordinator may be away until another broker, or it
+// again, does its work.
+const awayWithin = 2 * time.Minute
+
 // StartConsumer joins the group. Wait or Stop must be called.
 func StartConsumer(ctx context.Context, bootstrap string, spec ConsumerSpec) (*Consumer, error) {
 	if spec.AtOnce == 0 {
@@ -46,7 +52,9 @@ func StartConsumer(ctx context.Context, bootstrap string, spec ConsumerSpec) (*C
 	opts := []kgo.Opt{
 		kgo.ConsumerGroup(spec.Group), kgo.ConsumeTopics(spec.Topics...), kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.RetryTimeout(awayWithin), kgo.RequestRetries(math.MaxInt),
+	}
 	if spec.Next {
 		opts = append(opts, kgo.ServerSideBalancer())
 	}

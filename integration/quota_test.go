@@ -23,14 +23,14 @@ func TestQuotas(t *testing.T) { onLanes(t, quotas) }
 func quotas(t *testing.T, lane string) {
 	// A broker lets eleven seconds' worth pass before it has a client wait. Nothing is written
 	// faster than it is read, so that the quota of writes has to be the lower one.
-	const read, written = 96 << 10, 64 << 10
+	const read, written = 128 << 10, 96 << 10
 	source, target := shared(t)
 	ctx := deadline(t, 4*time.Minute)
 	id := unique(t)
 	bulk, mingled := id+"-bulk", id+"-mixed"
 	must(t, workload.Topics(ctx, source.Bootstrap(), 4, workload.KeepConfigs(), bulk, mingled))
 	// The record lane compresses, to 0.43 of what JSON is: then its writes would not reach the
-	// quota at the speed that reads have. What is compressed already both lanes write as it is.
+	// quota at the speed that reads have. Of what is compressed already both lanes write as much.
 	must(t, workload.Bulk(ctx, source.Bootstrap(), bulk,
 		workload.BulkSpec{Seed: 1, Records: 3000, Size: 1000, Codec: "lz4", BatchBytes: 100_000}))
 	mixed(ctx, t, source.Bootstrap(), mingled, 2, 3000, 4)

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -120,6 +121,9 @@ func (c *Consumer) run(ctx, stopping context.Context, client *kgo.Client, spec C
 			return nil // what this poll may have brought is not committed, so it was not read
 		}
 		for _, e := range fetches.Errors() {
+			if c.passes(e.Err) {
+				continue
+			}
 			return fmt.Errorf("group %s: read %s/%d: %w", spec.Group, e.Topic, e.Partition, e.Err)
 		}
 		records := fetches.Records()
@@ -131,6 +135,20 @@ func (c *Consumer) run(ctx, stopping context.Context, client *kgo.Client, spec C
 		c.remember(records)
 	}
 	return nil
+}
+
+// passes tells errors that the client gets over by itself: it joins its group again, and
+// it looks again where it stands. It knows the epochs of records that it gives out only,
+// so that markers and aborted records at the beginning of a new leader's epoch look
+// lost to it, and are read again: nothing that was read is.
+func (c *Consumer) passes(err error) bool {
+	if _, ok := errors.AsType[*kgo.ErrGroupSession](err); ok {
+		return true
+	}
+	loss, ok := errors.AsType[*kgo.ErrDataLoss](err)
+	return ok && !slices.ContainsFunc(c.So(), func(r Read) bool {
+		return r.Topic == loss.Topic && r.Partition == loss.Partition && r.Offset >= loss.ResetTo
+	})
 }
 
 func (c *Consumer) remember(records []*kgo.Record) {

@@ -40,7 +40,7 @@ func TestHardDays(t *testing.T) {
 }
 
 func hardDays(t *testing.T, source, target *cluster.Cluster, lane string) {
-	h := startHardDay(t, source, target, lane, 1)
+	h := startHardDay(t, source, target, lane, 1, 4000)
 	for _, f := range faults {
 		began := time.Now()
 		h.do(f)
@@ -72,12 +72,12 @@ type replica struct {
 
 // startHardDay fills topics, starts two replicas that share the shards, and live
 // applications.
-func startHardDay(t *testing.T, source, target *cluster.Cluster, lane string, seed uint64) *hardDay {
+func startHardDay(t *testing.T, source, target *cluster.Cluster, lane string, seed uint64, records int) *hardDay {
 	t.Helper()
 	name := unique(t)
 	h := &hardDay{t: t, ctx: deadline(t, 12*time.Minute), seed: seed, topics: []string{name + "-mixed", name + "-plain"}}
 	must(t, workload.Topics(h.ctx, source.Bootstrap(), 4, workload.KeepConfigs(), h.topics...))
-	mixed(h.ctx, t, source.Bootstrap(), h.topics[0], seed, 4000, 4)
+	mixed(h.ctx, t, source.Bootstrap(), h.topics[0], seed, records, 4)
 	_, err := workload.Plain(h.ctx, source.Bootstrap(), h.topics[1],
 		workload.PlainSpec{Seed: seed, Records: 1000, Partitions: 4})
 	must(t, err)

@@ -45,7 +45,7 @@ var leaves = map[string]struct{ source, target func(*cluster.Cluster) }{
 // the end.
 func leadersMove(t *testing.T, source, target *cluster.Cluster, lane string) {
 	const leader = 1
-	h := startHardDay(t, source, target, lane, 2)
+	h := startHardDay(t, source, target, lane, 2, 1000)
 	sides := []*cluster.Cluster{source, target}
 	for _, c := range sides {
 		lead(h.ctx, t, c, func(int32) int { return leader })

@@ -44,7 +44,7 @@ func TestSoak(t *testing.T) {
 func soakRound(t *testing.T, source, target *cluster.Cluster, random *rand.Rand) {
 	lane := []string{"batch", "record"}[random.IntN(2)]
 	t.Logf("lane %s", lane)
-	h := startHardDay(t, source, target, lane, random.Uint64N(1<<32))
+	h := startHardDay(t, source, target, lane, random.Uint64N(1<<32), 4000)
 	for range 3 + random.IntN(4) {
 		f := faults[random.IntN(len(faults))]
 		t.Logf("%s: %s", time.Now().Format(time.TimeOnly), f.name)

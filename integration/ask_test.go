@@ -13,7 +13,7 @@ import (
 
 // ask makes one administrative question to a cluster.
 func ask[T any](bootstrap string, question func(*kadm.Client) (T, error)) (T, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(bootstrap, ",")...))
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(bootstrap, ",")...), kgo.AlwaysRetryEOF())
 	if err != nil {
 		var none T
 		return none, err

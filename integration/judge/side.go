@@ -76,6 +76,7 @@ func openSide(name, bootstrap string, extra []kgo.Opt) (*side, error) {
 		kgo.MetadataMinAge(retryEvery),  // topics appear while the judge waits for them
 		kgo.BrokerMaxReadBytes(1 << 30), // one batch may be larger than any sensible limit
 		kgo.FetchMaxBytes(1 << 29),      // kgo refuses a read limit below its own fetch limit
+		kgo.AlwaysRetryEOF(),            // a broker that comes back, not one that speaks another protocol
 	}, extra...)
 	client, err := kgo.NewClient(opts...)
 	if err != nil {

@@ -31,6 +31,7 @@ func newClient(bootstrap string, opts ...kgo.Opt) (*kgo.Client, error) {
 		kgo.SeedBrokers(strings.Split(bootstrap, ",")...),
 		kgo.ClientID("workload"),
 		kgo.MetadataMinAge(pollEvery), // topics are new here, and should be found at once
+		kgo.AlwaysRetryEOF(),          // a broker that was taken away, not one that speaks another protocol
 	}, opts...)
 	client, err := kgo.NewClient(all...)
 	if err != nil {

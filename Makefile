@@ -12,7 +12,7 @@ BENCH       ?= full
 IMAGE       ?= replicator:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo check test integration bench soak fuzz sim profile image
+.PHONY: help build demo check test integration bench soak fuzz sim brokers profile image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ fuzz: ## each fuzz target for FUZZTIME (default 20s)
 
 sim: ## SIM (default 100) random stories between two fake clusters, in both lanes
 	REPLICATOR_SIM=$(SIM) $(GO) test -count=1 -timeout 0 -run '^TestSimulation$$' ./pkg/replicate
+
+brokers: ## leaders move, stop and are killed, and the nearest replica is read: three brokers on each side
+	REPLICATOR_REQUIRE_KAFKA=1 REPLICATOR_SEVERAL=1 $(GO) test -tags integration -count=1 -run '^TestSeveralBrokers$$' \
+		-timeout 1h -v ./integration
 
 profile: ## CPU and heap profiles of one copy on real brokers, in dist/
 	REPLICATOR_REQUIRE_KAFKA=1 REPLICATOR_BENCH=profile $(GO) test -count=1 -run '^TestProfile$$' -timeout 1h -v ./integration/bench

@@ -67,6 +67,17 @@ func newSite(t *testing.T, source, target *cluster.Cluster, lines ...string) *si
 	return s
 }
 
+// edit puts another text in the place of one, everywhere in the configuration.
+func (s *site) edit(old, new string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.path)
+	must(s.t, err)
+	if !strings.Contains(string(text), old) {
+		s.t.Fatalf("the configuration does not say %q:\n%s", old, text)
+	}
+	must(s.t, os.WriteFile(s.path, []byte(strings.ReplaceAll(string(text), old, new)), 0o600))
+}
+
 // promise is how a flow carries records, and what it promises.
 type promise struct{ lane, delivery string }
 

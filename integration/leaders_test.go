@@ -78,8 +78,7 @@ func nearest(t *testing.T, source, target *cluster.Cluster, lane string) {
 	lead(ctx, t, source, func(partition int32) int { return []int{1, 3}[partition%2] })
 	logRequests(ctx, t, source, 1, 2, 3)
 	s := newSite(t, source, target, patterns(t, []string{topic}, "lane: "+lane)...)
-	s.ofSource("client.rack", source.Rack(near))
-	s.ofSource("client.id", topic)
+	s.edit("old: {", fmt.Sprintf("old: {client.rack: %q, client.id: %q, ", source.Rack(near), topic))
 	d := s.run()
 	write := func(seed uint64) {
 		t.Helper()
@@ -114,15 +113,6 @@ func nearest(t *testing.T, source, target *cluster.Cluster, lane string) {
 	judged(ctx, t, s.sides(), []string{topic}, stand(ctx, t, source.Bootstrap(), 4, 12, topic))
 	whole(ctx, t, source)
 	d.stop()
-}
-
-// ofSource adds a client property of the source to the configuration.
-func (s *site) ofSource(key, value string) {
-	s.t.Helper()
-	text, err := os.ReadFile(s.path)
-	must(s.t, err)
-	added := strings.Replace(string(text), "old: {", fmt.Sprintf("old: {%s: %q, ", key, value), 1)
-	must(s.t, os.WriteFile(s.path, []byte(added), 0o600))
 }
 
 // logRequests has brokers log every request that they answer (KIP-412), until the test

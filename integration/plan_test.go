@@ -43,7 +43,8 @@ func TestPlanOfWhatIsInTheWay(t *testing.T) {
 	open, hangs, limited := s.topics[0], s.topics[2], s.topics[1]
 	leaveOpen(t, s, open)
 	leaveHanging(t, s, hangs)
-	s.limit(t)
+	limit(s.ctx, t, s.source.Bootstrap(), "replicator", "consumer_byte_rate", 5e6)
+	limit(s.ctx, t, s.target.Bootstrap(), "replicator", "producer_byte_rate", 3e6)
 	s.apply(t, open, limited)
 	must(t, workload.Topics(s.ctx, s.target.Bootstrap(), 2, map[string]string{
 		"max.message.bytes": "20000", "retention.ms": "3600000"}, limited))
@@ -101,24 +102,6 @@ func TestPlanOfWhatIsInTheWay(t *testing.T) {
 	}
 	if code != 1 || slices.ContainsFunc(lacks, func(r right) bool { return !s.named(r, out) }) {
 		t.Errorf("plan exits with %d, and does not name each of %v", code, lacks)
-	}
-}
-
-// limit sets quotas for the program on both sides.
-func (s *secured) limit(t *testing.T) {
-	t.Helper()
-	client := "replicator"
-	for bootstrap, op := range map[string]kadm.AlterClientQuotaOp{
-		s.source.Bootstrap(): {Key: "consumer_byte_rate", Value: 5e6},
-		s.target.Bootstrap(): {Key: "producer_byte_rate", Value: 3e6},
-	} {
-		_, err := ask(bootstrap, func(admin *kadm.Client) (kadm.AlteredClientQuotas, error) {
-			return admin.AlterClientQuotas(s.ctx, []kadm.AlterClientQuotaEntry{{
-				Entity: kadm.ClientQuotaEntity{{Type: "client-id", Name: &client}},
-				Ops:    []kadm.AlterClientQuotaOp{op},
-			}})
-		})
-		must(t, err)
 	}
 }
 

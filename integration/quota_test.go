@@ -3,10 +3,8 @@ package integration
 import (
 	"context"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -41,10 +39,7 @@ func quotas(t *testing.T, lane string) {
 	logRequests(ctx, t, target, 1)
 
 	s := newSite(t, source, target, patterns(t, []string{bulk, mingled}, "lane: "+lane)...)
-	text, err := os.ReadFile(s.path)
-	must(t, err)
-	named := strings.ReplaceAll(string(text), "{bootstrap", fmt.Sprintf("{client.id: %q, bootstrap", id))
-	must(t, os.WriteFile(s.path, []byte(named), 0o600))
+	s.edit("{bootstrap", fmt.Sprintf("{client.id: %q, bootstrap", id))
 	d := s.run()
 	judged(ctx, t, s.sides(), []string{bulk, mingled}, groups)
 	d.stop()

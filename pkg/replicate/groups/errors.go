@@ -45,11 +45,15 @@ func (g *Groups) failure(cluster kafka.Config, one *group, err error) *Failure {
 	if cluster.Name == g.cfg.Target.Name {
 		name = one.target
 	}
-	explained := problem(cluster, "Describe", name, "", err)
+	return &Failure{Group: one.name, Kind: kindOf(err), Err: g.unread(cluster, name, err)}
+}
+
+// unread says why a group's positions could not be read, by its name on the cluster.
+func (g *Groups) unread(cluster kafka.Config, name string, err error) error {
 	if errors.Is(err, kerr.GroupAuthorizationFailed) && cluster.Name == g.cfg.Target.Name {
-		explained = cluster.Denied("Read", "group "+name, err) // holds Describe, and is needed next
+		return cluster.Denied("Read", "group "+name, err) // holds Describe, and is needed next
 	}
-	return &Failure{Group: one.name, Kind: kindOf(err), Err: explained}
+	return problem(cluster, "Describe", name, "", err)
 }
 
 // problem says what could not be done, and what to do about it. operation is the

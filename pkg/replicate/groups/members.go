@@ -87,7 +87,7 @@ func (g *Groups) TakeOver(ctx context.Context, group string, handed []Handed) (m
 	admin := kadm.NewClient(g.target)
 	committed, err := admin.FetchOffsets(ctx, group)
 	if err != nil {
-		return nil, fmt.Errorf("read positions of group %s: %w", group, g.explain(group, err))
+		return nil, g.unread(g.cfg.Target, group, err)
 	}
 	var marked kadm.Offsets
 	for _, h := range handed {
@@ -111,15 +111,7 @@ func (g *Groups) TakeOver(ctx context.Context, group string, handed []Handed) (m
 		err = answers.Error()
 	}
 	if err != nil {
-		return moved, fmt.Errorf("mark positions of group %s: %w", group, g.explain(group, err))
+		return moved, problem(g.cfg.Target, "Read", group, "", err)
 	}
 	return moved, nil
-}
-
-// explain names the right that is missing on a group of the target.
-func (g *Groups) explain(group string, err error) error {
-	if errors.Is(err, kerr.GroupAuthorizationFailed) {
-		return g.cfg.Target.Denied("Read", "group "+group, err)
-	}
-	return g.cfg.Target.Explain(err)
 }

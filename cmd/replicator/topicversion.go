@@ -45,7 +45,9 @@ order of a key: a --partitioner that does not explain where keys stand. Fewer
 partitions are fine, and so are compacted topics. One cluster needs --cluster only
 if the configuration has several; --from-cluster and --to-cluster name two.
 
-Clusters with a prefix are refused. --retire deletes the old version afterwards. --abandon gives T.v1 up before it is
+Clusters with a prefix are refused.
+
+--retire deletes the old version afterwards. --abandon gives T.v1 up before it is
 current: publishers go on with the old version.
 
 ` + exitCodes,

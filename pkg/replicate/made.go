@@ -7,15 +7,15 @@ import (
 
 // chosenThere lists, by their names on the source, the topics of the target that the
 // flow's rules choose, whether the flow has made them or somebody else.
-func (in *Inspection) chosenThere(ctx context.Context) ([]string, error) {
-	seen, err := describe(ctx, in.target, in.targetCluster, nil)
+func (i *Inspection) chosenThere(ctx context.Context) ([]string, error) {
+	seen, err := describe(ctx, i.target, i.targetCluster, nil)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for name := range seen.topics {
-		if source, named := in.policy.SourceTopic(name); named {
-			if _, verdict := in.policy.Topic(source); verdict.Selected {
+		if source, named := i.policy.SourceTopic(name); named {
+			if _, verdict := i.policy.Topic(source); verdict.Selected {
 				names = append(names, source)
 			}
 		}

@@ -1,7 +1,6 @@
 package replicate
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,12 +39,9 @@ type Rollback struct {
 type BackState struct {
 	Since   time.Time // of the cutover
 	Records int64     // at most that many were written on the target since
-	// Lost were deleted there before they could be brought back; Left are records on the source that were written
-	// after the cutover; Skipped are records that somebody else wrote to the target before it.
-	Lost, Left, Skipped int64
-	Topics              int      // of the cutover
-	Made                []string // topics that applications have made there since
-	GivenUp             []string // that, and what else stands in the way, by partition
+	Topics  int       // of the cutover
+	Made    []string  // topics that applications have made there since
+	GivenUp []string  // what stands in the way, by partition, with its records
 }
 
 // OpenRollback finds the cutover that is to be taken back. Nothing is written yet.
@@ -106,12 +102,15 @@ func (r *Rollback) prepare(ctx context.Context, book *ledger.Shard) error {
 		return err
 	}
 	r.state = BackState{Since: r.record.Ended, Topics: len(topics)}
-	if err := r.findMade(ctx, topics); err != nil {
-		return err
+	ended := r.record.State == cutover.RolledBack
+	if !ended {
+		if err := r.findMade(ctx, topics); err != nil {
+			return err
+		}
 	}
 	r.back = r.o
 	r.back.Flow = opposite(r.o.Flow, append(topics, r.state.Made...))
-	if r.record.State == cutover.RolledBack {
+	if ended {
 		return nil
 	}
 	if n, err := r.look.replicas(ctx); err != nil {
@@ -138,10 +137,7 @@ func (r *Rollback) measure(ctx context.Context) error {
 	}
 	turned := d.Cutover == r.record.ID // what is on the source since is what was brought back
 	spots := r.look.spots(seen)
-	byName := func(p, q chunk.Partition) int {
-		return cmp.Or(cmp.Compare(p.Topic, q.Topic), cmp.Compare(p.Number, q.Number))
-	}
-	for _, p := range slices.SortedFunc(maps.Keys(spots), byName) {
+	for _, p := range slices.SortedFunc(maps.Keys(spots), chunk.Partition.Compare) {
 		if slices.Contains(r.state.Made, p.Topic) {
 			continue // it is on the source since a run of this command that was killed
 		}
@@ -182,11 +178,9 @@ func (b *BackState) add(s *spot, turned bool, source, target string) {
 	}
 	b.Records += max(written, 0)
 	if lost := int64(s.targetEarliest - from); lost > 0 {
-		b.Lost += lost
 		give("retention has deleted up to %d records on %s that were written since the cutover", lost, target)
 	}
 	if left := int64(s.stable - s.state.Progress); left > 0 && !turned {
-		b.Left += left
 		give("up to %d records were written to %s after the cutover: they stay there, and %s lacks them", left, source,
 			target)
 	}
@@ -195,7 +189,6 @@ func (b *BackState) add(s *spot, turned bool, source, target string) {
 		skipped += max(int64(min(f.To, from)-f.From), 0)
 	}
 	if skipped > 0 {
-		b.Skipped += skipped
 		give("up to %d records that somebody else wrote to %s before the cutover are not brought back", skipped, target)
 	}
 }

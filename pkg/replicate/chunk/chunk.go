@@ -13,6 +13,7 @@
 package chunk
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"strconv"
@@ -30,12 +31,9 @@ type Partition struct {
 // String prints a partition as topic/number.
 func (p Partition) String() string { return p.Topic + "/" + strconv.Itoa(int(p.Number)) }
 
-// Less orders partitions by topic, then number.
-func (p Partition) Less(q Partition) bool {
-	if p.Topic != q.Topic {
-		return p.Topic < q.Topic
-	}
-	return p.Number < q.Number
+// Compare orders partitions by topic, then number, as [slices.SortFunc] wants it.
+func (p Partition) Compare(q Partition) int {
+	return cmp.Or(cmp.Compare(p.Topic, q.Topic), cmp.Compare(p.Number, q.Number))
 }
 
 // TopicID is Kafka's topic id (KIP-516): it tells a topic from another one

@@ -1,7 +1,6 @@
 package groups
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,10 +165,7 @@ func (g *Groups) readSource(ctx context.Context, selected []group, mine func(chu
 		if len(one.positions) == 0 && one.failure == nil {
 			continue
 		}
-		slices.SortFunc(one.positions, func(a, b Position) int {
-			return cmp.Or(cmp.Compare(a.Partition.Topic, b.Partition.Topic),
-				cmp.Compare(a.Partition.Number, b.Partition.Number))
-		})
+		slices.SortFunc(one.positions, func(a, b Position) int { return a.Partition.Compare(b.Partition) })
 		groups = append(groups, one)
 	}
 	return groups, nil

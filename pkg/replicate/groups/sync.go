@@ -1,7 +1,6 @@
 package groups
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -80,9 +79,7 @@ func partitions(groups []group) []chunk.Partition {
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b chunk.Partition) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number))
-	})
+	slices.SortFunc(list, chunk.Partition.Compare)
 	return list
 }
 

@@ -76,12 +76,7 @@ func (f *feeder) welcome(list []*tail) {
 		f.ids[t.topicID] = t.partition.Topic
 	}
 	if len(list) > 0 {
-		slices.SortFunc(f.tails, func(x, y *tail) int {
-			if x.partition.Less(y.partition) {
-				return -1
-			}
-			return 1
-		})
+		slices.SortFunc(f.tails, func(x, y *tail) int { return x.partition.Compare(y.partition) })
 	}
 }
 

@@ -209,6 +209,11 @@ http: {listen: "127.0.0.1:0"}
 		new.allow(ctx, t, func(entry *kadm.ACLBuilder, names string) {
 			entry.Topics(names).Operations(kadm.OpDescribeConfigs)
 		})
+		// The ledger tells what the daemon has stopped for until it has looked again.
+		eventually(t, time.Minute, "the daemon goes on with the right", func() bool {
+			_, code := s.command("check", "--connect")
+			return code == 0
+		})
 		warnings = 0
 	}
 	if out, code := s.command("check", "--connect"); code != 0 || !holds(out, "nothing is in the way") ||

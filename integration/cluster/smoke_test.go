@@ -25,7 +25,9 @@ func within(t *testing.T, d time.Duration) context.Context {
 
 func connect(t *testing.T, c *cluster.Cluster, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(strings.Split(c.Bootstrap(), ",")...))...)
+	opts = append(opts, kgo.SeedBrokers(strings.Split(c.Bootstrap(), ",")...),
+		kgo.AlwaysRetryEOF()) // an engine takes connections to a broker that is away, and cuts them
+	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

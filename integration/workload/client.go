@@ -3,6 +3,7 @@ package workload
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -26,12 +27,17 @@ type Written struct {
 
 func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)) }
 
+// awayWithin is how long a broker may be away until another one, or it again, does its
+// work: that of a group's or a transaction's coordinator too.
+const awayWithin = 2 * time.Minute
+
 func newClient(bootstrap string, opts ...kgo.Opt) (*kgo.Client, error) {
 	all := append([]kgo.Opt{
 		kgo.SeedBrokers(strings.Split(bootstrap, ",")...),
 		kgo.ClientID("workload"),
 		kgo.MetadataMinAge(pollEvery), // topics are new here, and should be found at once
 		kgo.AlwaysRetryEOF(),          // a broker that was taken away, not one that speaks another protocol
+		kgo.RetryTimeout(awayWithin), kgo.RequestRetries(math.MaxInt),
 	}, opts...)
 	client, err := kgo.NewClient(all...)
 	if err != nil {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -41,10 +39,6 @@ type Consumer struct {
 	err   error
 }
 
-// awayWithin is how long a group's coordinator may be away until another broker, or it
-// again, does its work.
-const awayWithin = 2 * time.Minute
-
 // StartConsumer joins the group. Wait or Stop must be called.
 func StartConsumer(ctx context.Context, bootstrap string, spec ConsumerSpec) (*Consumer, error) {
 	if spec.AtOnce == 0 {
@@ -54,7 +48,6 @@ func StartConsumer(ctx context.Context, bootstrap string, spec ConsumerSpec) (*C
 		kgo.ConsumerGroup(spec.Group), kgo.ConsumeTopics(spec.Topics...), kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.RetryTimeout(awayWithin), kgo.RequestRetries(math.MaxInt),
 	}
 	if spec.Next {
 		opts = append(opts, kgo.ServerSideBalancer())

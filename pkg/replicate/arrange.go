@@ -108,7 +108,7 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 	if err := s.rest(ctx); err != nil { // what was read so far is not read again
 		return err
 	}
-	if !s.flow.inBatches() && s.flow.batchBytes(s.shard) != s.batch {
+	if s.flow.batchBytes(s.shard) != s.batch {
 		return errAgain // with a writer whose batches fit
 	}
 	s.expect()

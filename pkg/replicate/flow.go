@@ -224,8 +224,8 @@ func (e *ShardsError) Remedy() string {
 // batchFrame is what a batch has beside its records, with room to spare.
 const batchFrame = 200
 
-// batchBytes is, in the record lane, the largest batch that all topics of a shard
-// take. A topic may take less than Kafka's default where nobody lets us alter it; a
+// batchBytes is the largest batch that all topics of a shard take, where this program
+// puts it together. A topic may take less than Kafka's default where nobody lets us alter it; a
 // batch of records each of which it takes would be refused as a whole.
 func (f *flow) batchBytes(shard int) int {
 	most := int64(sink.BatchMost)
@@ -248,7 +248,7 @@ func (f *flow) openWriter(shard, batchBytes int) (writer, error) {
 	cfg := sink.Config{
 		Target: f.target, TransactionalID: f.cfg.TransactionalID(int32(shard)), ExactlyOnce: f.exactlyOnce(),
 		Ledger: f.cfg.LedgerTopic(), Shard: int32(shard), Interval: f.cfg.CommitInterval,
-		BatchBytes: batchBytes, Window: f.window,
+		BatchBytes: batchBytes, Window: f.window, Rebuilt: f.rebuilt,
 	}
 	var w writer
 	if f.inBatches() {
@@ -292,8 +292,7 @@ func (f *flow) openReader() (reader, error) {
 	if f.inBatches() {
 		return source.OpenBatches(source.BatchesConfig{
 			Cluster: f.source, AnswerBytes: f.share() / 4, Trouble: trouble,
-			Rebuilt: func(why string) { f.metrics.rebuilt.WithLabelValues(f.name, why).Inc() },
-			Claimed: f.cameFromTarget(),
+			Rebuilt: f.rebuilt, Claimed: f.cameFromTarget(),
 		})
 	}
 	return source.OpenRecords(source.Config{
@@ -303,6 +302,9 @@ func (f *flow) openReader() (reader, error) {
 		Trouble:         trouble,
 	})
 }
+
+// rebuilt counts a batch that did not travel as it was.
+func (f *flow) rebuilt(why string) { f.metrics.rebuilt.WithLabelValues(f.name, why).Inc() }
 
 // cameFromTarget is the test whether the opposite flow wrote a batch, which is left
 // out then; nil where there is no such flow.

@@ -14,6 +14,7 @@ import (
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/sink"
 	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/wire"
 )
@@ -96,7 +97,8 @@ func TestReasonsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reasons := []string{wire.OldMagic, wire.LogAppendTime, wire.Holes, wire.Codec, source.ProgressInside, source.TooLarge}
+	reasons := []string{wire.OldMagic, wire.LogAppendTime, wire.Holes, wire.Codec, source.ProgressInside, source.TooLarge,
+		sink.Small}
 	for _, delivery := range []Delivery{ExactlyOnce, AtLeastOnce} {
 		for _, configured := range []Lane{LaneAuto, LaneBatch, LaneRecord} {
 			lane, why := (&Config{Delivery: delivery, Lane: configured}).LaneInUse()

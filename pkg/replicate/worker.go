@@ -45,6 +45,8 @@ const (
 	chunkRecords = 50_000   // in the record lane; small records cost more than their bytes
 	takeBytes    = 1 << 20  // one call of Next: what is read is written while more arrives
 	takeRecords  = 2000
+	// takeBatches is the same in the batch lane, in bytes of each partition: each may want a request for every few KB.
+	takeBatches = 256 << 10
 	// restEvery is how often progress alone is committed: a shard that copies nothing should write next to nothing.
 	restEvery = 5 * time.Second
 	// restSoon is when that is committed after records: markers that trail them keep others waiting for lag 0.
@@ -100,9 +102,10 @@ type session struct {
 	// session, so whatever else lies behind them now is not ours. It outlives arrangements.
 	settled map[ledger.Key]bool
 
-	chunkRecords int       // most of one transaction
-	rested       time.Time // when progress was last committed
-	trailing     bool      // it was committed with records
+	take         source.Limit // most of one call of Next
+	chunkRecords int          // most of one transaction
+	rested       time.Time    // when progress was last committed
+	trailing     bool         // it was committed with records
 
 	begun   time.Time
 	trimmed time.Time // when maps were last compared with the logs' starts
@@ -210,10 +213,11 @@ func (w *worker) session(ctx context.Context) error {
 	s := &session{
 		worker: w, in: in, out: out, book: book, batch: batch,
 		routes: map[chunk.Partition]*route{}, moved: map[chunk.Partition]bool{}, settled: map[ledger.Key]bool{},
-		rested: time.Now(), begun: time.Now(), trimmed: time.Now(), chunkRecords: chunkRecords,
+		rested: time.Now(), begun: time.Now(), trimmed: time.Now(),
+		take: source.Limit{Records: takeRecords, Bytes: takeBytes, Wait: idleWait}, chunkRecords: chunkRecords,
 	}
 	if w.flow.inBatches() {
-		s.chunkRecords = math.MaxInt
+		s.take.Bytes, s.chunkRecords = takeBatches, math.MaxInt
 	}
 	w.shown.open(book)
 	finish, cancel := withGrace(ctx)
@@ -264,7 +268,7 @@ func (s *session) step(ctx, finish context.Context) error {
 		s.flow.awaitTopology(ctx, s.seen, restEvery)
 		return nil
 	}
-	c, err := s.in.Next(ctx, source.Limit{Records: takeRecords, Bytes: takeBytes, Wait: idleWait})
+	c, err := s.in.Next(ctx, s.take)
 	if err != nil {
 		return err
 	}
@@ -309,7 +313,8 @@ func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
 			s.flow.once && c.Records == 0 {
 			break
 		}
-		limit := source.Limit{Records: takeRecords, Bytes: takeBytes, Wait: min(left, idleWait)}
+		limit := s.take
+		limit.Wait = min(left, idleWait)
 		if c, err = s.in.Next(ctx, limit); err != nil {
 			return err
 		}

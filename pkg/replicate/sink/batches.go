@@ -24,8 +24,8 @@ import (
 // Batches of one partition go out in order, each request with at most one of
 // every partition: a broker keeps only the last of two, without a word. In the
 // second generation the first one that a transaction has for a partition goes alone:
-// the broker may have to refuse it for now, and then whatever follows it. It belongs
-// to one goroutine.
+// the broker may have to refuse it for now, and then whatever follows it. Small ones
+// that wait for a slow target are joined ([Small]). It belongs to one goroutine.
 type Batches struct {
 	cfg      Config
 	client   *kgo.Client
@@ -82,6 +82,9 @@ const (
 
 // OpenBatches opens a writer; Init comes next.
 func OpenBatches(cfg Config) *Batches {
+	if cfg.BatchBytes == 0 {
+		cfg.BatchBytes = BatchMost
+	}
 	return &Batches{
 		cfg: cfg, wrote: &wrote{}, announce: map[place]bool{}, next: map[place]int32{},
 		topics: map[string]*topic{}, queues: map[place]*queue{},
@@ -203,9 +206,6 @@ func (b *Batches) Write(ctx context.Context, part chunk.Part, topic string) erro
 	}
 	if b.waiting < sendFrom {
 		return nil
-	}
-	if err := b.awaitAnswered(ctx); err != nil {
-		return err
 	}
 	return b.send(ctx)
 }

@@ -108,7 +108,7 @@ func newFixture(t *testing.T, lane way, opts ...kfake.Opt) *fixture {
 		Target: kafka.Config{Name: "new",
 			Properties: map[string]string{"bootstrap.servers": strings.Join(fake.ListenAddrs(), ",")}},
 		TransactionalID: "replicator.old.new.1", ExactlyOnce: true, Ledger: "ledger", Shard: 1,
-		Interval: 100 * time.Millisecond, Window: NewWindow(1 << 20),
+		Interval: 100 * time.Millisecond, Window: NewWindow(1 << 20), Rebuilt: func(string) {},
 	}}
 }
 

@@ -38,11 +38,12 @@ type Config struct {
 	Target          kafka.Config
 	TransactionalID string // of the shard: a second writer under it shuts out the first
 	ExactlyOnce     bool
-	Ledger          string        // topic
-	Shard           int32         // its partition
-	Interval        time.Duration // how long a transaction gathers records
-	BatchBytes      int           // largest batch of several records; 0: BatchMost
-	Window          *Window       // in the batch lane; shared by the writers of a flow
+	Ledger          string           // topic
+	Shard           int32            // its partition
+	Interval        time.Duration    // how long a transaction gathers records
+	BatchBytes      int              // largest batch of several records; 0: BatchMost
+	Window          *Window          // in the batch lane; shared by the writers of a flow
+	Rebuilt         func(why string) // in the batch lane; told of each batch that did not travel as it was
 }
 
 // BatchMost is the largest batch of several records where the topics take it: just

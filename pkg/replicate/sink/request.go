@@ -131,6 +131,11 @@ func (r *request) add(q *queue, batch chunk.Batch) {
 // has gone out, so that the next one cannot overtake it.
 func (b *Batches) dispatch(ctx context.Context, leader int32, r *request) error {
 	s := r.sent
+	for len(b.sent) >= mostUnderWay {
+		if err := b.await(ctx); err != nil {
+			return err
+		}
+	}
 	for !b.cfg.Window.enter(s.bytes) {
 		if len(b.sent) == 0 {
 			b.cfg.Window.force(s.bytes)

@@ -26,6 +26,9 @@ func (b *Batches) send(ctx context.Context) error {
 		return err
 	}
 	for {
+		if err := b.awaitAnswered(ctx); err != nil {
+			return err
+		}
 		byBroker := map[int32]*request{}
 		for _, q := range b.order {
 			if !q.ready() {
@@ -50,10 +53,9 @@ func (b *Batches) send(ctx context.Context) error {
 				r = b.newRequest()
 				byBroker[leader] = r
 			}
-			batch := q.batches[0]
-			q.batches, q.id = q.batches[1:], t.id
+			batch := b.first(q)
+			q.id = t.id
 			q.alone = b.second && len(q.runs) == 0
-			b.waiting -= len(batch.Raw)
 			b.stamp(q.target, batch)
 			r.add(q, batch)
 		}

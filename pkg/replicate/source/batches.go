@@ -13,6 +13,7 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wire"
 )
 
 const (
@@ -56,6 +57,7 @@ type Batches struct {
 	patience time.Duration      // lossLasts, but for tests
 	renewal  time.Duration      // sessionLasts, but for tests
 	sessions map[int32]*session // by broker; whoever feeds from it next closes the one before
+	rest     chunk.Chunk        // of the last answer, what Next has not brought yet
 
 	feeding context.Context    // of the feeders
 	stop    context.CancelFunc // ends them; nil: none run
@@ -105,6 +107,7 @@ func OpenBatches(cfg BatchesConfig) (*Batches, error) {
 // Assign replaces what is read by the given positions.
 func (b *Batches) Assign(positions []chunk.Position) error {
 	b.halt()
+	b.rest = chunk.Chunk{}
 	b.assigned = make(map[chunk.Partition]*tail, len(positions))
 	b.lost = make(map[chunk.Partition]bool, len(positions))
 	for _, at := range positions {
@@ -116,10 +119,13 @@ func (b *Batches) Assign(positions []chunk.Position) error {
 	return nil
 }
 
-// Next waits for the first news, at most limit.Wait. What it brings is one answer
-// of a broker, whatever the other limits; it is the caller's. After an error the
-// reader must be closed. A *chunk.Stop names a partition that cannot be read.
+// Next waits for the first news, at most limit.Wait. What it brings is of one answer
+// of a broker; it is the caller's. After an error the reader must be closed. A
+// *chunk.Stop names a partition that cannot be read.
 func (b *Batches) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
+	if len(b.rest.Parts) > 0 {
+		return b.piece(limit.Bytes), nil
+	}
 	wait := time.NewTimer(limit.Wait)
 	defer wait.Stop()
 	for {
@@ -144,10 +150,37 @@ func (b *Batches) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
 				return chunk.Chunk{}, err
 			}
 			if len(a.chunk.Parts) > 0 {
-				return a.chunk, nil
+				b.rest = a.chunk
+				return b.piece(limit.Bytes), nil
 			}
 		}
 	}
+}
+
+// piece takes the next batches of each partition off the rest, about so many bytes, but
+// one batch at least.
+func (b *Batches) piece(most int) chunk.Chunk {
+	var taken chunk.Chunk
+	var left []chunk.Part
+	for _, part := range b.rest.Parts {
+		n, size := 0, 0
+		for ; n < len(part.Batches) && (n == 0 || size < most); n++ {
+			size += len(part.Batches[n].Raw)
+			taken.Records += part.Batches[n].Count
+		}
+		taken.Bytes += size
+		if n < len(part.Batches) {
+			later := part
+			part.Batches, later.Batches = part.Batches[:n], part.Batches[n:]
+			last := &part.Batches[n-1]
+			raw := wire.Batch(last.Raw)
+			part.Next, part.Epoch, part.Newest = last.End(), raw.LeaderEpoch(), raw.MaxTimestamp()
+			left = append(left, later)
+		}
+		taken.Parts = append(taken.Parts, part)
+	}
+	b.rest.Parts = left
+	return taken
 }
 
 // accept takes over what a feeder hands over.

@@ -37,10 +37,10 @@ type Config struct {
 	Trouble         func(error) // told of errors that librdkafka goes on retrying by itself
 }
 
-// Limit bounds what [Records.Next] takes at once.
+// Limit bounds what one Next takes.
 type Limit struct {
-	Records int
-	Bytes   int
+	Records int           // in the record lane
+	Bytes   int           // in the record lane in all, in the batch lane of one partition
 	Wait    time.Duration // for the first record
 }
 

@@ -42,7 +42,7 @@ func (b Batch) records() ([]*kgo.Record, error) {
 	if b.Control() {
 		return nil, nil
 	}
-	body, err := decompressor.Decompress(b[HeaderBytes:], kgo.CompressionCodecType(b.codec()))
+	body, err := decompressor.Decompress(b[HeaderBytes:], b.Codec())
 	if err != nil {
 		return nil, err
 	}
@@ -86,10 +86,10 @@ func (b Batch) record(r *kmsg.Record) *kgo.Record {
 // messages reads a message of magic 0 or 1, or those that it holds compressed.
 func (b Batch) messages() ([]*kgo.Record, error) {
 	outer, err := b.message()
-	if err != nil || b.codec() == 0 {
+	if err != nil || b.Codec() == 0 {
 		return []*kgo.Record{outer}, err
 	}
-	inside, err := decompressor.Decompress(outer.Value, kgo.CompressionCodecType(b.codec()))
+	inside, err := decompressor.Decompress(outer.Value, b.Codec())
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (b Batch) messages() ([]*kgo.Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		if one.codec() != 0 {
+		if one.Codec() != 0 {
 			return nil, errors.New("a compressed message holds another")
 		}
 		if b.Magic() == 1 && b[atChecksum]&logAppendTimeBit != 0 {

@@ -131,9 +131,9 @@ func (b *broker) check(e expects) {
 func (b *broker) checkData(raw Batch, e expects) {
 	b.t.Helper()
 	if raw.Count() != 5 || raw.Last() != raw.Base()+4 || raw.MaxTimestamp() != 4_000_000_000_000 ||
-		raw.Transactional() != e.transactional || (raw.ProducerID() >= 0) != e.producer || raw.codec() != uint16(e.codec) {
+		raw.Transactional() != e.transactional || (raw.ProducerID() >= 0) != e.producer || raw.Codec() != e.codec {
 		b.t.Errorf("at %d: %d records up to %d, newest %d, transactional %t, producer %d, codec %d; want %+v", raw.Base(),
-			raw.Count(), raw.Last(), raw.MaxTimestamp(), raw.Transactional(), raw.ProducerID(), raw.codec(), e)
+			raw.Count(), raw.Last(), raw.MaxTimestamp(), raw.Transactional(), raw.ProducerID(), raw.Codec(), e)
 	}
 	want := shown(raw.Base())
 	same(b.t, "as franz-go reads it", theirs(b.t, raw, 0), want)

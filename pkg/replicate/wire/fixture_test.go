@@ -126,6 +126,66 @@ func theirs(t testing.TB, raw []byte, from int64) []string {
 	return all
 }
 
+// held reads a new batch and holds it against what is promised of one.
+func held(t testing.TB, b Batch) []*kgo.Record {
+	t.Helper()
+	again, rest, err := Next(b)
+	if err != nil || len(rest) != 0 || again.Obstacle() != "" || again.Base() != 0 || again.LeaderEpoch() != -1 ||
+		again.ProducerID() != -1 || again.Transactional() || again.Control() {
+		t.Fatalf("made %x: %v, %d bytes too many, obstacle %q", []byte(b), err, len(rest), again.Obstacle())
+	}
+	newest := int64(-1 << 63)
+	all := plain(t, again)
+	for i, r := range all {
+		if r.Offset != int64(i) {
+			t.Fatalf("%x: record %d has offset %d", []byte(b), i, r.Offset)
+		}
+		newest = max(newest, r.Timestamp.UnixMilli())
+	}
+	if len(all) != again.Count() || again.MaxTimestamp() != newest {
+		t.Fatalf("%x: %d records, the largest time is %d, not %d", []byte(b), len(all), again.MaxTimestamp(), newest)
+	}
+	return all
+}
+
+// split rebuilds into small batches.
+func split(t testing.TB, b Batch, from int64, most int) []Batch {
+	t.Helper()
+	made, err := Rebuild(b, from, most)
+	if err != nil {
+		t.Fatalf("Rebuild(%x, %d, %d): %v", []byte(b), from, most, err)
+	}
+	var all []Batch
+	for _, m := range made {
+		all = append(all, m.Batch)
+	}
+	return all
+}
+
+// joined holds what becomes of batches against the records that they have; what stands
+// before the @, an offset, is no part of them.
+func joined(t testing.TB, what string, batches []Batch, want []string) {
+	t.Helper()
+	if len(batches) == 0 {
+		return
+	}
+	b, err := Join(batches)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if b.Codec() != batches[0].Codec() {
+		t.Errorf("%s: codec %d became %d", what, batches[0].Codec(), b.Codec())
+	}
+	var got, bare []string
+	for _, r := range held(t, b) {
+		got = append(got, show(r)[strings.Index(show(r), "@"):])
+	}
+	for _, text := range want {
+		bare = append(bare, text[strings.Index(text, "@"):])
+	}
+	same(t, what, got, bare)
+}
+
 // ours rebuilds, holds each new batch against what it promises, and gives the records,
 // each with the offset that it is said to have had.
 func ours(t testing.TB, b Batch, from int64, most int) []string {
@@ -136,23 +196,12 @@ func ours(t testing.TB, b Batch, from int64, most int) []string {
 	}
 	all := []string{}
 	for _, m := range made {
-		again, rest, err := Next(m.Batch)
-		if err != nil || len(rest) != 0 || again.Obstacle() != "" || again.Base() != 0 || again.LeaderEpoch() != -1 ||
-			again.ProducerID() != -1 || again.Transactional() || again.Control() || again.Count() != len(m.Offsets) {
-			t.Fatalf("Rebuild(%x, %d, %d) made %x: %v, %d bytes too many, obstacle %q",
-				[]byte(b), from, most, []byte(m.Batch), err, len(rest), again.Obstacle())
+		if len(m.Offsets) != m.Batch.Count() {
+			t.Fatalf("Rebuild(%x) made %d records of offsets %v", []byte(b), m.Batch.Count(), m.Offsets)
 		}
-		newest := int64(-1 << 63)
-		for i, r := range plain(t, again) {
-			if r.Offset != int64(i) {
-				t.Fatalf("Rebuild(%x): record %d has offset %d", []byte(b), i, r.Offset)
-			}
-			newest = max(newest, r.Timestamp.UnixMilli())
+		for i, r := range held(t, m.Batch) {
 			r.Offset = m.Offsets[i]
 			all = append(all, show(r))
-		}
-		if again.MaxTimestamp() != newest {
-			t.Fatalf("Rebuild(%x): the largest time is %d, not %d", []byte(b), again.MaxTimestamp(), newest)
 		}
 	}
 	return all

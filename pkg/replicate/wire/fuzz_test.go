@@ -45,7 +45,7 @@ func FuzzNext(f *testing.F) {
 		if len(data) >= atChecksum {
 			b := bytes.Clone(data)
 			b[atMagic] &= 1
-			if len(b) > atChecksum && takesAtItsWord(Batch(b).codec()) {
+			if len(b) > atChecksum && takesAtItsWord(Batch(b).Codec()) {
 				b[atChecksum] &^= oldCodecBits
 			}
 			binary.BigEndian.PutUint32(b[atLength:], uint32(len(b)-frame))
@@ -58,16 +58,16 @@ func FuzzNext(f *testing.F) {
 // takesAtItsWord: what snappy and zstd write begins with the size of what it holds, and
 // franz-go takes memory for that, up to 2 GiB, before it looks further. A fuzzer would
 // find nothing else.
-func takesAtItsWord(codec uint16) bool {
-	return codec == uint16(kgo.CodecSnappy) || codec == uint16(kgo.CodecZstd)
+func takesAtItsWord(codec kgo.CompressionCodecType) bool {
+	return codec == kgo.CodecSnappy || codec == kgo.CodecZstd
 }
 
 // packed is the batch that bytes are; where it says such a codec, its records are taken
 // for what is compressed.
 func packed(t *testing.T, data []byte) Batch {
 	b := Batch(bytes.Clone(data))
-	if codec := b.attributes() & codecBits; takesAtItsWord(codec) {
-		b = append(b[:HeaderBytes], pack(t, kgo.CompressionCodecType(codec), data[HeaderBytes:])...)
+	if takesAtItsWord(b.Codec()) {
+		b = append(b[:HeaderBytes], pack(t, b.Codec(), data[HeaderBytes:])...)
 	}
 	return b
 }
@@ -207,6 +207,7 @@ func FuzzRebuild(f *testing.F) {
 			t.Fatal(err)
 		}
 		same(t, "whole", ours(t, b, int64(from), int(most)), want)
+		joined(t, "split and joined", split(t, b, int64(from), int(most)), want)
 		b = store(t, kmsg.RecordBatch{Attributes: int16(codec), LastOffsetDelta: int32(len(records)),
 			FirstTimestamp: 1000}, holed...)
 		same(t, "with holes", ours(t, b, int64(from), int(most)), wantHoled)

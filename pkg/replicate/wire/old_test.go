@@ -58,8 +58,8 @@ func TestRebuildOld(t *testing.T) {
 				same(t, fmt.Sprintf("%s, from %d, at most %d", what, from, most), ours(t, b, from, most), theirs(t, b, from))
 			}
 		}
-		if made, err := Rebuild(b, 0, 0); err != nil || made[0].Batch.codec() != b.codec() {
-			t.Errorf("%s: codec %d became %d: %v", what, b.codec(), made[0].Batch.codec(), err)
+		if made, err := Rebuild(b, 0, 0); err != nil || made[0].Batch.Codec() != b.Codec() {
+			t.Errorf("%s: codec %d became %d: %v", what, b.Codec(), made[0].Batch.Codec(), err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -36,7 +37,7 @@ func Rebuild(b Batch, from int64, most int) ([]Rebuilt, error) {
 			size += more
 			n++
 		}
-		rebuilt, err := encode(records[:n], kgo.CompressionCodecType(b.codec()), size)
+		rebuilt, err := encode(records[:n], b.Codec(), size)
 		if err != nil {
 			return nil, err
 		}
@@ -46,12 +47,29 @@ func Rebuild(b Batch, from int64, most int) ([]Rebuilt, error) {
 	return all, nil
 }
 
-// codec is how the new batch is compressed: as the old one.
-func (b Batch) codec() uint16 {
-	if b.Magic() < 2 {
-		return uint16(b[atChecksum]) & oldCodecBits // where the older formats have their attributes
+// Join writes the records of several batches of magic 2 into one, in their order and
+// compressed as the first; they are dense, and so is what they become.
+func Join(batches []Batch) (Batch, error) {
+	var all []*kgo.Record
+	for _, b := range batches {
+		records, err := decode(b, math.MinInt64)
+		if err == nil && len(records) != b.Count() {
+			err = fmt.Errorf("the batch at offset %d holds no records", b.Base())
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, records...)
 	}
-	return b.attributes() & codecBits
+	return Encode(all, batches[0].Codec())
+}
+
+// Codec is how the records are compressed.
+func (b Batch) Codec() kgo.CompressionCodecType {
+	if b.Magic() < 2 {
+		return kgo.CompressionCodecType(b[atChecksum] & oldCodecBits) // where the older formats have their attributes
+	}
+	return kgo.CompressionCodecType(b.attributes() & codecBits)
 }
 
 // recordBytes is the most that a record takes in a batch, before compression.

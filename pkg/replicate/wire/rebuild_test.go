@@ -60,8 +60,8 @@ func TestRebuild(t *testing.T) {
 				at := fmt.Sprintf("%s, %s, from %d", name, what, from)
 				same(t, at, ours(t, b, from, 0), theirs(t, b, from))
 			}
-			if made, err := Rebuild(b, 0, 0); err == nil && len(made) > 0 && made[0].Batch.codec() != uint16(codec) {
-				t.Errorf("%s, %s: rebuilt with codec %d", name, what, made[0].Batch.codec())
+			if made, err := Rebuild(b, 0, 0); err == nil && len(made) > 0 && made[0].Batch.Codec() != codec {
+				t.Errorf("%s, %s: rebuilt with codec %d", name, what, made[0].Batch.Codec())
 			}
 		}
 	}
@@ -236,10 +236,40 @@ func TestEncode(t *testing.T) {
 	}
 	for codec, name := range codecs {
 		b, err := Encode(records, codec)
-		if err != nil || b.codec() != uint16(codec) {
-			t.Fatalf("%s: codec %d, %v", name, b.codec(), err)
+		if err != nil || b.Codec() != codec {
+			t.Fatalf("%s: codec %d, %v", name, b.Codec(), err)
 		}
 		want := []string{`0@7 "k"=null h=null h=null`, `1@-4 null=""`, `2@9223372036854775807 null="v"`}
 		same(t, name, ours(t, b, 0, 0), want)
+	}
+}
+
+// TestJoin: what is joined holds every record of its parts in their order, whatever kind
+// of batch they were in.
+func TestJoin(t *testing.T) {
+	for codec, name := range codecs {
+		var batches []Batch
+		var want []string
+		for i, attributes := range []int16{0, 0x10, 0x40} {
+			b := store(t, kmsg.RecordBatch{FirstOffset: int64(100 * i), Attributes: attributes | int16(codec), LastOffsetDelta: 5,
+				FirstTimestamp: int64(1000 - i), MaxTimestamp: 2000, ProducerID: int64(i)}, everyKind()...)
+			batches, want = append(batches, b), append(want, theirs(t, b, 0)...)
+			joined(t, fmt.Sprintf("%s, %d batches", name, i+1), batches, want)
+		}
+	}
+}
+
+// A batch whose records are not what its header says is left to the target to judge.
+func TestJoinRefuses(t *testing.T) {
+	good := store(t, kmsg.RecordBatch{LastOffsetDelta: 5, MaxTimestamp: 5}, everyKind()...)
+	marker := store(t, kmsg.RecordBatch{Attributes: 0x30, MaxTimestamp: 5}, record(0, 0, []byte("k"), nil))
+	damaged := slices.Clone(good)
+	damaged[HeaderBytes] += 2
+	for why, bad := range map[string]Batch{"a marker": marker, "damaged": damaged} {
+		for _, batches := range [][]Batch{{good, bad}, {bad, good}} {
+			if b, err := Join(batches); err == nil {
+				t.Errorf("%s became %x", why, []byte(b))
+			}
+		}
 	}
 }

@@ -30,7 +30,7 @@ func TestSeveralBrokers(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		test func(t *testing.T, source, target *cluster.Cluster, lane string)
-	}{{"leaders", leadersMove}, {"nearest", nearest}} {
+	}{{"leaders", leadersMove}, {"nearest", nearest}, {"small batches", smallBatches}} {
 		t.Run(c.name, func(t *testing.T) {
 			onLanes(t, func(t *testing.T, lane string) { c.test(t, source.For(t), target.For(t), lane) })
 		})
@@ -112,6 +112,27 @@ func nearest(t *testing.T, source, target *cluster.Cluster, lane string) {
 	must(t, err)
 	judged(ctx, t, s.sides(), []string{topic}, stand(ctx, t, source.Bootstrap(), 4, 12, topic))
 	whole(ctx, t, source)
+	d.stop()
+}
+
+// A source whose batches have one record each is copied, although the target's replicas
+// take few requests in the time that a transaction has.
+func smallBatches(t *testing.T, source, target *cluster.Cluster, lane string) {
+	const records = 30_000
+	ctx := deadline(t, 6*time.Minute)
+	topic := unique(t)
+	must(t, workload.Topics(ctx, source.Bootstrap(), 2, workload.KeepConfigs(), topic))
+	must(t, workload.Bulk(ctx, source.Bootstrap(), topic,
+		workload.BulkSpec{Seed: 1, Records: records, Size: 300, BatchBytes: 600}))
+	s, address := newSite(t, source, target, patterns(t, []string{topic}, "lane: "+lane)...).replica()
+	begun := time.Now()
+	d := s.run()
+	judged(ctx, t, s.sides(), []string{topic}, stand(ctx, t, source.Bootstrap(), 4, 12, topic))
+	joined, _ := metric(t, address, "rebuilt_batches_total", "reason", "small")
+	t.Logf("%d records in %s; %g batches were joined", records, time.Since(begun), joined)
+	if retries, _ := metric(t, address, "retries_total"); lane == "batch" && joined == 0 || retries > 0 {
+		t.Errorf("shards started over %g times", retries)
+	}
 	d.stop()
 }
 

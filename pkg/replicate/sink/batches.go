@@ -40,6 +40,7 @@ type Batches struct {
 	order    []*queue // in the order of the first batch
 	waiting  int      // bytes in queues
 	sent     []*sent
+	slowAt   time.Time // when the target was last seen to be slow
 }
 
 // topic is what the target says of one: where to write, and as which.
@@ -65,6 +66,7 @@ func (q *queue) ready() bool { return len(q.batches) > 0 && !q.alone && !q.early
 
 // sent is a request under way.
 type sent struct {
+	at       time.Time
 	done     chan struct{}
 	queues   []*queue      // whose batches it holds
 	batches  []chunk.Batch // by the same index

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"reflect"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,36 +19,18 @@ import (
 	"replicator/pkg/replicate/wire"
 )
 
-// slowUntilJoined lets the target answer nothing from a Produce on, until so many batches
-// were joined. It gives the reasons that were told.
-func (f *fixture) slowUntilJoined(from, n int) func() map[string]int {
-	var mu sync.Mutex
-	told, joined := map[string]int{}, make(chan struct{})
-	f.cfg.Rebuilt = func(why string) {
-		mu.Lock()
-		defer mu.Unlock()
-		if told[why]++; told[why] == n {
-			close(joined)
-		}
-	}
-	written := 0
+// slow lets the target take so long for each Produce.
+func (f *fixture) slow(each time.Duration) {
 	f.fake.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		f.fake.KeepControl()
-		if written++; written == from {
-			f.fake.SleepControl(func() {
-				select {
-				case <-joined:
-				case <-f.ctx.Done():
-				}
-			})
-		}
+		f.fake.SleepControl(func() {
+			select {
+			case <-time.After(each):
+			case <-f.ctx.Done():
+			}
+		})
 		return nil, nil, false
 	})
-	return func() map[string]int {
-		mu.Lock()
-		defer mu.Unlock()
-		return told
-	}
 }
 
 // TestSmallOnesAreJoined: what waits for a slow target goes as one batch, in its order, and
@@ -57,46 +38,57 @@ func (f *fixture) slowUntilJoined(from, n int) func() map[string]int {
 func TestSmallOnesAreJoined(t *testing.T) {
 	for _, c := range []struct {
 		why   string
-		early int // times that the second partition is refused
-	}{{"taken", 0}, {"too early", 2}} {
+		each  time.Duration // what the target takes
+		early int           // times that the second partition is refused
+	}{
+		{"quick", 0, 0},
+		{"slow", slowAfter / 10, 0},
+		{"slow and too early", slowAfter / 10, 2},
+	} {
 		t.Run(c.why, func(t *testing.T) {
 			onBatchLanes(t, func(f *fixture) {
 				if c.early > 0 && !f.second {
 					return // it is announced before
 				}
-				const records, single, second = 400, 2, 60
-				parts := []chunk.Part{dense("orders", 0, 7, records), part("orders", 1, 0, second)}
-				want := []int{records / single, second / single}
-				from := 1
-				if f.second { // the first of each has its answer before more is sent
-					from = 2
+				const single = 2 // records of a batch
+				parts := []chunk.Part{dense("orders", 0, 7, 400), part("orders", 1, 0, 300)}
+				told := 0
+				f.cfg.Rebuilt = func(why string) {
+					if told++; why != Small {
+						f.t.Errorf("rebuilt for %q", why)
+					}
 				}
-				asTheyAre := from - 1 + joinFrom // requests
-				joined := want[0] - asTheyAre
-				if c.early == 0 { // both have a batch in each request
-					joined += want[1] - asTheyAre
-				} else {
+				if c.each > 0 {
+					f.slow(c.each)
+				}
+				if c.early > 0 {
 					f.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Partitions: []int32{1}, Count: c.early,
 						Err: kerr.ConcurrentTransactions})
 				}
-				told := f.slowUntilJoined(from, joined)
 				e := f.listen()
 				s := f.open()
 				landed := f.transaction(s, f.carried(parts[0], single), f.carried(parts[1], single))
-				requests := slices.DeleteFunc(e.keys(), func(key string) bool { return key != "Produce" })
 				f.commit(s, "1")
-				if small := told(); c.early == 0 && (len(requests) != asTheyAre+1 || small[Small] != joined || len(small) != 1) {
-					f.t.Errorf("%d requests, %v", len(requests), small)
-				}
-				if got := runsOf(landed, orders); !reflect.DeepEqual(got, []offsets.Run{{Source: 7, Count: records}}) {
+				if got := runsOf(landed, orders); !reflect.DeepEqual(got, []offsets.Run{{Source: 7, Count: 400}}) {
 					f.t.Errorf("%s landed as %v", orders, got)
 				}
 				var apart []offsets.Run
-				for i := range second {
+				for i := range parts[1].Records {
 					apart = append(apart, offsets.Run{Source: offsets.Source(2 * i), Target: offsets.Target(i), Count: 1})
 				}
 				if got := runsOf(landed, orders1); !reflect.DeepEqual(got, apart) {
 					f.t.Errorf("%s landed as %v", orders1, got)
+				}
+				asTheyAre := 0
+				for _, h := range e.heard() {
+					for at, b := range h.of {
+						if h.key == "Produce" && at.topic == "orders" && b.Count() == single {
+							asTheyAre++
+						}
+					}
+				}
+				if c.each > 0 && told == 0 || c.early == 0 && told+asTheyAre != (400+300)/single {
+					f.t.Errorf("%d batches were joined, %d were sent as they are", told, asTheyAre)
 				}
 				for n, p := range parts {
 					var values []string
@@ -128,6 +120,7 @@ func TestJoin(t *testing.T) {
 		{"a large one is first", BatchMost, []int{large, small, small}, nil, 0},
 		{"topics take little", 600, []int{small, small, small, small, small, small}, nil, 3},
 		{"topics take less than two", 200, []int{small, small}, nil, 0},
+		{"topics take them compressed", 1000, []int{600, 600}, []kgo.CompressionCodecType{kgo.CodecZstd, kgo.CodecZstd}, 0},
 		{"another codec", BatchMost, []int{small, small, small}, []kgo.CompressionCodecType{0, 0, kgo.CodecLz4}, 2},
 		{"too many", BatchMost, slices.Repeat([]int{joinMost / 2}, 100), nil, 2*joinedMax/joinMost - 1},
 	} {

@@ -145,6 +145,7 @@ func (b *Batches) dispatch(ctx context.Context, leader int32, r *request) error 
 			return err
 		}
 	}
+	s.at = time.Now()
 	b.sent = append(b.sent, s)
 	out := b.wrote.expect()
 	go func() { // ends with the answer, the client's time-out or its Close

@@ -48,20 +48,32 @@ func Rebuild(b Batch, from int64, most int) ([]Rebuilt, error) {
 }
 
 // Join writes the records of several batches of magic 2 into one, in their order and
-// compressed as the first; they are dense, and so is what they become.
-func Join(batches []Batch) (Batch, error) {
+// compressed as the first; they are dense, and so is what they become. It takes as many
+// of the batches as have at most so many bytes before compression, and says how many.
+// A batch whose records cannot be read ends the row; if fewer than two are left, none is
+// taken.
+func Join(batches []Batch, most int) (joined Batch, n int) {
 	var all []*kgo.Record
+	size := HeaderBytes
 	for _, b := range batches {
 		records, err := decode(b, math.MinInt64)
-		if err == nil && len(records) != b.Count() {
-			err = fmt.Errorf("the batch at offset %d holds no records", b.Base())
+		for _, r := range records {
+			size += recordBytes(r)
 		}
-		if err != nil {
-			return nil, err
+		if err != nil || len(records) != b.Count() || size > most {
+			break
 		}
 		all = append(all, records...)
+		n++
 	}
-	return Encode(all, batches[0].Codec())
+	if n < 2 {
+		return nil, 0
+	}
+	joined, err := Encode(all, batches[0].Codec())
+	if err != nil {
+		return nil, 0
+	}
+	return joined, n
 }
 
 // Codec is how the records are compressed.

@@ -259,17 +259,34 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// A batch whose records are not what its header says is left to the target to judge.
-func TestJoinRefuses(t *testing.T) {
+// Join takes what comes before a batch that it cannot read, and before the limit.
+func TestJoinEnds(t *testing.T) {
 	good := store(t, kmsg.RecordBatch{LastOffsetDelta: 5, MaxTimestamp: 5}, everyKind()...)
 	marker := store(t, kmsg.RecordBatch{Attributes: 0x30, MaxTimestamp: 5}, record(0, 0, []byte("k"), nil))
 	damaged := slices.Clone(good)
 	damaged[HeaderBytes] += 2
-	for why, bad := range map[string]Batch{"a marker": marker, "damaged": damaged} {
-		for _, batches := range [][]Batch{{good, bad}, {bad, good}} {
-			if b, err := Join(batches); err == nil {
-				t.Errorf("%s became %x", why, []byte(b))
-			}
+	size := 0
+	for _, r := range plain(t, good) {
+		size += recordBytes(r)
+	}
+	for _, c := range []struct {
+		why     string
+		batches []Batch
+		most    int
+		want    int
+	}{
+		{"a marker follows", []Batch{good, good, marker, good}, math.MaxInt, 2},
+		{"a damaged one follows", []Batch{good, good, good, damaged}, math.MaxInt, 3},
+		{"a damaged one comes second", []Batch{good, damaged}, math.MaxInt, 0},
+		{"a damaged one comes first", []Batch{damaged, good, good}, math.MaxInt, 0},
+		{"all fit", []Batch{good, good, good}, HeaderBytes + 3*size, 3},
+		{"two fit", []Batch{good, good, good}, HeaderBytes + 3*size - 1, 2},
+		{"one fits", []Batch{good, good, good}, HeaderBytes + 2*size - 1, 0},
+		{"there are none", nil, math.MaxInt, 0},
+	} {
+		b, n := Join(c.batches, c.most)
+		if n != c.want || n > 0 && b.Count() != n*good.Count() {
+			t.Errorf("%s: %d were joined, %x", c.why, n, []byte(b))
 		}
 	}
 }

@@ -251,8 +251,8 @@ func TestJoin(t *testing.T) {
 		var batches []Batch
 		var want []string
 		for i, attributes := range []int16{0, 0x10, 0x40} {
-			b := store(t, kmsg.RecordBatch{FirstOffset: int64(100 * i), Attributes: attributes | int16(codec), LastOffsetDelta: 5,
-				FirstTimestamp: int64(1000 - i), MaxTimestamp: 2000, ProducerID: int64(i)}, everyKind()...)
+			b := store(t, kmsg.RecordBatch{FirstOffset: int64(100 * i), Attributes: attributes | int16(codec),
+				LastOffsetDelta: 5, FirstTimestamp: int64(1000 - i), MaxTimestamp: 2000, ProducerID: int64(i)}, everyKind()...)
 			batches, want = append(batches, b), append(want, theirs(t, b, 0)...)
 			joined(t, fmt.Sprintf("%s, %d batches", name, i+1), batches, want)
 		}

@@ -190,6 +190,7 @@ func (s *session) send(ctx context.Context, p *ledger.Prepared) error {
 	}
 	clear(s.moved)
 	s.rested = time.Now()
+	poke(s.flow.came)
 	return nil
 }
 

@@ -54,6 +54,7 @@ type flow struct {
 	tellLeftOut sync.Once
 
 	soon chan struct{}     // asks for a refresh before its time
+	came chan struct{}     // tells a one-off copy that a shard has come further
 	told map[string]string // by topic: the stop that was logged; belongs to refresh
 
 	copied, copiedBytes atomic.Int64 // by this process
@@ -72,6 +73,7 @@ func (f *flow) init() {
 	f.window = sink.NewWindow(windowBytes)
 	f.changed = make(chan struct{})
 	f.soon = make(chan struct{}, 1)
+	f.came = make(chan struct{}, 1)
 	f.lags = map[chunk.Partition]lag{}
 	f.told = map[string]string{}
 }

@@ -96,9 +96,7 @@ func (f *flow) look() FlowState {
 // progress tells how far a one-off copy is.
 func (f *flow) progress() Progress {
 	p := Progress{Records: f.copied.Load(), Bytes: f.copiedBytes.Load()}
-	f.mu.Lock()
-	goals := f.goals
-	f.mu.Unlock()
+	goals := f.goal()
 	for _, w := range f.owned() {
 		for partition, shown := range w.shown.snapshot() {
 			goal, ok := goals[partition]

@@ -55,7 +55,7 @@ func (e *UnfinishedError) Remedy() string {
 // untilCaughtUp returns once everything that is on the source now is on the
 // target and the groups stand right.
 func (f *flow) untilCaughtUp(ctx context.Context) error {
-	goal, err := f.goal(ctx)
+	goal, err := f.sourceEnds(ctx)
 	if err != nil {
 		return err
 	}
@@ -69,6 +69,7 @@ func (f *flow) untilCaughtUp(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-f.came:
 		case <-tick.C:
 		}
 		if done, stops, err = f.reached(ctx, goal); err != nil {
@@ -85,8 +86,15 @@ func (f *flow) untilCaughtUp(ctx context.Context) error {
 	return nil
 }
 
-// goal is the source's last stable offsets.
-func (f *flow) goal(ctx context.Context) (map[chunk.Partition]offsets.Source, error) {
+// goal is what a one-off copy is to reach; nil until it is known.
+func (f *flow) goal() map[chunk.Partition]offsets.Source {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.goals
+}
+
+// sourceEnds are the source's last stable offsets.
+func (f *flow) sourceEnds(ctx context.Context) (map[chunk.Partition]offsets.Source, error) {
 	var names []string
 	for _, t := range f.topologyNow() {
 		names = append(names, t.Source)

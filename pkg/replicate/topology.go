@@ -81,9 +81,12 @@ func (f *flow) awaitTopology(ctx context.Context, seen uint64, most time.Duratio
 }
 
 // refreshSoon asks for a refresh before its time.
-func (f *flow) refreshSoon() {
+func (f *flow) refreshSoon() { poke(f.soon) }
+
+// poke leaves word for whoever waits, or will.
+func poke(c chan struct{}) {
 	select {
-	case f.soon <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -310,7 +310,7 @@ func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
 			left -= s.flow.cfg.CommitInterval / 2
 		}
 		if total.Records >= s.chunkRecords || total.Bytes >= chunkBytes || left <= 0 || ctx.Err() != nil ||
-			s.flow.once && c.Records == 0 {
+			s.flow.once && (c.Records == 0 || s.atGoal()) {
 			break
 		}
 		limit := s.take
@@ -334,6 +334,17 @@ func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
 	s.flow.copiedBytes.Add(int64(total.Bytes))
 	s.retry.reset()
 	return s.stopCut()
+}
+
+// atGoal says whether a one-off copy has nothing more to wait for here.
+func (s *session) atGoal() bool {
+	goals := s.flow.goal()
+	for p, r := range s.routes {
+		if r.next < goals[p] {
+			return false
+		}
+	}
+	return len(goals) > 0
 }
 
 // write sends a chunk's records on, and notes the progress that they make.

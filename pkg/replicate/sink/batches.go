@@ -209,7 +209,18 @@ func (b *Batches) Write(ctx context.Context, part chunk.Part, topic string) erro
 	if b.waiting < sendFrom {
 		return nil
 	}
-	return b.send(ctx)
+	if err := b.send(ctx); err != nil {
+		return err
+	}
+	for b.waiting >= sendFrom && len(b.sent) > 0 { // for the first of a partition, which goes alone
+		if err := b.await(ctx); err != nil {
+			return err
+		}
+		if err := b.send(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Push sends what waits, unless something is under way: then more may come

@@ -30,6 +30,9 @@ func (w *worker) putAside(stop *chunk.Stop) {
 		w.aside[stop.Partition] = a
 	}
 	w.tell(stop)
+	if a.stop == stop {
+		return // what stands before it was copied
+	}
 	a.stop, a.trying = stop, false
 	a.again = time.Now().Add(min(asideFirst<<min(a.tries, 10), asideMost))
 	a.tries++
@@ -98,7 +101,8 @@ type candidate struct {
 	state     *ledger.State // nil: nothing is known of it yet
 	header    ledger.Header // what it is to be
 	stop      *chunk.Stop
-	waiting   bool // its target partition is not there yet
+	until     *chunk.Stop // copy what stands before its record
+	waiting   bool        // its target partition is not there yet
 }
 
 // arrange makes the session's routes from the flow's topology. What it decides
@@ -149,7 +153,9 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 		if !copying {
 			continue
 		}
-		s.routes[c.partition] = &route{key: c.key, topic: c.topic, next: c.header.Progress, epoch: c.header.Epoch}
+		s.routes[c.partition] = &route{
+			key: c.key, topic: c.topic, next: c.header.Progress, epoch: c.header.Epoch, until: c.until,
+		}
 		positions = append(positions, chunk.Position{
 			Partition: c.partition, Offset: c.header.Progress, Epoch: c.header.Epoch, Most: int(c.topic.TargetMaxBytes),
 		})
@@ -189,7 +195,12 @@ func (s *session) candidates() []*candidate {
 				c.stop = &stop
 			}
 			if a := s.aside[p]; a != nil && c.stop == nil {
-				if a.trying = a.trying || time.Now().After(a.again); !a.trying {
+				a.trying = a.trying || time.Now().After(a.again)
+				switch {
+				case a.trying:
+				case c.state != nil && a.stop.At > c.header.Progress:
+					c.until = a.stop // its transaction has taken others with it, which can pass
+				default:
 					c.stop = a.stop
 				}
 			}

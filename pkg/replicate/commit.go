@@ -78,9 +78,11 @@ func (s *session) commit(ctx context.Context, landed []sink.Landed) error {
 		return err
 	}
 	for p, list := range runs {
-		delete(s.aside, p)
-		delete(s.troubled, p)
-		s.goesOn(p)
+		if r := s.routes[p]; r.until == nil && r.cut == nil { // else it is put aside again
+			delete(s.aside, p)
+			delete(s.troubled, p)
+			s.goesOn(p)
+		}
 		count := int64(0)
 		for _, run := range list {
 			count += run.Count

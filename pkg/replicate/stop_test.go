@@ -25,13 +25,19 @@ func testPartitionSetAside(t *testing.T, w *world) {
 	w.cfg.SyncTopicConfigs = false
 	w.topic("orders", 2)
 	w.topic("large", 1)
+	w.topic("behind", 1) // others stand before it in one transaction
 	small := kadm.StringPtr("20000")
-	_, err := w.to.CreateTopic(w.ctx, 1, 1, map[string]*string{"max.message.bytes": small}, "large")
-	w.must("create", err)
+	for _, topic := range []string{"large", "behind"} {
+		_, err := w.to.CreateTopic(w.ctx, 1, 1, map[string]*string{"max.message.bytes": small}, topic)
+		w.must("create", err)
+	}
 	noise := make([]byte, 50_000)
 	random := rand.NewChaCha8([32]byte{1})
 	_, _ = random.Read(noise) // it does not compress
 	w.plain(w.sides.Source, "large", 0, 3)
+	w.plain(w.sides.Source, "behind", 0, 5)
+	w.must("write", workload.Produce(w.ctx, w.sides.Source, "behind", &kgo.Record{Value: noise}))
+	w.plain(w.sides.Source, "behind", 0, 2)
 	r := w.start(nil)
 	w.equal([]string{"large"})
 	w.must("write", workload.Produce(w.ctx, w.sides.Source, "large", &kgo.Record{Value: noise}))
@@ -42,16 +48,22 @@ func testPartitionSetAside(t *testing.T, w *world) {
 		t.Errorf("the reason does not name the record: %v", stop)
 	}
 	w.equal([]string{"orders"})
+	r.stopped("behind", 0, chunk.StopTooLarge)
+	w.await("what stands before it is copied", func() bool {
+		p, _ := r.shown("behind", 0)
+		return p.Progress == 5
+	})
+	r.stopped("behind", 0, chunk.StopTooLarge)
 	w.mixed("orders", 2, 200)
 	w.equal([]string{"orders"})
 	kept := w.state("large", 0)
 	if kept.Stop == nil || kept.Stop.Kind != chunk.StopTooLarge || kept.Stop.Since.IsZero() || kept.Progress != 3 {
 		t.Errorf("the ledger says %+v of the partition, want its stop at 3", kept.Header)
 	}
-	_, err = w.to.AlterTopicConfigs(w.ctx,
-		[]kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("1000000")}}, "large")
+	_, err := w.to.AlterTopicConfigs(w.ctx,
+		[]kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("1000000")}}, "large", "behind")
 	w.must("alter", err)
-	w.equal([]string{"large", "orders"}) // the next try is 15 s after the first
+	w.equal([]string{"large", "behind", "orders"}) // the next try is 15 s after the first
 	r.copies("large", 0)
 	r.stop()
 	if after := w.state("large", 0); after.Stop != nil || after.Progress != 7 {

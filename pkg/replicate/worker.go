@@ -117,6 +117,7 @@ type route struct {
 	topic  topics.Mirrored
 	next   offsets.Source // progress, including what is not committed yet
 	epoch  int32
+	until  *chunk.Stop // where it is to be cut
 	cut    *chunk.Stop // a record that cannot pass stands at next
 	landed bool        // part of the present transaction
 
@@ -354,6 +355,7 @@ func (s *session) write(ctx context.Context, c chunk.Chunk) error {
 		if r == nil || r.cut != nil {
 			continue
 		}
+		r.cutRefused(&part)
 		s.cutUncarried(r, &part)
 		if !part.Empty() {
 			if err := s.out.Write(ctx, part, r.topic.Target); err != nil {
@@ -366,6 +368,34 @@ func (s *session) write(ctx context.Context, c chunk.Chunk) error {
 		s.moved[part.Partition] = true
 	}
 	return s.out.Push(ctx)
+}
+
+// cutRefused ends a part before the record that the target has refused, if that is
+// still there.
+func (r *route) cutRefused(part *chunk.Part) {
+	if r.until == nil || part.Next <= r.until.At {
+		return
+	}
+	at := r.until.At
+	for i := range part.Records {
+		if found := part.Records[i].Offset; found >= at {
+			if found == at {
+				part.Records, part.Next, r.cut = part.Records[:i], at, r.until
+			}
+			break
+		}
+	}
+	for i := range part.Batches {
+		if b := &part.Batches[i]; b.End() > at {
+			if b.First <= at {
+				part.Batches, part.Next, r.cut = part.Batches[:i], b.First, r.until
+			}
+			break
+		}
+	}
+	if r.until = nil; r.cut != nil {
+		part.Epoch = chunk.UnknownEpoch
+	}
 }
 
 // cutUncarried ends a part before the first record that the lane would change.

@@ -3,16 +3,19 @@ package chunk
 import (
 	"errors"
 	"fmt"
+
+	"replicator/pkg/offsets"
 )
 
 // Stop is why one partition is not copied while the others go on. It is an
 // error, it is kept in the ledger, and it is what an operator reads.
 type Stop struct {
 	Partition Partition
-	Kind      string // one of the Stop kinds below: a bounded label for metrics
-	Reason    string // a fact
-	Fix       string // an instruction
-	Err       error  // what the cluster said, may be nil
+	Kind      string         // one of the Stop kinds below: a bounded label for metrics
+	Reason    string         // a fact
+	Fix       string         // an instruction
+	Err       error          // what the cluster said, may be nil
+	At        offsets.Source // of a record that is refused: what stands before it is not
 }
 
 // The kinds of Stop.

@@ -139,7 +139,7 @@ func refused(p chunk.Partition, topic string, source offsets.Source, err error) 
 	stop := &chunk.Stop{Partition: p, Err: err}
 	switch ck.ErrorCode(code) {
 	case ck.ErrMsgSizeTooLarge:
-		stop.Kind = chunk.StopTooLarge
+		stop.Kind, stop.At = chunk.StopTooLarge, source
 		stop.Reason = fmt.Sprintf("the target refuses the record at source offset %d: it is larger than topic %q allows",
 			source, topic)
 		stop.Fix = fmt.Sprintf("raise max.message.bytes of topic %q on the target (and replica.fetch.max.bytes of its "+
@@ -150,7 +150,7 @@ func refused(p chunk.Partition, topic string, source offsets.Source, err error) 
 		stop.Fix = fmt.Sprintf("allow the target's user Write and Describe on topic %q; copying goes on by itself",
 			topic)
 	case ck.ErrInvalidTimestamp, ck.ErrInvalidRecord, ck.ErrPolicyViolation:
-		stop.Kind = chunk.StopRefused
+		stop.Kind, stop.At = chunk.StopRefused, source
 		stop.Reason = fmt.Sprintf("the target refuses the record at source offset %d", source)
 		stop.Fix = fmt.Sprintf("compare the settings of topic %q on both clusters (message.timestamp.*, cleanup.policy); "+
 			"copying goes on by itself", topic)

@@ -37,7 +37,11 @@ func (r *retry) wait(ctx context.Context, what string, err error) {
 	delay = delay/2 + rand.N(delay/2+1)
 	if now := r.clock(); err.Error() != r.told && r.tries > 1 || r.tries == 1 || now.Sub(r.toldAt) >= tellEvery {
 		r.told, r.toldAt = err.Error(), now
-		r.log.Warn(what, "error", err, "remedy", chunk.Remedy(err), "tries", r.tries)
+		remedy := chunk.Remedy(err)
+		if remedy == "" {
+			remedy = "it is tried again by itself; if it stays so, look at the logs of the brokers on that side"
+		}
+		r.log.Warn(what, "error", err, "remedy", remedy, "tries", r.tries)
 	}
 	r.failing = true
 	timer := time.NewTimer(delay)

@@ -33,6 +33,7 @@ type Batches struct {
 	second   bool // generation of the protocol
 	producer wire.Producer
 	began    bool            // something was sent in this transaction
+	begun    time.Time       // when it was started
 	announce map[place]bool  // partitions that the first generation's transaction knows
 	next     map[place]int32 // sequence
 	topics   map[string]*topic
@@ -182,7 +183,7 @@ func (b *Batches) ProducerID() int64 { return b.producer.ID }
 
 // Begin starts a transaction. The target learns of it with the first batch.
 func (b *Batches) Begin() error {
-	b.began = false
+	b.began, b.begun = false, time.Now()
 	clear(b.announce)
 	if b.second {
 		clear(b.next) // every transaction has an epoch of its own, and begins at 0

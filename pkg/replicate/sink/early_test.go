@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -138,5 +139,21 @@ func TestTroubles(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestOutlived: a transaction that the target has ended for its age is told from one that
+// another writer has shut out.
+func TestOutlived(t *testing.T) {
+	for age, want := range map[time.Duration]bool{0: false, time.Hour: true} {
+		b := Batches{cfg: Config{Interval: time.Second}, began: true, begun: time.Now().Add(-age)}
+		err := b.noted(fmt.Errorf("write: %w", kerr.InvalidProducerEpoch))
+		var outlived *Outlived
+		if errors.As(err, &outlived) != want || !errors.Is(err, kerr.InvalidProducerEpoch) || b.began {
+			t.Errorf("after %s: %v", age, err)
+		}
+		if want && chunk.Remedy(err) == "" {
+			t.Error("nothing says what to do")
+		}
 	}
 }

@@ -66,14 +66,37 @@ func (b *Batches) topic(ctx context.Context, name string) (*topic, error) {
 	}
 }
 
-// noted remembers of an error that another writer has taken over: then the
-// transaction that is open under our name is not ours to end.
+// noted remembers of an error that another writer has taken over, or that the target
+// has ended the transaction: it is not ours to end then.
 func (b *Batches) noted(err error) error {
-	if errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) {
-		b.began = false
+	if !errors.Is(err, kerr.ProducerFenced) && !errors.Is(err, kerr.InvalidProducerEpoch) {
+		return err
+	}
+	b.began = false
+	if took := time.Since(b.begun); took > b.cfg.Interval+margin {
+		return &Outlived{Took: took, Err: err}
 	}
 	return err
 }
+
+// Outlived says that the target has ended a transaction for the time it took.
+type Outlived struct {
+	Took time.Duration
+	Err  error // what the target said
+}
+
+func (o *Outlived) Error() string {
+	return fmt.Sprintf("the target has ended a transaction that was not done after %s: %v",
+		o.Took.Round(time.Second), o.Err)
+}
+
+// Remedy tells what to do.
+func (*Outlived) Remedy() string {
+	return "see why the target answers so slowly (replicas in sync, disks, quotas, the network); " +
+		"the transaction is begun again by itself, and nothing is lost"
+}
+
+func (o *Outlived) Unwrap() error { return o.Err }
 
 // refused is what the target has against a batch of the queue.
 func (q *queue) refused(batch chunk.Batch, err error) error {

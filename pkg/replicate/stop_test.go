@@ -61,7 +61,8 @@ func testPartitionSetAside(t *testing.T, w *world) {
 		t.Errorf("the ledger says %+v of the partition, want its stop at 3", kept.Header)
 	}
 	_, err := w.to.AlterTopicConfigs(w.ctx,
-		[]kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("1000000")}}, "large", "behind")
+		[]kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("1000000")}},
+		"large", "behind")
 	w.must("alter", err)
 	w.equal([]string{"large", "behind", "orders"}) // the next try is 15 s after the first
 	r.copies("large", 0)

@@ -31,9 +31,10 @@ func (w *worker) putAside(stop *chunk.Stop) {
 	}
 	w.tell(stop)
 	if a.stop == stop {
-		return // what stands before it was copied
+		a.cleared = true
+		return
 	}
-	a.stop, a.trying = stop, false
+	a.stop, a.trying, a.cleared = stop, false, false
 	a.again = time.Now().Add(min(asideFirst<<min(a.tries, 10), asideMost))
 	a.tries++
 }
@@ -112,7 +113,7 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 	if err := s.rest(ctx); err != nil { // what was read so far is not read again
 		return err
 	}
-	if s.flow.batchBytes(s.shard) != s.batch {
+	if !s.flow.inBatches() && s.flow.batchBytes(s.shard) != s.batch {
 		return errAgain // with a writer whose batches fit
 	}
 	s.expect()
@@ -198,7 +199,7 @@ func (s *session) candidates() []*candidate {
 				a.trying = a.trying || time.Now().After(a.again)
 				switch {
 				case a.trying:
-				case c.state != nil && a.stop.At > c.header.Progress:
+				case !a.cleared && c.state != nil && a.stop.At > c.header.Progress:
 					c.until = a.stop // its transaction has taken others with it, which can pass
 				default:
 					c.stop = a.stop

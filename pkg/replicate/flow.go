@@ -226,8 +226,8 @@ func (e *ShardsError) Remedy() string {
 // batchFrame is what a batch has beside its records, with room to spare.
 const batchFrame = 200
 
-// batchBytes is the largest batch that all topics of a shard take, where this program
-// puts it together. A topic may take less than Kafka's default where nobody lets us alter it; a
+// batchBytes is, in the record lane, the largest batch that all topics of a shard
+// take. A topic may take less than Kafka's default where nobody lets us alter it; a
 // batch of records each of which it takes would be refused as a whole.
 func (f *flow) batchBytes(shard int) int {
 	most := int64(sink.BatchMost)

@@ -129,7 +129,7 @@ func simSeeds(t *testing.T) []uint64 {
 }
 
 func simulate(t *testing.T, seed uint64, lane Lane, delivery Delivery) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute) // a story takes seconds
 	t.Cleanup(cancel)
 	s := &sim{world: &world{t: t, ctx: ctx, cfg: DefaultConfig()}, rand: rand.New(rand.NewPCG(seed, 0)),
 		onSource: newSimNet(), onSink: newSimNet(), partitions: map[string]int{}, history: map[simPartition][]simRecord{},

@@ -80,10 +80,11 @@ type worker struct {
 // setAside is a partition that waits for its next try, or is being tried: then
 // it is forgotten as soon as one of its records is committed.
 type setAside struct {
-	stop   *chunk.Stop
-	again  time.Time
-	tries  int
-	trying bool
+	stop    *chunk.Stop
+	again   time.Time
+	tries   int
+	trying  bool
+	cleared bool // what stands before its record was copied
 }
 
 // session is one life of a worker's handles: from taking over the shard to the
@@ -298,6 +299,7 @@ func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
 	if err := s.begin(finish); err != nil {
 		return err
 	}
+	onlyWaits := s.atGoal() // for others: there is no end to hurry to
 	var total chunk.Chunk
 	var err error
 	for {
@@ -311,7 +313,7 @@ func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
 			left -= s.flow.cfg.CommitInterval / 2
 		}
 		if total.Records >= s.chunkRecords || total.Bytes >= chunkBytes || left <= 0 || ctx.Err() != nil ||
-			s.flow.once && (c.Records == 0 || s.atGoal()) {
+			s.flow.once && (c.Records == 0 || !onlyWaits && s.atGoal()) {
 			break
 		}
 		limit := s.take
@@ -381,6 +383,9 @@ func (r *route) cutRefused(part *chunk.Part) {
 		if found := part.Records[i].Offset; found >= at {
 			if found == at {
 				part.Records, part.Next, r.cut = part.Records[:i], at, r.until
+				if i > 0 {
+					part.Newest = part.Records[i-1].Timestamp
+				}
 			}
 			break
 		}
@@ -393,9 +398,7 @@ func (r *route) cutRefused(part *chunk.Part) {
 			break
 		}
 	}
-	if r.until = nil; r.cut != nil {
-		part.Epoch = chunk.UnknownEpoch
-	}
+	r.until = nil // the epoch stays the part's: a source that was cut before that began says so
 }
 
 // cutUncarried ends a part before the first record that the lane would change.

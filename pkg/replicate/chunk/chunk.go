@@ -106,6 +106,7 @@ type Part struct {
 	Next      offsets.Source // progress, once the records have landed
 	Epoch     int32          // leader epoch of Next, or UnknownEpoch
 	Newest    int64          // timestamp of the last record (in the batch lane: the largest of the last batch), ms
+	Most      int            // as its Position says
 }
 
 // Empty says that the part is progress alone.

@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -41,7 +42,8 @@ type Batches struct {
 	order    []*queue // in the order of the first batch
 	waiting  int      // bytes in queues
 	sent     []*sent
-	slowAt   time.Time // when the target was last seen to be slow
+	pace     time.Duration // what a request takes while the next one waits for it
+	came     time.Time     // when the last answer came
 }
 
 // topic is what the target says of one: where to write, and as which.
@@ -56,6 +58,7 @@ type queue struct {
 	target    place
 	id        [16]byte // of the target topic, since its first batch was sent
 	ledger    bool     // the ledger's own
+	most      int      // bytes of the largest batch that is joined; 0: none
 	batches   []chunk.Batch
 	alone     bool // its first batch is under way: the target may be busy, and would refuse all that follow it
 	early     bool // its first batch came before the target was done with the transaction before
@@ -65,9 +68,13 @@ type queue struct {
 // ready says whether a batch may be sent now.
 func (q *queue) ready() bool { return len(q.batches) > 0 && !q.alone && !q.early }
 
+// held says whether batches wait for the answer about the first.
+func (q *queue) held() bool { return q.alone && len(q.batches) > 0 }
+
 // sent is a request under way.
 type sent struct {
-	at       time.Time
+	at       time.Time // when it was sent
+	came     time.Time // when its answer came
 	done     chan struct{}
 	queues   []*queue      // whose batches it holds
 	batches  []chunk.Batch // by the same index
@@ -85,9 +92,6 @@ const (
 
 // OpenBatches opens a writer; Init comes next.
 func OpenBatches(cfg Config) *Batches {
-	if cfg.BatchBytes == 0 {
-		cfg.BatchBytes = BatchMost
-	}
 	return &Batches{
 		cfg: cfg, wrote: &wrote{}, announce: map[place]bool{}, next: map[place]int32{},
 		topics: map[string]*topic{}, queues: map[place]*queue{},
@@ -199,7 +203,7 @@ func (b *Batches) Write(ctx context.Context, part chunk.Part, topic string) erro
 	at := place{topic, part.Partition.Number}
 	q := b.queues[at]
 	if q == nil {
-		q = &queue{partition: part.Partition, target: at}
+		q = &queue{partition: part.Partition, target: at, most: min(part.Most, BatchMost)}
 		b.queues[at] = q
 		b.order = append(b.order, q)
 	}
@@ -213,7 +217,7 @@ func (b *Batches) Write(ctx context.Context, part chunk.Part, topic string) erro
 	if err := b.send(ctx); err != nil {
 		return err
 	}
-	for b.waiting >= sendFrom && len(b.sent) > 0 { // for the first of a partition, which goes alone
+	for b.waiting >= sendFrom && slices.ContainsFunc(b.order, (*queue).held) {
 		if err := b.await(ctx); err != nil {
 			return err
 		}

@@ -51,7 +51,7 @@ func TestManyBatches(t *testing.T) {
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			onBatchLanes(t, func(f *fixture) {
-				f.cfg.Window, f.cfg.BatchBytes = NewWindow(c.window), 1 // none is joined
+				f.cfg.Window = NewWindow(c.window)
 				e := f.listen()
 				s := f.open()
 				parts := []chunk.Part{part("orders", 0, 0, gaps), dense("orders", 1, 5, noGaps)}

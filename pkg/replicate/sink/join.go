@@ -10,18 +10,41 @@ import (
 
 // A broker takes the requests of a connection one after another, and each waits until
 // the replicas have it. A request holds one batch of a partition at most, so that a
-// source with batches of a few records asks for many requests.
+// source with batches of a few records asks for many requests. The pace that the target
+// keeps is measured, whatever the round trip: it says how many may be under way, and
+// whether what waits is better joined.
 const (
-	// mostUnderWay bounds what a transaction still waits for once nothing is added to it. With a long round trip,
-	// fewer would leave the line idle.
-	mostUnderWay = 64
-	// slowAfter is how long the first of them waits where the target is slow: then small neighbours become one
-	// batch. Elsewhere that would only cost CPU.
-	slowAfter = 50 * time.Millisecond
-	slowLasts = time.Minute // until it is to be seen again
-	joinMost  = 16 << 10    // bytes of a batch that is joined to others: a producer's usual limit
-	joinedMax = 128 << 10   // bytes of what becomes of them
+	// anyway is how many requests may be under way before anything is known: fewer would leave a long line idle.
+	anyway = 64
+	// waitsFor is about how long a transaction waits for answers once nothing is added to it: it has 30 s in all.
+	waitsFor = 5 * time.Second
+	// slowFrom is the pace from which on small neighbours become one batch, where many wait. Elsewhere that would
+	// only cost CPU.
+	slowFrom  = time.Millisecond
+	joinMost  = 16 << 10  // bytes of a batch that is joined to others: a producer's usual limit
+	joinedMax = 128 << 10 // bytes of what becomes of them
 )
+
+// measure learns from an answer how long a request takes that waited for another one.
+func (b *Batches) measure(s *sent) {
+	took := max(s.came.Sub(b.came), 0)
+	switch {
+	case !s.at.Before(b.came): // it waited for none
+	case b.pace == 0:
+		b.pace = took
+	default:
+		b.pace += (took - b.pace) / 8
+	}
+	b.came = s.came
+}
+
+// mostUnderWay is how many requests may be under way.
+func (b *Batches) mostUnderWay() int {
+	if b.pace == 0 {
+		return anyway
+	}
+	return max(anyway, int(waitsFor/b.pace))
+}
 
 // Small is why batches that could travel as they are do not: they are many, and joined.
 const Small = "small"
@@ -29,8 +52,8 @@ const Small = "small"
 // first takes what is sent next of a queue.
 func (b *Batches) first(q *queue) chunk.Batch {
 	batch, n := q.batches[0], 1
-	if len(b.sent)+len(q.batches) >= mostUnderWay && b.slow() {
-		if joined, of := b.join(q.batches); of > 1 {
+	if len(b.sent)+len(q.batches) >= anyway && b.pace >= slowFrom {
+		if joined, of := q.join(); of > 1 {
 			batch, n = joined, of
 			for range n {
 				b.cfg.Rebuilt(Small)
@@ -44,32 +67,24 @@ func (b *Batches) first(q *queue) chunk.Batch {
 	return batch
 }
 
-// slow says whether requests wait for each other at the target.
-func (b *Batches) slow() bool {
-	if len(b.sent) >= mostUnderWay && time.Since(b.sent[0].at) > slowAfter {
-		b.slowAt = time.Now()
-	}
-	return time.Since(b.slowAt) < slowLasts
-}
-
 // join makes one batch of the small ones at the head, and says of how many. Where they
 // cannot be joined, the target is to judge the first as it is.
-func (b *Batches) join(all []chunk.Batch) (chunk.Batch, int) {
+func (q *queue) join() (chunk.Batch, int) {
 	var raw []wire.Batch
 	size := 0
-	for _, one := range all {
+	for _, one := range q.batches {
 		next := wire.Batch(one.Raw)
 		if len(next) > joinMost || size+len(next) > joinedMax || len(raw) > 0 && next.Codec() != raw[0].Codec() {
 			break
 		}
 		raw, size = append(raw, next), size+len(next)
 	}
-	made, n := wire.Join(raw, b.cfg.BatchBytes) // before compression: a topic may want it without
+	made, n := wire.Join(raw, q.most) // before compression: a topic may want it without
 	if n < 2 {
 		return chunk.Batch{}, n
 	}
-	joined := chunk.Batch{Raw: made, First: all[0].First}
-	for _, one := range all[:n] {
+	joined := chunk.Batch{Raw: made, First: q.batches[0].First}
+	for _, one := range q.batches[:n] {
 		joined.Count += one.Count
 		for i := range one.Count {
 			joined.Offsets = append(joined.Offsets, one.Source(i))

@@ -42,8 +42,8 @@ func TestSmallOnesAreJoined(t *testing.T) {
 		early int           // times that the second partition is refused
 	}{
 		{"quick", 0, 0},
-		{"slow", slowAfter / 10, 0},
-		{"slow and too early", slowAfter / 10, 2},
+		{"slow", 5 * slowFrom, 0},
+		{"slow and too early", 5 * slowFrom, 2},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			onBatchLanes(t, func(f *fixture) {
@@ -52,6 +52,7 @@ func TestSmallOnesAreJoined(t *testing.T) {
 				}
 				const single = 2 // records of a batch
 				parts := []chunk.Part{dense("orders", 0, 7, 400), part("orders", 1, 0, 300)}
+				parts[0].Most, parts[1].Most = BatchMost, BatchMost
 				told := 0
 				f.cfg.Rebuilt = func(why string) {
 					if told++; why != Small {
@@ -121,6 +122,7 @@ func TestJoin(t *testing.T) {
 		{"topics take little", 600, []int{small, small, small, small, small, small}, nil, 3},
 		{"topics take less than two", 200, []int{small, small}, nil, 0},
 		{"topics take them compressed", 1000, []int{600, 600}, []kgo.CompressionCodecType{kgo.CodecZstd, kgo.CodecZstd}, 0},
+		{"what topics take is not known", 0, []int{small, small}, nil, 0},
 		{"another codec", BatchMost, []int{small, small, small}, []kgo.CompressionCodecType{0, 0, kgo.CodecLz4}, 2},
 		{"too many", BatchMost, slices.Repeat([]int{joinMost / 2}, 100), nil, 2*joinedMax/joinMost - 1},
 	} {
@@ -136,15 +138,16 @@ func TestJoin(t *testing.T) {
 			}
 			all = append(all, chunk.Batch{Raw: raw, First: offsets.Source(i), Count: 1})
 		}
-		joined, n := (&Batches{cfg: Config{BatchBytes: c.most}}).join(all)
-		if n != c.want || joined.Count != n || joined.Offsets != nil || len(joined.Raw) > c.most {
+		joined, n := (&queue{batches: all, most: c.most}).join()
+		if n != c.want || joined.Count != n || joined.Offsets != nil || n > 0 && len(joined.Raw) > c.most {
 			t.Errorf("%s: %d of %d became one of %d records and %d bytes, want %d",
 				c.why, n, len(all), joined.Count, len(joined.Raw), c.want)
 		}
 	}
 }
 
-// TestUnderWay: a transaction waits for no more than so many answers once nothing is added to it.
+// TestUnderWay: before anything is known of the target's pace, a transaction waits for no
+// more than so many answers once nothing is added to it.
 func TestUnderWay(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		const size = joinMost
@@ -155,17 +158,52 @@ func TestUnderWay(t *testing.T) {
 			f.fake.KeepControl()
 			return nil, nil, true // never answered
 		})
-		p := dense("orders", 0, 1, 2*mostUnderWay)
+		p := dense("orders", 0, 1, 2*anyway)
 		for i := range p.Records {
 			p.Records[i].Value = make([]byte, size)
 		}
-		ctx, cancel := context.WithTimeout(f.ctx, time.Second)
-		defer cancel()
-		if err := s.Write(ctx, f.carried(p, 1), "orders"); !errors.Is(err, context.DeadlineExceeded) {
+		ctx, cancel := context.WithCancel(f.ctx)
+		written := make(chan error, 1)
+		go func() { written <- s.Write(ctx, f.carried(p, 1), "orders") }()
+		under := func() int64 { return f.cfg.Window.used.Load() / size }
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for under() < anyway && f.ctx.Err() == nil {
+			<-tick.C
+		}
+		time.AfterFunc(20*slowFrom, cancel) // more would have gone out by then
+		if err := <-written; !errors.Is(err, context.Canceled) {
 			f.t.Errorf("written with nothing acknowledged: %v", err)
 		}
-		if under := f.cfg.Window.used.Load() / size; under != mostUnderWay {
-			f.t.Errorf("%d requests are under way, want %d", under, mostUnderWay)
+		if under() != anyway {
+			f.t.Errorf("%d requests are under way, want %d", under(), anyway)
 		}
 	})
+}
+
+// TestPace: what a request takes is measured by those that wait for another, and says how
+// many may be under way.
+func TestPace(t *testing.T) {
+	b := &Batches{}
+	at := time.Now()
+	answer := func(went, came time.Duration) {
+		b.measure(&sent{at: at.Add(went), came: at.Add(came)})
+	}
+	answer(0, 50*time.Millisecond)
+	answer(60*time.Millisecond, 110*time.Millisecond) // alone: a round trip
+	if b.pace != 0 || b.mostUnderWay() != anyway {
+		t.Errorf("the pace is %s, %d may be under way", b.pace, b.mostUnderWay())
+	}
+	for i := range 100 { // a long line, and one answer every 10 ms
+		answer(time.Duration(100+10*i)*time.Millisecond, time.Duration(120+10*i)*time.Millisecond)
+	}
+	if b.pace < 9*time.Millisecond || b.pace > 10*time.Millisecond || b.mostUnderWay() < 500 || b.mostUnderWay() > 560 {
+		t.Errorf("the pace is %s, %d may be under way", b.pace, b.mostUnderWay())
+	}
+	for i := range 100 {
+		answer(0, time.Duration(2000+200*i)*time.Millisecond)
+	}
+	if b.mostUnderWay() != anyway {
+		t.Errorf("the pace is %s, %d may be under way", b.pace, b.mostUnderWay())
+	}
 }

@@ -154,7 +154,7 @@ func (r *request) add(q *queue, batch chunk.Batch) {
 // has gone out, so that the next one cannot overtake it.
 func (b *Batches) dispatch(ctx context.Context, leader int32, r *request) error {
 	s := r.sent
-	for len(b.sent) >= mostUnderWay {
+	for len(b.sent) >= b.mostUnderWay() {
 		if err := b.await(ctx); err != nil {
 			return err
 		}
@@ -173,6 +173,7 @@ func (b *Batches) dispatch(ctx context.Context, leader int32, r *request) error 
 	out := b.wrote.expect()
 	go func() { // ends with the answer, the client's time-out or its Close
 		defer close(s.done)
+		defer func() { s.came = time.Now() }()
 		answer, err := b.client.Broker(int(leader)).Request(ctx, r.ProduceRequest)
 		if err != nil {
 			s.err = fmt.Errorf("write to the target's broker %d: %w", leader, err)

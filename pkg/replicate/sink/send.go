@@ -213,6 +213,7 @@ func (b *Batches) await(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the target's acknowledgements: %w", ctx.Err())
 	}
+	b.measure(s)
 	b.sent[0] = nil // else the array keeps it
 	b.sent = b.sent[1:]
 	b.cfg.Window.leave(s.bytes)

@@ -46,7 +46,7 @@ type BatchesConfig struct {
 
 // Batches reads raw batches: the batch lane's door in. One goroutine for each
 // broker that leads an assigned partition, its feeder, keeps one request under way,
-// which names all partitions there; what it brings is handed over whole. A partition
+// which names all partitions there; what it brings is handed over in pieces. A partition
 // whose leader moves, or refuses it, is lost to its feeder and goes to another, while
 // the others are read on. All methods are for one goroutine.
 type Batches struct {
@@ -174,7 +174,10 @@ func (b *Batches) piece(most int) chunk.Chunk {
 			part.Batches, later.Batches = part.Batches[:n], part.Batches[n:]
 			last := &part.Batches[n-1]
 			raw := wire.Batch(last.Raw)
-			part.Next, part.Epoch, part.Newest = last.End(), raw.LeaderEpoch(), raw.MaxTimestamp()
+			part.Next, part.Newest = last.End(), raw.MaxTimestamp()
+			if epoch := raw.LeaderEpoch(); epoch >= 0 { // one that was rebuilt does not tell: then the whole part's will do
+				part.Epoch = epoch
+			}
 			left = append(left, later)
 		}
 		taken.Parts = append(taken.Parts, part)

@@ -60,7 +60,7 @@ type asked struct {
 // take reads what a broker answers for the partition and moves on past it. The
 // part's Next is 0 where there is no news.
 func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, ask asked) (chunk.Part, error) {
-	part := chunk.Part{Partition: t.partition}
+	part := chunk.Part{Partition: t.partition, Most: t.most}
 	if err := t.refusal(answer); err != nil {
 		return part, err
 	}

@@ -63,7 +63,7 @@ var ErrPartial = errors.New("the batch is cut short")
 type Batch []byte
 
 // Next splits the first batch off. Where its magic is below 2, only
-// [Batch.Magic], [Batch.Base] and [Rebuild] mean anything, and no checksum is
+// [Batch.Magic], [Batch.Base], [Batch.Codec] and [Rebuild] mean anything, and no checksum is
 // compared. The error is [ErrPartial], or tells what is broken.
 func Next(data []byte) (b Batch, rest []byte, err error) {
 	if len(data) < atChecksum {

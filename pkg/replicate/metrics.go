@@ -40,7 +40,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		bytes: counter("bytes_total",
 			"Bytes committed on the target: keys, values and headers, in the batch lane batches as they travel."),
 		rebuilt: counter("rebuilt_batches_total",
-			"Batches that the batch lane had to take apart and write anew, by reason.", "reason"),
+			"Batches that the batch lane took apart, or joined, and wrote anew, by reason.", "reason"),
 		leftOut: counter("left_out_batches_total",
 			"Batches that were not copied because the flow in the opposite direction had written them."),
 		commits:     counter("commits_total", "Transactions committed on the target."),

@@ -292,7 +292,7 @@ func TestRollbackTakesGroupsOverAgain(t *testing.T) {
 		answer := request.ResponseKind().(*kmsg.OffsetCommitResponse)
 		for _, topic := range request.(*kmsg.OffsetCommitRequest).Topics {
 			one := kmsg.NewOffsetCommitResponseTopic()
-			one.Topic = topic.Topic
+			one.Topic, one.TopicID = topic.Topic, topic.TopicID // one of them is there, by the version
 			for _, p := range topic.Partitions {
 				refused := kmsg.NewOffsetCommitResponseTopicPartition()
 				refused.Partition, refused.ErrorCode = p.Partition, kerr.GroupAuthorizationFailed.Code

@@ -84,7 +84,7 @@ type setAside struct {
 	again   time.Time
 	tries   int
 	trying  bool
-	cleared bool // what stands before its record was copied
+	cleared bool // it was copied up to its record, or as near as batches go: not twice for one stop
 }
 
 // session is one life of a worker's handles: from taking over the shard to the
@@ -342,12 +342,15 @@ func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
 // atGoal says whether a one-off copy has nothing more to wait for here.
 func (s *session) atGoal() bool {
 	goals := s.flow.goal()
+	if len(goals) == 0 {
+		return false
+	}
 	for p, r := range s.routes {
 		if r.next < goals[p] {
 			return false
 		}
 	}
-	return len(goals) > 0
+	return true
 }
 
 // write sends a chunk's records on, and notes the progress that they make.

@@ -81,14 +81,6 @@ type Batch struct {
 	Offsets []offsets.Source // of each record, where they do not follow First one by one
 }
 
-// End is the source offset after the last record.
-func (b *Batch) End() offsets.Source {
-	if n := len(b.Offsets); n > 0 {
-		return b.Offsets[n-1] + 1
-	}
-	return b.First + offsets.Source(b.Count)
-}
-
 // Source is the source offset of the record with that number, from 0.
 func (b *Batch) Source(number int) offsets.Source {
 	if b.Offsets != nil {
@@ -96,6 +88,9 @@ func (b *Batch) Source(number int) offsets.Source {
 	}
 	return b.First + offsets.Source(number)
 }
+
+// End is the source offset after the last record.
+func (b *Batch) End() offsets.Source { return b.Source(b.Count-1) + 1 }
 
 // Part is what one partition contributes to a chunk: records in the record lane,
 // batches in the batch lane.

@@ -142,7 +142,7 @@ func (b *Batches) Init(ctx context.Context) error {
 	}
 	request := kmsg.NewPtrInitProducerIDRequest()
 	request.TransactionalID = kmsg.StringPtr(b.cfg.TransactionalID)
-	request.TransactionTimeoutMillis = int32((b.cfg.Interval + margin).Milliseconds())
+	request.TransactionTimeoutMillis = int32(b.cfg.lasts().Milliseconds())
 	return b.settled(ctx, "take over "+b.cfg.TransactionalID, func(ctx context.Context) error {
 		answer, err := request.RequestWith(ctx, b.client)
 		if err == nil {
@@ -218,10 +218,7 @@ func (b *Batches) Write(ctx context.Context, part chunk.Part, topic string) erro
 		return err
 	}
 	for b.waiting >= sendFrom && slices.ContainsFunc(b.order, (*queue).held) {
-		if err := b.await(ctx); err != nil {
-			return err
-		}
-		if err := b.send(ctx); err != nil {
+		if err := b.goOn(ctx); err != nil {
 			return err
 		}
 	}
@@ -341,7 +338,7 @@ func (b *Batches) Close() {
 		ctx, cancel := context.WithTimeout(context.Background(), callSlice)
 		request := kmsg.NewPtrInitProducerIDRequest()
 		request.TransactionalID = kmsg.StringPtr(b.cfg.TransactionalID)
-		request.TransactionTimeoutMillis = int32((b.cfg.Interval + margin).Milliseconds())
+		request.TransactionTimeoutMillis = int32(b.cfg.lasts().Milliseconds())
 		request.ProducerID, request.ProducerEpoch = b.producer.ID, b.producer.Epoch // KIP-360: ours only
 		_, _ = request.RequestWith(ctx, b.client)
 		cancel()

@@ -46,6 +46,9 @@ type Config struct {
 	Rebuilt         func(why string) // in the batch lane; told of each batch that did not travel as it was
 }
 
+// lasts is how long the target lets a transaction be open.
+func (c *Config) lasts() time.Duration { return c.Interval + margin }
+
 // BatchMost is the largest batch of several records where the topics take it: just
 // below Kafka's default of max.message.bytes.
 const BatchMost = 1_000_000
@@ -126,7 +129,7 @@ func OpenRecords(cfg Config) (*Records, error) {
 	}
 	fenced := map[string]any{
 		"transactional.id":       cfg.TransactionalID,
-		"transaction.timeout.ms": int((cfg.Interval + margin).Milliseconds()),
+		"transaction.timeout.ms": int(cfg.lasts().Milliseconds()),
 	}
 	for k, v := range common {
 		fenced[k] = v

@@ -73,7 +73,7 @@ func (b *Batches) noted(err error) error {
 		return err
 	}
 	b.began = false
-	if took := time.Since(b.begun); took > b.cfg.Interval+margin {
+	if took := time.Since(b.begun); took > b.cfg.lasts() {
 		return &Outlived{Took: took, Err: err}
 	}
 	return err

@@ -175,10 +175,7 @@ func (b *Batches) flush(ctx context.Context) error {
 			return err
 		}
 		for len(b.sent) > 0 {
-			if err := b.await(ctx); err != nil {
-				return err
-			}
-			if err := b.send(ctx); err != nil { // what had to wait for that answer
+			if err := b.goOn(ctx); err != nil {
 				return err
 			}
 		}
@@ -193,6 +190,14 @@ func (b *Batches) flush(ctx context.Context) error {
 		err = fmt.Errorf("the target is still busy with the transaction before: %w", err)
 	}
 	return err
+}
+
+// goOn reads the oldest answer, and sends what had to wait for it.
+func (b *Batches) goOn(ctx context.Context) error {
+	if err := b.await(ctx); err != nil {
+		return err
+	}
+	return b.send(ctx)
 }
 
 // awaitAnswered reads the answers that are there.

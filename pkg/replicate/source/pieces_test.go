@@ -86,6 +86,12 @@ func TestPieces(t *testing.T) {
 				f.t.Errorf("from %d: offsets %v", from, seen)
 			}
 		}
+		f.assign(f.from(1)) // a piece that ends with a batch that was rebuilt tells an epoch, by which a cut is noticed
+		c, err := f.reader.Next(f.ctx, Limit{Bytes: 1, Wait: time.Minute})
+		f.must("next", err)
+		if part := c.Parts[0]; part.Next != records || part.Batches[0].Offsets == nil || part.Epoch < 0 {
+			f.t.Errorf("next is %d, epoch %d, offsets %v", part.Next, part.Epoch, part.Batches[0].Offsets)
+		}
 		f.assign(start(orders), start(orders1)) // each piece has of both, as long as they last
 		all := map[chunk.Partition]int{}
 		for all[orders] < (batches+1)*records || all[orders1] < records {

@@ -149,15 +149,21 @@ func held(t testing.TB, b Batch) []*kgo.Record {
 	return all
 }
 
-// split rebuilds into small batches.
-func split(t testing.TB, b Batch, from int64, most int) []Batch {
+// remade is what Rebuild makes, which it must.
+func remade(t testing.TB, b Batch, from int64, most int) []Rebuilt {
 	t.Helper()
 	made, err := Rebuild(b, from, most)
 	if err != nil {
 		t.Fatalf("Rebuild(%x, %d, %d): %v", []byte(b), from, most, err)
 	}
+	return made
+}
+
+// split rebuilds into small batches.
+func split(t testing.TB, b Batch, from int64, most int) []Batch {
+	t.Helper()
 	var all []Batch
-	for _, m := range made {
+	for _, m := range remade(t, b, from, most) {
 		all = append(all, m.Batch)
 	}
 	return all
@@ -191,12 +197,8 @@ func joined(t testing.TB, what string, batches []Batch, want []string) {
 // each with the offset that it is said to have had.
 func ours(t testing.TB, b Batch, from int64, most int) []string {
 	t.Helper()
-	made, err := Rebuild(b, from, most)
-	if err != nil {
-		t.Fatalf("Rebuild(%x, %d, %d): %v", []byte(b), from, most, err)
-	}
 	all := []string{}
-	for _, m := range made {
+	for _, m := range remade(t, b, from, most) {
 		if len(m.Offsets) != m.Batch.Count() {
 			t.Fatalf("Rebuild(%x) made %d records of offsets %v", []byte(b), m.Batch.Count(), m.Offsets)
 		}

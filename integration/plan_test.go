@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -102,6 +103,31 @@ func TestPlanOfWhatIsInTheWay(t *testing.T) {
 	}
 	if code != 1 || slices.ContainsFunc(lacks, func(r right) bool { return !s.named(r, out) }) {
 		t.Errorf("plan exits with %d, and does not name each of %v", code, lacks)
+	}
+}
+
+// A real target's limit on partitions, 10,000 in one request to create topics, is told
+// before a run: a topic beyond it stands in the way, topics that reach it together do not.
+func TestPlanOfTooManyPartitions(t *testing.T) {
+	_, target := shared(t)
+	name := unique(t)
+	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(10_001, name+"-wide"),
+		kfake.SeedTopics(5_001, name+"-one", name+"-two"))
+	must(t, err)
+	t.Cleanup(fake.Close)
+	s := newSite(t, target, target, `topics: ["`+name+`-.*"]`)
+	s.edit("old: {bootstrap.servers: \""+target.Bootstrap(), "old: {bootstrap.servers: \""+fake.ListenAddrs()[0])
+	out, code := s.command("plan")
+	t.Log(out)
+	for _, want := range []string{"stop +" + name + "-wide, 10001 partitions", "create +" + name + "-one, 5001 partitions",
+		"create +" + name + "-two, 5001 partitions", "refused to create topic " + name + "-wide: .*number of partitions",
+		"remedy: cluster new has a limit"} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("the plan does not tell %q", want)
+		}
+	}
+	if code != 1 || holds(out, "not known: settings") || holds(out, "2 problems") {
+		t.Errorf("plan exits with %d, or one refused topic hides the others", code)
 	}
 }
 

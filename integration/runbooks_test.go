@@ -58,6 +58,29 @@ func TestRunbooks(t *testing.T) {
 	}
 }
 
+// An hour's writes stand on the target when a rollback begins: as many as the
+// producer of the other runbooks would make in one.
+func TestRollbackAfterAnHour(t *testing.T) {
+	source, target := shared(t)
+	a := newApps(t, source, target, func(a *apps) { a.atOnce = 1000 })
+	a.moveOver()
+	a.stopProducing(target)
+	first := a.next
+	a.rate = 60_000
+	a.produce(target, first)
+	a.await("an hour's records are written", func() bool { return a.producers[target].So().Next-first >= 3600*liveRate })
+	a.stopProducing(target)
+	a.rate = liveRate
+	a.produce(target, a.next)
+	began := time.Now()
+	a.follow(filepath.Join("..", "docs", "runbooks", "rollback.md"))
+	t.Logf("rollback of %d records took %.1f s, standstill producers %.1f s consumers %.1f s", a.next-first,
+		time.Since(began).Seconds(), a.standstill(a.produced), a.standstill(a.read))
+	a.finish()
+	a.count(0)
+	a.goesOn()
+}
+
 // The applications of a rollback may use the group protocol of KIP-848.
 func TestRollbackOfNextProtocol(t *testing.T) {
 	source, target := shared(t)
@@ -106,9 +129,13 @@ type apps struct {
 	next      int // number of the next record that nobody has written yet
 
 	nextProtocol bool // of the group
+	rate         int  // of producers, in records a second
+	atOnce       int  // records that consumers read between two commits
 
 	produced, read pauses
 }
+
+const liveRate = 300
 
 // pauses are when the applications of a kind stopped and went on.
 type pauses struct{ stopped, went time.Time }
@@ -119,7 +146,7 @@ func newApps(t *testing.T, source, target *cluster.Cluster, set ...func(*apps)) 
 		t: t, ctx: deadline(t, 4*time.Minute), source: source, target: target, topic: unique(t), group: unique(t) + "-app",
 		producers: map[*cluster.Cluster]*workload.Producer{}, consumers: map[*cluster.Cluster]*workload.Consumer{},
 		from: map[*cluster.Cluster]int{}, written: map[*cluster.Cluster][][2]int{},
-		reads: map[*cluster.Cluster][]workload.Read{}, printed: &syncBuffer{},
+		reads: map[*cluster.Cluster][]workload.Read{}, printed: &syncBuffer{}, rate: liveRate, atOnce: 20,
 	}
 	for _, one := range set {
 		one(a)
@@ -147,7 +174,7 @@ func (a *apps) await(what string, ok func() bool) {
 // produce starts the producer on a cluster, with a transaction every 20 ms on the source.
 func (a *apps) produce(on *cluster.Cluster, from int) {
 	a.t.Helper()
-	spec := workload.ProducerSpec{Seed: 7, Rate: 300, From: from}
+	spec := workload.ProducerSpec{Seed: 7, Rate: a.rate, From: from}
 	if on == a.source {
 		spec.Transactional = a.topic // its markers take offsets that the target does not have
 	}
@@ -176,7 +203,7 @@ func (a *apps) stopProducing(on *cluster.Cluster) {
 func (a *apps) consume(on *cluster.Cluster) {
 	a.t.Helper()
 	c, err := workload.StartConsumer(a.ctx, on.Bootstrap(), workload.ConsumerSpec{Group: a.group,
-		Topics: []string{a.topic}, AtOnce: 20, Next: a.nextProtocol})
+		Topics: []string{a.topic}, AtOnce: a.atOnce, Next: a.nextProtocol})
 	a.must(err)
 	a.consumers[on] = c
 }

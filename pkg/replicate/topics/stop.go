@@ -66,7 +66,10 @@ func refused(c *Change, to kafka.Config, v verb, err error) *chunk.Stop {
 	fix := "do it with Kafka's own tools if it stays so, and look at the controller's log; " +
 		"it is tried again at every refresh"
 	switch code(err) {
-	case ck.ErrInvalidConfig, ck.ErrPolicyViolation:
+	case ck.ErrPolicyViolation:
+		fix = fmt.Sprintf("cluster %s has a limit or a rule against it, which its message names: raise it there, name "+
+			"settings that it forbids in exclude_configs, or leave the topic out with exclude_topics", to.Name)
+	case ck.ErrInvalidConfig:
 		fix = fmt.Sprintf("name settings that cluster %s does not take in exclude_configs, or give topic %s there by "+
 			"hand what it may have", to.Name, c.Target)
 	case ck.ErrInvalidReplicationFactor:

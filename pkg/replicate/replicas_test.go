@@ -80,11 +80,17 @@ func testReplicas(t *testing.T, w *world) {
 }
 
 // expel has the target's coordinator forget all members of the daemon's group, as it
-// does with those that were silent for too long.
+// does with those that were silent for too long. It waits until nobody is joining: kfake
+// leaves a member that it forgets meanwhile without an answer, which brokers do not.
 func (w *world) expel(client *kgo.Client) {
 	w.t.Helper()
-	described, err := kadm.NewClient(client).DescribeGroups(w.ctx, w.cfg.GroupID())
-	w.must("describe the group", err)
+	var described kadm.DescribedGroups
+	w.await("nobody is joining", func() bool {
+		var err error
+		described, err = kadm.NewClient(client).DescribeGroups(w.ctx, w.cfg.GroupID())
+		w.must("describe the group", err)
+		return described[w.cfg.GroupID()].State == "Stable"
+	})
 	req := kmsg.NewPtrLeaveGroupRequest()
 	req.Group = w.cfg.GroupID()
 	for _, m := range described[w.cfg.GroupID()].Members {

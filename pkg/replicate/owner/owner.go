@@ -13,7 +13,7 @@
 //  3. what was given is taken back once, whatever the group says or leaves unsaid;
 //  4. [Group.Confirm] asks the broker, not our memory.
 //
-// It reads no record: what is assigned is paused at once.
+// It reads no record: the ledger topic is paused before it is subscribed to.
 package owner
 
 import (
@@ -24,9 +24,13 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"replicator/pkg/replicate/kafka"
 )
@@ -46,113 +50,114 @@ var ErrNotOwner = errors.New("this process is no longer the owner")
 const (
 	session   = 6 * time.Second // the smallest that brokers allow by default: takes over 5 s after a kill
 	heartbeat = 1 * time.Second
-	pollSlice = 100 * time.Millisecond
-	// Confirm asks with a commit, and a coordinator may be moving at that moment.
+	// rebalance is how long a member may take to let go of its shards.
+	rebalance = time.Minute
+	// A coordinator may be moving when Confirm asks; without any answer it says so after confirmLimit.
 	confirmTries = 20
+	confirmLimit = 10 * time.Second
+	// leaveLimit bounds the farewell to a coordinator that is away, or that has others join first: without it the
+	// session expires there soon.
+	leaveLimit = 3 * time.Second
 )
 
-// Group is the membership of this process. Run it from one goroutine; Confirm
-// may be called from any.
+// Group is the membership of this process. Confirm may be called from any goroutine.
 type Group struct {
-	cfg      Config
-	consumer *ck.Consumer
-	gain     func(shard int)
-	lose     func(shards []int)
-	held     map[int]bool // given, not taken back; belongs to Run
-	failure  error        // of the last rebalance; belongs to Run
-	leaving  bool         // nothing is given any more; belongs to Run
-	closing  sync.RWMutex // held for reading while Confirm uses the handle
-	closed   bool
+	cfg    Config
+	client *kgo.Client
+	gain   func(shard int)
+	lose   func(shards []int)
+
+	mu      sync.Mutex   // held while shards are given and taken back
+	held    map[int]bool // given, not taken back
+	leaving bool         // nothing is given any more
+
+	end     context.CancelFunc // of all that the client does
+	closing sync.Once
+	closed  atomic.Bool
 }
 
 // Open prepares the membership; [Group.Run] joins.
 func Open(cfg Config) (*Group, error) {
-	consumer, err := kafka.NewConsumer(cfg.Target, map[string]any{
-		"group.id":                      cfg.Group,
-		"partition.assignment.strategy": "cooperative-sticky",
-		"session.timeout.ms":            int(session.Milliseconds()),
-		"heartbeat.interval.ms":         int(heartbeat.Milliseconds()),
-		// Polling does nothing else than polling, so the limit only has to be larger than the session's.
-		"max.poll.interval.ms":     60_000,
-		"enable.auto.commit":       false,
-		"enable.auto.offset.store": false,
-		"auto.offset.reset":        "latest",
-	})
+	g := &Group{cfg: cfg, held: map[int]bool{}}
+	given := func(_ context.Context, _ *kgo.Client, list map[string][]int32) { g.give(list[cfg.Ledger]) }
+	taken := func(_ context.Context, _ *kgo.Client, list map[string][]int32) { g.takeBack(list[cfg.Ledger]) }
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(int16(kmsg.OffsetCommit), 9) // later ones name the topic by its id, see KIP-848
+	var ctx context.Context
+	ctx, g.end = context.WithCancel(context.Background())
+	var err error
+	g.client, err = kafka.NewFranz(cfg.Target, kgo.WithContext(ctx), kgo.MaxVersions(versions), kgo.ConsumerGroup(cfg.Group),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.SessionTimeout(session),
+		kgo.HeartbeatInterval(heartbeat), kgo.RebalanceTimeout(rebalance), kgo.DisableAutoCommit(),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
+		kgo.OnPartitionsAssigned(given), kgo.OnPartitionsRevoked(taken), kgo.OnPartitionsLost(taken))
 	if err != nil {
+		g.end()
 		return nil, fmt.Errorf("open group %s: %w", cfg.Group, err)
 	}
-	return &Group{cfg: cfg, consumer: consumer, held: map[int]bool{}}, nil
+	g.client.PauseFetchTopics(cfg.Ledger)
+	return g, nil
 }
 
 // Run joins the group and stays in it until ctx ends; then it lets go of what
 // it holds and leaves, so that others need not wait for the session to expire.
-// gain and lose are called from this goroutine; lose returns when the shards have
-// been let go. An error is final: the handle is unusable.
+// gain and lose are called one at a time; lose returns when the shards have been
+// let go. An error is final. It may be called once.
 func (g *Group) Run(ctx context.Context, gain func(shard int), lose func(shards []int)) error {
 	g.gain, g.lose = gain, lose
 	defer g.Close()
-	defer func() { // before the handle closes, which does not always tell of a membership that was lost
-		g.leaving = true
-		g.letGo(slices.Collect(maps.Keys(g.held)))
-	}()
-	if err := g.consumer.Subscribe(g.cfg.Ledger, g.rebalance); err != nil {
-		return fmt.Errorf("subscribe to %s: %w", g.cfg.Ledger, err)
-	}
+	defer g.letAllGo() // before it leaves, while it is still counted as present
+	g.client.AddConsumeTopics(g.cfg.Ledger)
 	for ctx.Err() == nil {
-		event, ok := g.consumer.Poll(int(pollSlice.Milliseconds())).(ck.Error)
-		if g.failure != nil {
-			return fmt.Errorf("group %s: rebalance: %w", g.cfg.Group, g.failure)
-		}
-		if !ok {
-			continue
-		}
-		switch {
-		case event.IsFatal(), event.Code() == ck.ErrGroupAuthorizationFailed,
-			event.Code() == ck.ErrTopicAuthorizationFailed:
-			return fmt.Errorf("group %s: %w", g.cfg.Group, g.explain(event))
-		default:
-			g.cfg.Log.Debug("group is retrying", "group", g.cfg.Group, "error", event)
+		for _, failed := range g.client.PollFetches(ctx).Errors() {
+			switch err := failed.Err; {
+			case ctx.Err() != nil:
+			case errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.TopicAuthorizationFailed):
+				return fmt.Errorf("group %s: %w", g.cfg.Group, g.explain(err))
+			default:
+				g.cfg.Log.Debug("group is retrying", "group", g.cfg.Group, "error", err)
+			}
 		}
 	}
 	return nil
 }
 
-// rebalance runs inside Poll and Close. The library makes nothing of its error:
-// Run ends with it.
-func (g *Group) rebalance(_ *ck.Consumer, event ck.Event) error {
-	switch event := event.(type) {
-	case ck.AssignedPartitions:
-		if g.failure = g.consumer.IncrementalAssign(event.Partitions); g.failure != nil {
-			break
+// give hands out those of the shards that are not held.
+func (g *Group) give(shards []int32) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range shards {
+		if shard := int(p); !g.held[shard] && !g.leaving {
+			g.held[shard] = true
+			g.gain(shard)
 		}
-		if g.failure = g.consumer.Pause(event.Partitions); g.failure != nil {
-			break
-		}
-		for _, p := range event.Partitions {
-			if shard := int(p.Partition); !g.held[shard] && !g.leaving { // an assignment may come while the handle closes
-				g.held[shard] = true
-				g.gain(shard)
-			}
-		}
-	case ck.RevokedPartitions:
-		shards := make([]int, len(event.Partitions))
-		for i, p := range event.Partitions {
-			shards[i] = int(p.Partition)
-		}
-		g.letGo(shards)
-		g.failure = g.consumer.IncrementalUnassign(event.Partitions)
 	}
-	return g.failure
 }
 
-// letGo takes back those of the shards that are held.
-func (g *Group) letGo(shards []int) {
-	shards = slices.DeleteFunc(shards, func(shard int) bool { return !g.held[shard] })
-	for _, shard := range shards {
-		delete(g.held, shard)
+// takeBack takes back those of the shards that are held.
+func (g *Group) takeBack(shards []int32) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var list []int
+	for _, p := range shards {
+		if shard := int(p); g.held[shard] {
+			delete(g.held, shard)
+			list = append(list, shard)
+		}
 	}
-	if len(shards) > 0 {
-		g.lose(shards)
+	if len(list) > 0 {
+		g.lose(list)
+	}
+}
+
+// letAllGo takes back all that is held, for good.
+func (g *Group) letAllGo() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.leaving = true
+	if len(g.held) > 0 {
+		g.lose(slices.Collect(maps.Keys(g.held)))
+		clear(g.held)
 	}
 }
 
@@ -160,73 +165,80 @@ func (g *Group) letGo(shards []int) {
 // commit that only a present member may make. It answers in milliseconds, and
 // earlier than any callback would. ErrNotOwner is a final no.
 func (g *Group) Confirm(ctx context.Context, shard int) error {
-	g.closing.RLock()
-	defer g.closing.RUnlock()
+	asking, cancel := context.WithTimeout(ctx, confirmLimit)
+	defer cancel()
 	for try := 1; ; try++ {
-		if g.closed {
-			return ErrNotOwner
-		}
-		err := g.commit(shard)
-		var kerr ck.Error
+		err := g.commit(asking, shard)
 		switch {
 		case err == nil:
 			return nil
-		case errors.As(err, &kerr) && notMember(kerr.Code()):
+		case notMember(err), g.closed.Load():
 			return fmt.Errorf("%w (shard %d: %w)", ErrNotOwner, shard, err)
-		case ctx.Err() != nil || try == confirmTries:
+		case asking.Err() != nil || try == confirmTries:
 			return fmt.Errorf("ask group %s for shard %d: %w", g.cfg.Group, shard, g.explain(err))
 		}
 		select { // a rebalance or a moving coordinator: it settles within a heartbeat or two
-		case <-ctx.Done():
+		case <-asking.Done():
 		case <-time.After(heartbeat / 4):
 		}
 	}
 }
 
 // commit commits offset 0 for the shard's ledger partition as this member.
-func (g *Group) commit(shard int) error {
-	topic := g.cfg.Ledger
-	done, err := g.consumer.CommitOffsets([]ck.TopicPartition{
-		{Topic: &topic, Partition: int32(shard), Offset: 0},
-	})
-	for _, p := range done {
-		if p.Error != nil {
-			return p.Error
+func (g *Group) commit(ctx context.Context, shard int) error {
+	request := kmsg.NewPtrOffsetCommitRequest()
+	request.Group = g.cfg.Group
+	request.MemberID, request.Generation = g.client.GroupMetadata()
+	if request.Generation < 0 { // an empty group would take that from anybody
+		return kerr.UnknownMemberID
+	}
+	partition := kmsg.NewOffsetCommitRequestTopicPartition()
+	partition.Partition = int32(shard)
+	topic := kmsg.NewOffsetCommitRequestTopic()
+	topic.Topic, topic.Partitions = g.cfg.Ledger, append(topic.Partitions, partition)
+	request.Topics = append(request.Topics, topic)
+	answer, err := request.RequestWith(ctx, g.client)
+	if err != nil {
+		return err
+	}
+	for _, t := range answer.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return err
+			}
 		}
 	}
-	return err
+	return nil
 }
 
 // notMember tells the answers that deny membership. An illegal generation is
 // not one: that is a rebalance whose answer has not arrived yet.
-func notMember(code ck.ErrorCode) bool {
-	return code == ck.ErrUnknownMemberID || code == ck.ErrFencedInstanceID
+func notMember(err error) bool {
+	return errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.FencedInstanceID)
 }
 
 // explain names the right that is missing; the broker does not name the resource.
 func (g *Group) explain(err error) error {
-	var kerr ck.Error
-	if errors.As(err, &kerr) {
-		switch kerr.Code() {
-		case ck.ErrGroupAuthorizationFailed:
-			return g.cfg.Target.Denied("Read", "group "+g.cfg.Group, err)
-		case ck.ErrTopicAuthorizationFailed:
-			return g.cfg.Target.Denied("Read", "topic "+g.cfg.Ledger, err)
-		}
+	switch {
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		return g.cfg.Target.Denied("Read", "group "+g.cfg.Group, err)
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return g.cfg.Target.Denied("Read", "topic "+g.cfg.Ledger, err)
 	}
 	return g.cfg.Target.Explain(err)
 }
 
-// Close leaves the group, if Run has not done so; lose is called for what is
-// still held. It may be called again.
+// Close leaves the group; it lets go of nothing that Run has given. It may be
+// called again.
 func (g *Group) Close() {
-	if g.consumer.IsClosed() {
-		return
-	}
-	if err := g.consumer.Close(); err != nil {
-		g.cfg.Log.Debug("leaving the group", "group", g.cfg.Group, "error", err)
-	}
-	g.closing.Lock()
-	g.closed = true
-	g.closing.Unlock()
+	g.closing.Do(func() {
+		g.closed.Store(true)
+		ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
+		defer cancel()
+		if err := g.client.LeaveGroupContext(ctx); err != nil {
+			g.cfg.Log.Debug("leaving the group", "group", g.cfg.Group, "error", err)
+		}
+		g.end() // the library waits for an answer to a request to join, whoever leaves
+		g.client.Close()
+	})
 }

@@ -87,8 +87,8 @@ func (c *court) join(name string) *member {
 }
 
 func (m *member) gained(shard int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.court.mu.Lock()
+	defer m.court.mu.Unlock()
 	for other, list := range m.holds {
 		if list[shard] && !m.may {
 			m.t.Errorf("shard %d is given to %s while %s holds it", shard, m.name, other)
@@ -102,8 +102,8 @@ func (m *member) gained(shard int) {
 }
 
 func (m *member) lost(list []int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.court.mu.Lock()
+	defer m.court.mu.Unlock()
 	for _, shard := range list {
 		if !m.holds[m.name][shard] {
 			m.t.Errorf("%s loses shard %d, which it does not hold", m.name, shard)
@@ -307,4 +307,53 @@ func TestEndsWithoutMembership(t *testing.T) {
 		t.Errorf("it has ended and still holds %v", left)
 	}
 	b.leave()
+}
+
+// TestEndsWithoutAnswer: neither a question that the coordinator never answers nor a
+// request to join of which it forgets keeps a member from its end.
+func TestEndsWithoutAnswer(t *testing.T) {
+	c := newCourt(t)
+	a := c.join("a")
+	c.awaitHeld("a", shards)
+	before := c.members()
+	c.fake.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		return nil, nil, true
+	})
+	if err := a.Confirm(c.ctx, 0); err == nil || errors.Is(err, ErrNotOwner) || c.ctx.Err() != nil {
+		t.Errorf("without an answer: %v, want an error that is not ErrNotOwner, and soon", err)
+	}
+	b := c.join("b")
+	var joining []string
+	c.await("b waits for a", func() bool {
+		joining = slices.DeleteFunc(c.members(), func(id string) bool { return slices.Contains(before, id) })
+		return len(joining) == 1
+	})
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group = "g"
+	one := kmsg.NewLeaveGroupRequestMember()
+	one.MemberID = joining[0]
+	req.Members = append(req.Members, one)
+	if _, err := req.RequestWith(c.ctx, c.client); err != nil { // kfake forgets it, and its request
+		t.Fatal(err)
+	}
+	b.leave()
+	a.leave()
+	if c.ctx.Err() != nil {
+		t.Errorf("two members without an answer took more than %s to end", patience)
+	}
+}
+
+// members lists the ids of the group's members.
+func (c *court) members() []string {
+	c.t.Helper()
+	described, err := kadm.NewClient(c.client).DescribeGroups(c.ctx, "g")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var ids []string
+	for _, m := range described["g"].Members {
+		ids = append(ids, m.MemberID)
+	}
+	return ids
 }

@@ -96,6 +96,14 @@ func franzOptions(c Config) ([]kgo.Opt, error) {
 	return opts, nil
 }
 
+// Duration is the value of a property in milliseconds, or another where it is not set.
+func (c Config) Duration(property string, otherwise time.Duration) time.Duration {
+	if d, ok := c.milliseconds(property); ok {
+		return d
+	}
+	return otherwise
+}
+
 func (c Config) milliseconds(property string) (time.Duration, bool) {
 	n, err := strconv.ParseInt(c.Properties[property], 10, 64)
 	return time.Duration(n) * time.Millisecond, err == nil

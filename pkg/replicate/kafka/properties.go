@@ -126,7 +126,7 @@ var onlyFor = kinds(map[kind]string{
 // untuned are the properties of one kind of handle that have nothing to do with
 // records: they concern the group that shares the shards.
 var untuned = []string{
-	"coordinator.query.interval.ms", "heartbeat.interval.ms", "max.poll.interval.ms", "session.timeout.ms",
+	"heartbeat.interval.ms", "max.poll.interval.ms", "session.timeout.ms",
 }
 
 // tuned are the properties of both kinds of handles that tune how records travel.

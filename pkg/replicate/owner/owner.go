@@ -8,10 +8,10 @@
 //  1. a shard is given (gain) before anybody may work on it, and taken back
 //     (lose) before the group gives it to another member;
 //  2. lose has returned before the group hears of it, except when the membership
-//     itself was lost: then the shard may already be another member's, and only
-//     fencing keeps the two apart;
+//     itself was lost, or was had again before that was noticed: then the shard may
+//     already be another member's, and only fencing keeps the two apart;
 //  3. what was given is taken back once, whatever the group says or leaves unsaid;
-//  4. [Group.Confirm] asks the broker, not our memory.
+//  4. [Group.Confirm] asks the broker, not our memory, and no question lasts.
 //
 // It reads no record: the ledger topic is paused before it is subscribed to.
 package owner
@@ -48,15 +48,16 @@ type Config struct {
 var ErrNotOwner = errors.New("this process is no longer the owner")
 
 const (
-	session   = 6 * time.Second // the smallest that brokers allow by default: takes over 5 s after a kill
-	heartbeat = 1 * time.Second
-	// rebalance is how long a member may take to let go of its shards.
+	// session is session.timeout.ms: the smallest that brokers allow by default, to take over 5 s after a kill.
+	session   = 6 * time.Second
+	heartbeat = 1 * time.Second // heartbeat.interval.ms
+	// rebalance is how long a member may take to let go of its shards, max.poll.interval.ms.
 	rebalance = time.Minute
 	// A coordinator may be moving when Confirm asks; without any answer it says so after confirmLimit.
 	confirmTries = 20
 	confirmLimit = 10 * time.Second
 	// leaveLimit bounds the farewell to a coordinator that is away, or that has others join first: without it the
-	// session expires there soon.
+	// session expires there.
 	leaveLimit = 3 * time.Second
 )
 
@@ -83,13 +84,19 @@ func Open(cfg Config) (*Group, error) {
 	taken := func(_ context.Context, _ *kgo.Client, list map[string][]int32) { g.takeBack(list[cfg.Ledger]) }
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(int16(kmsg.OffsetCommit), 9) // later ones name the topic by its id, see KIP-848
+	session := cfg.Target.Duration("session.timeout.ms", session)
+	// A member that its coordinator does not answer has to notice in about a session, in which it tries twice.
+	target := cfg.Target
+	target.Properties = maps.Clone(target.Properties)
+	target.Properties["socket.connection.setup.timeout.ms"] = fmt.Sprint((session / 2).Milliseconds())
 	var ctx context.Context
 	ctx, g.end = context.WithCancel(context.Background())
 	var err error
-	g.client, err = kafka.NewFranz(cfg.Target, kgo.WithContext(ctx), kgo.MaxVersions(versions), kgo.ConsumerGroup(cfg.Group),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.SessionTimeout(session),
-		kgo.HeartbeatInterval(heartbeat), kgo.RebalanceTimeout(rebalance), kgo.DisableAutoCommit(),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
+	g.client, err = kafka.NewFranz(target, kgo.WithContext(ctx), kgo.MaxVersions(versions), kgo.ConsumerGroup(cfg.Group),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.DisableAutoCommit(), kgo.SessionTimeout(session),
+		kgo.HeartbeatInterval(min(cfg.Target.Duration("heartbeat.interval.ms", heartbeat), session/2)),
+		kgo.RebalanceTimeout(cfg.Target.Duration("max.poll.interval.ms", rebalance)),
+		kgo.RequestTimeoutOverhead(session/2), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
 		kgo.OnPartitionsAssigned(given), kgo.OnPartitionsRevoked(taken), kgo.OnPartitionsLost(taken))
 	if err != nil {
 		g.end()
@@ -108,18 +115,37 @@ func (g *Group) Run(ctx context.Context, gain func(shard int), lose func(shards 
 	defer g.Close()
 	defer g.letAllGo() // before it leaves, while it is still counted as present
 	g.client.AddConsumeTopics(g.cfg.Ledger)
+	told := ""
 	for ctx.Err() == nil {
 		for _, failed := range g.client.PollFetches(ctx).Errors() {
 			switch err := failed.Err; {
 			case ctx.Err() != nil:
-			case errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.TopicAuthorizationFailed):
+			case final(err):
 				return fmt.Errorf("group %s: %w", g.cfg.Group, g.explain(err))
-			default:
+			case transient(err), err.Error() == told:
 				g.cfg.Log.Debug("group is retrying", "group", g.cfg.Group, "error", err)
+			default:
+				told = err.Error()
+				g.cfg.Log.Warn("group is retrying", "group", g.cfg.Group, "error", g.explain(err), "remedy", retryRemedy)
 			}
 		}
 	}
 	return nil
+}
+
+const retryRemedy = "it is tried again by itself; without the group no shard is worked on here: if it stays so, look at " +
+	"the target's brokers, and at the group with kafka-consumer-groups.sh"
+
+// final tells errors that no retry cures.
+func final(err error) bool {
+	return errors.Is(err, kerr.GroupAuthorizationFailed) || errors.Is(err, kerr.TopicAuthorizationFailed) ||
+		errors.Is(err, kerr.InvalidSessionTimeout) || errors.Is(err, kgo.ErrClientClosed)
+}
+
+// transient tells what a member hears that was thrown out, and joins again.
+func transient(err error) bool {
+	return errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.IllegalGeneration) ||
+		errors.Is(err, kerr.RebalanceInProgress)
 }
 
 // give hands out those of the shards that are not held.
@@ -165,17 +191,21 @@ func (g *Group) letAllGo() {
 // commit that only a present member may make. It answers in milliseconds, and
 // earlier than any callback would. ErrNotOwner is a final no.
 func (g *Group) Confirm(ctx context.Context, shard int) error {
-	asking, cancel := context.WithTimeout(ctx, confirmLimit)
+	asking, cancel := context.WithTimeoutCause(ctx, confirmLimit, errNoAnswer)
 	defer cancel()
+	var why error // of the last try that was answered
 	for try := 1; ; try++ {
 		err := g.commit(asking, shard)
+		if asking.Err() == nil || why == nil {
+			why = err
+		}
 		switch {
 		case err == nil:
 			return nil
 		case notMember(err), g.closed.Load():
 			return fmt.Errorf("%w (shard %d: %w)", ErrNotOwner, shard, err)
 		case asking.Err() != nil || try == confirmTries:
-			return fmt.Errorf("ask group %s for shard %d: %w", g.cfg.Group, shard, g.explain(err))
+			return fmt.Errorf("ask group %s for shard %d: %w", g.cfg.Group, shard, g.explain(why))
 		}
 		select { // a rebalance or a moving coordinator: it settles within a heartbeat or two
 		case <-asking.Done():
@@ -184,7 +214,10 @@ func (g *Group) Confirm(ctx context.Context, shard int) error {
 	}
 }
 
-// commit commits offset 0 for the shard's ledger partition as this member.
+var errNoAnswer = fmt.Errorf("the coordinator has not answered within %s", confirmLimit)
+
+// commit commits offset 0 for the shard's ledger partition as this member. It does
+// not outlast ctx: the library looks at that only once a request is on its way.
 func (g *Group) commit(ctx context.Context, shard int) error {
 	request := kmsg.NewPtrOffsetCommitRequest()
 	request.Group = g.cfg.Group
@@ -197,18 +230,28 @@ func (g *Group) commit(ctx context.Context, shard int) error {
 	topic := kmsg.NewOffsetCommitRequestTopic()
 	topic.Topic, topic.Partitions = g.cfg.Ledger, append(topic.Partitions, partition)
 	request.Topics = append(request.Topics, topic)
-	answer, err := request.RequestWith(ctx, g.client)
-	if err != nil {
-		return err
-	}
-	for _, t := range answer.Topics {
-		for _, p := range t.Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return err
-			}
+	answered := make(chan error, 1)
+	go func() {
+		answer, err := request.RequestWith(ctx, g.client)
+		if err == nil {
+			err = committed(answer)
 		}
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	return nil
+}
+
+// committed is the answer for the one partition that was asked about.
+func committed(answer *kmsg.OffsetCommitResponse) error {
+	if len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != 1 {
+		return kerr.UnknownServerError
+	}
+	return kerr.ErrorForCode(answer.Topics[0].Partitions[0].ErrorCode)
 }
 
 // notMember tells the answers that deny membership. An illegal generation is
@@ -224,6 +267,14 @@ func (g *Group) explain(err error) error {
 		return g.cfg.Target.Denied("Read", "group "+g.cfg.Group, err)
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return g.cfg.Target.Denied("Read", "topic "+g.cfg.Ledger, err)
+	case errors.Is(err, kerr.InvalidSessionTimeout):
+		return &kafka.Problem{What: fmt.Sprintf("cluster %s does not take the session timeout of group %s", g.cfg.Target.Name,
+			g.cfg.Group), Fix: "set session.timeout.ms of the cluster between its brokers' group.min.session.timeout.ms and " +
+			"group.max.session.timeout.ms", Err: err}
+	case errors.Is(err, errNoAnswer):
+		return &kafka.Problem{What: fmt.Sprintf("cluster %s does not answer for group %s", g.cfg.Target.Name, g.cfg.Group),
+			Fix: "look at the broker that is the group's coordinator: kafka-consumer-groups.sh --describe --state names it",
+			Err: err}
 	}
 	return g.cfg.Target.Explain(err)
 }

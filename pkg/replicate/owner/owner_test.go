@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,10 +39,10 @@ type court struct {
 	history []string
 }
 
-func newCourt(t *testing.T) *court {
+func newCourt(t *testing.T, opts ...kfake.Opt) *court {
 	t.Helper()
 	t.Parallel()
-	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(shards, "ledger"))
+	fake, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1), kfake.SeedTopics(shards, "ledger"))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,12 +68,7 @@ type member struct {
 
 func (c *court) join(name string) *member {
 	c.t.Helper()
-	g, err := Open(Config{Group: "g", Ledger: "ledger", Log: slog.New(slog.DiscardHandler),
-		Target: kafka.Config{Name: "new",
-			Properties: map[string]string{"bootstrap.servers": strings.Join(c.fake.ListenAddrs(), ",")}}})
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	g := c.open(nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &member{Group: g, court: c, name: name, cancel: cancel, done: make(chan error, 1)}
 	go func() { m.done <- g.Run(ctx, m.gained, m.lost) }()
@@ -84,6 +80,19 @@ func (c *court) join(name string) *member {
 		}
 	})
 	return m
+}
+
+// open opens a membership with more properties.
+func (c *court) open(more map[string]string) *Group {
+	c.t.Helper()
+	properties := map[string]string{"bootstrap.servers": strings.Join(c.fake.ListenAddrs(), ",")}
+	maps.Copy(properties, more)
+	g, err := Open(Config{Group: "g", Ledger: "ledger", Log: slog.New(slog.DiscardHandler),
+		Target: kafka.Config{Name: "new", Properties: properties}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return g
 }
 
 func (m *member) gained(shard int) {
@@ -250,7 +259,7 @@ func TestExpelled(t *testing.T) {
 		return lost >= len(mine) && len(c.holds["a"]) == shards/2 && len(c.holds["b"]) == shards/2
 	})
 	c.await("it is told so", func() bool {
-		held := c.held("a") // it may lose them once more: its own question made the library join anew
+		held := c.held("a") // the group may still be sharing them out
 		if len(held) == 0 {
 			return false
 		}
@@ -299,7 +308,7 @@ func TestEndsWithoutMembership(t *testing.T) {
 	mine := c.held("a")[0]
 	c.expel(int32(mine))
 	a.cancel()
-	if err := a.Confirm(c.ctx, mine); !errors.Is(err, ErrNotOwner) { // so the library knows by now
+	if err := a.Confirm(c.ctx, mine); !errors.Is(err, ErrNotOwner) {
 		t.Errorf("a member that was thrown out is told %v", err)
 	}
 	a.leave()
@@ -341,6 +350,65 @@ func TestEndsWithoutAnswer(t *testing.T) {
 	a.leave()
 	if c.ctx.Err() != nil {
 		t.Errorf("two members without an answer took more than %s to end", patience)
+	}
+}
+
+// TestConfirmWhileConnecting: a question ends with its context, also while the
+// coordinator takes a connection and says nothing.
+func TestConfirmWhileConnecting(t *testing.T) {
+	c := newCourt(t)
+	a := c.join("a")
+	c.awaitHeld("a", shards)
+	var greetings atomic.Int32
+	c.fake.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+		return nil, errors.New("the connection breaks"), true
+	})
+	ctx, cancel := context.WithCancel(c.ctx)
+	c.fake.ControlKey(int16(kmsg.ApiVersions), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		greetings.Add(1)
+		cancel()
+		return nil, nil, true
+	})
+	if err := a.Confirm(ctx, 0); err == nil || errors.Is(err, ErrNotOwner) {
+		t.Errorf("without a connection: %v, want an error that is not ErrNotOwner", err)
+	}
+	if n := greetings.Load(); n != 1 {
+		t.Errorf("the question ended after %d tries to connect, want 1", n)
+	}
+}
+
+// TestCutOff: a member that hears nothing from its coordinator lets go of its shards,
+// which others have by then, and has them again when it hears from it.
+func TestCutOff(t *testing.T) {
+	c := newCourt(t)
+	a := c.join("a")
+	c.awaitHeld("a", shards)
+	var back atomic.Bool
+	c.fake.ControlKey(int16(kmsg.Heartbeat), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		return nil, nil, !back.Load()
+	})
+	c.awaitHeld("a", 0)
+	back.Store(true)
+	c.awaitHeld("a", shards)
+	a.leave()
+}
+
+// TestSessionOfTheTarget: session.timeout.ms of the target is the group's; one that its
+// brokers do not take is final, and names what to set.
+func TestSessionOfTheTarget(t *testing.T) {
+	c := newCourt(t, kfake.BrokerConfigs(map[string]string{"group.min.session.timeout.ms": "10000"}))
+	g := c.open(nil)
+	err := g.Run(c.ctx, func(int) {}, func([]int) {})
+	var remedy interface{ Remedy() string }
+	if !errors.As(err, &remedy) || !strings.Contains(remedy.Remedy(), "session.timeout.ms") {
+		t.Errorf("a session that is too short ends with %v", err)
+	}
+	long := c.open(map[string]string{"session.timeout.ms": "10000"})
+	ctx, cancel := context.WithCancel(c.ctx)
+	if err := long.Run(ctx, func(int) { cancel() }, func([]int) {}); err != nil || c.ctx.Err() != nil {
+		t.Errorf("a session that is long enough: %v", err)
 	}
 }
 

@@ -130,7 +130,7 @@ func rehearsals(topics map[string]New) []*kmsg.CreateTopicsRequest {
 		for key, value := range topics[name].Set {
 			topic.Configs = append(topic.Configs, kmsg.CreateTopicsRequestTopicConfig{Name: key, Value: &value})
 		}
-		if topics[name].Partitions > room {
+		if len(all) == 0 || topics[name].Partitions > room {
 			request := kmsg.NewPtrCreateTopicsRequest()
 			request.ValidateOnly, request.TimeoutMillis = true, int32(askLimit.Milliseconds())
 			all, room = append(all, request), partitionsAtOnce

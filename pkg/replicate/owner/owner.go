@@ -126,14 +126,14 @@ func (g *Group) Run(ctx context.Context, gain func(shard int), lose func(shards 
 				g.cfg.Log.Debug("group is retrying", "group", g.cfg.Group, "error", err)
 			default:
 				told = err.Error()
-				g.cfg.Log.Warn("group is retrying", "group", g.cfg.Group, "error", g.explain(err), "remedy", retryRemedy)
+				g.cfg.Log.Warn("group is retrying", "group", g.cfg.Group, "error", g.explain(err), "remedy", remedy)
 			}
 		}
 	}
 	return nil
 }
 
-const retryRemedy = "it is tried again by itself; without the group no shard is worked on here: if it stays so, look at " +
+const remedy = "it is tried again by itself; without the group no shard is worked on here: if it stays so, look at " +
 	"the target's brokers, and at the group with kafka-consumer-groups.sh"
 
 // final tells errors that no retry cures.

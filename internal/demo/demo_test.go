@@ -183,7 +183,7 @@ func TestInterrupted(t *testing.T) {
 // It ends by itself, whatever hangs.
 func TestLate(t *testing.T) {
 	begun := time.Now()
-	err := Run(t.Context(), &strings.Builder{}, Options{limit: 500 * time.Millisecond})
+	err := Run(t.Context(), &strings.Builder{}, Options{limit: 20 * time.Millisecond})
 	var late *LateError
 	if !errors.As(err, &late) || late.Remedy() == "" {
 		t.Errorf("got %v, want a LateError with a remedy", err)

@@ -87,22 +87,16 @@ func (c *Cluster) NewSettings(ctx context.Context, topics map[string]New) (map[s
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	for _, request := range rehearsals(topics) {
-		answer, err := request.RequestWith(ctx, c.client)
+	partitions := func(name string) int { return topics[name].Partitions }
+	for _, names := range kafka.Together(slices.Sorted(maps.Keys(topics)), partitions) {
+		answer, err := rehearsal(names, topics).RequestWith(ctx, c.client)
 		if err != nil {
 			return would, c.why(err, "Create", "topics")
 		}
 		for _, topic := range answer.Topics {
-			if kerr.ErrorForCode(topic.ErrorCode) != nil || len(topic.Configs) == 0 {
-				continue
+			if kerr.ErrorForCode(topic.ErrorCode) == nil && len(topic.Configs) > 0 {
+				would[topic.Topic] = newSettingsOf(topic.Configs)
 			}
-			s := Settings{}
-			for _, entry := range topic.Configs {
-				if _, compared := matters[entry.Name]; compared && entry.Value != nil {
-					s[entry.Name] = *entry.Value
-				}
-			}
-			would[topic.Topic] = s
 		}
 	}
 	if len(would) < len(topics) {
@@ -115,31 +109,30 @@ func (c *Cluster) NewSettings(ctx context.Context, topics map[string]New) (map[s
 	return would, nil
 }
 
-// partitionsAtOnce is how many partitions one request names that is for several topics: a
-// controller takes 10,000.
-const partitionsAtOnce = 2000
-
-// rehearsals are the requests that create topics, and create none.
-func rehearsals(topics map[string]New) []*kmsg.CreateTopicsRequest {
-	var all []*kmsg.CreateTopicsRequest
-	room := 0 // in the last one, in partitions
-	for _, name := range slices.Sorted(maps.Keys(topics)) {
+// rehearsal is a request that would create topics, and creates none.
+func rehearsal(names []string, topics map[string]New) *kmsg.CreateTopicsRequest {
+	request := kmsg.NewPtrCreateTopicsRequest()
+	request.ValidateOnly, request.TimeoutMillis = true, int32(askLimit.Milliseconds())
+	for _, name := range names {
 		topic := kmsg.NewCreateTopicsRequestTopic()
 		topic.Topic = name
 		topic.NumPartitions, topic.ReplicationFactor = int32(topics[name].Partitions), int16(topics[name].ReplicationFactor)
 		for key, value := range topics[name].Set {
 			topic.Configs = append(topic.Configs, kmsg.CreateTopicsRequestTopicConfig{Name: key, Value: &value})
 		}
-		if len(all) == 0 || topics[name].Partitions > room {
-			request := kmsg.NewPtrCreateTopicsRequest()
-			request.ValidateOnly, request.TimeoutMillis = true, int32(askLimit.Milliseconds())
-			all, room = append(all, request), partitionsAtOnce
-		}
-		last := all[len(all)-1]
-		last.Topics = append(last.Topics, topic)
-		room -= topics[name].Partitions
+		request.Topics = append(request.Topics, topic)
 	}
-	return all
+	return request
+}
+
+func newSettingsOf(configs []kmsg.CreateTopicsResponseTopicConfig) Settings {
+	s := Settings{}
+	for _, entry := range configs {
+		if _, compared := matters[entry.Name]; compared && entry.Value != nil {
+			s[entry.Name] = *entry.Value
+		}
+	}
+	return s
 }
 
 // Differing compares what holds on both sides, the target with what will be set.

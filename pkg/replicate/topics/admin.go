@@ -18,12 +18,8 @@ import (
 const (
 	requestTimeout = 30 * time.Second
 
-	// describeAtOnce bounds the topics of one describing request. Changes are
-	// bounded lower: a controller refuses requests that make more than 10,000
-	// metadata records, and each partition is one.
-	describeAtOnce         = 500
-	changeAtOnce           = 100
-	changePartitionsAtOnce = 2000
+	// describeAtOnce bounds the topics of one describing request; changes are bounded by [kafka.Together].
+	describeAtOnce = 500
 )
 
 // cluster is one side of a flow; no type of librdkafka leaves it but error
@@ -277,20 +273,14 @@ func (c *cluster) alter(ctx context.Context, set map[string]map[string]string, r
 func changeAll[S any](specs []S, partitions func(S) int,
 	send func([]S) ([]ck.TopicResult, error)) (map[string]error, error) {
 	answers := make(map[string]error)
-	for len(specs) > 0 {
-		n, sum := 1, partitions(specs[0])
-		for n < len(specs) && n < changeAtOnce && sum+partitions(specs[n]) <= changePartitionsAtOnce {
-			sum += partitions(specs[n])
-			n++
-		}
-		results, err := send(specs[:n])
+	for _, batch := range kafka.Together(specs, partitions) {
+		results, err := send(batch)
 		if err != nil {
 			return answers, err
 		}
 		for _, r := range results {
 			answers[r.Topic] = failure(r.Error)
 		}
-		specs = specs[n:]
 	}
 	return answers, nil
 }

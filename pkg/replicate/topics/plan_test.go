@@ -248,7 +248,7 @@ func TestChangeAllKeepsBatchesSmall(t *testing.T) {
 		for _, n := range batch {
 			sum += n
 		}
-		if len(batch) > changeAtOnce || len(batch) > 1 && sum > changePartitionsAtOnce {
+		if len(batch) > kafka.TopicsAtOnce || len(batch) > 1 && sum > kafka.PartitionsAtOnce {
 			t.Errorf("a batch of %d topics with %d partitions", len(batch), sum)
 		}
 		sent = append(sent, batch...)

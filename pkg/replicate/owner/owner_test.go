@@ -201,19 +201,35 @@ func TestTwoMembers(t *testing.T) {
 // one that was silent for too long.
 func (c *court) expel(shard int32) {
 	c.t.Helper()
+	var ids []string
+	for _, m := range c.members() {
+		if assigned, ok := m.Assigned.AsConsumer(); ok && slices.ContainsFunc(assigned.Topics,
+			func(t kmsg.ConsumerMemberAssignmentTopic) bool { return slices.Contains(t.Partitions, shard) }) {
+			ids = append(ids, m.MemberID)
+		}
+	}
+	c.forget(ids)
+}
+
+// members are the group's members as its coordinator knows them.
+func (c *court) members() []kadm.DescribedGroupMember {
+	c.t.Helper()
 	described, err := kadm.NewClient(c.client).DescribeGroups(c.ctx, "g")
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	return described["g"].Members
+}
+
+// forget has the coordinator forget one member.
+func (c *court) forget(ids []string) {
+	c.t.Helper()
 	req := kmsg.NewPtrLeaveGroupRequest()
 	req.Group = "g"
-	for _, m := range described["g"].Members {
-		if assigned, ok := m.Assigned.AsConsumer(); ok && slices.ContainsFunc(assigned.Topics,
-			func(t kmsg.ConsumerMemberAssignmentTopic) bool { return slices.Contains(t.Partitions, shard) }) {
-			one := kmsg.NewLeaveGroupRequestMember()
-			one.MemberID = m.MemberID
-			req.Members = append(req.Members, one)
-		}
+	for _, id := range ids {
+		one := kmsg.NewLeaveGroupRequestMember()
+		one.MemberID = id
+		req.Members = append(req.Members, one)
 	}
 	answer, err := req.RequestWith(c.ctx, c.client)
 	if err == nil {
@@ -324,7 +340,7 @@ func TestEndsWithoutAnswer(t *testing.T) {
 	c := newCourt(t)
 	a := c.join("a")
 	c.awaitHeld("a", shards)
-	before := c.members()
+	first := c.members()[0].MemberID
 	c.fake.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
 		c.fake.KeepControl()
 		return nil, nil, true
@@ -335,17 +351,15 @@ func TestEndsWithoutAnswer(t *testing.T) {
 	b := c.join("b")
 	var joining []string
 	c.await("b waits for a", func() bool {
-		joining = slices.DeleteFunc(c.members(), func(id string) bool { return slices.Contains(before, id) })
+		joining = nil
+		for _, m := range c.members() {
+			if m.MemberID != first {
+				joining = append(joining, m.MemberID)
+			}
+		}
 		return len(joining) == 1
 	})
-	req := kmsg.NewPtrLeaveGroupRequest()
-	req.Group = "g"
-	one := kmsg.NewLeaveGroupRequestMember()
-	one.MemberID = joining[0]
-	req.Members = append(req.Members, one)
-	if _, err := req.RequestWith(c.ctx, c.client); err != nil { // kfake forgets it, and its request
-		t.Fatal(err)
-	}
+	c.forget(joining) // with its request to join, as kfake does
 	b.leave()
 	a.leave()
 	if c.ctx.Err() != nil {
@@ -410,18 +424,4 @@ func TestSessionOfTheTarget(t *testing.T) {
 	if err := long.Run(ctx, func(int) { cancel() }, func([]int) {}); err != nil || c.ctx.Err() != nil {
 		t.Errorf("a session that is long enough: %v", err)
 	}
-}
-
-// members lists the ids of the group's members.
-func (c *court) members() []string {
-	c.t.Helper()
-	described, err := kadm.NewClient(c.client).DescribeGroups(c.ctx, "g")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	var ids []string
-	for _, m := range described["g"].Members {
-		ids = append(ids, m.MemberID)
-	}
-	return ids
 }

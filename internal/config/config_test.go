@@ -281,3 +281,17 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// One variable's value may begin another's: nothing of either is shown.
+func TestOverlappingValuesAreHidden(t *testing.T) {
+	p := &parser{env: map[string]string{"${A}": "hunter2", "${B}": "hunter2-and-more", "${C}": "more-of-it", "${D}": "h"}}
+	for message, want := range map[string]string{
+		`"hunter2-and-more" is unknown`: `"${B}" is unknown`,
+		"hunter2-and-more-of-it":        "${B}",
+		`hunter2, "hunter2", "h"`:       `${A}, "${A}", "${D}"`,
+	} {
+		if got := p.scrub(message); got != want {
+			t.Errorf("scrub(%q) = %q, want %q", message, got, want)
+		}
+	}
+}

@@ -45,14 +45,15 @@ func (p *parser) bad(path, format string, args ...any) {
 // scrub puts ${NAME} in the place of what was read from the environment. Short
 // values are part of many a word, so that they are only taken as a whole.
 func (p *parser) scrub(message string) string {
-	for _, name := range slices.Sorted(maps.Keys(p.env)) {
+	labels := map[string]string{}
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(p.env))) { // of two with one value, the first
 		value := p.env[name]
-		message = strings.ReplaceAll(message, strconv.Quote(value), `"`+name+`"`)
+		labels[strconv.Quote(value)] = `"` + name + `"`
 		if len(value) >= 4 {
-			message = strings.ReplaceAll(message, value, name)
+			labels[value] = name
 		}
 	}
-	return message
+	return kafka.Mask(message, labels)
 }
 
 func (p *parser) line(path string) int {

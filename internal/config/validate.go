@@ -7,11 +7,9 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
-	"replicator/pkg/replicate/kafka"
 )
 
 var legalName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
@@ -88,21 +86,11 @@ func commonBroker(c *Config, a, b string) string {
 	if a == b {
 		return ""
 	}
-	theirs := brokers(c.Clusters[b])
-	for _, broker := range brokers(c.Clusters[a]) {
+	theirs := c.Clusters[b].Servers()
+	for _, broker := range c.Clusters[a].Servers() {
 		if slices.Contains(theirs, broker) {
 			return broker
 		}
 	}
 	return ""
-}
-
-func brokers(c kafka.Config) []string {
-	var list []string
-	for _, broker := range strings.Split(c.Properties["bootstrap.servers"], ",") {
-		if broker = strings.TrimSpace(broker); broker != "" {
-			list = append(list, broker)
-		}
-	}
-	return list
 }

@@ -75,7 +75,7 @@ func (c *cluster) byPassword() bool {
 
 var (
 	ownVariable = regexp.MustCompile(`^\$\{env:(?::|)([A-Za-z_][A-Za-z0-9_]*)\}$`)
-	inURL       = regexp.MustCompile(`://[^/]*@`) // a password before a host
+	inURL       = regexp.MustCompile(`://([^/]*@|.*\?)`) // a password before a host, or a key behind it
 	provided    = regexp.MustCompile(`\$\{[^}:]+:[^}]*\}`)
 )
 
@@ -135,9 +135,16 @@ func shout(name string) string {
 	return name
 }
 
-// servers are the brokers, cleaned of blanks.
+// servers are the brokers, cleaned of blanks. A protocol in front means nothing to the
+// Java client, which goes by security.protocol; here it would be refused where the two differ.
 func (c *cluster) servers() []string {
-	return slices.DeleteFunc(list(c.value("bootstrap.servers")), func(s string) bool { return s == "" })
+	servers := slices.DeleteFunc(list(c.value("bootstrap.servers")), func(s string) bool { return s == "" })
+	for i, server := range servers {
+		if _, address, found := strings.Cut(server, "://"); found && !strings.Contains(server, "@") {
+			servers[i] = address
+		}
+	}
+	return servers
 }
 
 // shares is a broker that both clusters name, or "".

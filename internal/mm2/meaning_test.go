@@ -68,6 +68,7 @@ func TestMeaning(t *testing.T) {
 		{fmt.Sprintf(sasl, "x"), property("a", "sasl.password"), "from-environment"},
 		{"security.protocol = SSL\nb.security.protocol = plaintext", property("a", "security.protocol"), "SSL"},
 		{"security.protocol = SSL\nb.security.protocol = plaintext", property("b", "security.protocol"), "PLAINTEXT"},
+		{"a.bootstrap.servers = SSL://a:9093, PLAINTEXT://c:1", property("a", "bootstrap.servers"), "a:9093,c:1"},
 		{"a.consumer.client.rack = r1", property("a", "client.rack"), "r1"},
 		{"consumer.client.rack = r1", property("a", "client.rack"), ""},
 	} {
@@ -90,14 +91,22 @@ func TestMeaning(t *testing.T) {
 
 // A password may also stand in a URL.
 func TestPasswordInURL(t *testing.T) {
+	for _, endpoint := range []string{
+		"https://me:s3cret@tokens.example.com/token", "https://tokens.example.com/token?k=s3cret",
+	} {
+		passwordInURL(t, endpoint)
+	}
+}
+
+func passwordInURL(t *testing.T, endpoint string) {
+	t.Helper()
 	r, err := Import("mm2.properties", []byte(`clusters = a, b
 b.bootstrap.servers = b:1
 a->b.enabled = true
 a.bootstrap.servers = a:1
 a.security.protocol = SASL_SSL
 a.sasl.mechanism = OAUTHBEARER
-a.sasl.oauthbearer.token.endpoint.url = https://me:s3cret@tokens.example.com/token
-`), Options{})
+a.sasl.oauthbearer.token.endpoint.url = `+endpoint), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

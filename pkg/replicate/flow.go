@@ -289,7 +289,7 @@ func (f *flow) share() int {
 func (f *flow) openReader() (reader, error) {
 	trouble := func(err error) {
 		f.metrics.failure(f.name, "source_connection")
-		f.log.Debug("source reader is retrying", "error", err)
+		f.log.Debug("source reader is retrying", "error", f.source.Conceal(err))
 	}
 	if f.inBatches() {
 		return source.OpenBatches(source.BatchesConfig{

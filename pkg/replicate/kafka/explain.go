@@ -136,6 +136,7 @@ func (c Config) Explain(err error) error {
 	if err == nil || errors.As(err, &already) {
 		return err
 	}
+	err = c.Conceal(err)
 	var text string
 	sort := classify(err)
 	if sort == unreachable {
@@ -164,6 +165,7 @@ func (c Config) ExplainTransactions(prefix string, err error) error {
 	if ok && ck.ErrorCode(code) == ck.ErrTransactionalIDAuthorizationFailed {
 		return c.Denied("Write", "transactional id "+prefix+" (prefixed)", err)
 	}
+	err = c.Conceal(err)
 	silent := ok && (classifyCode(code, err.Error()) == unreachable ||
 		ck.ErrorCode(code) == ck.ErrCoordinatorNotAvailable)
 	if !silent || c.logger().failure(c.Name, time.Now()) != "" {
@@ -180,8 +182,8 @@ func (c Config) ExplainTransactions(prefix string, err error) error {
 
 func (c Config) what(happened, text string) string {
 	what := "cluster " + c.Name
-	if servers := c.Properties["bootstrap.servers"]; servers != "" {
-		what += " (" + servers + ")"
+	if servers := c.Servers(); len(servers) > 0 {
+		what += " (" + strings.Join(servers, ",") + ")"
 	}
 	what += " " + happened
 	if text != "" {
@@ -233,7 +235,7 @@ func (c Config) Denied(operation, resource string, err error) *Problem {
 		What: fmt.Sprintf("cluster %s does not let %s do %s on %s", c.Name, who, operation, resource),
 		Fix: fmt.Sprintf("grant %s %s on %s of cluster %s with an ACL (kafka-acls.sh --add --allow-principal ...); "+
 			"'replicator check --connect' lists what is missing", who, right, resource, c.Name),
-		Err: err,
+		Err: c.Conceal(err),
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -59,14 +58,9 @@ func NewFranz(c Config, opts ...kgo.Opt) (*kgo.Client, error) {
 }
 
 func franzOptions(c Config) ([]kgo.Opt, error) {
-	var servers []string
-	for _, server := range strings.Split(c.Properties["bootstrap.servers"], ",") {
-		address, err := serverAddress(server)
-		if err != nil {
-			return nil, c.notCarried("bootstrap.servers", "give host:port, separated by commas",
-				"holds %q: %v", strings.TrimSpace(server), err)
-		}
-		servers = append(servers, address)
+	servers, err := c.servers()
+	if err != nil {
+		return nil, err
 	}
 	opts := []kgo.Opt{kgo.SeedBrokers(servers...), kgo.ClientID(c.ClientID())}
 	if c.Properties["enable.metrics.push"] != "true" {

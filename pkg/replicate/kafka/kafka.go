@@ -125,6 +125,10 @@ func NewAdmin(c Config, over map[string]any) (*Admin, error) {
 // settings joins, each above the one before: what every client has, the
 // caller's settings, the configuration's properties.
 func (c Config) settings(k kind, over map[string]any) (ck.ConfigMap, error) {
+	servers, err := c.servers()
+	if err != nil {
+		return nil, err
+	}
 	joined := ck.ConfigMap{
 		"client.id": ClientID,
 		// Telemetry to the brokers is the operator's choice; it also makes noise on brokers without it.
@@ -163,6 +167,7 @@ func (c Config) settings(k kind, over map[string]any) (ck.ConfigMap, error) {
 		}
 		joined[canonical(property)] = value
 	}
+	joined[canonical("bootstrap.servers")] = strings.Join(servers, ",")
 	return joined, nil
 }
 
@@ -204,14 +209,4 @@ func (c Config) property(name string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// redact takes secret values out of a text that a library wrote.
-func (c Config) redact(text string) string {
-	for property, value := range c.Properties {
-		if secret[property] && value != "" {
-			text = strings.ReplaceAll(text, value, "***")
-		}
-	}
-	return text
 }

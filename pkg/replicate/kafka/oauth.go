@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -92,7 +93,7 @@ func (u unsecured) auth(now time.Time) oauth.Auth {
 // tokens fetches tokens by client credentials and keeps one until shortly
 // before its end; a client opens one connection per broker.
 type tokens struct {
-	cluster          string
+	config           Config
 	endpoint         string
 	id, secret       string
 	scope            string
@@ -107,7 +108,7 @@ func (c Config) oidc() (sasl.Mechanism, error) {
 	if grant := c.Properties["sasl.oauthbearer.grant.type"]; grant != "" && grant != "client_credentials" {
 		return nil, c.notCarried("sasl.oauthbearer.grant.type", "accepted is client_credentials", "%q cannot be used", grant)
 	}
-	t := &tokens{cluster: c.Name, scope: c.Properties["sasl.oauthbearer.scope"], extensions: map[string]string{}}
+	t := &tokens{config: c, scope: c.Properties["sasl.oauthbearer.scope"], extensions: map[string]string{}}
 	for property, field := range map[string]*string{
 		"sasl.oauthbearer.client.id":          &t.id,
 		"sasl.oauthbearer.client.secret":      &t.secret,
@@ -119,7 +120,8 @@ func (c Config) oidc() (sasl.Mechanism, error) {
 		}
 		*field = value
 	}
-	if where, err := url.Parse(t.endpoint); err != nil || where.Host == "" {
+	where, err := url.Parse(t.endpoint)
+	if err != nil || where.Host == "" || where.Scheme != "http" && where.Scheme != "https" {
 		return nil, c.notCarried("sasl.oauthbearer.token.endpoint.url", "give an http or https URL", "is not a URL")
 	}
 	for _, pair := range strings.Split(c.Properties["sasl.oauthbearer.extensions"], ",") {
@@ -184,11 +186,17 @@ func (t *tokens) fetch(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// failed explains an error. The library's own names the whole URL, in which a login
+// and keys may stand: what is shown is where the service is.
 func (t *tokens) failed(err error) error {
+	var about *url.Error
+	if errors.As(err, &about) {
+		err = about.Err
+	}
 	return &Problem{
-		What: fmt.Sprintf("cluster %s: get a token from %s", t.cluster, t.endpoint),
+		What: fmt.Sprintf("cluster %s: get a token from %s", t.config.Name, ShowURL(t.endpoint)),
 		Fix: fmt.Sprintf("check the sasl.oauthbearer properties of clusters.%s and that the token service can be reached",
-			t.cluster),
-		Err: err,
+			t.config.Name),
+		Err: t.config.Conceal(err),
 	}
 }

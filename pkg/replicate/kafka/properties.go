@@ -158,19 +158,3 @@ func kinds(lists map[kind]string) map[string]kind {
 	}
 	return only
 }
-
-// secret are the properties whose values no message may show.
-var secret = map[string]bool{
-	"sasl.password":                                     true,
-	"sasl.oauthbearer.client.secret":                    true,
-	"sasl.oauthbearer.client.credentials.client.secret": true,
-	"sasl.oauthbearer.config":                           true,
-	"sasl.oauthbearer.assertion.private.key.passphrase": true,
-	"sasl.oauthbearer.assertion.private.key.pem":        true,
-	"ssl.key.password":                                  true,
-	"ssl.key.pem":                                       true,
-	"ssl.keystore.password":                             true,
-}
-
-// Secret says whether a property's value must not be shown.
-func Secret(property string) bool { return secret[property] }

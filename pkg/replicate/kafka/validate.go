@@ -3,10 +3,8 @@ package kafka
 import (
 	"fmt"
 	"maps"
-	"net"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -53,37 +51,10 @@ func (c Config) validateServers(bad func(path, format string, args ...any)) {
 		return
 	}
 	for _, server := range strings.Split(list, ",") {
-		if _, err := serverAddress(server); err != nil {
-			bad("bootstrap.servers", "%q is not a broker: %v; accepted is host:port, separated by commas",
-				strings.TrimSpace(server), err)
+		if _, err := c.serverAddress(server); err != nil {
+			bad("bootstrap.servers", "%q is not a broker: %v", ShowURL(strings.TrimSpace(server)), err)
 		}
 	}
-}
-
-// serverAddress reads one entry of bootstrap.servers as librdkafka does: a
-// protocol in front is ignored, the port is 9092 unless given.
-func serverAddress(server string) (string, error) {
-	server = strings.TrimSpace(server)
-	if _, after, found := strings.Cut(server, "://"); found {
-		server = after
-	}
-	host, port, err := net.SplitHostPort(server)
-	if err != nil {
-		if strings.Contains(server, ":") && !strings.HasSuffix(server, "]") {
-			return "", fmt.Errorf("host and port cannot be told apart")
-		}
-		host, port = strings.Trim(server, "[]"), "9092"
-	}
-	if host == "" {
-		return "", fmt.Errorf("the host is missing")
-	}
-	if strings.ContainsAny(host, " \t/") {
-		return "", fmt.Errorf("the host holds a space or a slash")
-	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return "", fmt.Errorf("port %q is not a number from 1 to 65535", port)
-	}
-	return net.JoinHostPort(host, port), nil
 }
 
 func (c Config) validateProperty(property string, bad func(path, format string, args ...any)) {

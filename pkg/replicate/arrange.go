@@ -122,6 +122,9 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 	if err != nil {
 		return err
 	}
+	if err := s.refuseStrangers(ctx, list); err != nil {
+		return err
+	}
 	for _, c := range list {
 		if err := s.settle(ctx, c, marks); err != nil {
 			return err
@@ -230,6 +233,37 @@ func (s *session) partitionsOf(t topics.Mirrored) []ledger.Key {
 		}
 	}
 	return keys
+}
+
+// refuseStrangers stops what would be written to a target topic of somebody else, in
+// whichever of its partitions that has its records.
+func (s *session) refuseStrangers(ctx context.Context, list []*candidate) error {
+	var fresh []topics.Mirrored
+	for _, c := range list {
+		if c.first() && (len(fresh) == 0 || fresh[len(fresh)-1].Source != c.topic.Source) {
+			fresh = append(fresh, c.topic)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	stops, err := s.flow.book.Strangers(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if stop := stops[c.topic.Target]; stop != nil && c.first() {
+			own := *stop
+			own.Partition = c.partition
+			c.stop = &own
+		}
+	}
+	return nil
+}
+
+// first says whether the partition would be copied to that target topic for the first time.
+func (c *candidate) first() bool {
+	return c.stop == nil && !c.waiting && c.header.TargetTopic != c.topic.TargetID
 }
 
 // sourceMarks is what the source says of its logs.

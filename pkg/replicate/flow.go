@@ -36,6 +36,7 @@ type flow struct {
 
 	rooms
 	topics *topics.Topics
+	book   *targetBook
 	owner  *owner.Group
 	claims *ledger.Claims // of the flow in the opposite direction; nil: there is none, or no batch tells its writer
 	ends   ends           // belongs to the group sync
@@ -83,7 +84,10 @@ func (f *flow) open() (err error) {
 	if f.rooms, err = openRooms(&f.cfg, f.source, f.target, f.log); err != nil {
 		return err
 	}
-	f.topics, err = topics.Open(f.cfg.topicsConfig(f.source, f.target, f.policy, f.baseLog))
+	f.book = newTargetBook(&f.cfg, f.target, f.targetMarks, f.peek)
+	cfg := f.cfg.topicsConfig(f.source, f.target, f.policy, f.baseLog)
+	cfg.Ledger = f.book
+	f.topics, err = topics.Open(cfg)
 	if err != nil {
 		return err
 	}

@@ -149,7 +149,9 @@ func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, er
 }
 
 func (i *Inspection) planTopics(ctx context.Context, seen *picture) (topics.Plan, error) {
-	t, err := topics.Open(i.cfg.topicsConfig(i.sourceCluster, i.targetCluster, i.policy, nil))
+	cfg := i.cfg.topicsConfig(i.sourceCluster, i.targetCluster, i.policy, nil)
+	cfg.Ledger = newTargetBook(&i.cfg, i.targetCluster, i.targetMarks, i.peek)
+	t, err := topics.Open(cfg)
 	if err != nil {
 		return topics.Plan{}, err
 	}

@@ -6,7 +6,9 @@ import (
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/peek"
 	"replicator/pkg/replicate/topics"
+	"replicator/pkg/replicate/watermarks"
 )
 
 // MakeTopics brings the target's topics into line with the source's, as the flow says,
@@ -19,6 +21,14 @@ func MakeTopics(ctx context.Context, clusters map[string]kafka.Config, flow Conf
 	}
 	cfg := flow.topicsConfig(clusters[flow.From], clusters[flow.To], chosen, log)
 	cfg.Watched = false // applications write, and no lane looks at what becomes of it
+	marks, err := watermarks.Open(clusters[flow.To])
+	if err != nil {
+		return nil, err
+	}
+	defer marks.Close()
+	peeks := peek.Open(clusters[flow.To], log)
+	defer peeks.Close() //nolint:errcheck // only read
+	cfg.Ledger = newTargetBook(&flow, clusters[flow.To], marks, peeks)
 	t, err := topics.Open(cfg)
 	if err != nil {
 		return nil, err

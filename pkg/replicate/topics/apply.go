@@ -22,6 +22,9 @@ const (
 // are looked at a second time before anybody may write to them: only then the
 // target tells which settings it knows, and what its defaults are.
 func (t *Topics) bring(ctx context.Context, changes []*Change, pairs []pair) error {
+	if err := t.keep(ctx, changes, pairs); err != nil {
+		return err
+	}
 	if err := t.apply(ctx, changes, forReal); err != nil {
 		return err
 	}
@@ -63,10 +66,13 @@ func (t *Topics) bring(ctx context.Context, changes []*Change, pairs []pair) err
 	var again []*Change
 	for c, p := range created {
 		next := r.change(p)
-		next.Create = false
+		next.created = true
 		*c = next
 		again = append(again, c)
 		delete(t.known, c.Source)
+	}
+	if err := t.keep(ctx, again, pairs); err != nil {
+		return err
 	}
 	return t.apply(ctx, again, forReal)
 }

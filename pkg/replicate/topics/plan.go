@@ -36,6 +36,8 @@ type Change struct {
 	Set               map[string]string // settings to set on the target
 	From              map[string]string // their values now; nothing for a topic to be created
 	Left              []Left            // what the target does not get, by key
+
+	created bool // it was created by this refresh, and is looked at a second time
 }
 
 // Nothing says that the target topic is as it should be.

@@ -5,7 +5,8 @@
 //
 //  1. nothing is ever written to the source;
 //  2. a target topic is never deleted nor shrunk, and settings that the source
-//     topic does not have stay as an operator set them;
+//     topic does not have stay as an operator set them; one that is there already is
+//     altered only if the [Ledger] lets it, and what it had is kept there before;
 //  3. a topic that is returned without a Stop takes every record unchanged: its
 //     timestamps are kept, none is refused for its timestamp or for its size;
 //  4. one topic's trouble is that topic's Stop; an error means that a cluster
@@ -42,6 +43,7 @@ type Config struct {
 	// without SyncConfigs, a target topic need not let its settings be read.
 	Watched        bool
 	ExcludeConfigs []string // anchored regular expressions: settings that are not copied
+	Ledger         Ledger   // nil: every target topic is altered, and nobody keeps what it had
 	Log            *slog.Logger
 }
 
@@ -175,6 +177,9 @@ func (t *Topics) Plan(ctx context.Context) (Plan, error) {
 		return Plan{}, err
 	}
 	changes := plan(seen.pairs, t.rules)
+	if err := t.judge(ctx, pointers(changes)); err != nil {
+		return Plan{}, err
+	}
 	if err := t.apply(ctx, pointers(changes), rehearsal); err != nil {
 		return Plan{}, err
 	}
@@ -209,6 +214,9 @@ func (t *Topics) Refresh(ctx context.Context, mine func(topic string) bool) ([]M
 				}
 			}
 		}
+	}
+	if err := t.judge(ctx, own); err != nil {
+		return nil, err
 	}
 	if err := t.bring(ctx, own, seen.pairs); err != nil {
 		return nil, err

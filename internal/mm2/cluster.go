@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate/kafka"
 )
 
@@ -14,6 +15,7 @@ import (
 type text struct {
 	value  string
 	env    string // the variable's name; "": value holds
+	hole   bool   // nothing is known that could stand here
 	origin string // comment
 }
 
@@ -21,6 +23,7 @@ type text struct {
 type cluster struct {
 	in         *importer
 	name       string
+	alias      string // what it is called in the configuration, where a flow asks for another name
 	line       int
 	properties map[string]text
 	variables  []Variable
@@ -29,6 +32,41 @@ type cluster struct {
 }
 
 var legalName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
+// written is the cluster's name in the configuration.
+func (c *cluster) written() string {
+	if c.alias != "" {
+		return c.alias
+	}
+	return c.name
+}
+
+// rename gives the cluster the name that a flow puts before its topics, or says why
+// it cannot have it.
+func (c *cluster) rename(alias string, by *flow) (why string) {
+	for _, other := range c.in.used() {
+		if other != c && other.written() == alias {
+			return fmt.Sprintf("cluster %s is called that, and a name has one cluster here", other.name)
+		}
+	}
+	for _, f := range c.in.flows {
+		if naming, _ := f.naming(); f.from != c || f == by || naming == policy.Identity {
+			continue
+		}
+		theirs := c.name
+		if s := f.effective("source.cluster.alias"); s != nil {
+			theirs = s.trimmed()
+		}
+		if theirs != alias {
+			return fmt.Sprintf("flow %s puts %q before its own, and a cluster has one name here", f.name(), theirs)
+		}
+	}
+	if !legalName.MatchString(alias) {
+		return "only letters, digits, dot, underscore and hyphen can be in a name here"
+	}
+	c.alias = alias
+	return ""
+}
 
 // effective is the setting of a connection key that counts: the cluster's, else the
 // bare one, else that of one of its clients.
@@ -68,6 +106,14 @@ func (c *cluster) mechanism() string {
 	}
 	return "GSSAPI"
 }
+
+// cannotUse says that the cluster's login is none of this program's.
+func (c *cluster) cannotUse() string {
+	return "logins by " + printable(c.mechanism()) + " cannot be used here"
+}
+
+// usable: this program knows the mechanism.
+func (c *cluster) usable() bool { return c.byPassword() || c.mechanism() == "OAUTHBEARER" }
 
 func (c *cluster) byPassword() bool {
 	return c.mechanism() == "PLAIN" || strings.HasPrefix(c.mechanism(), "SCRAM-SHA-")
@@ -183,8 +229,11 @@ func (c *cluster) finish() {
 	case c.mechanism() == "OAUTHBEARER":
 		c.oauth(by)
 	default:
-		c.in.bad(by, "logs in to cluster %s by %s, which cannot be used here: give the program a user of its own there "+
-			"(PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER) or a certificate", c.name, c.mechanism())
+		c.properties["sasl.mechanism"] = text{hole: true,
+			origin: fmt.Sprintf("TO FILL IN, line %d has %s", by.line, printable(c.mechanism()))}
+		c.step("cluster %s: fill in sasl.mechanism; %s. Give the program a user of its own there, and write its "+
+			"sasl.mechanism (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER), sasl.username and sasl.password, or a "+
+			"certificate and security.protocol: SSL", c.name, c.cannotUse())
 	}
 }
 

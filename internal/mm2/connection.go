@@ -32,7 +32,10 @@ var connectionRules = map[string]clusterRule{
 	"security.providers": noneHere("the program has its own TLS and logins"),
 
 	"sasl.mechanism": ifSASL(func(c *cluster, s *setting) Verdict {
-		return c.set("sasl.mechanism", c.mechanism(), s) // finish refuses what cannot be used
+		if !c.usable() {
+			return Verdict{NoEquivalent, c.cannotUse() + "; the written configuration has a hole there, see below"}
+		}
+		return c.set("sasl.mechanism", c.mechanism(), s)
 	}),
 	"sasl.jaas.config": ifSASL((*cluster).login),
 	"sasl.oauthbearer.token.endpoint.url": ifSASL(func(c *cluster, s *setting) Verdict {
@@ -218,6 +221,9 @@ func handler(_ *cluster, s *setting) Verdict {
 // login takes user and password, or what names a client to a token service, out of
 // a JAAS login.
 func (c *cluster) login(s *setting) Verdict {
+	if !c.usable() {
+		return Verdict{NoEquivalent, c.cannotUse()}
+	}
 	if provided.FindString(s.trimmed()) == s.trimmed() {
 		v := Verdict{Mapped, "its config provider holds a whole login, which is asked for in parts"}
 		if c.byPassword() {

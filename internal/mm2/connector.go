@@ -74,7 +74,9 @@ var connectorRules = map[string]rule{
 		return f.mapped("naming", s)
 	},
 	"replication.policy.separator": func(f *flow, s *setting) Verdict {
-		if naming, _ := f.naming(); naming == policy.Identity {
+		if naming, _ := f.naming(); naming == policy.Identity && f.emptied("source.cluster.alias") {
+			return f.nothingBefore(s)
+		} else if naming == policy.Identity {
 			return Verdict{LeftOut, "topics keep their names, so nothing is separated"}
 		}
 		f.config.Separator = s.trimmed()
@@ -162,7 +164,7 @@ var connectorRules = map[string]rule{
 	"consumer.poll.timeout.ms": leave(notNeededTimer),
 	"name":                     leave(ownNames),
 	"connector.class":          leave(ownNames),
-	"source.cluster.alias":     leave("the name of the cluster is taken from clusters"),
+	"source.cluster.alias":     sourceAlias,
 	"target.cluster.alias":     leave("the name of the cluster is taken from clusters"),
 	"task.index":               leave(ownNames),
 	"task.assigned.partitions": leave(shardsInstead),

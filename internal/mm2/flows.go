@@ -31,20 +31,25 @@ func (in *importer) findFlows() {
 			if f.by = f.effective("enabled"); from == to || f.by == nil {
 				continue
 			}
-			if on, ok := f.boolean(f.by, false); !on || !ok {
+			// MirrorMaker takes anything but true for no, where other switches refuse it.
+			if !strings.EqualFold(f.by.value, "true") {
 				continue
 			}
 			in.enabled = append(in.enabled, f.name())
 			if len(in.options.Flows) > 0 && !slices.Contains(in.options.Flows, f.name()) {
 				continue
 			}
-			f.config.From, f.config.To = from.name, to.name
 			in.flows = append(in.flows, f)
 		}
 	}
 	for _, name := range in.options.Flows {
 		if !slices.Contains(in.enabled, name) {
 			in.bad(nil, "enables no flow %s; it enables %s", name, orNone(in.enabled))
+		}
+	}
+	for _, s := range in.settings {
+		if len(in.enabled) == 0 && s.flow != "" && s.rest == "enabled" && !strings.EqualFold(s.value, "false") {
+			in.bad(s, "%q is no to MirrorMaker 2, which takes only true as the whole value for yes", s.value)
 		}
 	}
 	if len(in.flows) == 0 && len(in.problems) == 0 {
@@ -88,6 +93,12 @@ func (f *flow) is(key string, byDefault bool) bool {
 		return strings.EqualFold(s.trimmed(), "true")
 	}
 	return byDefault
+}
+
+// emptied: the key is there, without a value.
+func (f *flow) emptied(key string) bool {
+	s := f.effective(key)
+	return s != nil && s.trimmed() == ""
 }
 
 func (f *flow) value(key string) string {
@@ -165,16 +176,57 @@ func (f *flow) groupsFollow() bool {
 		f.is("emit.offset-syncs.enabled", true)
 }
 
-// naming is what the flow's replication policy does to names.
+// naming is what the flow's replication policy does to names. Without an alias and
+// a separator the default policy puts nothing before them.
 func (f *flow) naming() (naming policy.Naming, known bool) {
 	class := f.value("replication.policy.class")
 	switch class[strings.LastIndexByte(class, '.')+1:] {
 	case "", "DefaultReplicationPolicy":
+		if f.emptied("source.cluster.alias") && f.emptied("replication.policy.separator") {
+			return policy.Identity, true
+		}
 		return policy.Prefix, true
 	case "IdentityReplicationPolicy", "LegacyReplicationPolicy":
 		return policy.Identity, true
 	}
 	return policy.Identity, false
+}
+
+// nothingBefore: neither an alias nor a separator stands before a topic's name.
+func (f *flow) nothingBefore(s *setting) Verdict {
+	f.mapped("naming", s)
+	return Verdict{Mapped, "naming: identity of " + f.name() + ", since alias and separator are both empty"}
+}
+
+// sourceAlias is what MirrorMaker puts before the names of topics, in place of the
+// source's name. Here that is always the name of the cluster, so the cluster gets it.
+func sourceAlias(f *flow, s *setting) Verdict {
+	alias := s.trimmed()
+	naming, _ := f.naming()
+	switch {
+	case alias == f.from.name:
+		return Verdict{LeftOut, "it is the name of the cluster anyway"}
+	case alias == "" && naming == policy.Identity && f.effective("replication.policy.class") == nil:
+		return f.nothingBefore(s)
+	case naming == policy.Identity:
+		return Verdict{LeftOut, "topics keep their names, so no alias stands before them"}
+	case alias == "":
+		f.in.bad(s, "is empty, so that MirrorMaker puts only the separator before the names of topics, which cannot be "+
+			"done here; with an empty replication.policy.separator as well they keep their names")
+		return Verdict{LeftOut, ""}
+	}
+	if why := f.from.rename(alias, f); why != "" {
+		f.in.bad(s, "puts %q before the topics of %s, but %s. Import one flow at a time (--flow)", alias, f.name(), why)
+	}
+	return Verdict{Mapped, fmt.Sprintf("the cluster is called %s, so that the topics of %s are called %s<topic> as before",
+		printable(alias), f.name(), printable(alias+f.separator()))}
+}
+
+func (f *flow) separator() string {
+	if s := f.effective("replication.policy.separator"); s != nil {
+		return s.trimmed()
+	}
+	return replicate.DefaultConfig().Separator
 }
 
 // finish sets what follows from several keys, or from a missing one.
@@ -244,6 +296,7 @@ func (f *flow) start() {
 func (in *importer) validate() {
 	flows := make([]replicate.Config, len(in.flows))
 	for i, f := range in.flows {
+		f.config.From, f.config.To = f.from.written(), f.to.written() // all flows have been judged, and with them the names
 		flows[i] = f.config
 	}
 	replicate.Validate(flows, func(i int, path, format string, args ...any) {

@@ -99,8 +99,18 @@ func TestImport(t *testing.T) {
 		}
 		golden(t, stem+".yaml", r.Config)
 		golden(t, stem+".report.txt", r.Report(name, filepath.Base(stem)+".yaml"))
-		if _, err := config.Parse(stem+".yaml", []byte(r.Config), environment(r)); err != nil {
+		holes := strings.Count(r.Config, "TO FILL IN")
+		if _, err := config.Parse(stem+".yaml", []byte(r.Config), environment(r)); holes == 0 && err != nil {
 			t.Errorf("what was written does not load: %v", err)
+		} else if holes > 0 && (err == nil || strings.Count(err.Error(), "sasl.mechanism: is empty") != holes) {
+			t.Errorf("%s has %d holes, and loading says: %v", file, holes, err)
+		}
+		filled := strings.ReplaceAll(r.Config, `sasl.mechanism: ""`,
+			`sasl.username: u, sasl.password: "${P}", sasl.mechanism: PLAIN`)
+		filled = strings.ReplaceAll(filled, ", sasl.", "\n    sasl.")
+		if _, err := config.Parse(stem+".yaml", []byte(filled), func(string) (string, bool) { return "x", true }); holes > 0 &&
+			err != nil {
+			t.Errorf("%s with its holes filled does not load: %v", file, err)
 		}
 		noSecret(t, file, r.Config+r.Report(name, "x.yaml"))
 		everyLine(t, file, data, r)

@@ -84,7 +84,11 @@ func (c *cluster) rack() {
 func (in *importer) rest(s *setting) Verdict {
 	switch {
 	case s.flow != "" && !slices.Contains(in.enabled, s.flow):
-		return Verdict{LeftOut, "flow " + s.flow + " is not enabled"}
+		text := "flow " + s.flow + " is not enabled"
+		if s.rest == "enabled" && !strings.EqualFold(s.value, "false") {
+			text += fmt.Sprintf(": MirrorMaker takes %q for no, only true as the whole value is yes", s.value)
+		}
+		return Verdict{LeftOut, text}
 	case s.flow != "" && !slices.ContainsFunc(in.flows, func(f *flow) bool { return f.name() == s.flow }):
 		return Verdict{LeftOut, "flow " + s.flow + " is not imported"}
 	case s.cluster != "" && !slices.Contains(in.used(), in.clusterOf(s.cluster)):

@@ -10,7 +10,8 @@
 //     one; what MirrorMaker itself drops in silence is not carried out either, and
 //     the finding says so;
 //  3. the configuration that it writes is one that internal/config accepts, once the
-//     named variables are set and the named PEM files exist;
+//     named variables are set, the named PEM files exist, and what is marked TO FILL IN
+//     is filled in: a login that this program does not have leaves such a hole;
 //  4. neither the configuration, nor a finding, nor a problem shows a secret.
 //
 // It reads no other file and reaches no cluster. Connect's own connector
@@ -177,6 +178,9 @@ func (in *importer) gather() {
 		class, text := s.verdict.Class, s.verdict.Text
 		if s.lost {
 			text += fmt.Sprintf("; a backslash of it is lost to the file's syntax, so that MirrorMaker reads %q", s.shown())
+		}
+		if strings.Contains(s.value, " #") {
+			text += "; what stands behind # is no comment, but part of the value, as MirrorMaker takes it"
 		}
 		in.result.Findings = append(in.result.Findings, Finding{s.line, printable(s.key), class, text})
 	}

@@ -23,14 +23,17 @@ func (in *importer) yaml(name string) string {
 	}
 	b.WriteString("\nclusters:\n")
 	for _, c := range in.used() {
-		fmt.Fprintf(&b, "  %s:\n", quote(c.name))
+		fmt.Fprintf(&b, "  %s:%s\n", quote(c.written()), c.renamed())
 		names := slices.SortedFunc(maps.Keys(c.properties), func(a, b string) int {
 			return strings.Compare(order(a)+a, order(b)+b)
 		})
 		for _, property := range names {
 			t := c.properties[property]
 			value := "${" + t.env + "}"
-			if t.env == "" {
+			switch {
+			case t.hole:
+				value = `""`
+			case t.env == "":
 				value = quote(t.value)
 			}
 			fmt.Fprintf(&b, "    %s: %s # %s\n", property, value, t.origin)
@@ -44,6 +47,14 @@ func (in *importer) yaml(name string) string {
 		f.yaml(&b)
 	}
 	return b.String()
+}
+
+// renamed is a comment on a cluster that is not called as in the file.
+func (c *cluster) renamed() string {
+	if c.alias == "" {
+		return ""
+	}
+	return " # " + c.name + " in the file; topics are named by this"
 }
 
 // order puts the brokers and the way of reaching them first.

@@ -316,8 +316,8 @@ func (in *importer) validate() {
 		in.bad(s, "would be refused as %s of %s: %s", key, f.name(), fmt.Sprintf(format, args...))
 	})
 	for _, f := range in.flows {
-		if broker := f.from.shares(f.to); broker != "" && f.config.Naming == policy.Identity {
-			in.bad(f.by, "%s and %s are one cluster, both have broker %s: records would go round in their own topics for ever",
+		if broker := f.from.shares(f.to); broker != "" {
+			in.bad(f.by, "%s and %s are one cluster, both have broker %s: what the flow writes would be what it reads, for ever",
 				f.from.name, f.to.name, broker)
 		}
 	}

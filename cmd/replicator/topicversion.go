@@ -42,8 +42,12 @@ moves publishers and groups over. What it does is announced on topic
 
 Killed at any moment, the same command goes on. It refuses what would lose the
 order of a key: a --partitioner that does not explain where keys stand. Fewer
-partitions are fine, and so are compacted topics. One cluster needs --cluster only
-if the configuration has several; --from-cluster and --to-cluster name two.
+partitions are fine, and so are compacted topics. The configuration may have a
+single cluster and no flows; --cluster is needed only if it has several, and
+--from-cluster and --to-cluster name two.
+
+With --no-copy T.v1 begins empty: publishers go on with it at once, without standing
+still, and groups read the old version to its end first.
 
 Clusters with a prefix are refused.
 
@@ -64,7 +68,7 @@ current: publishers go on with the old version.
 			if err != nil {
 				return &usageError{err, cmd.CommandPath()}
 			}
-			cfg, err := config.Load(f.path)
+			cfg, err := config.LoadClusters(f.path)
 			if err != nil {
 				return err
 			}
@@ -91,7 +95,7 @@ func (f *versionFlags) flags(cmd *cobra.Command) {
 	flags.StringVar(&f.Partitioner, "partitioner", "", "how publishers place keys: "+
 		strings.Join(versions.Partitioners(), ", ")+" (default "+versions.Java+", if it fits)")
 	flags.BoolVar(&f.Force, "force", false, "copy keys that stand elsewhere; with --retire delete records that came late")
-	flags.BoolVar(&f.NoCopy, "no-copy", false, "the new version begins empty; groups read the old one first")
+	flags.BoolVar(&f.NoCopy, "no-copy", false, "the new version begins empty and current; groups read the old one first")
 	flags.StringVar(&f.groups, "groups", string(versions.Wait),
 		"groups without members that have not read everything: wait, refuse or leave")
 	flags.DurationVar(&f.SilentFor, "silent-for", 5*announce.Lease,

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -95,5 +96,26 @@ func TestTopicVersionUsage(t *testing.T) {
 		if got.code != exitUsage || !strings.Contains(got.stderr, want) {
 			t.Errorf("%s: exit %d, want %q\n%s", more, got.code, want, got.stderr)
 		}
+	}
+}
+
+// A configuration with one cluster and no flow is enough; for a flow it is not.
+func TestTopicVersionNeedsOneCluster(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic(w.source, "orders", 3)
+	alone := filepath.Join(t.TempDir(), "one.yaml")
+	text := fmt.Sprintf("clusters:\n  only: {bootstrap.servers: %q}\n", strings.Join(w.source.ListenAddrs(), ","))
+	if err := os.WriteFile(alone, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.config = alone
+	done := w.run("topic-version", "--topic", "orders", "--from", "v0", "--to", "v1", "--partitions", "5",
+		"--no-copy", "--silent-for", "2100ms")
+	if done.code != 0 || !strings.Contains(done.stdout, "they do not stand still") {
+		t.Errorf("got %+v", done)
+	}
+	if got := w.run("status"); got.code == 0 || !strings.Contains(got.stderr, "flows: missing") {
+		t.Errorf("status without a flow: got %+v", got)
 	}
 }

@@ -114,7 +114,9 @@ func (c *Config) Flow(name string) (replicate.Config, error) {
 
 // Load reads a file, with ${NAME} from the process's environment. The error is
 // a *Problems.
-func Load(path string) (*Config, error) {
+func Load(path string) (*Config, error) { return load(path, false) }
+
+func load(path string, withoutFlows bool) (*Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		reason := err
@@ -124,13 +126,21 @@ func Load(path string) (*Config, error) {
 		}
 		return nil, &Problems{File: path, List: []Problem{{Message: fmt.Sprintf("cannot be read: %v", reason)}}}
 	}
-	return Parse(path, data, os.LookupEnv)
+	return parse(path, data, os.LookupEnv, withoutFlows)
 }
+
+// LoadClusters is Load for what needs clusters alone: one is enough, and flows may
+// be missing.
+func LoadClusters(path string) (*Config, error) { return load(path, true) }
 
 // Parse reads a configuration; name is what problems call it, getenv answers for
 // ${NAME}. The error is a *Problems. Files that the configuration names must exist.
 func Parse(name string, data []byte, getenv func(string) (string, bool)) (*Config, error) {
-	p := &parser{getenv: getenv, places: map[string]int{}, faulty: map[string]bool{}, env: map[string]string{},
+	return parse(name, data, getenv, false)
+}
+
+func parse(name string, data []byte, getenv func(string) (string, bool), withoutFlows bool) (*Config, error) {
+	p := &parser{getenv: getenv, withoutFlows: withoutFlows, places: map[string]int{}, faulty: map[string]bool{}, env: map[string]string{},
 		prefixes: map[string]string{}}
 	config := DefaultConfig()
 	if root := p.document(data); root != nil {
@@ -164,7 +174,7 @@ func (p *parser) config(root *yaml.Node, c *Config) {
 	if !seen["clusters"] {
 		p.bad("clusters", "missing; name the source and the target, each with its bootstrap.servers")
 	}
-	if !seen["flows"] {
+	if !seen["flows"] && !p.withoutFlows {
 		p.bad("flows", "missing; give at least one, with from and to")
 	}
 }

@@ -20,12 +20,14 @@ import (
 // parser walks the nodes of a YAML file rather than decoding them, because only
 // nodes know their lines, and gathers problems instead of stopping at the first.
 type parser struct {
-	getenv   func(string) (string, bool)
-	problems []Problem
-	places   map[string]int    // line by path
-	faulty   map[string]bool   // paths with a problem: what follows from one is not told
-	env      map[string]string // what came from the environment: value by ${NAME}
-	prefixes map[string]string // by cluster
+	getenv func(string) (string, bool)
+	// withoutFlows: clusters are all that is asked for; flows that are given are read all the same.
+	withoutFlows bool
+	problems     []Problem
+	places       map[string]int    // line by path
+	faulty       map[string]bool   // paths with a problem: what follows from one is not told
+	env          map[string]string // what came from the environment: value by ${NAME}
+	prefixes     map[string]string // by cluster
 }
 
 // field reads one value into where it belongs.

@@ -160,7 +160,7 @@ func (m *mover) checkCurrent() error {
 		return &kafka.Problem{What: m.next.Key() + " is current, and the version before it is gone",
 			Fix: "nothing is left to do"}
 	}
-	m.target.partitions = m.next.Partitions
+	m.target.partitions, m.NoCopy = m.next.Partitions, !m.next.Copied
 	return nil
 }
 

@@ -182,6 +182,9 @@ func (m *mover) decide(open []group) ([]group, error) {
 
 // ready looks for groups that nobody would bring to the end while publishers stand still.
 func (m *mover) ready(ctx context.Context) error {
+	if m.NoCopy && m.Groups != Refuse { // they may take their time: publishers do not wait for them
+		return nil
+	}
 	tell := newTeller(m.Say)
 	for {
 		all, err := m.lookNow(ctx)

@@ -45,7 +45,7 @@ type Options struct {
 	Partitions  int32  // of the new version
 	Partitioner string // one of [Partitioners]; "": [Java], if what is there fits it
 	Force       bool   // copy keys that stand in other partitions than the partitioner says
-	NoCopy      bool   // the new version begins empty
+	NoCopy      bool   // the new version begins empty, and publishers go on with it at once
 	Groups      Groups
 	SilentFor   time.Duration // longer than announce.Lease and any write
 	// Say prints a line of progress.
@@ -124,27 +124,29 @@ func Move(ctx context.Context, o Options) error {
 	if err := m.check(ctx); err != nil {
 		return err
 	}
-	if m.next.State == announce.Current {
+	if m.next.State == announce.Current && m.next.Ends != nil {
 		m.Say("%s is current since an earlier run; groups that are left follow", m.next.Key())
 		return m.groups(ctx)
 	}
-	for _, step := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
-		{"prepared", m.prepare}, {"filled", m.fill}, {"ready", m.ready}, {"stopped", m.stop}, {"over", m.over},
-	} {
-		if err := step.do(ctx); err != nil {
-			return err
-		}
-		if err := m.reached(step.name); err != nil {
-			return err
-		}
-	}
+	steps := []step{{"prepared", m.prepare}, {"filled", m.fill}, {"ready", m.ready}, {"stopped", m.stop}, {"over", m.over}}
 	if m.NoCopy {
-		return m.groups(ctx)
+		steps = []step{{"prepared", m.prepare}, {"ready", m.ready}, {"opened", m.open}, {"over", m.over}, {"moved", m.groups}}
+	}
+	for _, s := range steps {
+		if err := s.do(ctx); err != nil {
+			return err
+		}
+		if err := m.reached(s.name); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// step is a part of a move, which can be done again.
+type step struct {
+	name string
+	do   func(context.Context) error
 }
 
 // prepare makes the new version, and announces both.
@@ -230,6 +232,21 @@ func (m *mover) stop(ctx context.Context) error {
 	return m.announce(ctx, m.next)
 }
 
+// open lets publishers go on with the new version, which is empty: nothing has to be
+// copied before them. Groups read the old one to its end first, which is announced
+// when nobody has written there for long enough.
+func (m *mover) open(ctx context.Context) error {
+	if m.next.State == announce.Current {
+		return nil // by an earlier run
+	}
+	m.next.State = announce.Current
+	if err := m.announce(ctx, m.next); err != nil {
+		return err
+	}
+	m.Say("publishers go on with %s; they do not stand still", m.target.name)
+	return nil
+}
+
 // over brings the rest and the groups over, and lets publishers go on. Where
 // somebody wrote to the old version meanwhile it does so again.
 func (m *mover) over(ctx context.Context) error {
@@ -259,7 +276,11 @@ func (m *mover) over(ctx context.Context) error {
 		if err := m.same(ctx); err != nil {
 			return err
 		}
-		if slices.Equal(now, ends) {
+		switch {
+		case !slices.Equal(now, ends):
+		case m.NoCopy:
+			return nil // publishers went on before
+		default:
 			return m.goOn(ctx)
 		}
 		m.Say("%s was written to again; its end is looked for anew", m.source.name)
@@ -295,6 +316,10 @@ func (m *mover) mark(ctx context.Context, ends []int64) error {
 // begins waits until no transaction of the copier is open, markers written: then
 // the ends of the new version are those that any reader sees.
 func (m *mover) begins(ctx context.Context) ([]int64, error) {
+	if m.NoCopy { // all that is there comes after the old version
+		first, _, err := m.to.span(ctx, m.target)
+		return first, err
+	}
 	for {
 		stable, err := m.to.stable(ctx, m.target)
 		if err != nil {
@@ -334,8 +359,9 @@ func Retire(ctx context.Context, o Options) error {
 		return err
 	}
 	defer m.close()
-	if m.next.State != announce.Current {
-		return &kafka.Problem{What: fmt.Sprintf("%s/%s is not current", m.Topic, m.ToVersion),
+	if m.next.State != announce.Current || m.next.Ends == nil {
+		return &kafka.Problem{What: fmt.Sprintf("%s/%s is not current, or nothing tells yet where the version before it ends",
+			m.Topic, m.ToVersion),
 			Fix: "retire the old version when the move is done: run the command without --retire first"}
 	}
 	if err := m.follows(); err != nil {

@@ -140,7 +140,8 @@ func Parse(name string, data []byte, getenv func(string) (string, bool)) (*Confi
 }
 
 func parse(name string, data []byte, getenv func(string) (string, bool), withoutFlows bool) (*Config, error) {
-	p := &parser{getenv: getenv, withoutFlows: withoutFlows, places: map[string]int{}, faulty: map[string]bool{}, env: map[string]string{},
+	p := &parser{getenv: getenv, withoutFlows: withoutFlows,
+		places: map[string]int{}, faulty: map[string]bool{}, env: map[string]string{},
 		prefixes: map[string]string{}}
 	config := DefaultConfig()
 	if root := p.document(data); root != nil {

@@ -108,8 +108,8 @@ func TestImport(t *testing.T) {
 		filled := strings.ReplaceAll(r.Config, `sasl.mechanism: ""`,
 			`sasl.username: u, sasl.password: "${P}", sasl.mechanism: PLAIN`)
 		filled = strings.ReplaceAll(filled, ", sasl.", "\n    sasl.")
-		if _, err := config.Parse(stem+".yaml", []byte(filled), func(string) (string, bool) { return "x", true }); holes > 0 &&
-			err != nil {
+		given := func(string) (string, bool) { return "x", true }
+		if _, err := config.Parse(stem+".yaml", []byte(filled), given); holes > 0 && err != nil {
 			t.Errorf("%s with its holes filled does not load: %v", file, err)
 		}
 		noSecret(t, file, r.Config+r.Report(name, "x.yaml"))

@@ -298,6 +298,24 @@ func (p *printer) skipped(skipped []topics.Skip) {
 	}
 }
 
+// leftOut prints what the patterns choose and a rule leaves out, by reason.
+func (p *printer) leftOut(list []replicate.LeftOut) {
+	by := map[[2]string][]string{}
+	var reasons [][2]string
+	for _, l := range list {
+		reason := [2]string{l.Kind, l.Why}
+		if by[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		by[reason] = append(by[reason], l.Name)
+	}
+	for _, reason := range reasons {
+		names := by[reason]
+		p.line("%s", wrap(fmt.Sprintf("  left out  %s: %s: %s", count(len(names), reason[0]), reason[1], few(names)),
+			"            "))
+	}
+}
+
 // few names some, and counts the others.
 func few(names []string) string {
 	const most = 8
@@ -309,6 +327,9 @@ func few(names []string) string {
 
 func (p *printer) groups(plan *replicate.FlowPlan) {
 	p.line("  groups    %d of %d follow", len(plan.Groups), plan.GroupsListed)
+	p.leftOut(slices.DeleteFunc(slices.Clone(plan.LeftOut), func(l replicate.LeftOut) bool {
+		return l.Kind != policy.Groups // topics are among plan.Skipped
+	}))
 	for i := range plan.Groups {
 		g := &plan.Groups[i]
 		if g.Err != nil {

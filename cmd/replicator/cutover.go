@@ -162,6 +162,13 @@ func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	claims := claimsOfGroups(f.groups)
+	if f.force {
+		claims.kinds = nil
+	}
+	if err := claims.hold(cmd, o.Clusters, []replicate.Config{o.Flow}); err != nil {
+		return err
+	}
 	ctx, cancel := f.limited(cmd.Context())
 	defer cancel()
 	c, err := replicate.OpenCutover(ctx, o)

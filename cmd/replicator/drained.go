@@ -41,9 +41,13 @@ whatever it saw; 'replicator wait --drained' waits.`,
 			if err != nil {
 				return err
 			}
+			clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
+			if err := claimsOfGroups(pattern).hold(cmd, clusters, flows); err != nil {
+				return err
+			}
 			seen := []*replicate.Drained{}
 			for _, one := range flows {
-				look, err := replicate.Inspect(cmd.Context(), clustersWith(cfg, slog.New(slog.DiscardHandler)), one, nil)
+				look, err := replicate.Inspect(cmd.Context(), clusters, one, nil)
 				if err != nil {
 					return err
 				}

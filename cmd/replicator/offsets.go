@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"regexp"
 
 	"github.com/spf13/cobra"
 
 	"replicator/internal/config"
 	"replicator/pkg/offsets"
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 )
@@ -61,7 +64,7 @@ offset that has not been copied yet has no answer: that is an error.
 				t, err = look.Translate(cmd.Context(), p, offsets.Source(at))
 			}
 			if err != nil {
-				return err
+				return named(cmd.Context(), look, topic, err)
 			}
 			return printTranslation(cmd.OutOrStdout(), t)
 		},
@@ -76,6 +79,16 @@ offset that has not been copied yet has no answer: that is an error.
 		_ = cmd.MarkFlagRequired(name)
 	}
 	return cmd
+}
+
+// named is why there is no answer; that there is no such topic is an error of its own,
+// with names that look like it.
+func named(ctx context.Context, look *replicate.Inspection, topic string, err error) error {
+	seen, failed := look.Match(ctx, given("--topic", policy.Topics, regexp.QuoteMeta(topic)))
+	if failed != nil || !seen.Given[0].Nothing() {
+		return err
+	}
+	return emptyPattern{seen.Given[0], err}
 }
 
 // printTranslation prints one fact a line; the answer has the third.

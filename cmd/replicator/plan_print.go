@@ -46,6 +46,7 @@ func (p *printer) migration(m *replicate.Migration) {
 	for _, a := range m.MissingACLs {
 		p.line("  acl       %s", a.Command)
 	}
+	p.leftOut(m.LeftOut)
 	for _, w := range m.Warnings {
 		p.note("  warning   "+w.Error, w.Remedy)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/cutover"
 )
@@ -53,6 +54,15 @@ func (f *handoverFlags) rollBack(cmd *cobra.Command) error {
 	}
 	defer r.Close()
 	out := cmd.OutOrStdout()
+	if patterns := given("--groups", policy.Groups, f.groups); len(patterns) > 0 {
+		seen, err := r.Match(ctx, patterns)
+		if err == nil {
+			err = claims{given: patterns}.judge(cmd.ErrOrStderr(), []*replicate.Matches{seen})
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if r.Found().State != cutover.RolledBack {
 		printBack(out, r.State(), o.Flow)
 		if on, err := f.goOn(ctx, cmd, r.Look); !on {

@@ -52,7 +52,10 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var problems *config.Problems
 	var unknown *config.UnknownFlowError
 	var foreign *mm2.Problems
-	if errors.As(err, &foreign) || errors.As(err, &usage) || errors.As(err, &problems) || errors.As(err, &unknown) {
+	var empty emptyPattern
+	switch {
+	case errors.As(err, &empty), errors.As(err, &foreign), errors.As(err, &usage), errors.As(err, &problems),
+		errors.As(err, &unknown):
 		return exitUsage
 	}
 	return exitFailed

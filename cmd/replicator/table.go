@@ -18,6 +18,7 @@ func (p *printer) flow(s *replicate.FlowStatus) {
 	p.attention(s)
 	p.partitions(s)
 	p.positions(s)
+	p.leftOut(s.LeftOut)
 }
 
 // headline is the flow in a few words.
@@ -54,6 +55,9 @@ func (p *printer) attention(s *replicate.FlowStatus) {
 	}
 	for _, problem := range s.Problems {
 		p.note("! "+problem.Error, problem.Remedy)
+	}
+	for _, warning := range s.Warnings {
+		p.note("! "+warning.Error, warning.Remedy)
 	}
 	for _, same := range together(s.Partitions) {
 		one, since := same[0], ""

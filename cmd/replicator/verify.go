@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/config"
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 )
@@ -106,6 +107,11 @@ type verified struct {
 
 func (w *verifyWords) run(cmd *cobra.Command, cfg *config.Config, flows []replicate.Config,
 	options replicate.VerifyOptions) error {
+	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
+	claims := claims{given: given("--topics", policy.Topics, w.topics), kinds: []string{policy.Topics}}
+	if err := claims.hold(cmd, clusters, flows); err != nil {
+		return err
+	}
 	var file *os.File // opened before the work begins, in place when it is whole
 	if w.report != "" {
 		var err error
@@ -117,7 +123,6 @@ func (w *verifyWords) run(cmd *cobra.Command, cfg *config.Config, flows []replic
 	}
 	all := verified{[]*replicate.Verification{}}
 	var failed obstacles
-	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
 	for _, flow := range flows {
 		look, err := replicate.Inspect(cmd.Context(), clusters, flow, nil)
 		if err == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/config"
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
@@ -61,6 +62,7 @@ A daemon has to do the work: wait only looks.
 			if w.lag < 0 && w.groups == nil && !drained && !aged {
 				return &usageError{errors.New("say what to wait for: --lag, --groups, --drained or --aged-out"), cmd.CommandPath()}
 			}
+			w.given = given("--groups", policy.Groups, pattern)
 			return w.run(cmd, path, flow, timeout)
 		},
 	}
@@ -79,6 +81,7 @@ type waiter struct {
 	lag           int64 // -1: not asked for
 	groups        *regexp.Regexp
 	drained, aged bool
+	given         []replicate.Pattern
 }
 
 func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duration) error {
@@ -90,6 +93,14 @@ func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duratio
 	if err != nil {
 		return err
 	}
+	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
+	claims := claims{given: w.given, kinds: []string{policy.Topics}}
+	if w.groups == nil && w.drained {
+		claims.kinds = append(claims.kinds, policy.Groups)
+	}
+	if err := claims.hold(cmd, clusters, flows); err != nil {
+		return err
+	}
 	ctx := cmd.Context()
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -99,7 +110,7 @@ func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duratio
 	tick := time.NewTicker(waitEvery)
 	defer tick.Stop()
 	for _, one := range flows {
-		look, err := replicate.Inspect(ctx, clustersWith(cfg, slog.New(slog.DiscardHandler)), one, nil)
+		look, err := replicate.Inspect(ctx, clusters, one, nil)
 		if err != nil {
 			return err
 		}

@@ -193,8 +193,8 @@ func New(c Config) (*Policy, error) {
 	}
 	p := &Policy{
 		self:   c.flow(),
-		topics: newSelection("topic", c.Topics, c.ExcludeTopics, builtinTopics),
-		groups: newSelection("group", c.Groups, c.ExcludeGroups, builtinGroups),
+		topics: newSelection(Topics, c.Topics, c.ExcludeTopics, builtinTopics),
+		groups: newSelection(Groups, c.Groups, c.ExcludeGroups, builtinGroups),
 	}
 	p.flows = append([]Flow{p.self}, c.Flows...)
 	if c.Naming == Prefix {
@@ -214,6 +214,10 @@ type Verdict struct {
 	// Blocked: the patterns choose the topic, yet it cannot be copied. Unlike a
 	// topic that is left out it has to be reported.
 	Blocked bool
+
+	// Builtin: the patterns choose it, and a built-in rule leaves it out. Kept: no pattern brings it along, since
+	// Kafka or replicator keeps it for itself.
+	Builtin, Kept bool
 }
 
 // Topic says what a source topic is called on the target, and whether it is copied.

@@ -27,6 +27,7 @@ type FlowPlan struct {
 	Skipped        []topics.Skip // all others, by name
 	GroupsListed   int           // on the source, of those that commit offsets
 	Groups         []GroupPlan   // selected ones with a position, by name
+	LeftOut        []LeftOut     // what the patterns choose and a rule leaves out, topics first
 	// Problems stand in the way of the flow, or of a part of it that is not a topic; they have remedies.
 	Problems []error
 	// Warnings are worth knowing and stop nothing.
@@ -142,6 +143,9 @@ func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, er
 		plan.Topics = append(plan.Topics, one)
 	}
 	i.planGroups(ctx, seen, plan)
+	if err := i.planNames(ctx, seen, plan); err != nil {
+		return nil, err
+	}
 	if err := i.planLedger(ctx, seen, plan); err != nil {
 		return nil, err
 	}

@@ -33,6 +33,8 @@ type FlowStatus struct {
 	Partitions []PartitionStatus `json:"partitions"`     // by topic and number
 	Groups     []GroupStatus     `json:"groups"`         // those selected that have a position, by name
 	Problems   []ProblemStatus   `json:"problems"`       // what could not be seen, or needs somebody
+	Warnings   []ProblemStatus   `json:"warnings"`       // patterns of the flow that choose nothing
+	LeftOut    []LeftOut         `json:"left_out"`       // what its patterns choose and a rule leaves out, topics first
 }
 
 // ProblemStatus is something that an operator has to know.
@@ -172,6 +174,9 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 		one, settled := i.groupStatus(ctx, &p.held[j], spots)
 		status.Groups = append(status.Groups, one)
 		status.CaughtUp = status.CaughtUp && settled
+	}
+	if err := i.statusNames(ctx, p, status); err != nil {
+		return nil, err
 	}
 	for _, err := range p.problems {
 		status.Problems = append(status.Problems, ProblemStatus{err.Error(), chunk.Remedy(err)})

@@ -37,6 +37,9 @@ type Migration struct {
 	Warnings  []ProblemStatus `json:"warnings"`
 	NotKnown  []ProblemStatus `json:"not_known"`
 
+	// LeftOut is what the flow's patterns choose and a rule leaves out.
+	LeftOut []LeftOut `json:"left_out"`
+
 	problems []error
 }
 
@@ -163,6 +166,7 @@ func (i *Inspection) Migration(ctx context.Context, opts SurveyOptions) (*Migrat
 			Topics: []MigrationTopic{}, Quotas: []MigrationQuota{}, Rooms: []survey.Room{},
 			SourceGroups: []MigrationGroup{}, TargetGroups: []MigrationGroup{}, Open: []survey.Open{},
 			MissingACLs: []MissingACL{}, Obstacles: []ProblemStatus{}, Warnings: []ProblemStatus{}, NotKnown: []ProblemStatus{},
+			LeftOut: plan.LeftOut,
 		},
 	}
 	m.Lane, _ = i.cfg.LaneInUse()

@@ -88,6 +88,22 @@ func (r *Rollback) Close() {
 // Found is the cutover that is to be taken back.
 func (r *Rollback) Found() cutover.Record { return r.record }
 
+// Match compares the patterns of a command with what there is to be taken back: the
+// groups on the flow's target. Those of the flow itself are about its source, and not
+// among the answers.
+func (r *Rollback) Match(ctx context.Context, given []Pattern) (*Matches, error) {
+	look, err := Inspect(ctx, r.o.Clusters, r.back.Flow, r.o.Log)
+	if err != nil {
+		return nil, err
+	}
+	defer look.Close()
+	m, err := look.Match(ctx, given)
+	if err != nil {
+		return nil, err
+	}
+	return &Matches{Given: m.Given}, nil
+}
+
 // State tells how far back is safe.
 func (r *Rollback) State() BackState { return r.state }
 

@@ -24,7 +24,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/offsets"
@@ -116,21 +115,10 @@ func (g *Groups) writer(i int) (*kgo.Client, error) {
 
 // followed lists the source's groups: how many there are of the kinds that commit
 // offsets, and those that the policy selects, sorted by name.
-func (g *Groups) followed(ctx context.Context) (listed int, selected []group, err error) {
-	groups, err := kadm.NewClient(g.source).ListGroups(ctx)
-	if err != nil {
-		return 0, nil, fmt.Errorf("list groups: %w", g.cfg.Source.Explain(err))
+func (g *Groups) followed(ctx context.Context) (list []Named, listed int, selected []group, err error) {
+	if list, err = g.Names(ctx); err != nil {
+		return nil, 0, nil, err
 	}
-	for _, name := range groups.Groups() {
-		switch groups[name].ProtocolType {
-		case "", "consumer": // without a protocol: commits by consumers that assign by hand
-		default:
-			continue // Connect's workers, share groups
-		}
-		listed++
-		if target, verdict := g.cfg.Policy.Group(name); verdict.Selected {
-			selected = append(selected, group{name: name, target: target})
-		}
-	}
-	return listed, selected, nil
+	listed, selected = commits(list)
+	return list, listed, selected, nil
 }

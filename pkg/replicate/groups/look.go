@@ -16,7 +16,7 @@ type Held struct {
 // sorted by name; selected groups without any position in a selected topic are left
 // out. listed counts the source's groups: 0 may mean that a right is missing.
 func (g *Groups) Look(ctx context.Context) (held []Held, listed int, err error) {
-	listed, selected, err := g.followed(ctx)
+	_, listed, selected, err := g.followed(ctx)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -39,11 +39,12 @@ func (r *Report) Settled() bool {
 // trouble with one group is in the report instead.
 func (g *Groups) Sync(ctx context.Context, mine func(chunk.Partition) bool,
 	ends func(context.Context, []chunk.Partition) error, translate Translator) (Report, error) {
-	listed, selected, err := g.followed(ctx)
+	list, listed, selected, err := g.followed(ctx)
 	if err != nil {
 		return Report{}, err
 	}
 	g.told.listed(listed)
+	g.told.patterns(g.cfg.Policy, list)
 	groups, err := g.readSource(ctx, selected, mine)
 	if err != nil {
 		return Report{}, err

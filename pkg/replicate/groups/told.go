@@ -12,6 +12,7 @@ type told struct {
 	log    *slog.Logger
 	source string
 	empty  bool            // the warning about 0 groups was given
+	names  bool            // the patterns were compared with names
 	phase  map[string]Kind // groups that were said to be left alone
 }
 

@@ -47,7 +47,7 @@ func (t *Topics) look(ctx context.Context, some int) (*sight, error) {
 	for _, name := range names {
 		target, verdict := t.cfg.Policy.Topic(name)
 		if !verdict.Selected {
-			seen.skipped = append(seen.skipped, Skip{name, verdict.Why, verdict.Blocked})
+			seen.skipped = append(seen.skipped, Skip{name, verdict.Why, verdict.Blocked, verdict.Builtin && !verdict.Kept})
 			continue
 		}
 		sourceNames = append(sourceNames, name)

@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 
 	"replicator/pkg/policy"
@@ -156,6 +157,8 @@ type Skip struct {
 	Why   string
 	// Blocked: the patterns choose it, yet the policy cannot name it on the target.
 	Blocked bool
+	// Builtin: the patterns choose it, and a built-in rule leaves it out that a pattern could override.
+	Builtin bool
 }
 
 // Plan is what a refresh that looks after all topics would do.
@@ -239,6 +242,9 @@ func (t *Topics) warn(seen *sight) {
 			t.log.Warn(message, args...)
 		}
 	}
+	if t.round == 1 {
+		t.warnOfPatterns(seen)
+	}
 	if len(seen.pairs) == 0 {
 		once("", "no topic of the source is selected", "cluster", t.cfg.Source.Name, "visible", len(seen.skipped),
 			"remedy", "check topics and exclude_topics, and the right Describe on the topics: others are not listed")
@@ -267,6 +273,35 @@ func (t *Topics) warn(seen *sight) {
 					"setting", key, "value", from[key], "remedy", "set it to "+noLimit+", or sync_topic_configs: true")
 			}
 		}
+	}
+}
+
+// warnOfPatterns says which pattern chooses nothing, and what a built-in rule leaves
+// out, but what every cluster keeps for itself.
+func (t *Topics) warnOfPatterns(seen *sight) {
+	var names []string
+	hidden := map[string][]string{}
+	for _, p := range seen.pairs {
+		names = append(names, p.Source)
+	}
+	for _, s := range seen.skipped {
+		names = append(names, s.Topic)
+		if s.Builtin {
+			hidden[s.Why] = append(hidden[s.Why], s.Topic)
+		}
+	}
+	for _, m := range t.cfg.Policy.TopicMatches(names) {
+		switch {
+		case m.Nothing():
+			t.log.Warn("pattern chooses nothing", "pattern", m.Pattern, "why", m.Error(), "remedy", m.Remedy())
+		case m.Hint() != "":
+			t.log.Warn("pattern looks like a glob", "pattern", m.Pattern, "remedy", m.Hint())
+		}
+	}
+	for _, why := range sortedKeys(hidden) {
+		const most = 8
+		t.log.Info("topics are left out", "topics", len(hidden[why]), "first",
+			strings.Join(hidden[why][:min(len(hidden[why]), most)], ","), "why", why)
 	}
 }
 

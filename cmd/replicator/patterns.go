@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+// emptyPattern is a pattern that chooses nothing where an answer was asked for: the
+// answer would be about nothing.
+type emptyPattern struct {
+	*policy.Match
+	why error // what else is known of it; nil: nothing
+}
+
+func (e emptyPattern) Error() string {
+	if e.why != nil {
+		return e.why.Error()
+	}
+	return e.Match.Error()
+}
+
+// Remedy tells what may have been meant.
+func (e emptyPattern) Remedy() string {
+	switch {
+	case e.why == nil:
+		return e.Match.Remedy()
+	case len(e.Near) > 0:
+		return e.Match.Remedy() + " " + chunk.Remedy(e.why)
+	}
+	return chunk.Remedy(e.why)
+}
+
+// claims are the patterns that a verb goes by.
+type claims struct {
+	given []replicate.Pattern // by flags
+	kinds []string            // of which the file's patterns have to choose something
+}
+
+// given is a flag's pattern, none for "".
+func given(where, kind, text string) []replicate.Pattern {
+	if text == "" {
+		return nil
+	}
+	return []replicate.Pattern{{Where: where, Kind: kind, Text: text}}
+}
+
+// claimsOfGroups are those of a verb that is about groups: by --groups, else by the file.
+func claimsOfGroups(pattern string) claims {
+	if pattern == "" {
+		return claims{kinds: []string{policy.Topics, policy.Groups}}
+	}
+	return claims{given: given("--groups", policy.Groups, pattern), kinds: []string{policy.Topics}}
+}
+
+// hold looks whether the patterns choose something on the clusters, before a verb
+// answers by them: a flag's in one of the flows, the file's each. The error is all that
+// do not.
+func (c claims) hold(cmd *cobra.Command, clusters map[string]kafka.Config, flows []replicate.Config) error {
+	var seen []*replicate.Matches
+	for _, flow := range flows {
+		m, err := matchFlow(cmd.Context(), clusters, flow, c.given)
+		if err != nil {
+			return err
+		}
+		seen = append(seen, m)
+	}
+	return c.judge(cmd.ErrOrStderr(), seen)
+}
+
+func matchFlow(ctx context.Context, clusters map[string]kafka.Config, flow replicate.Config,
+	given []replicate.Pattern) (*replicate.Matches, error) {
+	look, err := replicate.Inspect(ctx, clusters, flow, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer look.Close()
+	return look.Match(ctx, given)
+}
+
+// judge says what is wrong with patterns, by flow.
+func (c claims) judge(warn io.Writer, seen []*replicate.Matches) error {
+	var empty obstacles
+	for n := range c.given {
+		var nothing obstacles
+		for _, m := range seen {
+			if m.Given[n].Nothing() {
+				nothing = append(nothing, emptyPattern{Match: m.Given[n]})
+			}
+			hint(warn, m.Given[n])
+		}
+		if len(nothing) == len(seen) {
+			empty = append(empty, nothing...)
+		}
+	}
+	for _, m := range seen {
+		for _, one := range m.File {
+			if one.Nothing() && slices.Contains(c.kinds, one.Kind) {
+				empty = append(empty, emptyPattern{Match: one})
+				continue
+			}
+			warnOf(warn, one)
+		}
+	}
+	if len(empty) == 0 {
+		return nil
+	}
+	return empty
+}
+
+// warnOf says what is odd about one of the file's patterns.
+func warnOf(w io.Writer, m *policy.Match) {
+	if !m.Nothing() {
+		hint(w, m)
+		return
+	}
+	fmt.Fprintf(w, "warning: %s\n  %s\n", m.Error(), m.Remedy())
+}
+
+func hint(w io.Writer, m *policy.Match) {
+	if text := m.Hint(); text != "" && !m.Nothing() {
+		fmt.Fprintf(w, "warning: %s %q: %s\n", m.Where, m.Pattern, text)
+	}
+}
+
+// warnOfPatterns tells of the file's patterns alone; a cluster that is away shows later.
+func warnOfPatterns(cmd *cobra.Command, cfg *config.Config, clusters map[string]kafka.Config) {
+	for _, flow := range cfg.Flows {
+		if m, err := matchFlow(cmd.Context(), clusters, flow, nil); err == nil {
+			_ = claims{}.judge(cmd.ErrOrStderr(), []*replicate.Matches{m})
+		}
+	}
+}

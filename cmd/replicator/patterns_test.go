@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A pattern that matches nothing is no success: verbs that answer yes or no refuse it,
+// with what may have been meant.
+func TestAPatternThatMatchesNothingIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic(w.source, "orders", 1)
+	w.plain(w.source, "orders", 0, 10)
+	w.commit(w.source, "billing-eu", "orders", 0, 4)
+	w.commit(w.source, "connect-sink", "orders", 0, 4)
+	w.must("run", "--until-caught-up")
+	for line, want := range map[string]string{
+		"verify --topics oders":                          "matches no topic of old\nremedy: did you mean orders?",
+		"verify --topics ord*":                           `did you mean "ord.*"?`,
+		"wait --groups biling.*":                         "did you mean billing-eu?",
+		"wait --drained --groups nope":                   `--groups "nope" matches no group of old`,
+		"drained --groups nope":                          `--groups "nope" matches no group of old`,
+		"drained --groups connect-.*":                    "it matches connect-sink, which is left out: a Kafka Connect group",
+		"cutover --groups biling.* --dry-run":            "did you mean billing-eu?",
+		"cutover --groups biling.* --yes":                "did you mean billing-eu?",
+		"offsets --topic oders --partition 0 --at 1":     "cluster old has no topic oders\nremedy: did you mean orders?",
+		"offsets --topic __oders --partition 0 --at 1":   "never copied",
+		"verify --topics zzz --report /nowhere/a.json":   `--topics "zzz" matches no topic`,
+		"wait --lag 0 --groups billing-.*|b --timeout 0": "",
+		"drained --groups billing-.*":                    "",
+		"verify --topics ord.*":                          "",
+	} {
+		got := w.run(strings.Fields(line)...)
+		code := exitUsage
+		if want == "" {
+			code = exitDone
+		}
+		if got.code != code || !strings.Contains(got.stderr, want) {
+			t.Errorf("%s: exit %d, want %d with %q\n%s%s", line, got.code, code, want, got.stdout, got.stderr)
+		}
+	}
+	if got := w.run("rollback", "--dry-run"); !strings.Contains(got.stderr, "has no record of a cutover") {
+		t.Errorf("a cutover of nothing was recorded: %s%s", got.stdout, got.stderr)
+	}
+}
+
+// What is wrong with the file's patterns is a warning where one looks before, and
+// while copying; an answer by them is refused. What a built-in rule hides is named.
+func TestPatternsOfTheFileThatChooseNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `topics: ["orders", "paymnets.*", "cart*"]`, `groups: [".*", "biling"]`)
+	for _, topic := range []string{"orders", "payments.eu", "carts.all"} {
+		w.topic(w.source, topic, 1)
+	}
+	w.plain(w.source, "orders", 0, 10)
+	for _, group := range []string{"billing", "connect-a", "connect-b", "console-consumer-7"} {
+		w.commit(w.source, group, "orders", 0, 4)
+	}
+	w.commit(w.source, "elsewhere", "payments.eu", 0, 0)
+	missing := []string{
+		`topics[1] "paymnets.*" matches no topic of old`, "did you mean payments.eu?",
+		`topics[2] "cart*" matches no topic of old`, `did you mean "cart.*"?`,
+		`groups[1] "biling" matches no group of old`, "did you mean billing?",
+	}
+	hidden := []string{
+		"2 groups: a Kafka Connect group; to copy it all the same", "connect-a, connect-b",
+		"1 group: a console consumer's group", "console-consumer-7",
+		"1 group: it has committed no position in a topic that the flow selects: elsewhere",
+	}
+	for _, c := range []struct {
+		line string
+		says [][]string
+	}{
+		{"check --connect", [][]string{missing, hidden}},
+		{"plan --rate 1MiB", [][]string{missing, hidden}},
+		{"run --until-caught-up", [][]string{{
+			`topics[1] \"paymnets.*\" matches no topic of old`, "did you mean payments.eu?", `groups[1] \"biling\"`,
+			"groups are left out", "first=connect-a,connect-b",
+		}}},
+		{"status", [][]string{missing, hidden}},
+	} {
+		got := w.run(strings.Fields(c.line)...)
+		text := strings.Join(strings.Fields(got.stdout+got.stderr), " ")
+		for _, list := range c.says {
+			for _, want := range list {
+				if got.code != exitDone || !strings.Contains(text, want) {
+					t.Errorf("%s: exit %d, without %q\n%s%s", c.line, got.code, want, got.stdout, got.stderr)
+				}
+			}
+		}
+	}
+	for _, line := range []string{"verify", "wait --lag 0", "drained", "cutover --dry-run"} {
+		got := w.run(strings.Fields(line)...)
+		if got.code != exitUsage || !strings.Contains(got.stderr, missing[0]) {
+			t.Errorf("%s: exit %d\n%s%s", line, got.code, got.stdout, got.stderr)
+		}
+	}
+}
+
+// One pattern brings a hundred sinks along; one for everything does not.
+func TestConnectGroupsAreBroughtByOnePattern(t *testing.T) {
+	t.Parallel()
+	for groups, want := range map[string]int{`[".*"]`: 1, `[".*", "connect-.*"]`: 101} {
+		w := newWorld(t, "groups: "+groups)
+		w.topic(w.source, "orders", 1)
+		w.plain(w.source, "orders", 0, 10)
+		w.commit(w.source, "billing", "orders", 0, 4)
+		for i := range 100 {
+			w.commit(w.source, fmt.Sprintf("connect-sink-%d", i), "orders", 0, 4)
+		}
+		w.must("run", "--until-caught-up")
+		listed, err := w.admin(w.target).ListGroups(w.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		followed := 0
+		for name := range listed {
+			if name == "billing" || strings.HasPrefix(name, "connect-") {
+				followed++
+			}
+		}
+		if followed != want {
+			t.Errorf("groups %s: %d followed, want %d", groups, followed, want)
+		}
+	}
+}

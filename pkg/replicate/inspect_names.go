@@ -1,0 +1,176 @@
+package replicate
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/groups"
+)
+
+// Pattern is one that an operator has given with a command.
+type Pattern struct {
+	Where string // the flag
+	Kind  string // policy.Topics or policy.Groups
+	Text  string // it compiles
+}
+
+// Matches is what patterns come to among the names that the source shows now.
+type Matches struct {
+	Given []*policy.Match // those of the command, in their order
+	File  []*policy.Match // those of the flow that make a claim
+}
+
+// Match compares the patterns of a command, and those of the flow, with the names on
+// the source. A pattern of a command chooses among what the flow selects, by whole
+// names on the source; groups without a position in a selected topic are left out.
+func (i *Inspection) Match(ctx context.Context, given []Pattern) (*Matches, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	seen, err := describe(ctx, i.source, i.sourceCluster, nil)
+	if err != nil {
+		return nil, err
+	}
+	names, err := i.groups.Names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &Matches{File: i.fileMatches(seen, names)}
+	candidates := map[string][]policy.Candidate{policy.Topics: i.topicCandidates(seen)}
+	if slices.ContainsFunc(given, func(p Pattern) bool { return p.Kind == policy.Groups }) {
+		if candidates[policy.Groups], err = i.groupCandidates(ctx, names); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range given {
+		m.Given = append(m.Given, policy.MatchPattern(p.Where, p.Kind, i.cfg.From, p.Text, candidates[p.Kind]))
+	}
+	return m, nil
+}
+
+// fileMatches compares the flow's own patterns.
+func (i *Inspection) fileMatches(seen *seenCluster, names []groups.Named) []*policy.Match {
+	var topics, committing []string
+	for name := range seen.topics {
+		topics = append(topics, name)
+	}
+	for _, g := range names {
+		if g.Commits {
+			committing = append(committing, g.Name)
+		}
+	}
+	slices.Sort(topics)
+	return append(i.policy.TopicMatches(topics), i.policy.GroupMatches(committing)...)
+}
+
+func (i *Inspection) topicCandidates(seen *seenCluster) []policy.Candidate {
+	var list []policy.Candidate
+	for name := range seen.topics {
+		c := policy.Candidate{Name: name, Full: name}
+		if _, v := i.policy.Topic(name); !v.Selected && !v.Blocked {
+			c.Why = v.Why
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+func (i *Inspection) groupCandidates(ctx context.Context, names []groups.Named) ([]policy.Candidate, error) {
+	held, _, err := i.lookAtGroups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stands := map[string]bool{}
+	for j := range held {
+		stands[held[j].Group] = true
+	}
+	var list []policy.Candidate
+	for _, g := range names {
+		c := policy.Candidate{Name: g.Name, Full: g.Name}
+		switch {
+		case !g.Selected:
+			c.Why = g.Why
+		case !stands[g.Name]:
+			c.Why = noPosition
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// noPosition is why nothing follows of a group that the flow selects.
+const noPosition = "it has committed no position in a topic that the flow selects"
+
+// LeftOut is a topic or group that the flow's patterns choose and that does not follow.
+type LeftOut struct {
+	Kind string `json:"kind"` // topic or group
+	Name string `json:"name"` // on the source
+	Why  string `json:"why"`  // the rule, or what is missing
+}
+
+// leftOutNames lists what the patterns choose and a rule leaves out, by kind and name. What
+// Kafka and the program keep for themselves is not worth a line.
+func (i *Inspection) leftOutNames(seen *seenCluster, names []groups.Named, held []groups.Held) []LeftOut {
+	list := []LeftOut{}
+	for name := range seen.topics {
+		if _, v := i.policy.Topic(name); v.Builtin && !v.Kept {
+			list = append(list, LeftOut{policy.Topics, name, v.Why})
+		}
+	}
+	stands := map[string]bool{}
+	for j := range held {
+		stands[held[j].Group] = true
+	}
+	for _, g := range names {
+		_, v := i.policy.Group(g.Name)
+		switch {
+		case v.Builtin && !v.Kept:
+			list = append(list, LeftOut{policy.Groups, g.Name, v.Why})
+		case v.Selected && !g.Commits:
+			list = append(list, LeftOut{policy.Groups, g.Name, g.Why})
+		case v.Selected && !stands[g.Name]:
+			list = append(list, LeftOut{policy.Groups, g.Name, noPosition})
+		}
+	}
+	slices.SortFunc(list, func(a, b LeftOut) int {
+		return cmp.Or(cmp.Compare(b.Kind, a.Kind), cmp.Compare(a.Name, b.Name)) // topics first
+	})
+	return list
+}
+
+// planNames adds what becomes of patterns, and of groups that do not follow.
+func (i *Inspection) planNames(ctx context.Context, seen *picture, plan *FlowPlan) error {
+	names, err := i.groups.Names(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	plan.LeftOut = i.leftOutNames(seen.source, names, seen.held)
+	for _, m := range i.fileMatches(seen.source, names) {
+		switch {
+		case m.Kind == policy.Groups && err != nil: // that they cannot be listed is a problem of its own
+		case m.Nothing():
+			plan.Warnings = append(plan.Warnings, m.Error()+"; "+m.Remedy())
+		case m.Hint() != "":
+			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s: %s", m.Where, m.Hint()))
+		}
+	}
+	return nil
+}
+
+// statusNames adds what becomes of patterns, and of names that do not follow.
+func (i *Inspection) statusNames(ctx context.Context, p *picture, status *FlowStatus) error {
+	status.Warnings = []ProblemStatus{}
+	names, err := i.groups.Names(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	status.LeftOut = i.leftOutNames(p.source, names, p.held)
+	for _, m := range i.fileMatches(p.source, names) {
+		if m.Nothing() && (m.Kind == policy.Topics || err == nil) {
+			status.Warnings = append(status.Warnings, ProblemStatus{m.Error(), m.Remedy()})
+		}
+	}
+	return nil
+}

@@ -124,7 +124,8 @@ func final(err error) bool {
 	var shards *ShardsError
 	var version *ledger.VersionError
 	var damage *ledger.Damage
-	return errors.As(err, &same) || errors.As(err, &shards) || errors.As(err, &version) || errors.As(err, &damage) ||
+	var stranger *IdentityError
+	return errors.As(err, &stranger) || errors.As(err, &same) || errors.As(err, &shards) || errors.As(err, &version) || errors.As(err, &damage) ||
 		isClosed(err)
 }
 

@@ -202,12 +202,22 @@ func (f *flow) prepare(ctx context.Context) error {
 	if err := policy.SameCluster(f.cfg.Flow(), from, to); err != nil {
 		return err
 	}
+	// Whose ledger it is comes before anything is altered or anybody shut out.
+	s := signer{cfg: &f.cfg, source: f.source, target: f.target, policy: f.policy, log: f.log}
+	now := f.cfg.identity(from, to)
+	kept, changes, err := s.compare(ctx, now)
+	if err != nil {
+		return err
+	}
 	_, shards, err := f.topics.EnsureLedger(ctx, f.cfg.LedgerTopic(), f.cfg.Shards)
 	if err != nil {
 		return err
 	}
 	if shards != f.cfg.Shards {
 		return &ShardsError{Ledger: f.cfg.LedgerTopic(), Have: shards, Want: f.cfg.Shards}
+	}
+	if err := s.sign(ctx, now, kept, changes); err != nil {
+		return err
 	}
 	return f.refresh(ctx)
 }

@@ -21,7 +21,7 @@ const (
 	kindDelta byte = 2 // new runs of a commit: a slot is used again by the next segment
 	kindSeal  byte = 3 // all runs of a full segment: never rewritten
 	kindClaim byte = 4 // a producer id that writes for the flow: never deleted
-	kindNote  byte = 5 // what a command of an operator has to remember, under a name
+	kindNote  byte = 5 // a text under a name, for whoever comes later
 )
 
 // VersionError reports a ledger written by a later release.

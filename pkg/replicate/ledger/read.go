@@ -210,7 +210,11 @@ func (a *assembly) take(m *ck.Message) error {
 			delete(a.notes, k.note)
 			break
 		}
-		a.notes[k.note], err = decodeNote(m.Value)
+		var text []byte
+		if text, err = decodeNote(m.Value); k.note == IdentityName {
+			text = later(a.notes[k.note], text)
+		}
+		a.notes[k.note] = text
 	case kindState:
 		if m.Value == nil {
 			delete(a.states, k.key)

@@ -1,0 +1,328 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+)
+
+// identity is what the flow's ledger is to say of it, with the ids of its clusters.
+func (c *Config) identity(sourceID, targetID string) ledger.Identity {
+	i := ledger.Identity{
+		Revision: 1, From: c.From, To: c.To, SourceCluster: sourceID, TargetCluster: targetID, Naming: string(c.Naming),
+		SourcePrefix: c.SourcePrefix, TargetPrefix: c.TargetPrefix, Shards: c.Shards, Program: programVersion(),
+		Since: time.Now().UTC().Truncate(time.Millisecond),
+	}
+	if c.Naming == policy.Prefix {
+		i.Separator = c.Separator
+	}
+	return i
+}
+
+// programVersion is the module's version, as the build noted it.
+func programVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+// IdentityError reports a ledger that belongs to another flow than the configuration
+// describes: going on would mix two flows, or copy everything once more.
+type IdentityError struct {
+	Ledger string
+	Kept   ledger.Identity
+	What   string // what differs, as in "source cluster"
+	Was    string // what the ledger says
+	Is     string // what the configuration says, or the clusters
+	Fix    string
+}
+
+func (e *IdentityError) Error() string {
+	return fmt.Sprintf("ledger topic %q belongs to another flow: its %s is %s, here it is %s (it was begun as %s on %s)",
+		e.Ledger, e.What, e.Was, e.Is, e.Kept.Flow(), e.Kept.Since.Format(time.DateOnly))
+}
+
+// Remedy tells what to do.
+func (e *IdentityError) Remedy() string { return e.Fix }
+
+// evidence is what tells whether a cluster with another id, or a ledger that does not
+// name its flow, is that of this flow all the same.
+type evidence struct {
+	books          []*ledger.Shard
+	source, target *seenCluster // with all topics
+}
+
+// proof counts the topics that the ledger knows and a cluster has: with the same id, and
+// under the same name with another.
+type proof struct {
+	same, other int
+	example     string // of other
+}
+
+// sources compares the ledger's source topics with the source's.
+func (e *evidence) sources() (p proof) {
+	seen := map[ledger.Key]bool{}
+	for _, book := range e.books {
+		for _, k := range book.Keys() {
+			topic := ledger.Key{Topic: k.Topic, Partition: chunk.Partition{Topic: k.Partition.Topic}}
+			found, there := e.source.topics[k.Partition.Topic]
+			if seen[topic] || !there || found.err != nil {
+				continue
+			}
+			seen[topic] = true
+			p.count(k.Topic, found.id, k.Partition.Topic)
+		}
+	}
+	return p
+}
+
+// targets compares the topics that the ledger has written to with those of the target,
+// whatever their names.
+func (e *evidence) targets() (p proof) {
+	there := map[chunk.TopicID]bool{}
+	for _, topic := range e.target.topics {
+		there[topic.id] = topic.err == nil
+	}
+	for _, book := range e.books {
+		for _, k := range book.Keys() {
+			if id := book.State(k).TargetTopic; id != (chunk.TopicID{}) && there[id] {
+				p.same++
+			} else if id != (chunk.TopicID{}) {
+				p.other, p.example = p.other+1, k.Partition.Topic
+			}
+		}
+	}
+	return p
+}
+
+func (p *proof) count(kept, found chunk.TopicID, name string) {
+	switch {
+	case kept == (chunk.TopicID{}) || found == (chunk.TopicID{}): // a cluster without ids proves nothing
+	case kept == found:
+		p.same++
+	default:
+		p.other, p.example = p.other+1, name
+	}
+}
+
+// compareIdentities compares a ledger's identity with that of this flow. It answers what has changed
+// and may, or why the flow must not go on.
+func compareIdentities(name string, kept, now ledger.Identity, look func() (*evidence, error)) ([]ledger.Changed, error) {
+	refuse := func(what, was, is, fix string) ([]ledger.Changed, error) {
+		return nil, &IdentityError{Ledger: name, Kept: kept, What: what, Was: was, Is: is, Fix: fix}
+	}
+	anew := "; nothing was changed. To copy that way beside what is there, give the flow a ledger of its own, " +
+		"ledger: NAME, and it begins anew"
+	for _, d := range []struct{ key, was, is string }{
+		{"naming", kept.Naming, now.Naming}, {"separator", kept.Separator, now.Separator},
+		{"source prefix", kept.SourcePrefix, now.SourcePrefix}, {"target prefix", kept.TargetPrefix, now.TargetPrefix},
+	} {
+		if d.was != d.is {
+			return refuse(d.key, orNone(d.was), orNone(d.is), fmt.Sprintf("set %s back to %s: with another one the same "+
+				"topics would be copied once more, from their beginning%s", d.key, orNone(d.was), anew))
+		}
+	}
+	if kept.Shards != now.Shards {
+		return nil, &ShardsError{Ledger: name, Have: kept.Shards, Want: now.Shards}
+	}
+	if kept.From != now.From && now.Naming == string(policy.Prefix) {
+		return refuse("source cluster's name", kept.From, now.From, fmt.Sprintf("name the cluster %s again: with naming: "+
+			"prefix its name is part of the topics' names on the target%s", kept.From, anew))
+	}
+	changes, err := judgeClusters(name, kept, now, look)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range []struct{ what, was, is string }{
+		{"flow", kept.Flow(), now.Flow()}, {"program", kept.Program, now.Program},
+	} {
+		if d.was != d.is {
+			changes = append(changes, ledger.Changed{At: now.Since, What: d.what, Was: d.was, Is: d.is})
+		}
+	}
+	return changes, nil
+}
+
+// judgeClusters compares cluster ids. One that changed is accepted where topics with the
+// ids that the ledger knows are there: a cluster that was restored under a new id.
+func judgeClusters(name string, kept, now ledger.Identity, look func() (*evidence, error)) ([]ledger.Changed, error) {
+	var changes []ledger.Changed
+	for _, d := range []struct {
+		what, side, was, is string
+		proof               func(*evidence) proof
+	}{
+		{"source cluster", now.From, kept.SourceCluster, now.SourceCluster, (*evidence).sources},
+		{"target cluster", now.To, kept.TargetCluster, now.TargetCluster, (*evidence).targets},
+	} {
+		if d.was == d.is || d.was == "" || d.is == "" {
+			continue
+		}
+		found, err := look()
+		if err != nil {
+			return nil, err
+		}
+		if !holdsProgress(found.books) || d.proof(found).same == 0 {
+			return nil, &IdentityError{Ledger: name, Kept: kept, What: d.what, Was: "the one with id " + d.was,
+				Is: "the one with id " + d.is, Fix: fmt.Sprintf("if this is another flow, which only calls its clusters the "+
+					"same: name one of its clusters otherwise, or give it ledger: NAME; if bootstrap.servers of %s leads to the "+
+					"wrong cluster, correct it; nothing was changed, and nothing was copied", d.side)}
+		}
+		changes = append(changes, ledger.Changed{At: now.Since, What: d.what + " id", Was: d.was, Is: d.is})
+	}
+	return changes, nil
+}
+
+func orNone(value string) string {
+	if value == "" {
+		return "none"
+	}
+	return value
+}
+
+// signer compares a flow with what its ledger says, and signs a new ledger.
+type signer struct {
+	cfg            *Config
+	source, target kafka.Config
+	policy         *policy.Policy
+	log            *slog.Logger
+
+	seen *evidence
+}
+
+// compare answers what the ledger says of its flow, nil where it says nothing, and what
+// has changed since and may. It changes nothing.
+func (s *signer) compare(ctx context.Context, now ledger.Identity) (*ledger.Identity, []ledger.Changed, error) {
+	name := s.cfg.LedgerTopic()
+	kept, err := ledger.ReadIdentity(ctx, s.target, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if kept == nil {
+		found, err := s.look(ctx)
+		if err == nil && holdsProgress(found.books) {
+			err = s.judgeUnsigned(found)
+		}
+		return nil, nil, err
+	}
+	changes, err := compareIdentities(name, *kept, now, func() (*evidence, error) { return s.look(ctx) })
+	return kept, changes, err
+}
+
+// judgeUnsigned looks for what contradicts in a ledger that does not name its flow.
+func (s *signer) judgeUnsigned(found *evidence) error {
+	name := s.cfg.LedgerTopic()
+	if p := found.sources(); p.same == 0 && p.other > 0 {
+		return &IdentityError{Ledger: name, Kept: ledger.Identity{From: s.cfg.From, To: s.cfg.To}, What: "source topic " +
+			p.example, Was: "one with another id, as are all its topics", Is: "not one of them", Fix: "if this is another " +
+			"flow, which only calls its clusters the same: name one of its clusters otherwise, or give it ledger: NAME; " +
+			"nothing was changed, and nothing was copied"}
+	}
+	names := map[chunk.TopicID]string{}
+	for topic, at := range found.target.topics {
+		names[at.id] = topic
+	}
+	for _, book := range found.books {
+		for _, k := range book.Keys() {
+			want, verdict := s.policy.Topic(k.Partition.Topic)
+			is, there := names[book.State(k).TargetTopic]
+			if id := book.State(k).TargetTopic; id == (chunk.TopicID{}) || !there || !verdict.Selected || is == want {
+				continue
+			}
+			return &IdentityError{Ledger: name, Kept: ledger.Identity{From: s.cfg.From, To: s.cfg.To}, What: "copy of topic " +
+				k.Partition.Topic, Was: is, Is: want, Fix: "set naming, separator and the clusters' names as they were; " +
+				"nothing was changed. To copy that way beside what is there, give the flow ledger: NAME, and it begins anew"}
+		}
+	}
+	return nil
+}
+
+// look reads the ledger, and both clusters' topics where it holds something, once.
+func (s *signer) look(ctx context.Context) (*evidence, error) {
+	if s.seen != nil {
+		return s.seen, nil
+	}
+	found := &evidence{}
+	var err error
+	if found.books, err = readBooks(ctx, s.target, *s.cfg); err != nil {
+		return nil, err
+	}
+	if !holdsProgress(found.books) {
+		s.seen = found
+		return found, nil
+	}
+	if found.source, err = describeAll(ctx, s.source); err != nil {
+		return nil, err
+	}
+	if found.target, err = describeAll(ctx, s.target); err != nil {
+		return nil, err
+	}
+	s.seen = found
+	return found, nil
+}
+
+// describeAll describes a cluster and all topics that it lets us see.
+func describeAll(ctx context.Context, cluster kafka.Config) (*seenCluster, error) {
+	client, err := kafka.NewFranz(cluster)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	return describe(ctx, client, cluster, nil)
+}
+
+// sign writes what compare has found to be right: a new ledger names its flow, and a
+// change is noted. Whoever wrote first has it: what was written is read again.
+func (s *signer) sign(ctx context.Context, now ledger.Identity, kept *ledger.Identity, changes []ledger.Changed) error {
+	name := s.cfg.LedgerTopic()
+	note := now
+	switch {
+	case kept != nil && len(changes) == 0:
+		return nil
+	case kept != nil:
+		note = kept.Successor(now, changes)
+		for _, c := range changes {
+			s.log.Info("ledger notes a change of its flow", "ledger", name, "what", c.What, "was", c.Was, "now", c.Is)
+		}
+	case s.seen != nil && holdsProgress(s.seen.books):
+		s.log.Info("ledger of an earlier release is taken over", "ledger", name, "source_cluster", now.SourceCluster,
+			"naming", now.Naming)
+	}
+	records := []ledger.Record{ledger.NoteRecord(ledger.IdentityName, ledger.EncodeIdentity(note))}
+	if err := ledger.WriteNotes(ctx, s.target, name, 0, records); err != nil {
+		return s.target.Explain(err)
+	}
+	holds, err := ledger.ReadIdentity(ctx, s.target, name)
+	if err != nil {
+		return err
+	}
+	if holds == nil {
+		return fmt.Errorf("ledger topic %q does not hold what was written to it a moment ago", name)
+	}
+	if _, err := compareIdentities(name, *holds, now, func() (*evidence, error) { return s.look(ctx) }); err != nil {
+		// Compaction keeps the last of a key: let it be the one that holds.
+		records[0] = ledger.NoteRecord(ledger.IdentityName, ledger.EncodeIdentity(*holds))
+		if again := ledger.WriteNotes(ctx, s.target, name, 0, records); again != nil {
+			return s.target.Explain(again)
+		}
+		return err
+	}
+	return nil
+}
+
+// holdsProgress says whether anything was copied by a ledger.
+func holdsProgress(books []*ledger.Shard) bool {
+	for _, book := range books {
+		if len(book.Keys()) > 0 {
+			return true
+		}
+	}
+	return false
+}

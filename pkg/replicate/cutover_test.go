@@ -260,7 +260,7 @@ func TestRollbackGoesOn(t *testing.T) {
 		if err == nil {
 			break
 		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil || w.ctx.Err() != nil {
 			t.Fatalf("killed at the end of transaction %d: %v", ends, err)
 		}
 		killed++

@@ -125,7 +125,8 @@ func final(err error) bool {
 	var version *ledger.VersionError
 	var damage *ledger.Damage
 	var stranger *IdentityError
-	return errors.As(err, &stranger) || errors.As(err, &same) || errors.As(err, &shards) || errors.As(err, &version) || errors.As(err, &damage) ||
+	return errors.As(err, &stranger) ||
+		errors.As(err, &same) || errors.As(err, &shards) || errors.As(err, &version) || errors.As(err, &damage) ||
 		isClosed(err)
 }
 

@@ -115,7 +115,8 @@ func (p *proof) count(kept, found chunk.TopicID, name string) {
 
 // compareIdentities compares a ledger's identity with that of this flow. It answers what has changed
 // and may, or why the flow must not go on.
-func compareIdentities(name string, kept, now ledger.Identity, look func() (*evidence, error)) ([]ledger.Changed, error) {
+func compareIdentities(name string, kept, now ledger.Identity,
+	look func() (*evidence, error)) ([]ledger.Changed, error) {
 	refuse := func(what, was, is, fix string) ([]ledger.Changed, error) {
 		return nil, &IdentityError{Ledger: name, Kept: kept, What: what, Was: was, Is: is, Fix: fix}
 	}
@@ -137,7 +138,7 @@ func compareIdentities(name string, kept, now ledger.Identity, look func() (*evi
 		return refuse("source cluster's name", kept.From, now.From, fmt.Sprintf("name the cluster %s again: with naming: "+
 			"prefix its name is part of the topics' names on the target%s", kept.From, anew))
 	}
-	changes, err := judgeClusters(name, kept, now, look)
+	changes, err := compareClusters(name, kept, now, look)
 	if err != nil {
 		return nil, err
 	}
@@ -151,9 +152,9 @@ func compareIdentities(name string, kept, now ledger.Identity, look func() (*evi
 	return changes, nil
 }
 
-// judgeClusters compares cluster ids. One that changed is accepted where topics with the
+// compareClusters compares cluster ids. One that changed is accepted where topics with the
 // ids that the ledger knows are there: a cluster that was restored under a new id.
-func judgeClusters(name string, kept, now ledger.Identity, look func() (*evidence, error)) ([]ledger.Changed, error) {
+func compareClusters(name string, kept, now ledger.Identity, look func() (*evidence, error)) ([]ledger.Changed, error) {
 	var changes []ledger.Changed
 	for _, d := range []struct {
 		what, side, was, is string
@@ -208,7 +209,7 @@ func (s *signer) compare(ctx context.Context, now ledger.Identity) (*ledger.Iden
 	if kept == nil {
 		found, err := s.look(ctx)
 		if err == nil && holdsProgress(found.books) {
-			err = s.judgeUnsigned(found)
+			err = s.contradiction(found)
 		}
 		return nil, nil, err
 	}
@@ -216,8 +217,8 @@ func (s *signer) compare(ctx context.Context, now ledger.Identity) (*ledger.Iden
 	return kept, changes, err
 }
 
-// judgeUnsigned looks for what contradicts in a ledger that does not name its flow.
-func (s *signer) judgeUnsigned(found *evidence) error {
+// contradiction looks for what contradicts in a ledger that does not name its flow.
+func (s *signer) contradiction(found *evidence) error {
 	name := s.cfg.LedgerTopic()
 	if p := found.sources(); p.same == 0 && p.other > 0 {
 		return &IdentityError{Ledger: name, Kept: ledger.Identity{From: s.cfg.From, To: s.cfg.To}, What: "source topic " +

@@ -190,17 +190,17 @@ func TestCompareIdentities(t *testing.T) {
 		want   string // in the error, or what changes
 		ok     bool
 	}{
-		"nothing":                        {func(*ledger.Identity) {}, same, "", true},
-		"another source":                 {func(i *ledger.Identity) { i.SourceCluster = "S2" }, holds(other, other), "id S2", false},
-		"the source under another id":    {func(i *ledger.Identity) { i.SourceCluster = "S2" }, same, "source cluster id", true},
-		"another target":                 {func(i *ledger.Identity) { i.TargetCluster = "T2" }, holds(id, id), "id T2", false},
-		"the target under another id":    {func(i *ledger.Identity) { i.TargetCluster = "T2" }, same, "target cluster id", true},
-		"a cluster that tells no id":     {func(i *ledger.Identity) { i.SourceCluster = "" }, same, "", true},
-		"naming":                         {func(i *ledger.Identity) { i.Naming = "prefix" }, same, "naming is identity", false},
-		"a prefix":                       {func(i *ledger.Identity) { i.SourcePrefix = "x-" }, same, "source prefix is none", false},
-		"names":                          {func(i *ledger.Identity) { i.From = "aws" }, same, "flow", true},
-		"another release of the program": {func(i *ledger.Identity) { i.Program = "v9" }, same, "program", true},
-		"shards":                         {func(i *ledger.Identity) { i.Shards = 9 }, same, "9 shards", false},
+		"nothing":               {func(*ledger.Identity) {}, same, "", true},
+		"another source":        {func(i *ledger.Identity) { i.SourceCluster = "S2" }, holds(other, other), "id S2", false},
+		"source of another id":  {func(i *ledger.Identity) { i.SourceCluster = "S2" }, same, "source cluster id", true},
+		"another target":        {func(i *ledger.Identity) { i.TargetCluster = "T2" }, holds(id, id), "id T2", false},
+		"target of another id":  {func(i *ledger.Identity) { i.TargetCluster = "T2" }, same, "target cluster id", true},
+		"a cluster without id":  {func(i *ledger.Identity) { i.SourceCluster = "" }, same, "", true},
+		"naming":                {func(i *ledger.Identity) { i.Naming = "prefix" }, same, "naming is identity", false},
+		"a prefix":              {func(i *ledger.Identity) { i.SourcePrefix = "x-" }, same, "source prefix is none", false},
+		"names":                 {func(i *ledger.Identity) { i.From = "aws" }, same, "flow", true},
+		"another release of us": {func(i *ledger.Identity) { i.Program = "v9" }, same, "program", true},
+		"shards":                {func(i *ledger.Identity) { i.Shards = 9 }, same, "9 shards", false},
 	} {
 		now := kept
 		c.change(&now)

@@ -34,7 +34,8 @@ func (f *handoverFlags) add(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.verify, "verify", time.Hour, "how far back records are compared; 0 for not at all")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute,
 		"give up waiting after that, with --force for each step; 0 for never")
-	cmd.Flags().BoolVar(&f.dry, "dry-run", false, "print the plan and how far each step is; change nothing; exit 1 if it would be refused")
+	cmd.Flags().BoolVar(&f.dry, "dry-run", false,
+		"print the plan and how far each step is, and change nothing; 1 if it would be refused")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "go on without asking")
 	cmd.Flags().BoolVar(&f.force, "force", false,
 		"go on where a promise does not hold, or not in time; what that gives up is printed, in records, and noted")

@@ -108,7 +108,7 @@ func printTranslation(w io.Writer, t *replicate.Translation) error {
 		text += fmt.Sprintf("foreign   target offsets %s hold records of somebody else\n", f)
 	}
 	if t.Deleted > 0 {
-		text += fmt.Sprintf("deleted   %d records from there on are gone from the target and skipped; the source holds them\n",
+		text += fmt.Sprintf("deleted   %d records from there on are gone from the target; skipped, held by the source\n",
 			t.Deleted)
 	}
 	if t.DeletedOnBoth > 0 {

@@ -179,7 +179,8 @@ func (p *printer) positions(s *replicate.FlowStatus) {
 func reason(one *replicate.PositionStatus) string {
 	why := one.Why
 	if n := one.UnreadDeletedOnBoth; n > 0 {
-		also := fmt.Sprintf("%d records that the group has not read were deleted on both sides: the source has lost them too", n)
+		also := fmt.Sprintf("%d records that the group has not read were deleted on both sides: the source has lost "+
+			"them too", n)
 		why = strings.TrimPrefix(why+"; "+also, "; ")
 	}
 	if one.Remedy != "" {

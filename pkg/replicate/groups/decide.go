@@ -75,7 +75,7 @@ func Decide(flow string, source Committed, target *Committed, a Answer) Decision
 	d := Decision{Target: a.Target, Known: true, Rule: a.Rule, Foreign: a.Foreign}
 	switch {
 	case a.Beyond:
-		return Decision{Kind: BeyondEnd, Rule: a.Rule, Why: a.Why + ": nothing can be translated, and nothing is written; a " +
+		return Decision{Kind: BeyondEnd, Rule: a.Rule, Why: a.Why + ": nothing is translated or written; a " +
 			"consumer with it begins where its auto.offset.reset says, on either side"}
 	case a.Rule == offsets.NotYet:
 		return Decision{Kind: NotCopiedYet, Rule: a.Rule, Why: orElse(a.Why, "the source position is ahead of the copy")}

@@ -114,7 +114,7 @@ func (t *told) sayDeleted(group string, p *Position, records int64, partitions i
 
 // DeletedRemedy tells what to do where a topic of the target has lost unread records.
 func DeletedRemedy(topic string) string {
-	return "raise retention.ms and retention.bytes of topic " + topic + " on the target, so that no more are deleted; let " +
+	return "raise retention.ms and retention.bytes of topic " + topic + " on the target, so that no more go; let " +
 		"the group read what it lacks on the source, which still holds it, before it moves over"
 }
 

@@ -13,10 +13,19 @@ type Flow struct {
 	Naming                     Naming
 	Separator                  string // with naming: prefix
 	Ledger                     string // without TargetPrefix; "": DefaultLedger
+
+	// Of a flow of another configuration, which may call the same clusters otherwise:
+	// what it calls its source, and what it is called itself. "": as here.
+	CalledFrom, Called string
 }
 
 // String is the flow's name, as old->new.
-func (f Flow) String() string { return f.From + "->" + f.To }
+func (f Flow) String() string {
+	if f.Called != "" {
+		return f.Called
+	}
+	return f.From + "->" + f.To
+}
 
 // LedgerTopic is the topic on the target that holds the flow's maps and progress.
 func (f Flow) LedgerTopic() string { return f.TargetPrefix + f.ledger() }
@@ -33,6 +42,9 @@ func (f Flow) ledger() string {
 func (f Flow) prefix() string {
 	if f.Naming == Identity {
 		return ""
+	}
+	if f.CalledFrom != "" {
+		return f.CalledFrom + f.Separator
 	}
 	return f.From + f.Separator
 }

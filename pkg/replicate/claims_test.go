@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -57,19 +58,25 @@ func testClaims(t *testing.T, w *world) {
 // stored reads the batches of a target partition as they lie there, markers too.
 func (w *world) stored(topic string, number int32) (all []wire.Batch) {
 	w.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.target.ListenAddrs()...))
+	return w.storedOn(w.target, topic, number)
+}
+
+// storedOn reads those of a cluster.
+func (w *world) storedOn(cluster *kfake.Cluster, topic string, number int32) (all []wire.Batch) {
+	w.t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
 	w.must("open client", err)
 	defer client.Close()
 	for at := int64(0); ; {
 		request := kmsg.NewPtrFetchRequest()
 		request.MaxBytes, request.SessionEpoch = 1<<20, -1
 		t := kmsg.NewFetchRequestTopic()
-		t.Topic, t.TopicID = topic, w.target.TopicInfo(topic).TopicID
+		t.Topic, t.TopicID = topic, cluster.TopicInfo(topic).TopicID
 		p := kmsg.NewFetchRequestTopicPartition()
 		p.Partition, p.FetchOffset, p.PartitionMaxBytes = number, at, 1<<20
 		t.Partitions = append(t.Partitions, p)
 		request.Topics = append(request.Topics, t)
-		answer, err := client.Broker(int(w.target.LeaderFor(topic, number))).Request(w.ctx, request)
+		answer, err := client.Broker(int(cluster.LeaderFor(topic, number))).Request(w.ctx, request)
 		w.must("fetch", err)
 		got := answer.(*kmsg.FetchResponse).Topics[0].Partitions[0]
 		w.must("fetch", kerr.ErrorForCode(got.ErrorCode))

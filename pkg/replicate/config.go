@@ -171,7 +171,7 @@ func (c *Config) LedgerTopic() string { return c.Flow().LedgerTopic() }
 // keeps its maps and claims in; "" where the configuration has no such flow.
 func (c *Config) OppositeLedger() string {
 	for _, f := range c.Flows {
-		if f.From == c.To && f.To == c.From {
+		if f.From == c.To && f.To == c.From && f.Called == "" {
 			return f.LedgerTopic()
 		}
 	}

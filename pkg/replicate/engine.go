@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,9 +90,12 @@ func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
 	log := e.options.Log.With("flow", cfg.Name())
 	again := retry{log: log, clock: time.Now}
 	begun := time.Now()
+	own := cfg.Flows
+	var met []policy.Flow
 	for ctx.Err() == nil {
+		cfg.Flows = append(slices.Clone(own), met...)
 		f := &flow{
-			cfg: cfg, name: cfg.Name(), once: e.options.UntilCaughtUp, metrics: e.metrics,
+			cfg: cfg, met: met, name: cfg.Name(), once: e.options.UntilCaughtUp, metrics: e.metrics,
 			log: log, baseLog: e.options.Log,
 			source: e.options.Clusters[cfg.From], target: e.options.Clusters[cfg.To], wrap: e.options.wrap,
 		}
@@ -99,7 +103,11 @@ func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
 		err := f.run(ctx)
 		e.leave(f, err)
 		var unfinished *UnfinishedError
+		var news *metError
 		switch {
+		case errors.As(err, &news):
+			met = news.flows
+			log.Info("the flows of other configurations are taken into account", "flows", met)
 		case err == nil:
 			if e.options.UntilCaughtUp {
 				return nil
@@ -107,15 +115,24 @@ func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
 		case ctx.Err() != nil && e.options.UntilCaughtUp:
 			return fmt.Errorf("stopped before it was caught up; the same command goes on from here: %w", ctx.Err())
 		case ctx.Err() != nil:
-		case final(err), errors.As(err, &unfinished), e.options.UntilCaughtUp && hopeless(err),
+		case final(err), errors.As(err, &unfinished), e.circleEnds(f, err), e.options.UntilCaughtUp && hopeless(err),
 			e.options.UntilCaughtUp && f.topologyVersion() == 0 && time.Since(begun) > onceLimit:
 			return err
+		case inCircle(err):
+			e.metrics.failure(f.name, "circle")
+			again.stand(ctx, cfg.RefreshInterval, err)
 		default:
 			e.metrics.failure(f.name, "flow")
 			again.wait(ctx, "flow is starting over", err)
 		}
 	}
 	return nil
+}
+
+// circleEnds says whether a circle ends the engine: one that is found at the start of the
+// only flow. Else the flow stands still, and the others go on.
+func (e *Engine) circleEnds(f *flow, err error) bool {
+	return inCircle(err) && (e.options.UntilCaughtUp || len(e.options.Flows) == 1 && f.topologyVersion() == 0)
 }
 
 // final tells the errors that no retry can cure.

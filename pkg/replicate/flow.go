@@ -33,13 +33,18 @@ type flow struct {
 	log, baseLog   *slog.Logger // with and without the flow's name
 	metrics        *metrics
 	wrap           func(shard int, w writer) writer // see Options
+	met            []policy.Flow                    // of other configurations, that cfg.Flows holds beside its own
 
 	rooms
 	topics *topics.Topics
 	book   *targetBook
 	owner  *owner.Group
-	claims *ledger.Claims // of the flow in the opposite direction; nil: there is none, or no batch tells its writer
-	ends   ends           // belongs to the group sync
+	others *neighbours
+	// stop ends the flow with the reason.
+	stop context.CancelCauseFunc
+	// claims are those of the flow in the opposite direction; nil: there is none, or no batch tells its writer.
+	claims *ledger.Claims
+	ends   ends // belongs to the group sync
 
 	mu       sync.Mutex
 	workers  map[int]*running
@@ -52,7 +57,7 @@ type flow struct {
 
 	window *sink.Window // what all writers of the batch lane have under way
 
-	tellLeftOut sync.Once
+	tellLeftOut, tellUnread sync.Once
 
 	soon chan struct{}     // asks for a refresh before its time
 	came chan struct{}     // tells a one-off copy that a shard has come further
@@ -82,6 +87,9 @@ func (f *flow) init() {
 // open opens the clients that all workers share. Nothing is connected yet.
 func (f *flow) open() (err error) {
 	if f.rooms, err = openRooms(&f.cfg, f.source, f.target, f.log); err != nil {
+		return err
+	}
+	if f.others, err = openNeighbours(&f.cfg, f.source, f.target); err != nil {
 		return err
 	}
 	f.book = newTargetBook(&f.cfg, f.target, f.targetMarks, f.peek)
@@ -115,6 +123,9 @@ func (f *flow) close() {
 	if f.topics != nil {
 		closing.Go(f.topics.Close)
 	}
+	if f.others != nil {
+		f.others.close()
+	}
 	closing.Go(f.rooms.close)
 }
 
@@ -125,9 +136,20 @@ func (f *flow) run(ctx context.Context) error {
 	if err := f.open(); err != nil {
 		return err
 	}
+	ctx, f.stop = context.WithCancelCause(ctx)
+	defer f.stop(nil)
 	if err := f.prepare(ctx); err != nil {
 		return err
 	}
+	err := f.work(ctx)
+	if cause := context.Cause(ctx); inCircle(cause) || errors.As(cause, new(*metError)) {
+		return cause
+	}
+	return err
+}
+
+// work copies what the group gives this process, until ctx ends.
+func (f *flow) work(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	gain := func(shard int) {
 		// A worker ends when the group takes its shard back, not when ctx does: first it finishes its chunk.
@@ -209,6 +231,9 @@ func (f *flow) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if _, err := f.meet(ctx); err != nil { // before anything is made
+		return err
+	}
 	_, shards, err := f.topics.EnsureLedger(ctx, f.cfg.LedgerTopic(), f.cfg.Shards)
 	if err != nil {
 		return err
@@ -219,7 +244,11 @@ func (f *flow) prepare(ctx context.Context) error {
 	if err := s.sign(ctx, now, kept, changes); err != nil {
 		return err
 	}
-	return f.refresh(ctx)
+	seen, err := f.announce(ctx)
+	if err != nil {
+		return err
+	}
+	return f.compare(ctx, seen)
 }
 
 // ShardsError reports a ledger that was made for another number of shards.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -28,6 +29,8 @@ type Inspection struct {
 	sourceCluster, targetCluster kafka.Config
 	source, target               *kgo.Client
 	translator                   translator
+	others                       *neighbours
+	around                       *neighbourhood // flows of other configurations, when the look was opened
 	// settleWait is how long a look waits for a ledger partition's open transaction, which ends within
 	// milliseconds unless its owner was killed in the middle of a commit.
 	settleWait time.Duration
@@ -55,9 +58,12 @@ func Inspect(ctx context.Context, clusters map[string]kafka.Config, flow Config,
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	err := i.open(log)
+	err := i.open()
 	if err == nil {
 		err = i.reach(ctx)
+	}
+	if err == nil {
+		err = i.openRooms(ctx, log)
 	}
 	if err != nil {
 		i.Close()
@@ -66,7 +72,7 @@ func Inspect(ctx context.Context, clusters map[string]kafka.Config, flow Config,
 	return i, nil
 }
 
-func (i *Inspection) open(log *slog.Logger) (err error) {
+func (i *Inspection) open() (err error) {
 	patience := []kgo.Opt{kgo.RequestRetries(reachTries), kgo.RetryTimeout(reachLimit)}
 	if i.source, err = kafka.NewFranz(i.sourceCluster, patience...); err != nil {
 		return err
@@ -74,17 +80,29 @@ func (i *Inspection) open(log *slog.Logger) (err error) {
 	if i.target, err = kafka.NewFranz(i.targetCluster, patience...); err != nil {
 		return err
 	}
+	i.others, err = openNeighbours(&i.cfg, i.sourceCluster, i.targetCluster)
+	return err
+}
+
+// openRooms opens what goes by the policy, which has to know the flows of others.
+func (i *Inspection) openRooms(ctx context.Context, log *slog.Logger) (err error) {
+	if i.around, err = i.others.look(ctx); err != nil {
+		return err
+	}
+	i.cfg.Flows = append(slices.Clone(i.cfg.Flows), i.around.flows()...)
 	if i.rooms, err = openRooms(&i.cfg, i.sourceCluster, i.targetCluster, log); err != nil {
 		return err
 	}
-	i.translator = translator{ledger: i.ledger, peek: i.peek, tails: map[chunk.Partition]tail{},
-		counted: map[deletedKey]deletedCount{}}
+	i.translator = translator{ledger: i.ledger, peek: i.peek, tails: map[chunk.Partition]tail{}}
 	return nil
 }
 
 // Close ends all connections.
 func (i *Inspection) Close() {
 	i.rooms.close()
+	if i.others != nil {
+		i.others.close()
+	}
 	for _, client := range []*kgo.Client{i.source, i.target} {
 		if client != nil {
 			client.Close()

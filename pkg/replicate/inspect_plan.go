@@ -131,6 +131,10 @@ func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, er
 		Ledger:  LedgerPlan{Topic: i.cfg.LedgerTopic(), Shards: i.cfg.Shards},
 		Skipped: rehearsed.Skipped, GroupsListed: seen.listed, Problems: seen.problems,
 	}
+	plan.Problems = append(plan.Problems, i.problemsAround()...)
+	for _, err := range i.around.unread {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("whether another flow carries records back is not known: %v", err))
+	}
 	if len(rehearsed.Topics) == 0 {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("no topic is selected among the %d that cluster %s shows; if it "+
 			"has more, grant the program's user Read on them: without it they are hidden", len(rehearsed.Skipped), i.cfg.From))

@@ -52,6 +52,21 @@ func (r *retry) wait(ctx context.Context, what string, err error) {
 	}
 }
 
+// stand tells why a flow stands still, if it is news, and waits before the next look.
+func (r *retry) stand(ctx context.Context, wait time.Duration, err error) {
+	if now := r.clock(); err.Error() != r.told || now.Sub(r.toldAt) >= tellEvery {
+		r.told, r.toldAt = err.Error(), now
+		r.log.Error("flow stopped", "error", err, "remedy", chunk.Remedy(err))
+	}
+	r.failing = true
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
 // reset ends a streak of failures.
 func (r *retry) reset() {
 	if r.failing {

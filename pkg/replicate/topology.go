@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"replicator/pkg/replicate/chunk"
@@ -11,11 +12,28 @@ import (
 // refresh compares the topics of both clusters and makes the target's what they
 // are to be, for those whose first partition this process owns.
 func (f *flow) refresh(ctx context.Context) error {
+	seen, err := f.watchNeighbours(ctx)
+	if err != nil {
+		return err
+	}
+	return f.compare(ctx, seen)
+}
+
+// compare is refresh once the flows of others have been looked at.
+func (f *flow) compare(ctx context.Context, seen *neighbourhood) error {
 	list, err := f.topics.Refresh(ctx, func(topic string) bool {
 		return f.worker(chunk.Partition{Topic: topic}) != nil
 	})
 	if err != nil {
 		return err
+	}
+	for _, t := range list {
+		if _, known := slices.BinarySearch(seen.source.Topics, t.Source); !known { // it was made a moment ago
+			if seen, err = f.watchNeighbours(ctx); err != nil {
+				return err
+			}
+			break
+		}
 	}
 	f.tell(list)
 	f.mu.Lock()

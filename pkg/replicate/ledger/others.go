@@ -1,0 +1,371 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+// Others finds the ledgers that stand on a cluster, whosever they are, and what each
+// says of its flow. A ledger is known by what it holds: topics whose name is that of a
+// ledger, and those that are compacted, are read from partition 0, and the first record
+// tells. What was read once is not read again.
+//
+// Its methods may be called from any goroutine.
+type Others struct {
+	cluster kafka.Config
+	client  *kgo.Client
+
+	mu    sync.Mutex
+	known map[string]*known // by topic
+}
+
+// Standing is what stands on a cluster.
+type Standing struct {
+	Cluster string   // its id
+	Topics  []string // all that it shows, by name
+	Ledgers []Other  // by topic
+}
+
+// Other is one ledger, as far as partition 0 tells.
+type Other struct {
+	Topic    string
+	Identity *Identity // nil: it does not name its flow
+	Rules    *Rules    // nil: it does not tell what the flow chooses
+	Notes    map[string][]byte
+	Begun    bool  // the flow has taken up its partitions
+	Err      error // why it cannot be read, with a remedy: then nothing else is known
+}
+
+// known is what was found out about a topic.
+type known struct {
+	id      chunk.TopicID
+	leader  int32
+	verdict verdict
+	next    int64 // offset to read on from in partition 0
+	notes   map[string][]byte
+	begun   bool
+	mayRead bool
+}
+
+type verdict int
+
+const (
+	unseen    verdict = iota
+	candidate         // it may be a ledger: its first record tells
+	ledger            // it is one
+	none              // it is none
+)
+
+const (
+	// othersWait bounds one question to the cluster.
+	othersWait = 15 * time.Second
+	// pageBytes bounds one answer of a ledger's records.
+	pageBytes = 8 << 20
+	// noRights is what a broker answers that does not tell rights.
+	noRights int32 = -1 << 31
+)
+
+// OpenOthers opens a look at a cluster; nothing is connected yet.
+func OpenOthers(cluster kafka.Config) (*Others, error) {
+	client, err := kafka.NewFranz(cluster)
+	if err != nil {
+		return nil, fmt.Errorf("open a look for ledgers: %w", err)
+	}
+	return &Others{cluster: cluster, client: client, known: map[string]*known{}}, nil
+}
+
+// Close ends the connections.
+func (o *Others) Close() { o.client.Close() }
+
+// Look finds all ledgers. An error means that the cluster could not be asked.
+func (o *Others) Look(ctx context.Context) (*Standing, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
+	defer cancel()
+	standing, err := o.look(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look for ledgers: %w", o.cluster.Explain(err))
+	}
+	return standing, nil
+}
+
+func (o *Others) look(ctx context.Context) (*Standing, error) {
+	standing, err := o.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.choose(ctx); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(o.known)) {
+		if k := o.known[name]; k.verdict == ledger || k.verdict == candidate {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return standing, nil
+	}
+	admin := kadm.NewClient(o.client)
+	starts, err := admin.ListStartOffsets(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := admin.ListEndOffsets(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		one, is, err := o.one(ctx, name, starts[name], ends[name])
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			standing.Ledgers = append(standing.Ledgers, one)
+		}
+	}
+	return standing, nil
+}
+
+// list takes over which topics there are.
+func (o *Others) list(ctx context.Context) (*Standing, error) {
+	request := kafka.MetadataRequest(nil)
+	request.IncludeTopicAuthorizedOperations = true
+	metadata, err := request.RequestWith(ctx, o.client)
+	if err != nil {
+		return nil, err
+	}
+	standing := &Standing{}
+	if metadata.ClusterID != nil {
+		standing.Cluster = *metadata.ClusterID
+	}
+	there := map[string]*known{}
+	for i := range metadata.Topics {
+		topic := &metadata.Topics[i]
+		if topic.Topic == nil || topic.ErrorCode != 0 {
+			continue
+		}
+		name := *topic.Topic
+		standing.Topics = append(standing.Topics, name)
+		k := o.known[name]
+		if k == nil || k.id != chunk.TopicID(topic.TopicID) {
+			k = &known{id: chunk.TopicID(topic.TopicID), notes: map[string][]byte{}}
+		}
+		k.mayRead = topic.AuthorizedOperations == noRights || topic.AuthorizedOperations&(1<<kmsg.ACLOperationRead) != 0
+		k.leader = -1
+		for _, p := range topic.Partitions {
+			if p.Partition == 0 {
+				k.leader = p.Leader
+			}
+		}
+		there[name] = k
+	}
+	o.known = there
+	slices.Sort(standing.Topics)
+	return standing, nil
+}
+
+// choose decides which of the new topics may be ledgers.
+func (o *Others) choose(ctx context.Context) error {
+	var ask []string
+	for name, k := range o.known {
+		switch {
+		case k.verdict != unseen:
+		case strings.Contains(name, "__replicator."):
+			k.verdict = candidate
+		case !strings.HasPrefix(name, "__") && k.mayRead:
+			ask = append(ask, name)
+		}
+	}
+	if len(ask) == 0 {
+		return nil
+	}
+	request := kmsg.NewPtrDescribeConfigsRequest()
+	for _, name := range ask {
+		resource := kmsg.NewDescribeConfigsRequestResource()
+		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, name
+		resource.ConfigNames = []string{"cleanup.policy"}
+		request.Resources = append(request.Resources, resource)
+	}
+	response, err := request.RequestWith(ctx, o.client)
+	if err != nil {
+		return err
+	}
+	for _, resource := range response.Resources {
+		k := o.known[resource.ResourceName]
+		if k == nil {
+			continue
+		}
+		k.verdict = none // or not to be known: then its name has to do
+		for _, config := range resource.Configs {
+			if config.Name == "cleanup.policy" && config.Value != nil && *config.Value == "compact" {
+				k.verdict = candidate
+			}
+		}
+	}
+	return nil
+}
+
+// one reads what is new in a topic that may be a ledger.
+func (o *Others) one(ctx context.Context, name string, starts, ends map[int32]kadm.ListedOffset) (Other, bool, error) {
+	k := o.known[name]
+	if !k.mayRead {
+		return Other{Topic: name, Err: o.cluster.Denied("Read", "topic "+name, nil)}, true, nil
+	}
+	begun := false
+	for number, end := range ends {
+		begun = begun || number != 0 && end.Err == nil && end.Offset > 0
+	}
+	start, end := starts[0], ends[0]
+	if err := errors.Join(start.Err, end.Err); err != nil {
+		return Other{}, false, fmt.Errorf("end of %s/0: %w", name, err)
+	}
+	if end.Offset < k.next { // another topic, of a cluster without topic ids
+		*k = known{id: k.id, leader: k.leader, verdict: candidate, notes: map[string][]byte{}, mayRead: true}
+	}
+	k.next = max(k.next, start.Offset)
+	l := log{client: o.client, topic: name, id: k.id, leader: k.leader, at: k.next}
+	err := l.read(ctx, end.Offset, func(r *kgo.Record) error { return k.take(r) })
+	k.next = l.at
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return Other{Topic: name, Err: o.cluster.Denied("Read", "topic "+name, err)}, true, nil
+	case errors.Is(err, errNoLedger):
+		k.verdict = none
+		return Other{}, false, nil
+	case err != nil:
+		return Other{}, false, fmt.Errorf("read ledger %s/0: %w", name, err)
+	case k.verdict != ledger:
+		return Other{}, false, nil // nothing stands in it yet
+	}
+	one := Other{Topic: name, Notes: maps.Clone(k.notes), Begun: begun || k.begun}
+	if one.Identity, err = DecodeIdentity(k.notes[IdentityName]); err == nil {
+		one.Rules, err = DecodeRules(k.notes[RulesName])
+	}
+	if err != nil {
+		one.Err = fmt.Errorf("ledger topic %q on cluster %s: %w", name, o.cluster.Name, err)
+	}
+	return one, true, nil
+}
+
+// errNoLedger: the first record is not a ledger's.
+var errNoLedger = errors.New("it is no ledger")
+
+// take adds one record.
+func (k *known) take(r *kgo.Record) error {
+	key, err := decodeKey(r.Key)
+	var version *VersionError
+	switch {
+	case err != nil && k.verdict != ledger:
+		return errNoLedger
+	case errors.As(err, &version): // of a later release: what we know of it still holds
+		return nil
+	case err != nil:
+		return err
+	}
+	k.verdict = ledger
+	switch {
+	case key.kind != kindNote:
+		k.begun = true
+	case strings.Contains(key.note, "/"): // a cutover's details
+	case r.Value == nil:
+		delete(k.notes, key.note)
+	default:
+		text, err := decodeNote(r.Value)
+		if err != nil {
+			return err
+		}
+		if key.note == IdentityName {
+			text = later(k.notes[key.note], text)
+		}
+		k.notes[key.note] = text
+	}
+	return nil
+}
+
+// log reads partition 0 of a topic as it lies there, aborted records among it: whoever has
+// written and then looks must see what others have written before they looked.
+type log struct {
+	client *kgo.Client
+	topic  string
+	id     chunk.TopicID
+	number int32
+	leader int32
+	at     int64 // what is read next
+}
+
+// emptyAnswers is how many answers without a record prove that nothing is left: a broker
+// that throttles may send one.
+const emptyAnswers = 3
+
+// read hands the records below an end to take.
+func (l *log) read(ctx context.Context, end int64, take func(*kgo.Record) error) error {
+	for empty := 0; l.at < end; {
+		answer, err := l.client.Broker(int(l.leader)).RetriableRequest(ctx, l.request())
+		if err != nil {
+			return err
+		}
+		response := answer.(*kmsg.FetchResponse)
+		if err := kerr.ErrorForCode(response.ErrorCode); err != nil {
+			return err
+		}
+		if len(response.Topics) != 1 || len(response.Topics[0].Partitions) != 1 {
+			return errors.New("the broker answers for something else")
+		}
+		said := &response.Topics[0].Partitions[0]
+		if err := kerr.ErrorForCode(said.ErrorCode); err != nil {
+			return err
+		}
+		if len(said.RecordBatches) == 0 {
+			if empty++; empty == emptyAnswers {
+				return nil
+			}
+			continue
+		}
+		empty = 0
+		read, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
+			Offset: l.at, IsolationLevel: kgo.ReadUncommitted(), Topic: l.topic, Partition: l.number,
+		}, said, kgo.DefaultDecompressor(), nil)
+		if read.Err != nil {
+			return read.Err
+		}
+		for _, r := range read.Records {
+			if err := take(r); err != nil {
+				return err
+			}
+		}
+		if next <= l.at {
+			return fmt.Errorf("what follows offset %d cannot be read", l.at)
+		}
+		l.at = next
+	}
+	return nil
+}
+
+func (l *log) request() *kmsg.FetchRequest {
+	request := kmsg.NewPtrFetchRequest()
+	request.MaxWaitMillis, request.MinBytes, request.MaxBytes, request.SessionEpoch = 100, 1, pageBytes, -1
+	topic := kmsg.NewFetchRequestTopic()
+	topic.Topic, topic.TopicID = l.topic, l.id
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes = l.number, l.at, pageBytes
+	p.CurrentLeaderEpoch, p.LastFetchedEpoch, p.LogStartOffset = chunk.UnknownEpoch, chunk.UnknownEpoch, -1
+	topic.Partitions = append(topic.Partitions, p)
+	request.Topics = append(request.Topics, topic)
+	return request
+}

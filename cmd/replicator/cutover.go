@@ -34,7 +34,8 @@ func (f *handoverFlags) add(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.verify, "verify", time.Hour, "how far back records are compared; 0 for not at all")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute,
 		"give up waiting after that, with --force for each step; 0 for never")
-	cmd.Flags().BoolVar(&f.dry, "dry-run", false, "print the plan and how far each step is; change nothing")
+	cmd.Flags().BoolVar(&f.dry, "dry-run", false,
+		"print the plan and how far each step is, and change nothing; 1 if it would be refused")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "go on without asking")
 	cmd.Flags().BoolVar(&f.force, "force", false,
 		"go on where a promise does not hold, or not in time; what that gives up is printed, in records, and noted")
@@ -102,9 +103,9 @@ func (f *handoverFlags) goOn(ctx context.Context, cmd *cobra.Command,
 			return false, err
 		}
 		printSteps(cmd.OutOrStdout(), states)
-	}
-	if f.dry {
-		return false, nil
+		if err := cutover.Refusal(states); f.dry || err != nil {
+			return false, err
+		}
 	}
 	err := f.agreed(cmd)
 	return err == nil, err
@@ -200,6 +201,9 @@ func printSteps(w io.Writer, states []cutover.State) {
 		fmt.Fprintf(w, "%d. %-9s %s  %s\n", i+1, s.Name, done, s.Do)
 		if s.Missing != "" {
 			fmt.Fprintf(w, "   now:           %s\n", s.Missing)
+		}
+		if s.Remedy != "" {
+			fmt.Fprintf(w, "   remedy:        %s\n", s.Remedy)
 		}
 		fmt.Fprintf(w, "   undo:          %s\n", s.Undo)
 	}

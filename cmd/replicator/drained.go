@@ -88,7 +88,8 @@ func printDrained(w io.Writer, d *replicate.Drained) {
 		case g.Error != "":
 			fmt.Fprintf(w, "  group %s: not known: %s\n", g.Group, g.Error)
 		case g.Lag > 0:
-			fmt.Fprintf(w, "  group %s: %d records of %d partitions not read, %d members\n", g.Group, g.Lag, g.Behind, g.Members)
+			fmt.Fprintf(w, "  group %s: %d records of %d partitions not read, %d members%s\n", g.Group, g.Lag, g.Behind,
+				g.Members, lostThere(&g))
 		default:
 			fmt.Fprintf(w, "  group %s: drained, %d members\n", g.Group, g.Members)
 		}
@@ -101,4 +102,12 @@ func printDrained(w io.Writer, d *replicate.Drained) {
 		}
 	}
 	fmt.Fprintf(w, "  drained: %t, aged out: %t\n", d.Drained(), d.AgedOut())
+}
+
+// lostThere says what the target has lost of that.
+func lostThere(g *replicate.GroupDrained) string {
+	if g.UnreadDeleted == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d of them were deleted on the target: only the source has them", g.UnreadDeleted)
 }

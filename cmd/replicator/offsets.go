@@ -107,6 +107,13 @@ func printTranslation(w io.Writer, t *replicate.Translation) error {
 	for _, f := range t.Foreign {
 		text += fmt.Sprintf("foreign   target offsets %s hold records of somebody else\n", f)
 	}
+	if t.Deleted > 0 {
+		text += fmt.Sprintf("deleted   %d records from there on are gone from the target; skipped, held by the source\n",
+			t.Deleted)
+	}
+	if t.DeletedOnBoth > 0 {
+		text += fmt.Sprintf("deleted   %d records from there on are gone from both sides\n", t.DeletedOnBoth)
+	}
 	_, err := io.WriteString(w, text)
 	return err
 }

@@ -155,7 +155,7 @@ func (w *world) translations(target string) {
 		}
 	}
 	beyond := w.run("offsets", "--topic", "payments", "--partition", "0", "--at", "81")
-	if beyond.code != exitFailed || !strings.Contains(beyond.stderr, "beyond what has been copied: progress is 80") {
+	if beyond.code != exitFailed || !strings.Contains(beyond.stderr, "beyond the end of the log there, which is 80") {
 		w.t.Errorf("offsets --at 81 of 80: exit %d, %s", beyond.code, beyond.stderr)
 	}
 }

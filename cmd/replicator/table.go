@@ -35,6 +35,9 @@ func headline(s *replicate.FlowStatus) string {
 	if s.Stopped > 0 {
 		parts = append(parts, fmt.Sprintf("%d STOPPED", s.Stopped))
 	}
+	if s.UnreadDeleted > 0 {
+		parts = append(parts, fmt.Sprintf("%d UNREAD RECORDS DELETED ON THE TARGET", s.UnreadDeleted))
+	}
 	switch {
 	case s.Replicas == nil:
 	case *s.Replicas == 0:
@@ -174,8 +177,17 @@ func (p *printer) positions(s *replicate.FlowStatus) {
 
 // reason says why a position does not stand right.
 func reason(one *replicate.PositionStatus) string {
+	why := one.Why
+	if n := one.UnreadDeletedOnBoth; n > 0 {
+		also := fmt.Sprintf("%d records that the group has not read were deleted on both sides: the source has lost "+
+			"them too", n)
+		why = strings.TrimPrefix(why+"; "+also, "; ")
+	}
+	if one.Remedy != "" {
+		why += "\nremedy: " + one.Remedy
+	}
 	if one.Foreign == nil {
-		return one.Why
+		return why
 	}
 	return fmt.Sprintf("%s: it stops before [%d,%d); it would read at most %d records again there, and skip at most %d "+
 		"of somebody else's if it were moved on", one.Why, one.Foreign.From, one.Foreign.To,

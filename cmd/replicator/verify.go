@@ -268,6 +268,9 @@ func (p *printer) verification(v *replicate.Verification) {
 			if all++; at.State == "right" {
 				right++
 			}
+			if at.UnreadDeleted > 0 || at.UnreadDeletedOnBoth > 0 {
+				p.line("unread      group %s in %s/%d: %s", g.Group, at.Topic, at.Partition, reason(&at))
+			}
 		}
 	}
 	p.line("groups      %d of %d positions stand right", right, all)

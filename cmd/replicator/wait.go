@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -170,8 +171,8 @@ func (w *waiter) missing(ctx context.Context, look *replicate.Inspection) (strin
 	}
 	for _, g := range d.Groups {
 		if w.drained && w.wants(g.Group) && (g.Lag > 0 || g.Error != "") {
-			return fmt.Sprintf("group %s has not read %d records of %d partitions on the source %s", g.Group, g.Lag, g.Behind,
-				g.Error), nil
+			return strings.TrimSpace(fmt.Sprintf("group %s has not read %d records of %d partitions on the source%s %s", g.Group,
+				g.Lag, g.Behind, lostThere(&g), g.Error)), nil
 		}
 	}
 	for _, t := range d.Topics {

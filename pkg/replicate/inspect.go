@@ -93,7 +93,8 @@ func (i *Inspection) openRooms(ctx context.Context, log *slog.Logger) (err error
 	if i.rooms, err = openRooms(&i.cfg, i.sourceCluster, i.targetCluster, log); err != nil {
 		return err
 	}
-	i.translator = translator{ledger: i.ledger, peek: i.peek, tails: map[chunk.Partition]tail{}}
+	i.translator = translator{ledger: i.ledger, peek: i.peek, tails: map[chunk.Partition]tail{},
+		counted: map[deletedKey]deletedCount{}}
 	return nil
 }
 

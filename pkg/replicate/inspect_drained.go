@@ -32,7 +32,9 @@ type GroupDrained struct {
 	Members int    `json:"members"`
 	Lag     int64  `json:"lag"`    // offsets up to the last stable ones: no more records than that
 	Behind  int    `json:"behind"` // partitions
-	Error   string `json:"error,omitempty"`
+	// UnreadDeleted counts, of what it has not read, the records that the target had and has deleted.
+	UnreadDeleted int64  `json:"unread_deleted"`
+	Error         string `json:"error,omitempty"`
 }
 
 // TopicAged is what the source has of a topic from before the target's first record.
@@ -82,6 +84,9 @@ func (i *Inspection) Drained(ctx context.Context) (*Drained, error) {
 	if err := i.drainGroups(ctx, d, p, held, stable); err != nil {
 		return nil, err
 	}
+	if err := i.addDeleted(ctx, d, p); err != nil {
+		return nil, err
+	}
 	return d, i.ageTopics(ctx, d, p, there, stable)
 }
 
@@ -120,6 +125,27 @@ func (i *Inspection) drainGroups(ctx context.Context, d *Drained, p *picture, he
 			}
 		}
 		d.Groups = append(d.Groups, g)
+	}
+	return nil
+}
+
+// addDeleted adds what the target has lost of it, where a flow has run.
+func (i *Inspection) addDeleted(ctx context.Context, d *Drained, p *picture) error {
+	if _, ran := p.target.topics[i.cfg.LedgerTopic()]; !ran {
+		return nil
+	}
+	seen, err := i.Groups(ctx)
+	if err != nil {
+		return err
+	}
+	lost := map[string]int64{}
+	for _, g := range seen {
+		for j := range g.Positions {
+			lost[g.Group] += g.Positions[j].UnreadDeleted
+		}
+	}
+	for j := range d.Groups {
+		d.Groups[j].UnreadDeleted = lost[d.Groups[j].Group]
 	}
 	return nil
 }

@@ -333,6 +333,7 @@ func (s *spot) standing() (standing, error) {
 	return standing{
 		partition: s.partition, at: s.at, shard: int32(s.shard), state: s.state,
 		earliest: s.targetEarliest, stable: s.targetEarlyEnd, ahead: true,
+		source: func(context.Context) (sourceLog, error) { return sourceLog{s.earliest, s.high}, s.unknown },
 	}, nil
 }
 

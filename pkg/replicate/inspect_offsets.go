@@ -27,6 +27,9 @@ type Translation struct {
 	TargetEnd   offsets.Target // last stable offset
 	// Foreign are the target's stretches with records that the flow did not write.
 	Foreign []offsets.Stretch
+	// From the source to the target: records from Source on that were copied and are not on the target any more; those
+	// of DeletedOnBoth are gone from the source as well.
+	Deleted, DeletedOnBoth int64
 }
 
 // Translate answers where a reader goes on at the target that stands at source
@@ -43,6 +46,10 @@ func (i *Inspection) Translate(ctx context.Context, p chunk.Partition, at offset
 	if err != nil {
 		return nil, err
 	}
+	if got.Beyond {
+		return nil, &kafka.Problem{What: fmt.Sprintf("%s: %s", p, got.Why),
+			Fix: "ask for an offset of the log; a consumer that stands there begins where its auto.offset.reset says"}
+	}
 	if got.Rule == offsets.NotYet {
 		return nil, &kafka.Problem{
 			What: fmt.Sprintf("source offset %d of %s is beyond what has been copied: progress is %d, the source ends at %d",
@@ -56,6 +63,7 @@ func (i *Inspection) Translate(ctx context.Context, p chunk.Partition, at offset
 		}
 	}
 	t.Source, t.Target, t.Rule, t.Run = at, got.exact, got.Rule, got.run
+	t.Deleted, t.DeletedOnBoth = got.Deleted, got.DeletedOnBoth
 	t.RuleCode = ruleCode(t.Rule)
 	return t, nil
 }

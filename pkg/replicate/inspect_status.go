@@ -27,14 +27,17 @@ type FlowStatus struct {
 	Replicas *int `json:"replicas"`
 	// CaughtUp: every partition is copied up to its source end, and every group position stands right or is left
 	// alone for a reason that only people or consumers can change.
-	CaughtUp   bool              `json:"caught_up"`
-	Behind     int64             `json:"records_behind"` // sum over the partitions
-	Stopped    int               `json:"stopped"`        // partitions
-	Partitions []PartitionStatus `json:"partitions"`     // by topic and number
-	Groups     []GroupStatus     `json:"groups"`         // those selected that have a position, by name
-	Problems   []ProblemStatus   `json:"problems"`       // what could not be seen, or needs somebody
-	Warnings   []ProblemStatus   `json:"warnings"`       // patterns of the flow that choose nothing
-	LeftOut    []LeftOut         `json:"left_out"`       // what its patterns choose and a rule leaves out, topics first
+	CaughtUp bool  `json:"caught_up"`
+	Behind   int64 `json:"records_behind"` // sum over the partitions
+	Stopped  int   `json:"stopped"`        // partitions
+	// UnreadDeleted sums, over groups and partitions, the records that were deleted on the target before a group read
+	// them, and that the source still holds.
+	UnreadDeleted int64             `json:"unread_deleted"`
+	Partitions    []PartitionStatus `json:"partitions"` // by topic and number
+	Groups        []GroupStatus     `json:"groups"`     // those selected that have a position, by name
+	Problems      []ProblemStatus   `json:"problems"`   // what could not be seen, or needs somebody
+	Warnings      []ProblemStatus   `json:"warnings"`   // patterns of the flow that choose nothing
+	LeftOut       []LeftOut         `json:"left_out"`   // what its patterns choose and a rule leaves out, topics first
 }
 
 // ProblemStatus is something that an operator has to know.
@@ -120,9 +123,16 @@ type PositionStatus struct {
 	Target      *offsets.Target `json:"target_offset"` // committed on the target; null: nothing
 	TargetLag   *int64          `json:"target_lag"`    // to the target's last stable offset; null: nothing is committed
 	// State: right; pending (the next sync moves it); not_copied_yet; no_answer; active; foreign_commit;
-	// stopped_before_foreign; refused; retried. Why says it in words, with all but right.
-	State string `json:"state"`
-	Why   string `json:"why,omitempty"`
+	// stopped_before_foreign; unread_deleted; beyond_source_end; refused; retried. Why says it in words, with all but
+	// right; Remedy what to do, where nothing but a person can change it.
+	State  string `json:"state"`
+	Why    string `json:"why,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+	// UnreadDeleted counts the records from the position on that were copied, and deleted on the target while the
+	// source still holds them: the translation, at the beginning of the target's log, skips them.
+	// UnreadDeletedOnBoth counts those that the source has deleted as well: the group would skip them there too.
+	UnreadDeleted       int64 `json:"unread_deleted,omitempty"`
+	UnreadDeletedOnBoth int64 `json:"unread_deleted_on_both,omitempty"`
 	// With stopped_before_foreign: the stretch of the target in the way, how many of our records the group
 	// would read again where it stops, and how many of somebody else's it would skip if it were moved on.
 	Foreign        *Range `json:"foreign,omitempty"`
@@ -174,6 +184,9 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 	for j := range p.held {
 		one, settled := i.groupStatus(ctx, &p.held[j], spots)
 		status.Groups = append(status.Groups, one)
+		for k := range one.Positions {
+			status.UnreadDeleted += one.Positions[k].UnreadDeleted
+		}
 		status.CaughtUp = status.CaughtUp && settled
 	}
 	if err := i.statusNames(ctx, p, status); err != nil {
@@ -285,7 +298,8 @@ func (i *Inspection) groupStatus(ctx context.Context, held *groups.Held,
 		}
 		one, kind := i.positionStatus(ctx, held, &held.Positions[j], s)
 		g.Positions = append(g.Positions, one)
-		settled = settled && (kind.Settled() && kind != groups.Moved)
+		stands := kind != groups.UnreadDeleted || one.Target != nil && *one.Target == *one.Translation
+		settled = settled && kind.Settled() && kind != groups.Moved && stands
 	}
 	return g, settled
 }
@@ -315,15 +329,23 @@ func (i *Inspection) positionStatus(ctx context.Context, held *groups.Held, at *
 	if decision.Kind == "" {
 		decision = groups.Decide(i.cfg.Name(), at.Source, at.Target, answer.Answer)
 	}
-	if held.Members > 0 && (decision.Write || decision.Kind == groups.ForeignCommit) {
+	if held.Members > 0 && (decision.Write && decision.Kind != groups.UnreadDeleted ||
+		decision.Kind == groups.ForeignCommit) {
 		decision.Kind, decision.Why = groups.Active, "the group has active members on the target"
 	}
 	one.State, one.Why = string(decision.Kind), decision.Why
+	if at.Target == nil || groups.Ours(i.cfg.Name(), *at.Target) { // else a consumer there has gone on by itself
+		one.UnreadDeleted, one.UnreadDeletedOnBoth = answer.Deleted, answer.DeletedOnBoth
+	}
 	switch decision.Kind {
 	case groups.Right:
 		one.Why = ""
 	case groups.Moved:
 		one.State, one.Why = pending, "the next sync moves it: "+decision.Why
+	case groups.UnreadDeleted:
+		one.Remedy = groups.DeletedRemedy(s.at.Topic)
+	case groups.BeyondEnd:
+		one.Remedy = groups.BeyondRemedy
 	case groups.BeforeForeign:
 		one.passes(s, answer)
 	}

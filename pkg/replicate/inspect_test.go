@@ -329,7 +329,8 @@ func TestAheadOfTheEnds(t *testing.T) {
 		{6, 6, true, true, false, 0}, // not copied yet
 	} {
 		state := &ledger.State{Header: ledger.Header{Progress: 5, Marked: c.marked}, Map: m}
-		on := standing{state: state, stable: c.stable, ahead: c.ahead}
+		on := standing{state: state, stable: c.stable, ahead: c.ahead,
+			source: func(context.Context) (sourceLog, error) { return sourceLog{0, 6}, nil }}
 		got, err := tr.translate(t.Context(), on, c.s, nil)
 		if err != nil || got.Ready != c.ready || c.ready && got.exact != c.want || !c.ready && got.Why == "" {
 			t.Errorf("translate %d with the end at %d, marked %v, ahead %v: %+v, %v, want %d, ready %v", c.s, c.stable,

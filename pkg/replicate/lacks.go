@@ -147,15 +147,28 @@ func (h *handover) notRight(g *GroupStatus, p *PositionStatus) (l lack, lacking 
 	kind := groups.Kind(p.State)
 	waiting := p.State == pending || !kind.Settled()
 	exact := p.Target != nil && p.Translation != nil && *p.Target == *p.Translation
+	if kind == groups.UnreadDeleted {
+		return h.unreadDeleted(g, p, exact), true
+	}
 	if kind == groups.Right || exact && !waiting {
 		return lack{}, false
 	}
 	name := fmt.Sprintf("group %s in %s/%d: %s", g.Group, p.Topic, p.Partition, p.Why)
 	l = lack{waits: name, gives: name + "; " + h.records(p)}
 	if at := (chunk.Partition{Topic: p.Topic, Number: p.Partition}); !waiting || h.left[at] {
-		l.remedy = seeStatus + " and set the position right"
+		l.remedy = cmp.Or(p.Remedy, seeStatus+" and set the position right")
 	}
 	return l, true
+}
+
+// unreadDeleted is a position of which the target has lost records. It has to stand where the target's log begins
+// even then: below, the consumer's auto.offset.reset would decide.
+func (h *handover) unreadDeleted(g *GroupStatus, p *PositionStatus, exact bool) lack {
+	name := fmt.Sprintf("group %s in %s/%d: %s", g.Group, p.Topic, p.Partition, p.Why)
+	if !exact {
+		return lack{waits: name + "; it is yet to be moved to where the target's log begins", gives: name}
+	}
+	return lack{gives: name, remedy: cmp.Or(p.Remedy, seeStatus)}
 }
 
 // records says what a position that is not right means.

@@ -18,6 +18,9 @@ type FlowState struct {
 	Synced     time.Time // when the groups were last compared with success; zero: not yet
 	GroupKinds map[groups.Kind]int
 	GroupLag   map[GroupTopic]int64
+	// GroupDeleted counts the records that were deleted on the target before the group read them, and that the source
+	// still holds.
+	GroupDeleted map[GroupTopic]int64
 }
 
 // GroupTopic is a group's positions in one topic, by its name on the source.
@@ -90,6 +93,7 @@ func (f *flow) look() FlowState {
 		s.Partitions = append(s.Partitions, one)
 	}
 	s.Synced, s.GroupKinds, s.GroupLag = synced.at, synced.report.Kinds, synced.lag
+	s.GroupDeleted = synced.deleted
 	return s
 }
 

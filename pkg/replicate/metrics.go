@@ -94,6 +94,7 @@ type collector struct {
 
 	lagRecords, lagSeconds, progress, stopped, partitions *prometheus.Desc
 	shards, lane, groupLag, groupAge, groupPositions      *prometheus.Desc
+	groupDeleted                                          *prometheus.Desc
 }
 
 func newCollector(e *Engine) *collector {
@@ -113,6 +114,8 @@ func newCollector(e *Engine) *collector {
 		lane:       desc("lane_info", "Always 1: the lane that the flow's records take, and why.", "lane", "why"),
 		groupLag: desc("group_lag_records", "Target offsets between a group's position and the end, summed by topic.",
 			"group", "topic"),
+		groupDeleted: desc("group_unread_deleted_records", "Records that were deleted on the target before the group "+
+			"read them, and that the source still holds, summed by topic.", "group", "topic"),
 		groupAge:       desc("group_sync_age_seconds", "Time since the groups were last compared with success."),
 		groupPositions: desc("group_positions", "Group positions, by what the last comparison made of them.", "kind"),
 	}
@@ -121,7 +124,7 @@ func newCollector(e *Engine) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.lagRecords, c.lagSeconds, c.progress, c.stopped, c.partitions,
-		c.shards, c.lane, c.groupLag, c.groupAge, c.groupPositions} {
+		c.shards, c.lane, c.groupLag, c.groupDeleted, c.groupAge, c.groupPositions} {
 		ch <- d
 	}
 }
@@ -168,6 +171,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		for key, behind := range state.GroupLag {
 			gauge(c.groupLag, float64(behind), f.name, key.Group, key.Topic)
+		}
+		for key, records := range state.GroupDeleted {
+			gauge(c.groupDeleted, float64(records), f.name, key.Group, key.Topic)
 		}
 	}
 }

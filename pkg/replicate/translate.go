@@ -18,7 +18,12 @@ import (
 type ends struct {
 	earliest, stable watermarks.Marks // by target topic
 	tails            map[chunk.Partition]tail
+	counted          map[deletedKey]deletedCount
+	logs             map[string]topicLogs // of the source, asked for in this round, by topic
 }
+
+// topicLogs are where a topic's logs begin and end.
+type topicLogs struct{ earliest, ends watermarks.Marks }
 
 // tail is what lies between our last record and the target's end.
 type tail struct {
@@ -41,8 +46,30 @@ func (f *flow) takeEnds(ctx context.Context, partitions []chunk.Partition) error
 	if f.ends.earliest, err = f.targetMarks.Earliest(ctx, names); err != nil {
 		return err
 	}
+	f.ends.logs = map[string]topicLogs{}
 	f.ends.stable, err = f.targetMarks.Stable(ctx, names)
 	return err
+}
+
+// sourceLog asks where a partition's log begins and ends on the source, after the groups' positions were read: once
+// a round and topic, and only if a translation needs it.
+func (f *flow) sourceLog(ctx context.Context, p chunk.Partition) (log sourceLog, err error) {
+	asked, known := f.ends.logs[p.Topic]
+	if !known {
+		if asked.earliest, err = f.sourceMarks.Earliest(ctx, []string{p.Topic}); err != nil {
+			return log, err
+		}
+		if asked.ends, err = f.sourceMarks.Ends(ctx, []string{p.Topic}); err != nil {
+			return log, err
+		}
+		f.ends.logs[p.Topic] = asked
+	}
+	start, err := offsetOf(asked.earliest, p)
+	if err != nil {
+		return log, err
+	}
+	end, err := offsetOf(asked.ends, p)
+	return sourceLog{offsets.Source(start), offsets.Source(end)}, err
 }
 
 // translator answers where on the target a reader of a flow goes on. It belongs
@@ -51,6 +78,8 @@ type translator struct {
 	ledger *ledger.Reader
 	peek   *peek.Peek
 	tails  map[chunk.Partition]tail // what was found behind the last own records; not nil
+	// counted remembers what was counted of deleted records; not nil.
+	counted map[deletedKey]deletedCount
 }
 
 // standing is what the translations of one partition go by. The ends are taken
@@ -66,6 +95,8 @@ type standing struct {
 	// ahead: the reader only looks on, and what it says is not committed. Then a map
 	// that knows more than the ends is no reason to wait.
 	ahead bool
+	// source tells where the log is on the source.
+	source func(context.Context) (sourceLog, error)
 }
 
 // translated is an answer with what led to it.
@@ -97,14 +128,15 @@ func (f *flow) translate(ctx context.Context, p chunk.Partition, s offsets.Sourc
 		return no("the target does not tell where the partition ends")
 	}
 	if f.ends.tails == nil {
-		f.ends.tails = map[chunk.Partition]tail{}
+		f.ends.tails, f.ends.counted = map[chunk.Partition]tail{}, map[deletedKey]deletedCount{}
 	}
-	t := translator{ledger: f.ledger, peek: f.peek, tails: f.ends.tails}
+	t := translator{ledger: f.ledger, peek: f.peek, tails: f.ends.tails, counted: f.ends.counted}
 	got, err := t.translate(ctx, standing{
 		partition: p, at: at, shard: int32(w.shard), state: state,
 		earliest: offsets.Target(earliest.Offset), stable: offsets.Target(stable.Offset),
 		// Past trailing markers the worker's progress is ahead of the ledger's for some seconds.
-		noted: shown.next,
+		noted:  shown.next,
+		source: func(ctx context.Context) (sourceLog, error) { return f.sourceLog(ctx, p) },
 	}, s, position)
 	if err != nil && ctx.Err() == nil {
 		f.log.Warn("group position cannot be translated", "partition", p, "offset", s, "error", err)
@@ -130,6 +162,7 @@ func (t *translator) translate(ctx context.Context, on standing, s offsets.Sourc
 	switch {
 	case found.Rule == offsets.NotYet:
 		a.Why = fmt.Sprintf("copied up to source offset %d", progress)
+		t.beyond(ctx, on, s, &a.Answer)
 		return a, nil
 	case found.Rule == offsets.AtEnd:
 		own := max(found.Target, state.Floor)
@@ -150,6 +183,12 @@ func (t *translator) translate(ctx context.Context, on standing, s offsets.Sourc
 	case a.Target >= on.stable && !on.ahead:
 		a.Why = "the target is still settling its last transaction"
 		return a, nil
+	}
+	if a.Target < on.earliest && found.Rule != offsets.AtEnd { // at the end it has read all
+		if a.Deleted, a.DeletedOnBoth, err = t.deleted(ctx, on, a.Target); err != nil {
+			a.Why = err.Error()
+			return a, nil
+		}
 	}
 	a.Target = max(a.Target, on.earliest)
 	a.exact, a.Ready = a.Target, true

@@ -49,6 +49,8 @@ type syncState struct {
 	at     time.Time // zero: none has succeeded yet
 	report groups.Report
 	lag    map[GroupTopic]int64
+	// deleted counts what the target deleted before a group has read it; 0 for all others that were compared.
+	deleted map[GroupTopic]int64
 }
 
 // watch asks the source for its last stable offsets and measures the lag of the
@@ -97,9 +99,10 @@ func (f *flow) syncGroups(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	behind := map[GroupTopic]int64{}
+	behind, deleted := map[GroupTopic]int64{}, map[GroupTopic]int64{}
 	for i := range report.Positions {
 		at := &report.Positions[i]
+		deleted[GroupTopic{at.Group, at.Partition.Topic}] += at.Decision.Deleted
 		target, _ := f.policy.Topic(at.Partition.Topic)
 		end := f.ends.stable[chunk.Partition{Topic: target, Number: at.Partition.Number}]
 		if at.After >= 0 && end.Err == nil {
@@ -108,6 +111,6 @@ func (f *flow) syncGroups(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.synced = syncState{at: time.Now(), report: report, lag: behind}
+	f.synced = syncState{at: time.Now(), report: report, lag: behind, deleted: deleted}
 	return nil
 }

@@ -14,6 +14,7 @@ package cutover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -37,7 +38,30 @@ type State struct {
 	Undo    string `json:"undo"`
 	Done    bool   `json:"done"`
 	Missing string `json:"missing,omitempty"` // what is missing, or what is in the way
+	// Refused: it does not go away by waiting; Remedy tells what takes it away.
+	Refused bool   `json:"refused,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
 }
+
+// Refusal is the error with which a run would end at once, in a state like that; nil: none.
+func Refusal(states []State) error {
+	for _, s := range states {
+		if s.Refused {
+			return &RefusedError{s}
+		}
+	}
+	return nil
+}
+
+// RefusedError reports a step that cannot be done by waiting.
+type RefusedError struct{ State State }
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("it would be refused: step %s: %s", e.State.Name, e.State.Missing)
+}
+
+// Remedy tells what to do.
+func (e *RefusedError) Remedy() string { return e.State.Remedy }
 
 // Look asks each step whether it is done, and brings nothing about. An error of a step
 // is told as what is missing.
@@ -45,12 +69,21 @@ func Look(ctx context.Context, steps []Step) []State {
 	states := make([]State, len(steps))
 	for i, s := range steps {
 		missing, err := s.Check(ctx)
+		states[i] = State{Name: s.Name, Do: s.Do, Undo: s.Undo, Done: missing == "" && err == nil, Missing: missing}
 		if err != nil {
-			missing = err.Error()
+			states[i].Missing, states[i].Refused, states[i].Remedy = err.Error(), true, remedyOf(err)
 		}
-		states[i] = State{s.Name, s.Do, s.Undo, missing == "", missing}
 	}
 	return states
+}
+
+// remedyOf is what an error says that there is to do.
+func remedyOf(err error) string {
+	var r interface{ Remedy() string }
+	if errors.As(err, &r) {
+		return r.Remedy()
+	}
+	return ""
 }
 
 // WaitingError reports steps that were not done in time.

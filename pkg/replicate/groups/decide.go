@@ -1,6 +1,10 @@
 package groups
 
-import "replicator/pkg/offsets"
+import (
+	"fmt"
+
+	"replicator/pkg/offsets"
+)
 
 // Committed is a position as a cluster keeps it: the offset that is read next, and
 // the text that was committed with it.
@@ -21,13 +25,16 @@ const (
 	Active        Kind = "active"                 // consumers use the group on the target
 	ForeignCommit Kind = "foreign_commit"         // a consumer on the target committed it
 	BeforeForeign Kind = "stopped_before_foreign" // may not pass a record that someone else wrote
+	UnreadDeleted Kind = "unread_deleted"         // records that it has not read were deleted on the target alone
+	BeyondEnd     Kind = "beyond_source_end"      // committed behind the end of the source's log: no position there
 	Refused       Kind = "refused"                // a cluster does not let us read or write it
 	Retried       Kind = "retried"                // trouble that passes; the next round tries again
 )
 
 // Kinds returns all kinds.
 func Kinds() []Kind {
-	return []Kind{Moved, Right, NotCopiedYet, NoAnswer, Active, ForeignCommit, BeforeForeign, Refused, Retried}
+	return []Kind{Moved, Right, NotCopiedYet, NoAnswer, Active, ForeignCommit, BeforeForeign, UnreadDeleted,
+		BeyondEnd, Refused, Retried}
 }
 
 // Settled says that waiting changes nothing: the position stands right, or it is
@@ -36,7 +43,7 @@ func (k Kind) Settled() bool { return k != NotCopiedYet && k != NoAnswer && k !=
 
 // LeftAlone says that the group does not follow the source as it was asked to.
 func (k Kind) LeftAlone() bool {
-	return k == Active || k == ForeignCommit || k == BeforeForeign || k == Refused
+	return k == Active || k == ForeignCommit || k == BeforeForeign || k == BeyondEnd || k == Refused
 }
 
 // Decision is what to do about one position.
@@ -48,6 +55,7 @@ type Decision struct {
 	Kind    Kind
 	Why     string           // for the operator
 	Foreign *offsets.Stretch // with BeforeForeign: the first stretch in the way
+	Deleted int64            // with UnreadDeleted: how many records
 }
 
 // Ours says that a committed position is, to the offset, what this flow wrote: only
@@ -66,6 +74,9 @@ func Decide(flow string, source Committed, target *Committed, a Answer) Decision
 	}
 	d := Decision{Target: a.Target, Known: true, Rule: a.Rule, Foreign: a.Foreign}
 	switch {
+	case a.Beyond:
+		return Decision{Kind: BeyondEnd, Rule: a.Rule, Why: a.Why + ": nothing is translated or written; a " +
+			"consumer with it begins where its auto.offset.reset says, on either side"}
 	case a.Rule == offsets.NotYet:
 		return Decision{Kind: NotCopiedYet, Rule: a.Rule, Why: orElse(a.Why, "the source position is ahead of the copy")}
 	case !a.Ready:
@@ -79,7 +90,12 @@ func Decide(flow string, source Committed, target *Committed, a Answer) Decision
 	default:
 		d.Kind, d.Why = Right, "the target holds it already"
 	}
-	if a.Foreign != nil {
+	switch {
+	case a.Deleted > 0:
+		d.Kind, d.Deleted = UnreadDeleted, a.Deleted
+		d.Why = fmt.Sprintf("%d records that the group has not read were deleted on the target before it read them; the "+
+			"source still holds them", a.Deleted)
+	case a.Foreign != nil:
 		d.Kind, d.Why = BeforeForeign, "the target holds records of someone else that the group has not read"
 	}
 	return d

@@ -25,6 +25,9 @@ func TestDecide(t *testing.T) {
 		a.Foreign = &offsets.Stretch{From: 60, To: 62}
 		return a
 	}
+	lost := func(target offsets.Target) Answer {
+		return Answer{Target: target, Ready: true, Rule: offsets.InRun, Deleted: 7}
+	}
 	ours := Mark{flow, 42, 57}.Format()
 	for _, row := range []struct {
 		why    string
@@ -57,6 +60,12 @@ func TestDecide(t *testing.T) {
 		{"up to a foreign record", mark(42, 57), stopped(60), BeforeForeign, true, 60},
 		{"still before it", mark(42, 60), stopped(60), BeforeForeign, false, 60},
 		{"new and stopped at once", nil, stopped(60), BeforeForeign, true, 60},
+		{"below the target's log, unread", mark(42, 57), lost(80), UnreadDeleted, true, 80},
+		{"below the target's log, and moved to its beginning", mark(42, 80), lost(80), UnreadDeleted, false, 80},
+		{"deleted on both sides", mark(42, 80), Answer{Target: 80, Ready: true, Rule: offsets.InRun, DeletedOnBoth: 9},
+			Right, false, 80},
+		{"a consumer's, whatever is lost below it", &Committed{Offset: 90}, lost(80), ForeignCommit, false, 0},
+		{"behind the source's end", mark(42, 57), Answer{Rule: offsets.NotYet, Beyond: true}, BeyondEnd, false, 0},
 	} {
 		got := Decide(flow, Committed{Offset: 42}, row.target, row.answer)
 		if got.Kind != row.kind || got.Write != row.write || got.Target != row.at || got.Why == "" {
@@ -72,14 +81,14 @@ func TestKinds(t *testing.T) {
 	for kind, want := range map[Kind][2]bool{ // settled, left alone
 		Moved: {true, false}, Right: {true, false}, NotCopiedYet: {false, false}, NoAnswer: {false, false},
 		Active: {true, true}, ForeignCommit: {true, true}, BeforeForeign: {true, true}, Refused: {true, true},
-		Retried: {false, false},
+		Retried: {false, false}, UnreadDeleted: {true, false}, BeyondEnd: {true, true},
 	} {
 		if got := [2]bool{kind.Settled(), kind.LeftAlone()}; got != want {
 			t.Errorf("%s: settled, left alone = %v, want %v", kind, got, want)
 		}
 	}
-	if got := len(Kinds()); got != 9 {
-		t.Errorf("%d kinds, want 9", got)
+	if got := len(Kinds()); got != 11 {
+		t.Errorf("%d kinds, want 11", got)
 	}
 }
 

@@ -57,6 +57,11 @@ type Answer struct {
 	Ready   bool             // whether Target may be committed
 	Why     string           // the reason if not Ready
 	Foreign *offsets.Stretch // what stopped the position short of its translation
+	// Deleted counts the records between the position's translation and the beginning of the target's log, where Target
+	// is: they were copied, and deleted on the target alone. DeletedOnBoth counts those that the source deleted as well.
+	Deleted, DeletedOnBoth int64
+	// Beyond: not Ready, as the position is behind the end of the source's log.
+	Beyond bool
 }
 
 // Translator answers where on the target a group reads next that would read source

@@ -31,7 +31,7 @@ func (t *told) listed(n int) {
 }
 
 // gravest first: what is said about a group with several.
-var leftAlone = []Kind{Refused, BeforeForeign, ForeignCommit, Active}
+var leftAlone = []Kind{Refused, UnreadDeleted, BeforeForeign, BeyondEnd, ForeignCommit, Active}
 
 // round compares the groups of a round with what was said about them.
 func (t *told) round(groups []group) {
@@ -56,10 +56,12 @@ func (t *told) round(groups []group) {
 
 func (t *told) group(g *group) {
 	counts := map[Kind]int{}
-	var examples [4]*Position // beside leftAlone
+	deleted := int64(0)
+	var examples [6]*Position // beside leftAlone
 	for i := range g.positions {
 		kind := g.positions[i].Decision.Kind
 		counts[kind]++
+		deleted += g.positions[i].Decision.Deleted
 		for n, k := range leftAlone {
 			if k == kind && examples[n] == nil {
 				examples[n] = &g.positions[i]
@@ -67,6 +69,10 @@ func (t *told) group(g *group) {
 		}
 	}
 	for n, p := range examples {
+		if p != nil && leftAlone[n] == UnreadDeleted {
+			t.sayDeleted(g.name, p, deleted, counts[UnreadDeleted])
+			return
+		}
 		if p != nil {
 			t.say(g.name, leftAlone[n], p.Decision.Why, remedy(p), counts[leftAlone[n]])
 			return
@@ -96,9 +102,32 @@ func (t *told) say(group string, kind Kind, why, remedy string, partitions int) 
 	log("group is left alone", attrs...)
 }
 
+// sayDeleted tells once that records are lost for a group, while that is so.
+func (t *told) sayDeleted(group string, p *Position, records int64, partitions int) {
+	if t.phase[group] == UnreadDeleted {
+		return
+	}
+	t.phase[group] = UnreadDeleted
+	t.log.Error("records that a group has not read were deleted on the target", "group", group, "records", records,
+		"partitions", partitions, "first", p.Partition, "remedy", DeletedRemedy(p.topic))
+}
+
+// DeletedRemedy tells what to do where a topic of the target has lost unread records.
+func DeletedRemedy(topic string) string {
+	return "raise retention.ms and retention.bytes of topic " + topic + " on the target, so that no more go; let " +
+		"the group read what it lacks on the source, which still holds it, before it moves over"
+}
+
 func remedy(p *Position) string {
+	if p.Decision.Kind == BeyondEnd {
+		return BeyondRemedy
+	}
 	if p.Decision.Kind == BeforeForeign {
 		return "see what 'replicator status' says would be read again and what skipped"
 	}
 	return chunk.Remedy(p.Err)
 }
+
+// BeyondRemedy tells what to do about a position behind the end of the source's log.
+const BeyondRemedy = "see how the group got there (an offset set by hand, or a topic that was made anew with fewer " +
+	"records), and set it to an offset within the log on the source, or delete the group there"

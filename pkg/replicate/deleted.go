@@ -1,0 +1,79 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/groups"
+)
+
+// sourceLog is where a partition's log begins and ends on the source: from its first
+// offset up to the high watermark.
+type sourceLog struct{ start, end offsets.Source }
+
+// deleted counts the copied records that a reader has not read, which goes on at from, and that the target does not
+// have any more, as its log begins after them. Those that the source has deleted as well would be missing there too.
+// All of them are known to the map: it forgets only what lies below the beginning of both logs.
+func (t *translator) deleted(ctx context.Context, on standing, from offsets.Target) (only, both int64, err error) {
+	key := deletedKey{on.at.Topic, on.at.Number, from, on.earliest}
+	known, ok := t.counted[key]
+	log, err := on.source(ctx)
+	if err != nil {
+		return 0, 0, fmt.Errorf("find what the source still holds: %w", err)
+	}
+	if ok && known.source == log.start {
+		return known.only, known.both, nil
+	}
+	load := func(head offsets.Head) ([]offsets.Run, error) { return t.ledger.Segment(ctx, on.shard, head) }
+	found, err := on.state.Map.Translate(log.start, on.state.Progress, load)
+	if err != nil {
+		return 0, 0, err
+	}
+	kept := found.Target // the first record that the source still holds
+	if found.Rule == offsets.NotYet {
+		kept = found.Run.TargetEnd()
+	}
+	kept = min(max(kept, from), on.earliest)
+	if both, err = on.state.Map.Count(from, kept, load); err != nil {
+		return 0, 0, err
+	}
+	if only, err = on.state.Map.Count(kept, on.earliest, load); err != nil {
+		return 0, 0, err
+	}
+	if len(t.counted) >= mostCounted {
+		clear(t.counted)
+	}
+	if t.counted != nil {
+		t.counted[key] = deletedCount{log.start, only, both}
+	}
+	return only, both, nil
+}
+
+// mostCounted bounds what is remembered of counts; a map of many segments is read back for one.
+const mostCounted = 10_000
+
+// deletedKey is what a count depends on, beside where the source's log begins. What the map says of records that were
+// deleted does not change; another topic of that name begins anew, with another from or at 0.
+type deletedKey struct {
+	topic          string
+	partition      int32
+	from, earliest offsets.Target
+}
+
+type deletedCount struct {
+	source     offsets.Source
+	only, both int64
+}
+
+// beyond says why a position is no position of today's log: it is behind the log's end.
+func (t *translator) beyond(ctx context.Context, on standing, s offsets.Source, a *groups.Answer) {
+	log, err := on.source(ctx)
+	switch {
+	case err != nil:
+		a.Why += "; where the source ends is not known: " + err.Error()
+	case s > log.end:
+		a.Beyond = true
+		a.Why = fmt.Sprintf("source offset %d is beyond the end of the log there, which is %d", s, log.end)
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/pkg/versions"
 )
 
 const runbook = "../../docs/runbooks/partition-count-by-versions.md"
@@ -117,5 +120,57 @@ func TestTopicVersionNeedsOneCluster(t *testing.T) {
 	}
 	if got := w.run("status"); got.code == 0 || !strings.Contains(got.stderr, "flows: missing") {
 		t.Errorf("status without a flow: got %+v", got)
+	}
+}
+
+// A topic that was moved to another version goes on being followed after the cluster
+// was moved: what is announced there names that cluster's offsets.
+func TestVersionsAreFollowedAfterACutover(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic(w.source, "orders", 2)
+	for p := range int32(2) { // markers and aborted records make the offsets of both clusters differ
+		w.transactions(w.source, "orders", p, 3, 4)
+		end, err := w.admin(w.source).ListEndOffsets(w.ctx, "orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.commit(w.source, "billing", "orders", p, end["orders"][p].Offset)
+	}
+	w.must(strings.Fields("topic-version --cluster old --topic orders --from v0 --to v1 --partitions 1 " +
+		"--silent-for 2001ms --partitioner consistent_random --force")...)
+	w.plain(w.source, "orders.v1", 0, 5)
+	w.must("run", "--until-caught-up")
+	says(t, "the plan", w.must("cutover", "--dry-run", "--silent-for", "100ms"), "versions  open",
+		"_meta_versions does not say yet where these begin on new: orders/v1")
+	says(t, "the cutover", w.must("cutover", "--yes", "--silent-for", "100ms"), "may start on new")
+	says(t, "verify", w.must("verify"), "equal")
+	view, err := versions.Load(w.ctx, w.client(w.target), "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := view.Current().Offsets
+	if there := at["target-id"]; len(at) != 2 || len(there.Drained) != 2 || len(there.Begins) != 1 ||
+		there.Begins[0] == at["source-id"].Begins[0] {
+		t.Errorf("announced on the target: %+v", at)
+	}
+	ctx, stop := context.WithCancel(w.ctx)
+	defer stop()
+	follower := versions.NewFollower(w.client(w.target), "orders")
+	followed := make(chan error, 1)
+	go func() { followed <- follower.Run(ctx) }()
+	var chosen []string
+	_ = follower.Read(ctx, "billing", func(ctx context.Context, v versions.Version) error {
+		if chosen = append(chosen, v.Physical); v.Version == "v0" {
+			<-ctx.Done() // until the group is done with it
+		}
+		return nil
+	})
+	stop()
+	if err := <-followed; err != nil {
+		t.Error(err)
+	}
+	if got := fmt.Sprint(chosen); got != "[orders.v1]" {
+		t.Errorf("the group reads %s on the target, want orders.v1 alone: it had read all of orders on the source", got)
 	}
 }

@@ -60,7 +60,7 @@ func (c *Cutover) Look(ctx context.Context) ([]cutover.State, error) {
 // begun before goes on.
 func (c *Cutover) Run(ctx context.Context) (cutover.Record, error) {
 	if c.found.State == cutover.Done {
-		return c.found, nil
+		return c.found, c.h.nameVersions(ctx) // an earlier run may have ended just before that
 	}
 	if err := c.h.begin(ctx, c.found, "", nil); err != nil {
 		return c.found, err

@@ -100,10 +100,15 @@ func (h *handover) steps() []cutover.Step {
 			Undo: "nothing to undo: it only reads",
 		})
 	}
+	// Announcements come last: what is written on the target before is ours, and verified as such.
 	return append(steps, cutover.Step{
 		Name: "recorded", Check: h.recorded, Act: h.write,
 		Do:   fmt.Sprintf("the ledger on %s notes where everything stood", to),
 		Undo: fmt.Sprintf("nothing to undo while no application writes to %s; 'replicator rollback' afterwards", to),
+	}, cutover.Step{
+		Name: "versions", Check: h.versionsNamed, Act: h.nameVersions,
+		Do:   fmt.Sprintf("announced versions of topics name their offsets on %s", to),
+		Undo: "nothing to undo: they name those of both clusters",
 	})
 }
 

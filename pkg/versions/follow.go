@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -177,30 +179,60 @@ func (f *Follower) Write(ctx context.Context, write func(ctx context.Context, to
 // Load reads all announcements of a topic from a cluster.
 func Load(ctx context.Context, client *kgo.Client, topic string) (View, error) {
 	view := View{Topic: topic}
+	err := load(ctx, client, func(r *kgo.Record) error {
+		v, mine, err := announced(r, topic)
+		if mine {
+			view = view.With(v)
+		}
+		return err
+	})
+	return view, err
+}
+
+// LoadAll reads the announcements of all topics from a cluster, by the topics' names.
+func LoadAll(ctx context.Context, client *kgo.Client) ([]View, error) {
+	views := map[string]View{}
+	err := load(ctx, client, func(r *kgo.Record) error {
+		if len(r.Value) == 0 {
+			return nil
+		}
+		v, err := Decode(r.Key, r.Value)
+		if err == nil {
+			view := views[v.Topic]
+			view.Topic = v.Topic
+			views[v.Topic] = view.With(v)
+		}
+		return err
+	})
+	var all []View
+	for _, topic := range slices.Sorted(maps.Keys(views)) {
+		all = append(all, views[topic])
+	}
+	return all, err
+}
+
+// load hands over all that is announced on a cluster; nothing where nothing ever was.
+func load(ctx context.Context, client *kgo.Client, take func(*kgo.Record) error) error {
 	at, err := firstOffset(ctx, client)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return view, nil
+		return nil
 	}
 	if err != nil {
-		return view, err
+		return err
 	}
 	reader := tail.New(client, Meta, 0)
 	for {
 		answer, err := reader.Fetch(ctx, at, 0)
 		if err != nil {
-			return view, err
+			return err
 		}
 		for _, r := range answer.Records {
-			v, mine, err := announced(r, topic)
-			if err != nil {
-				return view, err
-			}
-			if mine {
-				view = view.With(v)
+			if err := take(r); err != nil {
+				return err
 			}
 		}
 		if at = answer.Next; at >= answer.Stable {
-			return view, nil
+			return nil
 		}
 	}
 }

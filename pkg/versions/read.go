@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Behind is a partition that a group has not read to its end.
@@ -133,8 +134,40 @@ func (f *Follower) untilDone(reading context.Context, end func(), group string, 
 
 // done says whether nothing of v is left for the group.
 func (f *Follower) done(ctx context.Context, group string, v, next Version) (bool, error) {
-	rest, began, err := Rest(ctx, f.cluster(v.Cluster), group, v.Physical, next.Drained)
+	at, err := f.offsets(ctx, v, next)
+	if err != nil {
+		return false, err
+	}
+	rest, began, err := Rest(ctx, f.cluster(v.Cluster), group, v.Physical, at.Drained)
 	return err == nil && (len(rest) == 0 || !began && next.Copied), err
+}
+
+// offsets are those of next that hold on the cluster of v. Without any, v is read on:
+// 'replicator cutover' names those of the cluster that it moves applications to.
+func (f *Follower) offsets(ctx context.Context, v, next Version) (Offsets, error) {
+	id, err := ClusterID(ctx, f.cluster(v.Cluster))
+	if err != nil {
+		return Offsets{}, err
+	}
+	at, known := next.Offsets[id]
+	if !known {
+		return at, fmt.Errorf("%s does not tell where its versions end and begin on cluster %s", next.Key(), id)
+	}
+	return at, nil
+}
+
+// ClusterID is what a cluster calls itself.
+func ClusterID(ctx context.Context, client *kgo.Client) (string, error) {
+	request := kmsg.NewPtrMetadataRequest()
+	request.Topics = []kmsg.MetadataRequestTopic{} // none: nil asks for all
+	answer, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return "", fmt.Errorf("the cluster's id: %w", err)
+	}
+	if answer.ClusterID == nil {
+		return "", nil
+	}
+	return *answer.ClusterID, nil
 }
 
 // readable waits for a version that the group has to read now.
@@ -185,10 +218,18 @@ func (f *Follower) choose(ctx context.Context, group string, view View) (v Versi
 // placed says whether the group may begin with next: it has a position there, or
 // never had one in v.
 func (f *Follower) placed(ctx context.Context, group string, v, next Version) (bool, error) {
-	_, began, err := Rest(ctx, f.cluster(v.Cluster), group, v.Physical, next.Drained)
+	before, err := f.offsets(ctx, v, next)
+	if err != nil {
+		return false, err
+	}
+	_, began, err := Rest(ctx, f.cluster(v.Cluster), group, v.Physical, before.Drained)
 	if err != nil || !began {
 		return err == nil, err
 	}
-	_, has, err := Rest(ctx, f.cluster(next.Cluster), group, next.Physical, next.Begins)
+	after, err := f.offsets(ctx, next, next)
+	if err != nil {
+		return false, err
+	}
+	_, has, err := Rest(ctx, f.cluster(next.Cluster), group, next.Physical, after.Begins)
 	return has, err
 }

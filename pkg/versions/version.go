@@ -56,14 +56,22 @@ type Version struct {
 	Partitioner string `json:"partitioner,omitempty"`
 	// Copied says whether the version begins with the records of the one before.
 	Copied bool `json:"copied"`
+	// Offsets say where From ended and this version begins, by the id of the cluster that
+	// they are offsets of: a copy of the topics on another cluster has others. Empty
+	// until From is silent.
+	Offsets map[string]Offsets `json:"offsets,omitempty"`
+}
+
+// Offsets are where one version ends and the next one begins, on one cluster.
+type Offsets struct {
 	// Drained has, of each partition of From, the offset behind its last visible
-	// record: a group that has committed these is done with it. Nil until From is silent.
+	// record: a group that has committed these is done with it.
 	Drained []int64 `json:"drained,omitempty"`
-	// Begins has, of each partition, the offset of the first record that was not
-	// copied: where a group goes on that is done with From. Nil until From is silent.
-	Begins []int64 `json:"begins,omitempty"`
 	// Ends has, of each partition of From, the end of its log when it was silent.
 	Ends []int64 `json:"ends,omitempty"`
+	// Begins has, of each partition of this version, the offset of the first record that
+	// was not copied: where a group goes on that is done with From.
+	Begins []int64 `json:"begins,omitempty"`
 }
 
 // Key is the record's key.
@@ -163,7 +171,7 @@ func (w View) Writable() bool {
 // after is the version that follows v, once it is known where v ends.
 func (w View) after(v Version) (Version, bool) {
 	for _, next := range w.Versions {
-		if next.From == v.Version && next.Drained != nil && (next.State == Switching || next.State == Current) {
+		if next.From == v.Version && len(next.Offsets) > 0 && (next.State == Switching || next.State == Current) {
 			return next, true
 		}
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 var example = Version{Topic: "orders", Version: "v1", State: Switching, Physical: "orders.v1", Cluster: "old",
-	Partitions: 2, From: "v0", Partitioner: "murmur2_random", Copied: true, Drained: []int64{7}, Begins: []int64{4, 6},
-	Ends: []int64{8}}
+	Partitions: 2, From: "v0", Partitioner: "murmur2_random", Copied: true,
+	Offsets: map[string]Offsets{"WZ0zGGVrS3WCN1": {Drained: []int64{7}, Ends: []int64{8}, Begins: []int64{4, 6}}}}
 
 // The example of docs/FORMATS.md is what is written, and is read again.
 func TestFormat(t *testing.T) {

@@ -62,7 +62,7 @@ func sentence(groups []group) string {
 // look finds the groups with positions on the old version, and what they lack up to
 // the announced end.
 func (m *mover) look(ctx context.Context) ([]group, error) {
-	return m.lookUpTo(ctx, m.next.Drained)
+	return m.lookUpTo(ctx, m.before().Drained)
 }
 
 // lookNow is look up to where the old version ends now, for records that committed readers see.
@@ -96,7 +96,7 @@ func (m *mover) lookUpTo(ctx context.Context, drained []int64) ([]group, error) 
 			continue
 		}
 		g := group{name: name, rest: rest, active: listed[name].State != "Empty" && listed[name].State != "Dead"}
-		if m.next.Begins != nil {
+		if len(m.next.Offsets) > 0 {
 			if g.placed, err = m.isPlaced(ctx, name); err != nil {
 				return nil, err
 			}
@@ -114,7 +114,7 @@ func (m *mover) isPlaced(ctx context.Context, name string) (bool, error) {
 		return false, m.to.cfg.Explain(err)
 	}
 	any, all := false, true
-	for p, begin := range m.next.Begins {
+	for p, begin := range m.begin() {
 		at, ok := fetched.Lookup(m.target.name, int32(p))
 		any = any || ok && at.At >= 0
 		all = all && ok && at.At == begin
@@ -209,7 +209,7 @@ func (m *mover) ready(ctx context.Context) error {
 // joined, whose positions are its own.
 func (m *mover) place(ctx context.Context, name string) (bool, error) {
 	var at kadm.Offsets
-	for p, begin := range m.next.Begins {
+	for p, begin := range m.begin() {
 		at.AddOffset(m.target.name, int32(p), begin, -1)
 	}
 	err := m.to.admin.CommitAllOffsets(ctx, name, at)
@@ -219,7 +219,7 @@ func (m *mover) place(ctx context.Context, name string) (bool, error) {
 	if err != nil {
 		return false, m.to.cfg.Explain(fmt.Errorf("put group %s to the beginning of %s: %w", name, m.target.name, err))
 	}
-	m.Say("group %s goes on in %s at %v", name, m.target.name, m.next.Begins)
+	m.Say("group %s goes on in %s at %v", name, m.target.name, m.begin())
 	return true, nil
 }
 

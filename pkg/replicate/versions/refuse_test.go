@@ -199,7 +199,7 @@ func TestGroupThatStandsStill(t *testing.T) {
 	w.must(err)
 	got, err := announce.Positions(w.ctx, w.client(0), "billing", "orders.v1")
 	w.must(err)
-	for p, want := range view.Current().Begins {
+	for p, want := range view.Current().Offsets["c0"].Begins {
 		if at, _ := got.Lookup("orders.v1", int32(p)); at.At != want {
 			t.Errorf("billing stands at %d in orders.v1/%d, want %d", at.At, p, want)
 		}

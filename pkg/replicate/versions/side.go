@@ -18,14 +18,20 @@ type side struct {
 	cfg    kafka.Config
 	client *kgo.Client
 	admin  *kadm.Client
+	id     string // of the cluster: announced offsets go by it
 }
 
-func openSide(cfg kafka.Config) (*side, error) {
+func openSide(ctx context.Context, cfg kafka.Config) (*side, error) {
 	client, err := kafka.NewFranz(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &side{cfg, client, kadm.NewClient(client)}, nil
+	id, err := announce.ClusterID(ctx, client)
+	if err != nil {
+		client.Close()
+		return nil, cfg.Explain(err)
+	}
+	return &side{cfg, client, kadm.NewClient(client), id}, nil
 }
 
 // topic is one Kafka topic as it is now.

@@ -79,12 +79,12 @@ func openMover(ctx context.Context, o Options) (*mover, error) {
 		m.reached = func(string) error { return nil }
 	}
 	var err error
-	if m.from, err = openSide(o.From); err != nil {
+	if m.from, err = openSide(ctx, o.From); err != nil {
 		return nil, err
 	}
 	m.to = m.from
 	if o.To.Name != o.From.Name {
-		if m.to, err = openSide(o.To); err != nil {
+		if m.to, err = openSide(ctx, o.To); err != nil {
 			m.close()
 			return nil, err
 		}
@@ -124,7 +124,7 @@ func Move(ctx context.Context, o Options) error {
 	if err := m.check(ctx); err != nil {
 		return err
 	}
-	if m.next.State == announce.Current && m.next.Ends != nil {
+	if m.next.State == announce.Current && len(m.next.Offsets) > 0 {
 		m.Say("%s is current since an earlier run; groups that are left follow", m.next.Key())
 		return m.groups(ctx)
 	}
@@ -306,12 +306,23 @@ func (m *mover) mark(ctx context.Context, ends []int64) error {
 	if err != nil {
 		return err
 	}
-	m.next.Ends, m.next.Drained = ends, drained
-	if m.next.Begins, err = m.begins(ctx); err != nil {
+	begins, err := m.begins(ctx)
+	if err != nil {
 		return err
 	}
+	at := map[string]announce.Offsets{m.from.id: {Drained: drained, Ends: ends}}
+	to := at[m.to.id]
+	to.Begins = begins
+	at[m.to.id] = to
+	m.next.Offsets = at
 	return m.announce(ctx, m.next)
 }
+
+// before is where the old version ended, as announced.
+func (m *mover) before() announce.Offsets { return m.next.Offsets[m.from.id] }
+
+// begin is where the new version begins, as announced.
+func (m *mover) begin() []int64 { return m.next.Offsets[m.to.id].Begins }
 
 // begins waits until no transaction of the copier is open, markers written: then
 // the ends of the new version are those that any reader sees.
@@ -359,7 +370,7 @@ func Retire(ctx context.Context, o Options) error {
 		return err
 	}
 	defer m.close()
-	if m.next.State != announce.Current || m.next.Ends == nil {
+	if m.next.State != announce.Current || m.before().Ends == nil {
 		return &kafka.Problem{What: fmt.Sprintf("%s/%s is not current, or nothing tells yet where the version before it ends",
 			m.Topic, m.ToVersion),
 			Fix: "retire the old version when the move is done: run the command without --retire first"}
@@ -392,9 +403,10 @@ func (m *mover) unneeded(ctx context.Context) error {
 		return err
 	}
 	var late []string
+	silent := m.before().Ends
 	for p, end := range ends {
-		if p < len(m.next.Ends) && end != m.next.Ends[p] {
-			late = append(late, fmt.Sprintf("%d [%d,%d)", p, m.next.Ends[p], end))
+		if p < len(silent) && end != silent[p] {
+			late = append(late, fmt.Sprintf("%d [%d,%d)", p, silent[p], end))
 		}
 	}
 	if len(late) > 0 && !m.Force {

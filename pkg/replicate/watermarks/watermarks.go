@@ -6,7 +6,8 @@
 //  1. each answer comes from the cluster at the time of the call: nothing is
 //     cached;
 //  2. what one partition answers does not hide what the others say: errors are
-//     per partition, in [Mark], those of a broker that does not answer as well;
+//     per partition, in [Mark], those of a broker that does not answer as well, and a
+//     topic that is refused leaves the others alone;
 //  3. one request per broker, whatever the number of partitions.
 //
 // It decides nothing. Its methods may be called from any goroutine.
@@ -16,9 +17,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -41,7 +42,6 @@ type Marks map[chunk.Partition]Mark
 type Watermarks struct {
 	cluster kafka.Config
 	client  *kgo.Client
-	admin   *kadm.Client
 }
 
 // askTimeout bounds one question: a broker that is away shows as an error, not as silence.
@@ -57,7 +57,7 @@ func Open(cluster kafka.Config) (*Watermarks, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open offsets client: %w", err)
 	}
-	return &Watermarks{cluster: cluster, client: client, admin: kadm.NewClient(client)}, nil
+	return &Watermarks{cluster: cluster, client: client}, nil
 }
 
 // Close ends the connections.
@@ -73,109 +73,202 @@ func (w *Watermarks) Reach(ctx context.Context) error {
 	return nil
 }
 
+// What a request for offsets asks by a timestamp below 0.
+const (
+	newest int64 = -1 // the end, or the last stable offset for committed readers
+	oldest int64 = -2
+)
+
 // Earliest answers the log starts of all partitions of the topics.
 func (w *Watermarks) Earliest(ctx context.Context, topics []string) (Marks, error) {
-	return w.ask(ctx, topics, w.admin.ListStartOffsets)
+	return w.ask(ctx, topics, uncommitted, oldest)
 }
 
 // Stable answers the last stable offsets: committed readers see all below, and
 // nothing at or above.
 func (w *Watermarks) Stable(ctx context.Context, topics []string) (Marks, error) {
-	return w.ask(ctx, topics, w.admin.ListCommittedOffsets)
+	return w.ask(ctx, topics, committed, newest)
 }
 
 // Ends answers the high watermarks.
 func (w *Watermarks) Ends(ctx context.Context, topics []string) (Marks, error) {
-	return w.ask(ctx, topics, w.admin.ListEndOffsets)
+	return w.ask(ctx, topics, uncommitted, newest)
 }
 
 // At answers the offsets of the first records with that timestamp or a later
 // one; partitions without such a record answer their high watermark.
 func (w *Watermarks) At(ctx context.Context, topics []string, at time.Time) (Marks, error) {
-	return w.ask(ctx, topics, func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
-		return w.admin.ListOffsetsAfterMilli(ctx, at.UnixMilli(), topics...)
-	})
+	return w.ask(ctx, topics, uncommitted, at.UnixMilli())
 }
 
-// ask makes one of kadm's listing calls. A topic that is not there, or may not
-// be described, is left out.
-func (w *Watermarks) ask(ctx context.Context, topics []string,
-	list func(context.Context, ...string) (kadm.ListedOffsets, error)) (Marks, error) {
+// Isolation levels.
+const (
+	uncommitted int8 = 0
+	committed   int8 = 1
+)
+
+// ask asks for one offset of each partition. A topic that is not there, or may not be
+// described, is left out, and the others answer. That is why kadm does not do it: it
+// gives nothing at all where one topic, or one partition, is refused.
+func (w *Watermarks) ask(ctx context.Context, topics []string, isolation int8, timestamp int64) (Marks, error) {
 	if len(topics) == 0 {
 		return Marks{}, nil // an empty list would ask for every topic
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	listed, err := list(ctx, topics...)
-	marks, err := w.unanswered(err)
+	described, err := w.client.RequestCachedMetadata(ctx, kafka.MetadataRequest(topics), 0)
+	if err != nil {
+		return nil, fmt.Errorf("ask for offsets: %w", w.cluster.Explain(err))
+	}
+	partitions := map[string][]int32{}
+	for _, topic := range described.Topics {
+		if topic.ErrorCode == 0 && topic.Topic != nil {
+			for _, p := range topic.Partitions {
+				partitions[*topic.Topic] = append(partitions[*topic.Topic], p.Partition)
+			}
+		}
+	}
+	marks, err := w.list(ctx, partitions, isolation, timestamp)
+	if err != nil || timestamp < 0 {
+		return marks, err
+	}
+	ended := map[string][]int32{} // they have no record so late
+	for p, mark := range marks {
+		if mark.Err == nil && mark.Offset < 0 {
+			ended[p.Topic] = append(ended[p.Topic], p.Number)
+		}
+	}
+	ends, err := w.list(ctx, ended, isolation, newest)
+	maps.Copy(marks, ends)
+	return marks, err
+}
+
+// list asks the leaders of partitions for one offset of each.
+func (w *Watermarks) list(ctx context.Context, partitions map[string][]int32, isolation int8,
+	timestamp int64) (Marks, error) {
+	request := kmsg.NewPtrListOffsetsRequest()
+	request.IsolationLevel = isolation
+	for name, numbers := range partitions {
+		topic := kmsg.NewListOffsetsRequestTopic()
+		topic.Topic = name
+		for _, number := range numbers {
+			p := kmsg.NewListOffsetsRequestTopicPartition()
+			p.Partition, p.Timestamp = number, timestamp
+			topic.Partitions = append(topic.Partitions, p)
+		}
+		request.Topics = append(request.Topics, topic)
+	}
+	marks := Marks{}
+	if len(request.Topics) == 0 {
+		return marks, nil
+	}
+	err := w.eachAnswer(ctx, request, marks, func(response kmsg.Response) {
+		for _, topic := range response.(*kmsg.ListOffsetsResponse).Topics {
+			for _, p := range topic.Partitions {
+				err := kerr.ErrorForCode(p.ErrorCode)
+				if errors.Is(err, kerr.UnknownTopicOrPartition) {
+					continue
+				}
+				at := chunk.Partition{Topic: topic.Topic, Number: p.Partition}
+				marks[at] = Mark{p.Offset, p.LeaderEpoch, w.refused(topic.Topic, err)}
+			}
+		}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("ask for offsets: %w", err)
 	}
-	listed.Each(func(o kadm.ListedOffset) {
-		if o.Partition < 0 || errors.Is(o.Err, kerr.UnknownTopicOrPartition) {
-			return
-		}
-		marks[chunk.Partition{Topic: o.Topic, Number: o.Partition}] = Mark{o.Offset, o.LeaderEpoch, o.Err}
-	})
 	return marks, nil
 }
 
-// unanswered turns the error of a question to several brokers into those of the
-// partitions that some of them have not answered for; it stays an error if none has.
-func (w *Watermarks) unanswered(err error) (Marks, error) {
-	marks := Marks{}
-	var some *kadm.ShardErrors
-	if err == nil {
-		return marks, nil
-	} else if !errors.As(err, &some) || some.AllFailed {
-		return nil, w.cluster.Explain(err)
+// refused names the right that is missing.
+func (w *Watermarks) refused(topic string, err error) error {
+	if errors.Is(err, kerr.TopicAuthorizationFailed) {
+		return w.cluster.Denied("Describe", "topic "+topic, err)
 	}
-	for _, failed := range some.Errs {
-		silent := Mark{Offset: -1, Epoch: chunk.UnknownEpoch, Err: w.cluster.Explain(failed.Err)}
-		switch req := failed.Req.(type) {
-		case *kmsg.ListOffsetsRequest:
-			for _, t := range req.Topics {
-				for _, p := range t.Partitions {
-					marks[chunk.Partition{Topic: t.Topic, Number: p.Partition}] = silent
-				}
-			}
-		case *kmsg.OffsetForLeaderEpochRequest:
-			for _, t := range req.Topics {
-				for _, p := range t.Partitions {
-					marks[chunk.Partition{Topic: t.Topic, Number: p.Partition}] = silent
-				}
-			}
-		default:
-			return nil, w.cluster.Explain(err)
+	return err
+}
+
+// eachAnswer sends a request to all brokers that it concerns. A broker that does not
+// answer shows as an error of each partition that it was asked about; where none does, it
+// is an error of the whole.
+func (w *Watermarks) eachAnswer(ctx context.Context, request kmsg.Request, marks Marks,
+	take func(kmsg.Response)) error {
+	shards := w.client.RequestSharded(ctx, request)
+	heard := false
+	for _, shard := range shards {
+		heard = heard || shard.Err == nil
+	}
+	for _, shard := range shards {
+		switch {
+		case shard.Err == nil:
+			take(shard.Resp)
+		case !heard || !marks.silent(shard.Req, w.cluster.Explain(shard.Err)):
+			return w.cluster.Explain(shard.Err)
 		}
 	}
-	return marks, nil
+	return nil
+}
+
+// silent notes an error of all partitions that a request names.
+func (m Marks) silent(request kmsg.Request, err error) bool {
+	mark := Mark{Offset: -1, Epoch: chunk.UnknownEpoch, Err: err}
+	switch request := request.(type) {
+	case *kmsg.ListOffsetsRequest:
+		for _, t := range request.Topics {
+			for _, p := range t.Partitions {
+				m[chunk.Partition{Topic: t.Topic, Number: p.Partition}] = mark
+			}
+		}
+	case *kmsg.OffsetForLeaderEpochRequest:
+		for _, t := range request.Topics {
+			for _, p := range t.Partitions {
+				m[chunk.Partition{Topic: t.Topic, Number: p.Partition}] = mark
+			}
+		}
+	default:
+		return false
+	}
+	return true
 }
 
 // EpochEnds answers where, in today's log, the leader epoch of each position
 // ends (KIP-320). An end below the position means that the log was truncated.
 // Positions without an epoch are left out.
 func (w *Watermarks) EpochEnds(ctx context.Context, at []chunk.Position) (Marks, error) {
-	var req kadm.OffsetForLeaderEpochRequest
-	for _, p := range at {
-		if p.Epoch >= 0 {
-			req.Add(p.Partition.Topic, p.Partition.Number, p.Epoch)
+	request := kmsg.NewPtrOffsetForLeaderEpochRequest()
+	places := map[string]int{}
+	for _, one := range at {
+		if one.Epoch < 0 {
+			continue
 		}
+		n, there := places[one.Partition.Topic]
+		if !there {
+			topic := kmsg.NewOffsetForLeaderEpochRequestTopic()
+			topic.Topic = one.Partition.Topic
+			request.Topics = append(request.Topics, topic)
+			n = len(request.Topics) - 1
+			places[topic.Topic] = n
+		}
+		p := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+		p.Partition, p.LeaderEpoch = one.Partition.Number, one.Epoch
+		request.Topics[n].Partitions = append(request.Topics[n].Partitions, p)
 	}
-	if len(req) == 0 {
-		return Marks{}, nil
+	marks := Marks{}
+	if len(request.Topics) == 0 {
+		return marks, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	ends, err := w.admin.OffsetForLeaderEpoch(ctx, req)
-	marks, err := w.unanswered(err)
+	err := w.eachAnswer(ctx, request, marks, func(response kmsg.Response) {
+		for _, topic := range response.(*kmsg.OffsetForLeaderEpochResponse).Topics {
+			for _, p := range topic.Partitions {
+				err := w.refused(topic.Topic, kerr.ErrorForCode(p.ErrorCode))
+				marks[chunk.Partition{Topic: topic.Topic, Number: p.Partition}] = Mark{p.EndOffset, p.LeaderEpoch, err}
+			}
+		}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("ask for the ends of leader epochs: %w", err)
-	}
-	for topic, partitions := range ends {
-		for number, end := range partitions {
-			marks[chunk.Partition{Topic: topic, Number: number}] = Mark{end.EndOffset, end.LeaderEpoch, end.Err}
-		}
 	}
 	return marks, nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -47,14 +48,14 @@ func TestTopicCreatedAgainIsSeenAtOnce(t *testing.T) {
 	if err != nil || len(before) != 1 || before["orders"] == (chunk.TopicID{}) {
 		t.Fatalf("TopicIDs = %v, %v, want one of orders", before, err)
 	}
-	if _, err := other.admin.DeleteTopics(ctx, "orders"); err != nil {
+	if _, err := kadm.NewClient(other.client).DeleteTopics(ctx, "orders"); err != nil {
 		t.Fatal(err)
 	}
 	gone, err := asks.TopicIDs(ctx, []string{"orders"})
 	if err != nil || len(gone) != 0 {
 		t.Errorf("deleted: TopicIDs = %v, %v, want none", gone, err)
 	}
-	if _, err := other.admin.CreateTopics(ctx, 2, 1, nil, "orders"); err != nil {
+	if _, err := kadm.NewClient(other.client).CreateTopics(ctx, 2, 1, nil, "orders"); err != nil {
 		t.Fatal(err)
 	}
 	after, err := asks.TopicIDs(ctx, []string{"orders"})
@@ -77,7 +78,7 @@ func TestNewPartitionsAreSeen(t *testing.T) {
 	if got := partitions(); got != 2 {
 		t.Fatalf("%d partitions, want 2", got)
 	}
-	if _, err := other.admin.UpdatePartitions(ctx, 5, "orders"); err != nil {
+	if _, err := kadm.NewClient(other.client).UpdatePartitions(ctx, 5, "orders"); err != nil {
 		t.Fatal(err)
 	}
 	tick := time.NewTicker(metadataAge) // what the client is allowed to remember
@@ -136,6 +137,53 @@ func TestSilentBrokerShowsAtItsPartitions(t *testing.T) {
 		}
 		if mark, there := marks[silent]; !there || mark.Err == nil {
 			t.Errorf("%s: %+v, %v of the partition whose broker is silent, want its error", name, mark, there)
+		}
+	}
+}
+
+// One topic that may not be described hides nothing of the others.
+func TestRefusedTopicHidesNoOther(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "orders", "secret"), kfake.EnableSASL(),
+		kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "admin"), kfake.User("PLAIN", "mirror", "word",
+			kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "orders", Pattern: kmsg.ACLResourcePatternTypeLiteral,
+				Operation: kmsg.ACLOperationDescribe, Allow: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	w, err := Open(kafka.Config{Name: "old", Properties: map[string]string{
+		"bootstrap.servers": strings.Join(c.ListenAddrs(), ","), "security.protocol": "sasl_plaintext",
+		"sasl.mechanism": "PLAIN", "sasl.username": "mirror", "sasl.password": "word"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	both := []string{"orders", "secret"}
+	var positions []chunk.Position
+	for _, topic := range both {
+		for number := range int32(2) {
+			positions = append(positions, chunk.Position{Partition: chunk.Partition{Topic: topic, Number: number}})
+		}
+	}
+	for name, ask := range map[string]func() (Marks, error){
+		"Earliest":  func() (Marks, error) { return w.Earliest(ctx, both) },
+		"Stable":    func() (Marks, error) { return w.Stable(ctx, both) },
+		"Ends":      func() (Marks, error) { return w.Ends(ctx, both) },
+		"At":        func() (Marks, error) { return w.At(ctx, both, time.Now()) },
+		"EpochEnds": func() (Marks, error) { return w.EpochEnds(ctx, positions) },
+	} {
+		marks, err := ask()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, at := range positions {
+			mark, there := marks[at.Partition]
+			switch answered := there && mark.Err == nil; {
+			case at.Partition.Topic == "orders" && !answered, at.Partition.Topic == "secret" && answered:
+				t.Errorf("%s: %s has %+v, %v", name, at.Partition, mark, there)
+			}
 		}
 	}
 }

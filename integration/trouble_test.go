@@ -93,7 +93,7 @@ var sampleLine = regexp.MustCompile(`(?m)^(\w+)(\{.*\})? (\S+)$`)
 func owned(t *testing.T, address string, want func(shards float64) bool) {
 	t.Helper()
 	eventually(t, 90*time.Second, "shards are where they should be", func() bool {
-		got, found := metric(t, address, "shards_owned")
+		got, found := metric(t, address, "shards", "state", "owned")
 		return found && want(got)
 	})
 }

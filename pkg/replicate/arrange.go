@@ -151,7 +151,7 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 			if r.key != c.key {
 				r.began = c.header.Progress
 			}
-			r.key, r.target, r.stop, r.assigned = c.key, c.topic.Target, c.stop, copying
+			r.key, r.target, r.stop, r.assigned, r.live = c.key, c.topic.Target, c.stop, copying, true
 			r.next = c.header.Progress
 		})
 		if !copying {

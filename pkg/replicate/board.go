@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -22,6 +23,11 @@ type board struct {
 	mu     sync.Mutex
 	book   *ledger.Shard // nil between sessions
 	routes map[chunk.Partition]shownRoute
+	// before is what was known last of partitions that this session has not shown yet: for metrics, which do not end
+	// because a session cannot begin.
+	before map[chunk.Partition]shownRoute
+	read   bool  // some session of this worker has read the ledger
+	why    error // what ended the last session, until the next one has read the ledger
 }
 
 // shownRoute is one partition as the metrics and the group sync see it.
@@ -32,6 +38,7 @@ type shownRoute struct {
 	began    offsets.Source // progress when this process took the shard over
 	stop     *chunk.Stop
 	assigned bool
+	live     bool // a session is at work that has compared it with both clusters
 }
 
 func (b *board) init() { b.gate = make(chan struct{}, 1) }
@@ -51,17 +58,33 @@ func (b *board) leave() { <-b.gate }
 func (b *board) open(book *ledger.Shard) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.book = book
+	b.book, b.read, b.why = book, true, nil
+	b.before = b.all()
 	b.routes = map[chunk.Partition]shownRoute{}
 }
 
-// clear hides the state: what another owner has committed since is not known.
-func (b *board) clear() {
+// ready says whether a session has ever read the ledger; the error is why not.
+func (b *board) ready() (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.book = nil
+	return b.read, b.why
+}
+
+// working says whether a session is at work.
+func (b *board) working() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.book != nil
+}
+
+// clear hides the state, because of that error: what another owner has committed since
+// is not known.
+func (b *board) clear(why error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.book, b.why = nil, why
 	for p, r := range b.routes {
-		r.assigned = false
+		r.assigned, r.live = false, false
 		b.routes[p] = r
 	}
 }
@@ -84,6 +107,7 @@ func (b *board) keep(those map[chunk.Partition]bool) {
 			delete(b.routes, p)
 		}
 	}
+	b.before = nil
 }
 
 func (b *board) progress(p chunk.Partition, next offsets.Source) {
@@ -132,9 +156,23 @@ const gateWait = 2 * time.Second
 func (b *board) snapshot() map[chunk.Partition]shownRoute {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	routes := make(map[chunk.Partition]shownRoute, len(b.routes))
-	for p, r := range b.routes {
-		routes[p] = r
+	return maps.Clone(b.routes)
+}
+
+// known copies what is shown, and what was known last of the rest.
+func (b *board) known() map[chunk.Partition]shownRoute {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all()
+}
+
+// all is known to whoever holds the lock.
+func (b *board) all() map[chunk.Partition]shownRoute {
+	all := make(map[chunk.Partition]shownRoute, len(b.before)+len(b.routes))
+	for p, r := range b.before {
+		r.assigned, r.live = false, false
+		all[p] = r
 	}
-	return routes
+	maps.Copy(all, b.routes)
+	return all
 }

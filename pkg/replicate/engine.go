@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -41,8 +42,12 @@ type Options struct {
 	Registry      prometheus.Registerer
 	Log           *slog.Logger
 
+	Version, Commit string // of the program, for its metrics
+
 	// wrap, when set, stands between a shard and its writer: tests make commits fail in it.
 	wrap func(shard int, w writer) writer
+	// How often clusters are asked whether they answer, and after what silence it is said; 0: the defaults.
+	askEvery, sayAfter time.Duration
 }
 
 // Engine copies flows. Run it once.
@@ -54,13 +59,20 @@ type Engine struct {
 	flows map[string]*flow // those that are running
 	ended map[string]Progress
 	last  map[string]error // what ended a flow's last try
+	past  map[string]*flow // that try, until the next one begins
+
+	reaches []*reach // one for each cluster, by name
 }
 
 // New makes an engine and registers its metrics.
 func New(o Options) *Engine {
 	e := &Engine{
 		options: o, metrics: newMetrics(o.Registry),
-		flows: map[string]*flow{}, ended: map[string]Progress{}, last: map[string]error{},
+		flows: map[string]*flow{}, ended: map[string]Progress{}, last: map[string]error{}, past: map[string]*flow{},
+	}
+	e.reaches = reachesOf(&o)
+	for _, cfg := range o.Flows {
+		e.metrics.born(cfg.Name())
 	}
 	o.Registry.MustRegister(newCollector(e))
 	return e
@@ -73,6 +85,13 @@ const onceLimit = 30 * time.Second
 // returns when every chunk that was begun is finished and every shard let go. An
 // error names the flow that cannot go on and has a remedy.
 func (e *Engine) Run(ctx context.Context) error {
+	asking, enough := context.WithCancel(ctx)
+	var asked sync.WaitGroup
+	defer asked.Wait()
+	defer enough()
+	for _, r := range e.reaches {
+		asked.Go(func() { r.run(asking) })
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, cfg := range e.options.Flows {
 		g.Go(func() error {
@@ -164,6 +183,11 @@ func (e *Engine) enter(f *flow) {
 	f.init()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if before := e.past[f.name]; before != nil {
+		f.memory = before.remembered()
+		f.wasReady.Store(before.wasReady.Load())
+		delete(e.past, f.name)
+	}
 	e.flows[f.name] = f
 }
 
@@ -173,6 +197,9 @@ func (e *Engine) leave(f *flow, err error) {
 	delete(e.flows, f.name)
 	e.ended[f.name] = e.ended[f.name].plus(f.progress())
 	e.last[f.name] = err
+	if err != nil {
+		e.past[f.name] = f
+	}
 }
 
 // running lists the flows that are running, in no order.
@@ -184,6 +211,13 @@ func (e *Engine) running() []*flow {
 		list = append(list, f)
 	}
 	return list
+}
+
+// present lists the flows that run, and those that are about to be tried again.
+func (e *Engine) present() []*flow {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.AppendSeq(slices.Collect(maps.Values(e.flows)), maps.Values(e.past))
 }
 
 // Look tells the state of the running flows.
@@ -219,10 +253,11 @@ func (e *Engine) Progress() Progress {
 	return sum
 }
 
-// Ready tells why the engine is not at work: a flow has not reached its clusters
-// yet. One that was at work once stays ready while a cluster is away: it goes on by
-// itself, and a process that is taken out of service for it would be missing where
-// its metrics, lag_seconds and group_sync_age_seconds among them, tell of the fault.
+// Ready tells why the engine is not at work: a flow has not reached its clusters yet, is
+// not in its group, or a shard of this process has not read the ledger. One that was at
+// work once stays ready while a cluster is away: it goes on by itself, and a process that
+// is taken out of service for it would be missing where its metrics, lag_seconds and
+// group_sync_age_seconds among them, tell of the fault.
 func (e *Engine) Ready() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -234,6 +269,29 @@ func (e *Engine) Ready() error {
 			}
 			return fmt.Errorf("flow %s has not compared its clusters yet", cfg.Name())
 		}
+		if err := f.unready(); err != nil && !f.wasReady.Load() {
+			return fmt.Errorf("flow %s: %w", cfg.Name(), err)
+		}
+		f.wasReady.Store(true)
+	}
+	return nil
+}
+
+// unready is why the flow has never been at work as a whole in this process.
+func (f *flow) unready() error {
+	if !f.present.Load() {
+		return &kafka.Problem{
+			What: fmt.Sprintf("this process is not in group %s on cluster %s yet", f.cfg.GroupID(), f.target.Name),
+			Fix:  "wait some seconds; if it stays so, look at the log, and at the brokers of that cluster",
+		}
+	}
+	for _, w := range f.owned() {
+		if read, why := w.shown.ready(); read {
+			continue
+		} else if why != nil {
+			return fmt.Errorf("shard %d has not read its partition of the ledger yet: %w", w.shard, why)
+		}
+		return fmt.Errorf("shard %d has not read its partition of the ledger yet", w.shard)
 	}
 	return nil
 }

@@ -51,9 +51,8 @@ type flow struct {
 	topology []topics.Mirrored
 	version  uint64        // of the topology; 0: not known yet
 	changed  chan struct{} // closed when the version moves on
-	lags     map[chunk.Partition]lag
-	synced   syncState
-	goals    map[chunk.Partition]offsets.Source // of a one-off copy
+	memory
+	goals map[chunk.Partition]offsets.Source // of a one-off copy
 
 	window *sink.Window // what all writers of the batch lane have under way
 
@@ -62,6 +61,9 @@ type flow struct {
 	soon chan struct{}     // asks for a refresh before its time
 	came chan struct{}     // tells a one-off copy that a shard has come further
 	told map[string]string // by topic: the stop that was logged; belongs to refresh
+
+	present  atomic.Bool // the group on the target counts this process as a member
+	wasReady atomic.Bool // see unready
 
 	copied, copiedBytes atomic.Int64 // by this process
 }
@@ -80,7 +82,7 @@ func (f *flow) init() {
 	f.changed = make(chan struct{})
 	f.soon = make(chan struct{}, 1)
 	f.came = make(chan struct{}, 1)
-	f.lags = map[chunk.Partition]lag{}
+	f.memory = newMemory()
 	f.told = map[string]string{}
 }
 
@@ -105,7 +107,7 @@ func (f *flow) open() (err error) {
 		}
 	}
 	f.owner, err = owner.Open(owner.Config{
-		Target: f.target, Group: f.cfg.GroupID(), Ledger: f.cfg.LedgerTopic(), Log: f.log,
+		Target: f.target, Group: f.cfg.GroupID(), Ledger: f.cfg.LedgerTopic(), Log: f.log, Present: f.present.Store,
 	})
 	return err
 }
@@ -156,6 +158,8 @@ func (f *flow) work(ctx context.Context) error {
 		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		r := &running{worker: newWorker(f, shard), cancel: cancel, done: make(chan struct{})}
 		f.mu.Lock()
+		r.shown.before = f.lost[shard]
+		delete(f.lost, shard)
 		f.workers[shard] = r
 		f.mu.Unlock()
 		g.Go(func() error {
@@ -188,7 +192,8 @@ func (f *flow) work(ctx context.Context) error {
 	return outcome
 }
 
-// lose ends the workers of shards that are to be given to others.
+// lose ends the workers of shards that are to be given to others. Where they are lost with
+// the membership, what was known of them stays: nobody may be there to tell of them.
 func (f *flow) lose(shards []int) {
 	var ending []*running
 	f.mu.Lock()
@@ -204,6 +209,14 @@ func (f *flow) lose(shards []int) {
 	}
 	for _, r := range ending {
 		<-r.done
+	}
+	if f.present.Load() {
+		return // they go to others, who tell of them
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range ending {
+		f.lost[r.shard] = r.shown.known()
 	}
 }
 
@@ -398,6 +411,10 @@ func (f *flow) targetEnd(ctx context.Context, topic string, number int32) (offse
 // electionLimit is how long to wait for the leader of a partition that was just created.
 const electionLimit = 2 * time.Second
 
+// errNotNow says that there was nothing to do that would prove anything: neither that
+// something fails, nor that it works again.
+var errNotNow = errors.New("not now")
+
 // periodically does some work until ctx ends: at each interval, sooner when asked
 // for, and with growing delays while it fails.
 func (f *flow) periodically(ctx context.Context, interval time.Duration, soon <-chan struct{},
@@ -418,6 +435,9 @@ func (f *flow) periodically(ctx context.Context, interval time.Duration, soon <-
 		switch {
 		case ctx.Err() != nil:
 			return
+		case errors.Is(err, errNotNow):
+			failed = false
+			continue
 		case err != nil:
 			f.metrics.failure(f.name, kind)
 			again.wait(ctx, trouble, err)

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"maps"
 	"strconv"
 	"time"
 
@@ -13,7 +14,9 @@ import (
 // progress. It covers the shards that the process owns.
 type FlowState struct {
 	Flow       string
-	Shards     int
+	Shards     int // that it owns
+	Working    int // of them, those that are at work
+	Began      time.Time
 	Partitions []PartitionState
 	Synced     time.Time // when the groups were last compared with success; zero: not yet
 	GroupKinds map[groups.Kind]int
@@ -30,10 +33,11 @@ type GroupTopic struct{ Group, Topic string }
 type PartitionState struct {
 	Partition chunk.Partition
 	Copying   bool
+	Live      bool           // its shard is at work
 	Progress  offsets.Source // -1 while the shard has not read it from the ledger
 	End       offsets.Source // the source's last stable offset, as it was told last
 	Told      time.Time      // when that was; zero: never
-	Behind    int64          // source offsets; -1 while Progress or End is not known
+	Behind    int64          // source offsets, as they were known last; -1 while Progress or End has never been known
 	Since     time.Time      // when it was last seen caught up, or first seen; zero: not looked at yet
 	Stop      *chunk.Stop    // why it is not copied
 }
@@ -43,14 +47,20 @@ const unknownProgress offsets.Source = -1
 
 // BehindFor is how long the partition has not been seen caught up.
 func (p *PartitionState) BehindFor(now time.Time) time.Duration {
-	if p.Since.IsZero() || p.Behind == 0 && now.Sub(p.Told) < staleAfter {
+	if p.Since.IsZero() || p.Behind == 0 && p.Fresh(now) {
 		return 0
 	}
 	return max(now.Sub(p.Since), 0)
 }
 
+// Fresh says whether Behind is that of now: the source tells, and the shard is at work.
+func (p *PartitionState) Fresh(now time.Time) bool {
+	return p.Behind >= 0 && p.Live && now.Sub(p.Told) < staleAfter
+}
+
 // shown is what the workers of this process show of their partitions. Those that
-// a worker does not show at the moment, between two sessions, are among them.
+// a worker does not show at the moment, between two sessions, are among them, and
+// those of shards that were lost with the membership, as long as it is not had again.
 func (f *flow) shown() map[chunk.Partition]shownRoute {
 	all := map[chunk.Partition]shownRoute{}
 	workers := f.owned()
@@ -67,7 +77,16 @@ func (f *flow) shown() map[chunk.Partition]shownRoute {
 		}
 	}
 	for _, w := range workers {
-		for p, r := range w.shown.snapshot() {
+		maps.Copy(all, w.shown.known())
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.present.Load() {
+		clear(f.lost) // what was not given again is another's
+	}
+	for _, routes := range f.lost {
+		for p, r := range routes {
+			r.live, r.assigned = false, false
 			all[p] = r
 		}
 	}
@@ -76,15 +95,22 @@ func (f *flow) shown() map[chunk.Partition]shownRoute {
 
 // look takes a picture of the flow.
 func (f *flow) look() FlowState {
-	s := FlowState{Flow: f.name, Shards: len(f.owned())}
+	workers := f.owned()
+	s := FlowState{Flow: f.name, Shards: len(workers)}
+	for _, w := range workers {
+		if w.shown.working() {
+			s.Working++
+		}
+	}
 	shown := f.shown()
 	f.mu.Lock()
 	lags, synced := f.lags, f.synced
+	s.Began = f.since
 	f.mu.Unlock()
 	for p, r := range shown {
 		l := lags[p]
 		one := PartitionState{
-			Partition: p, Copying: r.assigned, Progress: r.next, End: l.end, Told: l.told, Behind: -1,
+			Partition: p, Copying: r.assigned, Live: r.live, Progress: r.next, End: l.end, Told: l.told, Behind: -1,
 			Since: l.since, Stop: r.stop,
 		}
 		if !l.told.IsZero() && r.next != unknownProgress {

@@ -34,6 +34,7 @@ func (l *listing) Register(c prometheus.Collector) error {
 		kind = "counter"
 	case *prometheus.HistogramVec:
 		kind = "histogram"
+	case *prometheus.GaugeVec:
 	}
 	ch := make(chan *prometheus.Desc, 100)
 	c.Describe(ch)

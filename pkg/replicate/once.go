@@ -185,7 +185,11 @@ func (f *flow) settleGroups(ctx context.Context, goal map[chunk.Partition]offset
 	for giveUp := time.Now().Add(settleLimit); ; {
 		all := f.knowsAll(goal)
 		err := f.syncGroups(ctx)
-		if err == nil && all && f.knowsAll(goal) && f.settled() {
+		skipped := errors.Is(err, errNotNow)
+		if skipped {
+			err = nil // the look below tells
+		}
+		if err == nil && !skipped && all && f.knowsAll(goal) && f.settled() {
 			return nil, nil
 		}
 		var open []string

@@ -22,6 +22,7 @@ type retry struct {
 	log     *slog.Logger
 	clock   func() time.Time
 	tries   int
+	what    string // that fails
 	told    string
 	toldAt  time.Time
 	failing bool
@@ -43,7 +44,7 @@ func (r *retry) wait(ctx context.Context, what string, err error) {
 		}
 		r.log.Warn(what, "error", err, "remedy", remedy, "tries", r.tries)
 	}
-	r.failing = true
+	r.failing, r.what = true, what
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
@@ -70,7 +71,7 @@ func (r *retry) stand(ctx context.Context, wait time.Duration, err error) {
 // reset ends a streak of failures.
 func (r *retry) reset() {
 	if r.failing {
-		r.log.Info("works again", "tries", r.tries)
+		r.log.Info("works again", "after", r.what, "tries", r.tries)
 	}
 	r.tries, r.told, r.failing = 0, "", false
 }

@@ -41,6 +41,9 @@ func (f *flow) compare(ctx context.Context, seen *neighbourhood) error {
 	if f.version > 0 && sameTopology(f.topology, list) {
 		return nil
 	}
+	for _, t := range list {
+		f.metrics.bornTopic(f.name, t.Source)
+	}
 	f.topology = list
 	f.version++
 	close(f.changed)

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"replicator/pkg/offsets"
@@ -46,7 +47,7 @@ func (l lag) learn(end, next offsets.Source, at time.Time) lag {
 
 // syncState is the outcome of the last round of the group sync.
 type syncState struct {
-	at     time.Time // zero: none has succeeded yet
+	at     time.Time // of the last one that compared all shards of this process; zero: none has succeeded yet
 	report groups.Report
 	lag    map[GroupTopic]int64
 	// deleted counts what the target deleted before a group has read it; 0 for all others that were compared.
@@ -63,6 +64,9 @@ func (f *flow) watch(ctx context.Context) error {
 	at := time.Now()
 	stable, err := f.sourceMarks.Stable(ctx, names)
 	f.learn(stable, at)
+	if f.unready() == nil {
+		f.wasReady.Store(true)
+	}
 	return err
 }
 
@@ -79,15 +83,54 @@ func (f *flow) learn(stable watermarks.Marks, at time.Time) {
 			l.since = at
 		}
 		if mark, told := stable[p]; told && mark.Err == nil && r.next != unknownProgress {
-			l = l.learn(offsets.Source(mark.Offset), r.next, at)
+			seen := l.learn(offsets.Source(mark.Offset), r.next, at)
+			if !r.live { // what stands on the target is not seen now
+				seen.since = l.since
+			}
+			l = seen
 		}
 		lags[p] = l
 	}
 	f.lags = lags
 }
 
-// syncGroups makes one round for the partitions that this process owns.
+// memory is what a flow knows of its partitions and groups for those who watch it. It
+// outlives the tries of a flow: that one cannot begin is no reason to forget.
+type memory struct {
+	lags   map[chunk.Partition]lag
+	synced syncState
+	lost   map[int]map[chunk.Partition]shownRoute // by shard that went with the membership
+	since  time.Time                              // when the first try began
+}
+
+func newMemory() memory {
+	return memory{lags: map[chunk.Partition]lag{}, lost: map[int]map[chunk.Partition]shownRoute{}, since: time.Now()}
+}
+
+// remembered gives what is kept for the next try of the flow.
+func (f *flow) remembered() memory {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return memory{maps.Clone(f.lags), f.synced, maps.Clone(f.lost), f.since}
+}
+
+// allAtWork says whether every shard that this process owns has a session.
+func (f *flow) allAtWork() bool {
+	for _, w := range f.owned() {
+		if !w.shown.working() {
+			return false
+		}
+	}
+	return f.present.Load()
+}
+
+// syncGroups makes one round for the partitions that this process owns. Without the
+// group on the target it owns none, and a round would prove nothing.
 func (f *flow) syncGroups(ctx context.Context) error {
+	if !f.present.Load() {
+		return errNotNow
+	}
+	whole := f.allAtWork()
 	mine := func(p chunk.Partition) bool {
 		w := f.worker(p)
 		return w != nil && w.shown.knows(p)
@@ -111,6 +154,10 @@ func (f *flow) syncGroups(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.synced = syncState{at: time.Now(), report: report, lag: behind, deleted: deleted}
+	f.synced.report, f.synced.lag, f.synced.deleted = report, behind, deleted
+	if !whole || !f.present.Load() {
+		return errNotNow // some position was not compared
+	}
+	f.synced.at = time.Now()
 	return nil
 }

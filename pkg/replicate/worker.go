@@ -139,7 +139,7 @@ func newWorker(f *flow, shard int) *worker {
 func (w *worker) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := w.session(ctx)
-		w.shown.clear()
+		w.shown.clear(err)
 		var stop *chunk.Stop
 		if !errors.As(err, &stop) {
 			stop = w.staying(err)

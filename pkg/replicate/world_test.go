@@ -48,6 +48,7 @@ type world struct {
 	cfg            Config
 	from, to       *kadm.Client
 	log            logBuffer
+	tune           func(*Options) // nil: nothing is to be changed
 	seed           uint64
 	written        int // records, aborted ones among them
 }
@@ -170,12 +171,16 @@ func (w *world) start(wrap func(shard int, out writer) writer) *replica {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.ctx)
 	r := &replica{w: w, cancel: cancel, done: make(chan error, 1)}
-	r.Engine = New(Options{
+	options := Options{
 		Clusters: map[string]kafka.Config{
 			"old": w.kafka("old", w.sides.Source), "new": w.kafka("new", w.sides.Target)},
 		Flows: []Config{w.cfg}, Registry: prometheus.NewRegistry(), wrap: wrap,
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
-	})
+	}
+	if w.tune != nil {
+		w.tune(&options)
+	}
+	r.Engine = New(options)
 	go func() {
 		err := r.Run(ctx)
 		if err != nil {

@@ -41,6 +41,9 @@ type Config struct {
 	Group  string // replicator.<from>.<to>
 	Ledger string // the topic whose partitions stand for shards
 	Log    *slog.Logger
+	// Present, if not nil, is told whether the group counts this process as a member: true once it has been given its
+	// shards, perhaps none; false before they are taken back because the membership is over.
+	Present func(bool)
 }
 
 // ErrNotOwner says that the broker no longer counts this process as a member
@@ -79,9 +82,19 @@ type Group struct {
 
 // Open prepares the membership; [Group.Run] joins.
 func Open(cfg Config) (*Group, error) {
+	if cfg.Present == nil {
+		cfg.Present = func(bool) {}
+	}
 	g := &Group{cfg: cfg, held: map[int]bool{}}
-	given := func(_ context.Context, _ *kgo.Client, list map[string][]int32) { g.give(list[cfg.Ledger]) }
+	given := func(_ context.Context, _ *kgo.Client, list map[string][]int32) {
+		g.give(list[cfg.Ledger])
+		cfg.Present(true)
+	}
 	taken := func(_ context.Context, _ *kgo.Client, list map[string][]int32) { g.takeBack(list[cfg.Ledger]) }
+	lost := func(_ context.Context, _ *kgo.Client, list map[string][]int32) {
+		cfg.Present(false)
+		g.takeBack(list[cfg.Ledger])
+	}
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(int16(kmsg.OffsetCommit), 9) // later ones name the topic by its id, see KIP-848
 	session := cfg.Target.Duration("session.timeout.ms", session)
@@ -97,7 +110,7 @@ func Open(cfg Config) (*Group, error) {
 		kgo.HeartbeatInterval(min(cfg.Target.Duration("heartbeat.interval.ms", heartbeat), session/2)),
 		kgo.RebalanceTimeout(cfg.Target.Duration("max.poll.interval.ms", rebalance)),
 		kgo.RequestTimeoutOverhead(session/2), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
-		kgo.OnPartitionsAssigned(given), kgo.OnPartitionsRevoked(taken), kgo.OnPartitionsLost(taken))
+		kgo.OnPartitionsAssigned(given), kgo.OnPartitionsRevoked(taken), kgo.OnPartitionsLost(lost))
 	if err != nil {
 		g.end()
 		return nil, fmt.Errorf("open group %s: %w", cfg.Group, err)
@@ -178,6 +191,7 @@ func (g *Group) takeBack(shards []int32) {
 
 // letAllGo takes back all that is held, for good.
 func (g *Group) letAllGo() {
+	g.cfg.Present(false)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.leaving = true

@@ -1,0 +1,138 @@
+package replicate
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+const (
+	alertsFile      = "../../deploy/alerts.yaml"
+	alertsTestsFile = "../../deploy/alerts_test.yaml"
+)
+
+// shippedRules are the alerts that ship with the program.
+type shippedRules struct {
+	Groups []struct {
+		Rules []struct {
+			Alert, Expr, For    string
+			Labels, Annotations map[string]string
+		}
+	}
+}
+
+// shippedTests are what promtool is to show of them.
+type shippedTests struct {
+	Tests []struct {
+		Name        string
+		InputSeries []struct{ Series string } `yaml:"input_series"`
+		Cases       []struct {
+			Alert string `yaml:"alertname"`
+			Fires []any  `yaml:"exp_alerts"`
+		} `yaml:"alert_rule_test"`
+	}
+}
+
+func readYAML(t *testing.T, path string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = yaml.Unmarshal(text, into)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// Every alert is shown to fire, and not to fire, and tells what to do.
+func TestEveryAlertIsTested(t *testing.T) {
+	t.Parallel()
+	var rules shippedRules
+	var tests shippedTests
+	readYAML(t, alertsFile, &rules)
+	readYAML(t, alertsTestsFile, &tests)
+	fires, silent := map[string]bool{}, map[string]bool{}
+	for _, test := range tests.Tests {
+		for _, c := range test.Cases {
+			fires[c.Alert] = fires[c.Alert] || len(c.Fires) > 0
+			silent[c.Alert] = silent[c.Alert] || len(c.Fires) == 0
+		}
+	}
+	n := 0
+	for _, group := range rules.Groups {
+		for _, rule := range group.Rules {
+			n++
+			if !fires[rule.Alert] || !silent[rule.Alert] {
+				t.Errorf("alert %s: %s shows that it fires: %v, and that it can be silent: %v", rule.Alert, alertsTestsFile,
+					fires[rule.Alert], silent[rule.Alert])
+			}
+			if rule.Annotations["summary"] == "" || rule.Annotations["remedy"] == "" || rule.Labels["severity"] == "" {
+				t.Errorf("alert %s has no summary, remedy or severity", rule.Alert)
+			}
+		}
+	}
+	if n < 9 {
+		t.Errorf("%s has %d alerts, want 9 at least", alertsFile, n)
+	}
+}
+
+var (
+	seriesOf   = regexp.MustCompile(`^(replicator_\w+)\{(.*)\}$`)
+	labelNames = regexp.MustCompile(`(\w+)=`)
+)
+
+// The series that alerts are tested with are those that the program has.
+func TestAlertsAreTestedWithRealSeries(t *testing.T) {
+	t.Parallel()
+	l := &listing{}
+	l.MustRegister(newCollector(&Engine{metrics: newMetrics(l)}))
+	labels := map[string][]string{}
+	for _, row := range l.rows {
+		cells := strings.Split(row, "|")
+		labels[strings.Trim(cells[1], " `")] = strings.Split(strings.TrimSpace(cells[3]), ", ")
+	}
+	var tests shippedTests
+	readYAML(t, alertsTestsFile, &tests)
+	for _, test := range tests.Tests {
+		for _, input := range test.InputSeries {
+			m := seriesOf.FindStringSubmatch(input.Series)
+			if m == nil {
+				t.Fatalf("%s: %q is no series with labels", test.Name, input.Series)
+			}
+			var got []string
+			for _, name := range labelNames.FindAllStringSubmatch(m[2], -1) {
+				if name[1] != "instance" {
+					got = append(got, name[1])
+				}
+			}
+			want := slices.Clone(labels[m[1]])
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: series %s has the labels %v, the program's has %v", test.Name, m[1], got, want)
+			}
+		}
+	}
+}
+
+// The rules do what their tests say, by Prometheus' own tool.
+func TestAlertsFireAtTheFirstEvent(t *testing.T) {
+	t.Parallel()
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		if os.Getenv("REPLICATOR_REQUIRE_KAFKA") != "" {
+			t.Fatalf("promtool is missing (Debian: apt-get install prometheus): %v", err)
+		}
+		t.Skip("promtool is missing (Debian: apt-get install prometheus): the alerts are not tried")
+	}
+	for _, args := range [][]string{{"check", "rules", alertsFile}, {"test", "rules", alertsTestsFile}} {
+		if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
+			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+}

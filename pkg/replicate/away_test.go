@@ -1,0 +1,253 @@
+package replicate
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+
+	"replicator/pkg/replicate/chunk"
+)
+
+// sayQuickly makes an engine say soon that a cluster is away.
+func sayQuickly(o *Options) { o.askEvery, o.sayAfter = 200*time.Millisecond, 2*time.Second }
+
+// TestTargetIsAway: the target dies under a running daemon. Nothing that was shown goes
+// away or looks well: the lag of all partitions grows, the number of records stays as it was
+// known last, the group sync ages, no shard is at work, the cluster is named in metrics and
+// log, and nothing "works again" meanwhile.
+func TestTargetIsAway(t *testing.T) {
+	w := newWorld(t)
+	w.tune = sayQuickly
+	w.topic("orders", 2)
+	w.plain(w.sides.Source, "orders", 0, 10)
+	w.commit("billing", "orders", 0, 5)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	w.stands("billing", "orders", 0, 5)
+	w.await("all is well", func() bool {
+		shards := r.scrape("replicator_shards")
+		return shards["owned"] == 4 && shards["working"] == 4 && shards["expected"] == 4 &&
+			r.scrape("replicator_lag_unknown_partitions")[""] == 0 && len(r.scrape("replicator_lag_records")) == 2 &&
+			r.scrape("replicator_cluster_up")["new"] == 1 && r.scrape("replicator_cluster_up")["old"] == 1
+	})
+	if err := r.Ready(); err != nil {
+		t.Errorf("not ready: %v", err)
+	}
+	logged := len(w.log.String())
+	w.target.Close()
+	w.plain(w.sides.Source, "orders", 0, 7) // and the source goes on
+	const grown = 12.0                      // more than the group's session, after which the shards are lost
+	w.await("lag and age of the sync grow", func() bool {
+		seconds, age := r.scrape("replicator_lag_seconds"), r.scrape("replicator_group_sync_age_seconds")
+		return seconds["0/orders"] > grown && seconds["1/orders"] > grown && age[""] > grown
+	})
+	shards := r.scrape("replicator_shards")
+	if shards["expected"] != 4 || shards["working"] != 0 || shards["owned"] != 0 {
+		t.Errorf("shards: %v, want 4 expected, and none at work", shards)
+	}
+	if up := r.scrape("replicator_cluster_up"); up["new"] != 0 || up["old"] != 1 || len(up) != 2 {
+		t.Errorf("clusters that answer: %v, want old alone", up)
+	}
+	if records := r.scrape("replicator_lag_records"); records["0/orders"] != 7 || !known(records, "1/orders") {
+		t.Errorf("records behind: %v, want what was known last", records)
+	}
+	if unknown := r.scrape("replicator_lag_unknown_partitions")[""]; unknown != 2 {
+		t.Errorf("the lag of %v partitions is not known, want 2", unknown)
+	}
+	if err := r.Ready(); err != nil {
+		t.Errorf("not ready any more: %v", err)
+	}
+	said := w.log.String()[logged:]
+	if strings.Contains(said, "works again") {
+		t.Error("the log says that something works again while the target is away")
+	}
+	away := lineWith(said, "cluster is away")
+	if !strings.Contains(away, "cluster=new") || !strings.Contains(away, "remedy=") {
+		t.Errorf("the log does not say that the target is away: %q", away)
+	}
+}
+
+// lineWith is the first line of a text that holds a phrase.
+func lineWith(text, phrase string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, phrase) {
+			return line
+		}
+	}
+	return ""
+}
+
+// TestFirstTryWithoutTarget: the target is away when the daemon begins. The flow is there
+// for whoever watches, at every try.
+func TestFirstTryWithoutTarget(t *testing.T) {
+	w := newWorld(t)
+	w.tune = sayQuickly
+	w.target.Close()
+	r := w.start(nil)
+	w.await("the flow is shown without its target", func() bool {
+		shards, up := r.scrape("replicator_shards"), r.scrape("replicator_cluster_up")
+		return shards["expected"] == 4 && known(shards, "working") && shards["working"] == 0 &&
+			known(up, "new") && up["new"] == 0 && r.scrape("replicator_group_sync_age_seconds")[""] > 3
+	})
+	if err := r.Ready(); err == nil {
+		t.Error("ready, without a target")
+	}
+}
+
+// TestReadyOnceEachShardHasReadTheLedger: a fresh process is ready once the ledger could be
+// read for all of its shards, and stays so.
+func TestReadyOnceEachShardHasReadTheLedger(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 8)
+	w.start(nil).stop() // makes the ledger
+	var fails atomic.Bool
+	fails.Store(true)
+	ledger := w.cfg.LedgerTopic()
+	w.target.ControlKey(int16(kmsg.ListOffsets), func(in kmsg.Request) (kmsg.Response, error, bool) {
+		w.target.KeepControl()
+		req := in.(*kmsg.ListOffsetsRequest)
+		if !fails.Load() || len(req.Topics) != 1 || req.Topics[0].Topic != ledger {
+			return nil, nil, false
+		}
+		out := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		topic := kmsg.NewListOffsetsResponseTopic()
+		topic.Topic = ledger
+		for _, p := range req.Topics[0].Partitions {
+			one := kmsg.NewListOffsetsResponseTopicPartition()
+			one.Partition, one.Offset = p.Partition, 0
+			if p.Partition != 0 {
+				one.ErrorCode = kerr.KafkaStorageError.Code
+			}
+			topic.Partitions = append(topic.Partitions, one)
+		}
+		out.Topics = append(out.Topics, topic)
+		return out, nil, true
+	})
+	r := w.start(nil)
+	w.await("readiness names a shard and what is in its way", func() bool {
+		shards := r.scrape("replicator_shards")
+		err := r.Ready()
+		if err == nil {
+			t.Fatalf("ready with %v of %v shards at work", shards["working"], shards["owned"])
+		}
+		return shards["working"] == 1 && strings.Contains(err.Error(), "has not read its partition of the ledger yet: ") &&
+			errors.Is(err, kerr.KafkaStorageError)
+	})
+	fails.Store(false)
+	w.await("ready", func() bool { return r.Ready() == nil })
+	fails.Store(true)
+	w.target.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.target.KeepControl()
+		return nil, errors.New("the connection is cut"), true
+	})
+	w.plain(w.sides.Source, "orders", 0, 10)
+	w.await("shards are at work no more", func() bool { return r.scrape("replicator_shards")["working"] < 4 })
+	if err := r.Ready(); err != nil {
+		t.Errorf("not ready any more: %v", err)
+	}
+}
+
+// guardSource replaces the source by one with rights, where user mirror may do all of that
+// on every topic but for what a test takes away. It answers a client of the one who may.
+func (w *world) guardSource(operations ...kmsg.ACLOperation) *kadm.Client {
+	w.t.Helper()
+	acls := []kfake.ACL{
+		{Resource: kmsg.ACLResourceTypeGroup, Name: "*", Pattern: kmsg.ACLResourcePatternTypeLiteral,
+			Operation: kmsg.ACLOperationDescribe, Allow: true},
+	}
+	for _, o := range operations {
+		acls = append(acls, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "*",
+			Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: o, Allow: true})
+	}
+	source, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("old"), kfake.EnableSASL(), kfake.EnableACLs(),
+		kfake.Superuser("PLAIN", "admin", "admin"), kfake.User("PLAIN", "mirror", "secret", acls...))
+	w.must("start kfake", err)
+	w.t.Cleanup(source.Close)
+	w.source, w.sides.Source = source, strings.Join(source.ListenAddrs(), ",")
+	before := w.tune
+	w.tune = func(o *Options) {
+		if before != nil {
+			before(o)
+		}
+		for property, value := range map[string]string{"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN",
+			"sasl.username": "mirror", "sasl.password": "secret"} {
+			o.Clusters["old"].Properties[property] = value
+		}
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(source.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.SASL(plain.Auth{User: "admin", Pass: "admin"}.AsMechanism()))
+	w.must("open client", err)
+	w.t.Cleanup(client.Close)
+	return kadm.NewClient(client)
+}
+
+// TestSourceTopicIsHidden: the right to read and to describe one source topic is lost. Its
+// partitions are stopped with the reason, their series stay and their lag grows; the other
+// topic of the same shard goes on.
+func TestSourceTopicIsHidden(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Shards = 1
+	admin := w.guardSource(kmsg.ACLOperationRead, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs)
+	for _, topic := range []string{"orders", "secret"} {
+		_, err := admin.CreateTopic(w.ctx, 2, 1, nil, topic)
+		w.must("create topic", err)
+	}
+	write := func(topic string, n int) {
+		t.Helper()
+		client, err := kgo.NewClient(kgo.SeedBrokers(w.source.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+			kgo.SASL(plain.Auth{User: "admin", Pass: "admin"}.AsMechanism()))
+		w.must("open client", err)
+		defer client.Close()
+		for range n {
+			w.must("write", client.ProduceSync(w.ctx, &kgo.Record{Topic: topic, Value: []byte("v")}).FirstErr())
+		}
+	}
+	write("orders", 5)
+	write("secret", 5)
+	r := w.start(nil)
+	progress := func(labels string) float64 { return r.scrape("replicator_progress_offset")[labels] }
+	w.await("both are copied", func() bool {
+		return progress("0/orders") == 5 && progress("0/secret") == 5 && len(r.scrape("replicator_lag_records")) == 4
+	})
+	logged := len(w.log.String())
+	for _, o := range []kadm.ACLOperation{kadm.OpRead, kadm.OpDescribe, kadm.OpDescribeConfigs} {
+		made, err := admin.CreateACLs(w.ctx, kadm.NewACLs().Topics("secret").ResourcePatternType(kadm.ACLPatternLiteral).
+			Operations(o).Deny("User:mirror").DenyHosts("*"))
+		w.must("deny", err)
+		for _, one := range made {
+			w.must("deny", one.Err)
+		}
+	}
+	stop := r.stopped("secret", 0, chunk.StopUnauthorized)
+	if !strings.Contains(stop.Remedy(), "secret") {
+		t.Errorf("the remedy does not name the topic: %s", stop.Remedy())
+	}
+	r.stopped("secret", 1, chunk.StopUnauthorized)
+	write("orders", 5)
+	w.await("the other topic goes on", func() bool { return progress("0/orders") == 10 })
+	w.await("the lag of the hidden one grows", func() bool {
+		seconds := r.scrape("replicator_lag_seconds")
+		return seconds["0/secret"] > staleAfter.Seconds() && seconds["1/secret"] > staleAfter.Seconds()
+	})
+	if got := r.scrape("replicator_partitions_stopped"); got["unauthorized"] != 2 || got["topic_missing"] != 0 {
+		t.Errorf("stopped partitions: %v, want 2 for their rights", got)
+	}
+	if got := r.scrape("replicator_lag_records"); len(got) != 4 {
+		t.Errorf("records behind: %v, want 4 samples", got)
+	}
+	if got := r.scrape("replicator_lag_seconds"); got["0/orders"] > staleAfter.Seconds() {
+		t.Errorf("the lag of the other topic: %v", got)
+	}
+	if said := lineWith(w.log.String()[logged:], "topic stopped"); !strings.Contains(said, "secret") {
+		t.Errorf("the log does not name the topic that is stopped: %q", said)
+	}
+}

@@ -64,7 +64,7 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	})
 	at := "nowhere"
 	if listen := cfg.HTTP.Listen; listen != "" {
-		server, err := serve(listen, registry, engine.Ready)
+		server, err := serve(listen, registry, engine.Ready, log)
 		switch {
 		case err == nil:
 			defer server.close()

@@ -125,7 +125,8 @@ func TestDaemonServesAndIsSeen(t *testing.T) {
 	})
 	_, metrics := w.get(at + "/metrics")
 	for _, want := range []string{
-		`replicator_records_total{flow="old->new",topic="orders"} 50`, `replicator_shards{flow="old->new",state="owned"}`, "replicator_build_info", "go_goroutines",
+		`replicator_records_total{flow="old->new",topic="orders"} 50`, "replicator_build_info",
+		`replicator_shards{flow="old->new",state="owned"}`, "go_goroutines",
 		"process_cpu_seconds_total", "go_build_info",
 	} {
 		if !strings.Contains(metrics, want) {

@@ -203,8 +203,8 @@ func TestSourceTopicIsHidden(t *testing.T) {
 	}
 	write := func(topic string, n int) {
 		t.Helper()
-		client, err := kgo.NewClient(kgo.SeedBrokers(w.source.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-			kgo.SASL(plain.Auth{User: "admin", Pass: "admin"}.AsMechanism()))
+		client, err := kgo.NewClient(kgo.SeedBrokers(w.source.ListenAddrs()...),
+			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.SASL(plain.Auth{User: "admin", Pass: "admin"}.AsMechanism()))
 		w.must("open client", err)
 		defer client.Close()
 		for range n {

@@ -217,24 +217,46 @@ func (p *printer) topics(plan *replicate.FlowPlan) {
 	for i := range plan.Topics {
 		t := &plan.Topics[i]
 		p.line("    %-9s %s", verdict(t), what(t))
-		for _, key := range slices.Sorted(maps.Keys(t.Set)) {
-			was, altered := t.From[key]
-			switch {
-			case altered:
-				p.line("              %s: %s -> %s", key, orWord(was, `""`), t.Set[key])
-			case !strings.HasPrefix(key, ownSettings):
-				p.line("              %s: %s", key, t.Set[key])
-			}
-		}
+		p.settings(t)
 		for _, left := range t.Left {
 			p.line("              %s is not copied: %s", orWord(left.Key, "settings"), left.Why)
 		}
 	}
 }
 
-// ownSettings are given to every new topic, so that they are not worth a line each:
-// records keep their timestamps, and none is refused for its timestamp.
+// ownSettings are given to every new topic, so that they share a line: records keep their
+// timestamps, and none is refused for its timestamp.
 const ownSettings = "message.timestamp."
+
+// settings prints what would be set on a topic, and what the flow has set on it before.
+func (p *printer) settings(t *replicate.TopicPlan) {
+	var own, before []string
+	for _, key := range slices.Sorted(maps.Keys(t.Set)) {
+		was, altered := t.From[key]
+		switch {
+		case altered:
+			p.line("              %s: %s -> %s", key, orWord(was, `""`), t.Set[key])
+		case strings.HasPrefix(key, ownSettings):
+			own = append(own, key+"="+t.Set[key])
+		default:
+			p.line("              %s: %s", key, t.Set[key])
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(t.Kept)) {
+		put := t.Kept[key]
+		was := put.Was
+		if put.Default {
+			was = "not set"
+		}
+		before = append(before, fmt.Sprintf("%s=%s (was %s)", key, put.Set, orWord(was, `""`)))
+	}
+	if len(own) > 0 {
+		p.line("              while it is mirrored: %s", strings.Join(own, ", "))
+	}
+	if len(before) > 0 {
+		p.line("              set by this flow, until it ends: %s", strings.Join(before, ", "))
+	}
+}
 
 // verdict is one word for what would happen to a topic.
 func verdict(t *replicate.TopicPlan) string {

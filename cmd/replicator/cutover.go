@@ -188,6 +188,9 @@ func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := printBacks(out, c.Restored(), o.Flow.To); err != nil {
+		return err
+	}
 	return printDone(out, record, o.Flow.To)
 }
 

@@ -77,6 +77,9 @@ func (f *handoverFlags) rollBack(cmd *cobra.Command) error {
 		fmt.Fprintf(out, "left as they are, since they were used on %s after the cutover: %s\n", o.Flow.From,
 			strings.Join(moved, ", "))
 	}
+	if err := printBacks(out, r.Restored(), o.Flow.From); err != nil {
+		return err
+	}
 	return printDone(out, record, o.Flow.From)
 }
 

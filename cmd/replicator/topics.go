@@ -19,7 +19,8 @@ func newTopics() *cobra.Command {
 		Long: `topics creates the flow's topics on the target, with the source's partitions and
 settings, and brings those that are there already into line, as 'replicator run'
 does. No record and no group position is copied, and no ledger is made. It is for
-applications that write to the target themselves.
+applications that write to the target themselves. A topic of the target that holds
+records is altered only if the flow's ledger knows it.
 
 'replicator check --connect' tells beforehand what would be done.
 
@@ -61,5 +62,6 @@ applications that write to the target themselves.
 	}
 	configFlag(cmd, &path)
 	flowFlag(cmd, &flow, "only this flow, as old->new")
+	cmd.AddCommand(newTopicsRestore())
 	return cmd
 }

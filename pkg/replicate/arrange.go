@@ -208,7 +208,7 @@ func (s *session) candidates() []*candidate {
 					c.stop = a.stop
 				}
 			}
-			c.waiting = t.TargetID == (chunk.TopicID{}) || int(p.Number) >= t.TargetPartitions
+			c.waiting = t.Waits != "" || t.TargetID == (chunk.TopicID{}) || int(p.Number) >= t.TargetPartitions
 			list = append(list, c)
 		}
 	}

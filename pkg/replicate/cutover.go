@@ -8,6 +8,7 @@ import (
 	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/topics"
 )
 
 // Cutover moves the applications of a flow from its source to its target. Its
@@ -15,6 +16,7 @@ import (
 type Cutover struct {
 	h     *handover
 	found cutover.Record // what the ledger says; State "": nothing
+	back  []topics.Back
 }
 
 // OpenCutover makes sure that both clusters answer and that the flow has run. Nothing
@@ -53,12 +55,29 @@ func (c *Cutover) Found() cutover.Record { return c.found }
 // Look tells how far each step is, and changes nothing. It watches for as long as the
 // source has to be silent.
 func (c *Cutover) Look(ctx context.Context) ([]cutover.State, error) {
-	return c.h.watch(ctx, c.h.steps())
+	states, err := c.h.watch(ctx, c.h.steps())
+	if err != nil {
+		return nil, err
+	}
+	return append(states, c.h.restoredStep(ctx)), nil
 }
 
+// Restored tells what became of the settings that the flow had put on topics of the
+// target, which a cutover of all groups puts back at its end.
+func (c *Cutover) Restored() []topics.Back { return c.back }
+
 // Run brings all steps about, however long it takes; ctx ends it. A cutover that was
-// begun before goes on.
+// begun before goes on. Settings are put back when all else is done and noted: from then on
+// no replica sets them again.
 func (c *Cutover) Run(ctx context.Context) (cutover.Record, error) {
+	record, err := c.run(ctx)
+	if err == nil && c.h.o.Groups == nil {
+		c.back, err = c.h.restoring().run(ctx, true)
+	}
+	return record, err
+}
+
+func (c *Cutover) run(ctx context.Context) (cutover.Record, error) {
 	if c.found.State == cutover.Done {
 		return c.found, c.h.nameVersions(ctx) // an earlier run may have ended just before that
 	}

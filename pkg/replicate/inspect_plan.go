@@ -54,6 +54,8 @@ type TopicPlan struct {
 	Begun  bool  // some partition of it has progress
 	// Stops are about single partitions; what concerns the whole topic is Change.Stop.
 	Stops []*chunk.Stop
+	// Kept is what the flow has set on the target topic before, as its ledger says.
+	Kept map[string]topics.Put
 }
 
 // GroupPlan is what would be done about one group.
@@ -139,10 +141,19 @@ func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, er
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("no topic is selected among the %d that cluster %s shows; if it "+
 			"has more, grant the program's user Read on them: without it they are hidden", len(rehearsed.Skipped), i.cfg.From))
 	}
+	kept := map[string]topics.Kept{}
+	if len(seen.books) > 0 {
+		if kept, err = keptOf(seen.books[0].Shard); err != nil {
+			return nil, err
+		}
+	}
 	for _, change := range rehearsed.Topics {
 		one, err := i.topicPlan(ctx, seen, change)
 		if err != nil {
 			return nil, err
+		}
+		if k := kept[change.Source]; k.TargetID == change.TargetID.String() {
+			one.Kept = k.Settings
 		}
 		plan.Topics = append(plan.Topics, one)
 	}

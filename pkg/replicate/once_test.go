@@ -78,6 +78,24 @@ func TestOnceBesideAnotherReplica(t *testing.T) {
 	w.equal([]string{"orders"})
 }
 
+// TestOnceOntoTopicsMadeBeforehand: a topic on the target that has to be altered before a
+// record is written is waited for, and is no reason to end.
+func TestOnceOntoTopicsMadeBeforehand(t *testing.T) { onLanes(t, testOnceOntoTopicsMadeBeforehand) }
+
+func testOnceOntoTopicsMadeBeforehand(t *testing.T, w *world) {
+	w.cfg.RefreshInterval = time.Hour // what is waited for is looked at sooner
+	w.topic("orders", 2)
+	w.topic("stamped", 2)
+	w.must("create", workload.Topics(w.ctx, w.sides.Target, 2,
+		map[string]string{"message.timestamp.after.max.ms": "3600000"}, "orders"))
+	w.must("create", workload.Topics(w.ctx, w.sides.Target, 2,
+		map[string]string{"message.timestamp.type": "LogAppendTime"}, "stamped"))
+	w.mixed("orders", 2, 200)
+	w.mixed("stamped", 2, 200)
+	w.must("the one-off copy", w.ends(w.once()))
+	w.equal([]string{"orders", "stamped"})
+}
+
 // TestGroupsOfOtherShards: a one-off copy waits for the groups of shards that it does
 // not own, and of those that are between two sessions.
 func TestGroupsOfOtherShards(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/topics"
 )
 
 // Rollback moves applications back to the source of a flow after they have run on
@@ -33,6 +34,7 @@ type Rollback struct {
 	engine     context.CancelFunc // ends the copying back; nil: it does not run
 	ended      chan error
 	movedSince []string
+	restored   []topics.Back
 }
 
 // BackState is how far back is safe.
@@ -110,6 +112,10 @@ func (r *Rollback) State() BackState { return r.state }
 // MovedSince are the groups that were used on the source after the cutover: their
 // positions there are left as they are.
 func (r *Rollback) MovedSince() []string { return r.movedSince }
+
+// Restored tells what became of the settings that the way back had put on topics of the
+// source.
+func (r *Rollback) Restored() []topics.Back { return r.restored }
 
 // prepare makes the opposite flow, and looks at what stands in its way.
 func (r *Rollback) prepare(ctx context.Context, book *ledger.Shard) error {
@@ -325,6 +331,9 @@ func (r *Rollback) Run(ctx context.Context) (cutover.Record, error) {
 	r.o.Tell("returned", fmt.Sprintf("applications may start on %s; flow %s is opened again", r.o.Flow.From,
 		r.o.Flow.Name()))
 	if err := again.run(ctx); err != nil {
+		return back, err
+	}
+	if r.restored, err = (&restoring{clusters: r.o.Clusters, flow: r.back.Flow, log: r.o.Log}).run(ctx, true); err != nil {
 		return back, err
 	}
 	r.record.State = cutover.RolledBack

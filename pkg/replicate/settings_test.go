@@ -1,6 +1,8 @@
 package replicate
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"replicator/integration/workload"
@@ -138,4 +140,88 @@ func TestOwnTopicIsAltered(t *testing.T) {
 	if k := w.kept("orders"); len(k.Settings) != 3 || !k.Created {
 		t.Errorf("after a second alteration the ledger keeps of a topic that was created: %+v", k)
 	}
+}
+
+// TestSettingsComeBack: at the end of a cutover what the flow has set on topics of the target
+// is as it was, though a daemon goes on; what would delete records stays, and what somebody
+// has set meanwhile. A rollback sets and puts back on the source the same way.
+func TestSettingsComeBack(t *testing.T) { onLanes(t, testSettingsComeBack) }
+
+func testSettingsComeBack(t *testing.T, w *world) {
+	const limit = "message.timestamp.after.max.ms"
+	w.must("create", workload.Topics(w.ctx, w.sides.Source, 1, map[string]string{
+		"message.timestamp.type": "LogAppendTime", limit: "70000000", "retention.ms": "800000000"}, "made", "longer"))
+	w.must("create", workload.Topics(w.ctx, w.sides.Source, 1,
+		map[string]string{"retention.ms": "60000000", "max.message.bytes": "2000000"}, "shorter"))
+	w.must("create", workload.Topics(w.ctx, w.sides.Target, 1, map[string]string{"retention.ms": "50000000"}, "longer"))
+	w.must("create", workload.Topics(w.ctx, w.sides.Target, 1, map[string]string{
+		"retention.ms": "700000000", "delete.retention.ms": "5000"}, "shorter"))
+	all := []string{"made", "longer", "shorter"}
+	for _, topic := range all {
+		w.plain(w.sides.Source, topic, 0, 3)
+	}
+	originals := map[string]map[string]string{}
+	for _, topic := range all {
+		originals[topic] = w.settings(w.sides.Source, topic)
+	}
+	r := w.start(nil)
+	w.groups(all)
+	w.must("alter", workload.Alter(w.ctx, w.sides.Target, "shorter", map[string]string{"max.message.bytes": "3000000"}))
+	has := func(when, topic, key, want string) {
+		t.Helper()
+		if got := w.settings(w.sides.Target, topic)[key]; got != want {
+			t.Errorf("%s: %s of %s is %s, want %s", when, key, topic, got, want)
+		}
+	}
+	has("while it is mirrored", "made", "message.timestamp.type", "CreateTime")
+	has("while it is mirrored", "shorter", "retention.ms", "60000000")
+	if _, err := RestoreTopics(w.ctx, w.handoverOptions().Clusters, w.cfg, true, w.handoverOptions().Log); err == nil {
+		t.Error("settings are put back while a replica runs")
+	}
+
+	c, err := OpenCutover(w.ctx, w.handoverOptions())
+	w.must("open cutover", err)
+	defer c.Close()
+	_, err = c.Run(w.ctx)
+	w.must("cut over", err)
+	stays := map[string]string{}
+	for _, b := range c.Restored() {
+		if !b.Gone && b.Stays != "" {
+			stays[b.Topic+" "+b.Key] = b.Stays
+		}
+	}
+	want := []string{"longer retention.ms", "shorter delete.retention.ms", "shorter max.message.bytes"}
+	if got := slices.Sorted(maps.Keys(stays)); !slices.Equal(got, want) {
+		t.Errorf("these settings stay: %v, want %v", stays, want)
+	}
+	over := func(when string) {
+		t.Helper()
+		has(when, "made", "message.timestamp.type", "LogAppendTime")
+		has(when, "made", limit, "70000000")
+		has(when, "made", "retention.ms", "800000000")
+		has(when, "longer", "retention.ms", "800000000") // 50000000 would delete
+		has(when, "shorter", "retention.ms", "700000000")
+		has(when, "shorter", "max.message.bytes", "3000000")
+	}
+	over("after the cutover")
+	r.stopped("made", 0, chunk.StopTopic) // the daemon has looked at it, and left it
+	over("after the daemon's next look")
+	r.stop()
+
+	w.plain(w.sides.Target, "made", 0, 5)
+	w.rollBack()
+	for _, topic := range all {
+		for key, value := range originals[topic] {
+			if topic == "shorter" && key == "retention.ms" {
+				value = "700000000" // what was carried back would go sooner with the 60000000 from before
+			}
+			if got := w.settings(w.sides.Source, topic)[key]; got != value {
+				t.Errorf("after the rollback %s of %s is %s on the source, want %s", key, topic, got, value)
+			}
+		}
+	}
+	r = w.start(nil)
+	w.plain(w.sides.Source, "made", 0, 5)
+	w.equal([]string{"made"})
+	has("when the flow goes on", "made", "message.timestamp.type", "CreateTime")
 }

@@ -91,13 +91,10 @@ func (b *targetBook) Judge(ctx context.Context, there []topics.Mirrored) (map[st
 	if err != nil {
 		return nil, err
 	}
-	kept, err := keptOf(first[0])
-	if err != nil {
-		return nil, err
-	}
-	for i := range own {
-		if k := kept[own[i].Source]; k.Ended != "" && k.Ended == record.ID && record.State == cutover.Done {
-			leave(&own[i], topics.Verdict{Why: fmt.Sprintf("its settings were put back after cutover %s", k.Ended)})
+	if record.State == cutover.Done {
+		for i := range own {
+			leave(&own[i], topics.Verdict{
+				Why: fmt.Sprintf("cutover %s is done: the topic's settings are its users'", record.ID)})
 		}
 	}
 	return verdicts, nil

@@ -60,6 +60,9 @@ func (f *flow) watch(ctx context.Context) error {
 	var names []string
 	for _, t := range f.topologyNow() {
 		names = append(names, t.Source)
+		if t.Waits != "" {
+			f.refreshSoon()
+		}
 	}
 	at := time.Now()
 	stable, err := f.sourceMarks.Stable(ctx, names)

@@ -248,14 +248,22 @@ func (c *cluster) grow(ctx context.Context, to map[string]int, rehearse bool) (m
 // alter sets the given settings and touches no other; an error, or nil, for each topic.
 func (c *cluster) alter(ctx context.Context, set map[string]map[string]string, rehearse bool) (
 	map[string]error, error) {
-	var resources []ck.ConfigResource
-	for _, name := range sortedKeys(set) {
-		r := ck.ConfigResource{Type: ck.ResourceTopic, Name: name}
-		for _, key := range sortedKeys(set[name]) {
-			r.Config = append(r.Config, ck.ConfigEntry{Name: key, Value: set[name][key],
+	entries := make(map[string][]ck.ConfigEntry, len(set))
+	for name, settings := range set {
+		for _, key := range sortedKeys(settings) {
+			entries[name] = append(entries[name], ck.ConfigEntry{Name: key, Value: settings[key],
 				IncrementalOperation: ck.AlterConfigOpTypeSet})
 		}
-		resources = append(resources, r)
+	}
+	return c.alterEach(ctx, entries, rehearse)
+}
+
+// alterEach changes the given settings and touches no other; an error, or nil, for each topic.
+func (c *cluster) alterEach(ctx context.Context, entries map[string][]ck.ConfigEntry, rehearse bool) (
+	map[string]error, error) {
+	var resources []ck.ConfigResource
+	for _, name := range sortedKeys(entries) {
+		resources = append(resources, ck.ConfigResource{Type: ck.ResourceTopic, Name: name, Config: entries[name]})
 	}
 	size := func(ck.ConfigResource) int { return 1 }
 	return changeAll(resources, size, func(batch []ck.ConfigResource) ([]ck.TopicResult, error) {

@@ -30,7 +30,7 @@ func (t *Topics) bring(ctx context.Context, changes []*Change, pairs []pair) err
 	}
 	for _, c := range changes {
 		if _, altered := c.Set[timestampType]; altered && !c.Create && c.Stop == nil {
-			c.Stop = settling(c, t.cfg.Target)
+			c.Waits = settling(c, t.cfg.Target)
 		}
 	}
 	targets, err := t.settle(ctx, changes)

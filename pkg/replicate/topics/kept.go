@@ -32,7 +32,6 @@ type Kept struct {
 	TargetID string         `json:"target_id,omitempty"` // in hexadecimal; "": it is about to be created
 	Created  bool           `json:"created,omitempty"`   // by this flow
 	Settings map[string]Put `json:"settings"`
-	Ended    string         `json:"ended,omitempty"` // the cutover after which they were put back
 }
 
 // Put is a setting that the flow has put on a topic.

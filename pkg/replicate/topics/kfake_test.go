@@ -194,14 +194,18 @@ func TestOthersWaitForTheTimestampType(t *testing.T) {
 	w.topic(w.source, "a", 1, "retention.ms=7")
 	w.topic(w.target, "a", 1, "message.timestamp.type=LogAppendTime", "message.timestamp.after.max.ms=3600000")
 	other, owner := w.open(), w.open()
-	if s := w.refresh(other, none)["a"].Stop; s == nil || s.Kind != chunk.StopTopic {
-		t.Errorf("before: stop %v, want to wait for the owner", s)
+	if a := w.refresh(other, none)["a"]; a.Waits == "" || a.Stop != nil {
+		t.Errorf("before: got %+v, want to wait for the owner", a)
 	}
-	if s := w.refresh(owner, all)["a"].Stop; s == nil || !strings.Contains(s.Reason, "has just been altered") {
-		t.Errorf("owner: stop %v, want one until the brokers have taken it up", s)
+	other.patience = 0
+	if a := w.refresh(other, none)["a"]; a.Waits != "" || a.Stop == nil || a.Stop.Kind != chunk.StopTopic {
+		t.Errorf("before, for too long: got %+v, want a stop", a)
 	}
-	if s := w.refresh(owner, all)["a"].Stop; s != nil {
-		t.Errorf("owner, later: stopped: %v", s)
+	if a := w.refresh(owner, all)["a"]; !strings.Contains(a.Waits, "has just been altered") || a.Stop != nil {
+		t.Errorf("owner: got %+v, want to wait until the brokers have taken it up", a)
+	}
+	if a := w.refresh(owner, all)["a"]; a.Waits != "" || a.Stop != nil {
+		t.Errorf("owner, later: got %+v, want it to be copied", a)
 	}
 	w.check("altered", explicit(w.target, "a"), "message.timestamp.after.max.ms=9223372036854775807 "+
 		"message.timestamp.type=CreateTime retention.ms=7")

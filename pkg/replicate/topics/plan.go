@@ -20,6 +20,9 @@ type Mirrored struct {
 	TargetPartitions   int           // fewer than Partitions: the others are not there yet, wait
 	TargetMaxBytes     int64         // the largest batch that the target topic takes; 0: not known
 
+	// Waits is what has to happen first, as it will in a moment: copying waits. What does not come becomes a Stop.
+	Waits string
+
 	// Stop is why the topic is not to be copied now, nil when it can be. It holds
 	// for all partitions: the number in its Partition is 0 and means nothing.
 	Stop *chunk.Stop

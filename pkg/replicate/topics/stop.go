@@ -83,20 +83,22 @@ func refused(c *Change, to kafka.Config, v verb, err error) *chunk.Stop {
 		fmt.Sprintf("cluster %s refused to %s topic %s", to.Name, v.what, c.Target), fix, err)
 }
 
-// waits is the stop for a topic that another replica of the program has to alter
-// before a record may be written.
-func waits(c *Change, to kafka.Config, key string) *chunk.Stop {
-	return stop(c.Source, chunk.StopTopic,
-		fmt.Sprintf("%s of topic %s on cluster %s is %s and has to be %s first", key, c.Target, to.Name,
-			c.From[key], c.Set[key]),
-		"the replica that owns the topic alters it; look there if it stays so", nil)
+// waits is what another replica of the program has to alter, or a later refresh of this
+// one, before a record may be written.
+func waits(c *Change, to kafka.Config, key string) string {
+	return fmt.Sprintf("%s of topic %s on cluster %s is %s and has to be %s first", key, c.Target, to.Name,
+		c.From[key], c.Set[key])
 }
 
-// settling is the stop for a topic that would have changed every record unseen:
-// the brokers take up after a while what their controller has accepted.
-func settling(c *Change, to kafka.Config) *chunk.Stop {
-	return stop(c.Source, chunk.StopTopic,
-		fmt.Sprintf("%s of topic %s on cluster %s was %s and has just been altered to %s", timestampType, c.Target,
-			to.Name, c.From[timestampType], c.Set[timestampType]),
-		"nothing: the next refresh that finds it altered lets the topic go on", nil)
+// settling is what a topic waits for that would have changed every record unseen: the
+// brokers take up after a while what their controller has accepted.
+func settling(c *Change, to kafka.Config) string {
+	return fmt.Sprintf("%s of topic %s on cluster %s was %s and has just been altered to %s", timestampType, c.Target,
+		to.Name, c.From[timestampType], c.Set[timestampType])
+}
+
+// overdue is the stop for a topic that has waited for too long.
+func overdue(c *Change) *chunk.Stop {
+	return stop(c.Source, chunk.StopTopic, c.Waits,
+		"look at the replica that owns the topic's first partition, which alters it, and at the brokers' logs", nil)
 }

@@ -26,6 +26,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/kafka"
@@ -48,6 +49,9 @@ type Config struct {
 	Log            *slog.Logger
 }
 
+// usualPatience is how long a topic waits for what another replica, or a broker, is about to do.
+const usualPatience = 20 * time.Second
+
 // Topics looks after the target topics of one flow. Its methods may be called
 // from several goroutines, which wait for each other.
 type Topics struct {
@@ -63,13 +67,16 @@ type Topics struct {
 	warned map[string]bool   // what was said once
 	told   map[string]string // by target topic: the alteration that was logged last
 
+	waiting  map[string]time.Time // by source topic: since when it waits
+	patience time.Duration        // how long it may
+
 	expecting sync.Mutex
 	expected  map[string]bool // source topics that were there once
 }
 
 // Open opens a client of each cluster; it does not wait for a connection.
 func Open(cfg Config) (*Topics, error) {
-	t := &Topics{cfg: cfg, log: cfg.Log, known: make(map[string]*known),
+	t := &Topics{cfg: cfg, log: cfg.Log, patience: usualPatience, known: make(map[string]*known),
 		warned: make(map[string]bool), told: make(map[string]string), expected: make(map[string]bool)}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
@@ -212,7 +219,7 @@ func (t *Topics) Refresh(ctx context.Context, mine func(topic string) bool) ([]M
 		case c.Stop == nil && !c.Create:
 			for _, key := range sortedKeys(c.Set) {
 				if exact(key) {
-					c.Stop = waits(c, t.cfg.Target, key)
+					c.Waits = waits(c, t.cfg.Target, key)
 					break
 				}
 			}
@@ -224,6 +231,7 @@ func (t *Topics) Refresh(ctx context.Context, mine func(topic string) bool) ([]M
 	if err := t.bring(ctx, own, seen.pairs); err != nil {
 		return nil, err
 	}
+	t.wait(changes)
 	mirrored := make([]Mirrored, len(changes))
 	for i := range changes {
 		mirrored[i] = changes[i].Mirrored
@@ -232,6 +240,24 @@ func (t *Topics) Refresh(ctx context.Context, mine func(topic string) bool) ([]M
 		}
 	}
 	return mirrored, nil
+}
+
+// wait stops the topics that have waited for too long.
+func (t *Topics) wait(changes []Change) {
+	since := make(map[string]time.Time)
+	for i := range changes {
+		c := &changes[i]
+		if c.Stop != nil || c.Waits == "" {
+			continue
+		}
+		if since[c.Source] = t.waiting[c.Source]; since[c.Source].IsZero() {
+			since[c.Source] = time.Now()
+		}
+		if time.Since(since[c.Source]) > t.patience {
+			c.Stop, c.Waits = overdue(c), ""
+		}
+	}
+	t.waiting = since
 }
 
 // warn says what an operator should know, once.

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/topics"
+)
+
+// newTopicsRestore makes the verb that puts settings of topics back.
+func newTopicsRestore() *cobra.Command {
+	var path, flow string
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "restore -c FILE [--flow F] [--yes]",
+		Short: "Put back what the flow has set on the target's topics, once it has done its work",
+		Long: `restore puts back the settings that the flow has put on topics of the target, as
+its ledger keeps them: on a topic that was there before, all that it has altered;
+on one that it has created, what it needed only for the copy (message.timestamp.*,
+a raised max.message.bytes). 'replicator cutover' of all groups and 'replicator
+rollback' do so at their end.
+
+Without --yes it only shows what it would do. A setting that somebody has changed
+since stays as it is, and so does one that would delete records, such as a shorter
+retention: groups may not have read them. Both are named. While replicas of the
+flow run it is refused, unless the flow was cut over: they would set it again.
+
+` + exitCodes,
+		Example: `  replicator topics restore -c replicator.yaml
+  replicator topics restore -c replicator.yaml --yes`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			flows, err := flowsOf(cfg, flow)
+			if err != nil {
+				return err
+			}
+			log := slog.New(cfg.Log.Handler(cmd.ErrOrStderr()))
+			var refused obstacles
+			for _, one := range flows {
+				list, err := replicate.RestoreTopics(cmd.Context(), clustersWith(cfg, log), one, yes, log)
+				if err != nil {
+					return fmt.Errorf("flow %s: %w", one.Name(), err)
+				}
+				out := &printer{w: cmd.OutOrStdout()}
+				out.line("flow %s, topics of %s:", one.Name(), one.To)
+				out.backs(list, yes)
+				if out.err != nil {
+					return out.err
+				}
+				refused = append(refused, refusals(list)...)
+			}
+			if len(refused) > 0 {
+				return refused
+			}
+			return nil
+		},
+	}
+	configFlag(cmd, &path)
+	flowFlag(cmd, &flow, "only this flow, as old->new")
+	cmd.Flags().BoolVar(&yes, "yes", false, "put them back; without it they are only shown")
+	return cmd
+}
+
+// refusals are the settings that the target has not taken or not told.
+func refusals(list []topics.Back) []error {
+	var all []error
+	for i := range list {
+		if list[i].Err != nil {
+			all = append(all, notPutBack{&list[i]})
+		}
+	}
+	return all
+}
+
+// notPutBack is a setting that could not be put back.
+type notPutBack struct{ *topics.Back }
+
+func (n notPutBack) Error() string {
+	return fmt.Sprintf("%s of topic %s: %s: %v", n.Key, n.Target, n.Stays, n.Err)
+}
+
+// Remedy tells what to do.
+func (n notPutBack) Remedy() string { return n.Fix }
+
+// backs prints what becomes of settings.
+func (p *printer) backs(list []topics.Back, really bool) {
+	verb := "would be put back"
+	if really {
+		verb = "put back"
+	}
+	open := 0
+	for i := range list {
+		b := &list[i]
+		was := fmt.Sprintf("%q", b.Was)
+		if b.Default {
+			was = "not set"
+		}
+		switch {
+		case b.Gone:
+			continue
+		case b.Pending():
+			p.line("  %s: %s: %s -> %s: %s", b.Target, b.Key, orWord(b.Now, `""`), was, verb)
+		default:
+			p.line("  %s: %s stays %s (was %s): %s", b.Target, b.Key, orWord(b.Now, `""`), was, b.Stays)
+			if b.Fix != "" {
+				p.line("    %s", wrap("what to do: "+b.Fix, "      "))
+			}
+		}
+		open++
+	}
+	if open == 0 {
+		p.line("  no setting is to be put back")
+	}
+}
+
+// printBacks tells what became of settings at the end of a cutover or a rollback.
+func printBacks(w io.Writer, list []topics.Back, cluster string) error {
+	p := &printer{w: w}
+	if len(list) > 0 {
+		p.line("what the flow had set on topics of %s:", cluster)
+		p.backs(list, true)
+	}
+	return p.err
+}

@@ -1,0 +1,149 @@
+package topics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"replicator/pkg/replicate/kafka"
+)
+
+// Back is a setting that the flow has put on a target topic, and what becomes of it once
+// the flow has ended.
+type Back struct {
+	Topic   string `json:"topic"` // on the source
+	Target  string `json:"target"`
+	Key     string `json:"setting"`
+	Set     string `json:"set"`             // by the flow
+	Now     string `json:"now"`             // on the topic
+	Was     string `json:"was"`             // before the flow has set it
+	Default bool   `json:"default"`         // it was not set on the topic itself
+	Stays   string `json:"stays,omitempty"` // why it is not put back
+	Fix     string `json:"remedy,omitempty"`
+	// Gone: there is nothing to put back any more, as the topic is gone, or somebody has set what was there.
+	Gone bool  `json:"gone,omitempty"`
+	Err  error `json:"-"` // why the target did not take it
+}
+
+// Pending says that the setting is to be put back, and can be.
+func (b *Back) Pending() bool { return b.Stays == "" && !b.Gone }
+
+// PlanBack tells what would be put back, and what stays and why. It changes nothing.
+func (t *Topics) PlanBack(ctx context.Context, kept []Kept) ([]Back, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var names []string
+	for _, k := range kept {
+		if len(k.Settings) > 0 {
+			names = append(names, k.Target)
+		}
+	}
+	there, err := t.target.describe(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	readable := make(map[string]*side)
+	for name, s := range there {
+		if s.Err == nil {
+			readable[name] = s
+		}
+	}
+	if err := t.target.settings(ctx, readable); err != nil {
+		return nil, err
+	}
+	var all []Back
+	for _, k := range kept {
+		for _, key := range sortedKeys(k.Settings) {
+			put := k.Settings[key]
+			b := Back{Topic: k.Topic, Target: k.Target, Key: key, Set: put.Set, Was: put.Was, Default: put.Default}
+			b.judge(&k, there[k.Target], t.cfg.Target)
+			all = append(all, b)
+		}
+	}
+	return all, nil
+}
+
+// judge decides what becomes of the setting.
+func (b *Back) judge(k *Kept, on *side, target kafka.Config) {
+	switch {
+	case on == nil, on.Err == nil && k.TargetID != "" && k.TargetID != on.ID.String():
+		b.Gone = true // with the topic that it was set on
+		return
+	case on.Err != nil || on.SettingsErr != nil:
+		b.Err = errors.Join(on.Err, on.SettingsErr)
+		b.Stays = fmt.Sprintf("cluster %s does not tell it", target.Name)
+		b.Fix = "grant Describe and DescribeConfigs on the topic, and give the command again"
+		return
+	}
+	has, known := on.Settings[b.Key]
+	b.Now = has.Value
+	switch {
+	case !known, has.Explicit == !b.Default && same(b.Key, has.Value, b.Was), b.Default && !has.Explicit:
+		b.Gone = true
+	case !same(b.Key, has.Value, b.Set):
+		b.Stays = fmt.Sprintf("somebody has set it to %s since", has.Value)
+		b.Fix = "nothing, if that is what it is to be"
+	case keepsLess(b.Key, b.Set, b.Was):
+		b.Stays = "what was there before keeps less, and would delete records that groups may not have read"
+		b.Fix = fmt.Sprintf("set it by hand once nobody needs them: kafka-configs.sh --alter --entity-type topics "+
+			"--entity-name %s %s", b.Target, b.byHand())
+	}
+}
+
+func (b *Back) byHand() string {
+	if b.Default {
+		return "--delete-config " + b.Key
+	}
+	return fmt.Sprintf("--add-config %s=[%s]", b.Key, b.Was)
+}
+
+// keepsLess says whether a topic loses records, or hides values, sooner with a value than
+// with the one that it has.
+func keepsLess(key, has, value string) bool {
+	switch key {
+	case "retention.ms", "retention.bytes":
+		return number(value) >= 0 && (number(has) < 0 || number(value) < number(has))
+	case "delete.retention.ms", "min.compaction.lag.ms", "max.compaction.lag.ms":
+		return number(value) < number(has)
+	case cleanupPolicy:
+		return slices.ContainsFunc(words(value), func(word string) bool { return !slices.Contains(words(has), word) })
+	}
+	return false
+}
+
+// PutBack puts back what is pending of what [Topics.PlanBack] has answered. What the target
+// does not take stays, and says why.
+func (t *Topics) PutBack(ctx context.Context, list []Back) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	entries := make(map[string][]ck.ConfigEntry)
+	for i := range list {
+		b := &list[i]
+		if !b.Pending() {
+			continue
+		}
+		entry := ck.ConfigEntry{Name: b.Key, Value: b.Was, IncrementalOperation: ck.AlterConfigOpTypeSet}
+		if b.Default {
+			entry.Value, entry.IncrementalOperation = "", ck.AlterConfigOpTypeDelete
+		}
+		entries[b.Target] = append(entries[b.Target], entry)
+	}
+	answers, err := t.target.alterEach(ctx, entries, forReal)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		b := &list[i]
+		if err := answers[b.Target]; err != nil && b.Pending() {
+			refusal := refused(&Change{Mirrored: Mirrored{Source: b.Topic, Target: b.Target}}, t.cfg.Target, altering, err)
+			b.Err, b.Stays, b.Fix = err, refusal.Reason, refusal.Fix
+		} else if b.Pending() {
+			t.log.Info("setting of target topic put back", "topic", b.Target, "setting", b.Key, "set", b.Was,
+				"default", b.Default, "was", b.Now)
+		}
+	}
+	return nil
+}

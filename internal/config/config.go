@@ -16,7 +16,6 @@ package config
 
 import (
 	_ "embed"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -119,12 +118,7 @@ func Load(path string) (*Config, error) { return load(path, false) }
 func load(path string, withoutFlows bool) (*Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		reason := err
-		var inPath *os.PathError
-		if errors.As(err, &inPath) {
-			reason = inPath.Err
-		}
-		return nil, &Problems{File: path, List: []Problem{{Message: fmt.Sprintf("cannot be read: %v", reason)}}}
+		return nil, &Problems{File: path, List: []Problem{{Message: fmt.Sprintf("cannot be read: %v", reason(err))}}}
 	}
 	return parse(path, data, os.LookupEnv, withoutFlows)
 }
@@ -134,17 +128,18 @@ func load(path string, withoutFlows bool) (*Config, error) {
 func LoadClusters(path string) (*Config, error) { return load(path, true) }
 
 // Parse reads a configuration; name is what problems call it, getenv answers for
-// ${NAME}. The error is a *Problems. Files that the configuration names must exist.
+// ${NAME}. The error is a *Problems. What came from files is read again, by the Renew
+// of the clusters, for new connections. Files that the configuration names must exist.
 func Parse(name string, data []byte, getenv func(string) (string, bool)) (*Config, error) {
 	return parse(name, data, getenv, false)
 }
 
 func parse(name string, data []byte, getenv func(string) (string, bool), withoutFlows bool) (*Config, error) {
-	p := &parser{getenv: getenv, withoutFlows: withoutFlows,
-		places: map[string]int{}, faulty: map[string]bool{}, env: map[string]string{},
-		prefixes: map[string]string{}}
+	p := newParser(getenv, os.ReadFile)
+	p.withoutFlows = withoutFlows
 	config := DefaultConfig()
 	if root := p.document(data); root != nil {
+		p.environment(root)
 		p.config(root, &config)
 		p.validate(&config)
 	}
@@ -158,6 +153,7 @@ func parse(name string, data []byte, getenv func(string) (string, bool), without
 func (p *parser) config(root *yaml.Node, c *Config) {
 	seen := p.mapping(root, "", map[string]field{
 		"clusters": func(n *yaml.Node, path string) { c.Clusters = p.clusters(n, path) },
+		"env_file": func(*yaml.Node, string) {}, // read before
 		"flows":    func(n *yaml.Node, path string) { c.Flows = p.flows(n, path) },
 		"http": func(n *yaml.Node, path string) {
 			p.mapping(n, path, map[string]field{"listen": p.text(&c.HTTP.Listen)})
@@ -190,7 +186,12 @@ var (
 func (p *parser) clusters(n *yaml.Node, path string) map[string]kafka.Config {
 	clusters := map[string]kafka.Config{}
 	p.each(n, path, func(name string, value *yaml.Node, path string) {
-		clusters[name], p.prefixes[name] = p.cluster(name, value, path)
+		p.files.used = false
+		c, prefix := p.cluster(name, value, path)
+		if p.files.used {
+			c.Renew = p.renewal(name, value, path)
+		}
+		clusters[name], p.prefixes[name] = c, prefix
 	})
 	return clusters
 }

@@ -20,7 +20,9 @@ import (
 // parser walks the nodes of a YAML file rather than decoding them, because only
 // nodes know their lines, and gathers problems instead of stopping at the first.
 type parser struct {
-	getenv func(string) (string, bool)
+	process func(string) (string, bool) // the process's environment
+	getenv  func(string) (string, bool) // with the environment file before it
+	files   files
 	// withoutFlows: clusters are all that is asked for; flows that are given are read all the same.
 	withoutFlows bool
 	problems     []Problem
@@ -28,6 +30,11 @@ type parser struct {
 	faulty       map[string]bool   // paths with a problem: what follows from one is not told
 	env          map[string]string // what came from the environment: value by ${NAME}
 	prefixes     map[string]string // by cluster
+}
+
+func newParser(getenv func(string) (string, bool), read func(string) ([]byte, error)) *parser {
+	return &parser{process: getenv, getenv: getenv, files: files{read: read}, places: map[string]int{},
+		faulty: map[string]bool{}, env: map[string]string{}, prefixes: map[string]string{}}
 }
 
 // field reads one value into where it belongs.
@@ -210,7 +217,8 @@ func (p *parser) scalar(n *yaml.Node, path string) (value string, ok bool) {
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// expand puts the environment in for ${NAME}; $${ stands for ${ itself.
+// expand puts the environment in for ${NAME} and a file's text for ${file:PATH}; $${
+// stands for ${ itself.
 func (p *parser) expand(raw, path string) (value string, ok bool) {
 	var b strings.Builder
 	ok = true
@@ -227,12 +235,19 @@ func (p *parser) expand(raw, path string) (value string, ok bool) {
 		}
 		b.WriteString(raw[:i])
 		name, rest, closed := strings.Cut(raw[i+2:], "}")
-		if !closed || !envName.MatchString(name) {
-			p.bad(path, "holds ${ without a name and a closing }; write ${NAME}, or $${ for ${ itself")
+		file, isFile := strings.CutPrefix(name, "file:")
+		if !closed || isFile && file == "" || !isFile && !envName.MatchString(name) {
+			p.bad(path, "holds ${ without a name and a closing }; write ${NAME} or ${file:PATH}, or $${ for ${ itself")
 			return "", false
 		}
-		text, set := p.getenv(name)
-		if !set {
+		var text string
+		if isFile {
+			var readable bool
+			text, readable = p.fromFile(file, path)
+			ok = ok && readable
+		} else if value, set := p.getenv(name); set {
+			text = value
+		} else {
 			p.bad(path, "the environment variable %s is not set", name)
 			ok = false
 		}

@@ -44,7 +44,8 @@ func (c Config) notCarried(property, fix, why string, args ...any) error {
 // key stores, encrypted private keys, revocation lists, OpenSSL providers and
 // engines. Without effect here: ssl.cipher.suites, ssl.curves.list and
 // ssl.sigalgs.list (Go chooses among modern ones), and all that tunes
-// librdkafka's queues and fetches ([Config.Tuning]).
+// librdkafka's queues and fetches ([Config.Tuning]). Certificates, keys and passwords are
+// read anew for each connection.
 func NewFranz(c Config, opts ...kgo.Opt) (*kgo.Client, error) {
 	mapped, err := franzOptions(c)
 	if err != nil {
@@ -115,11 +116,13 @@ func (c Config) dialer() (dialFunc, error) {
 	}
 	dial := plain.DialContext
 	if c.protocol() == "ssl" || c.protocol() == "sasl_ssl" {
-		config, err := c.tls()
+		encryption, err := c.newTLS()
 		if err != nil {
 			return nil, err
 		}
-		dial = (&tls.Dialer{NetDialer: plain, Config: config}).DialContext
+		dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return (&tls.Dialer{NetDialer: plain, Config: encryption.settings()}).DialContext(ctx, network, address)
+		}
 	}
 	suffix := map[string]string{"v4": "4", "v6": "6"}[c.Properties["broker.address.family"]]
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -127,17 +130,24 @@ func (c Config) dialer() (dialFunc, error) {
 	}, nil
 }
 
+// mechanism logs in with the name and the password of the moment.
 func (c Config) mechanism() (sasl.Mechanism, error) {
-	user, password := c.Properties["sasl.username"], c.Properties["sasl.password"]
+	scrams := func(context.Context) (scram.Auth, error) {
+		now := c.now().Properties
+		return scram.Auth{User: now["sasl.username"], Pass: now["sasl.password"]}, nil
+	}
 	switch login := c.login(); login {
 	case "":
 		return nil, nil
 	case "PLAIN":
-		return plain.Auth{User: user, Pass: password}.AsMechanism(), nil
+		return plain.Plain(func(context.Context) (plain.Auth, error) {
+			now := c.now().Properties
+			return plain.Auth{User: now["sasl.username"], Pass: now["sasl.password"]}, nil
+		}), nil
 	case "SCRAM-SHA-256":
-		return scram.Auth{User: user, Pass: password}.AsSha256Mechanism(), nil
+		return scram.Sha256(scrams), nil
 	case "SCRAM-SHA-512":
-		return scram.Auth{User: user, Pass: password}.AsSha512Mechanism(), nil
+		return scram.Sha512(scrams), nil
 	case "OAUTHBEARER":
 		return c.oauthbearer()
 	default:

@@ -31,6 +31,9 @@ type Config struct {
 	Name string
 	// Properties are librdkafka client properties, bootstrap.servers among them.
 	Properties map[string]string
+	// Renew gives properties with the passwords, keys and certificates of this moment, for new connections; nil, or
+	// an answer of nil: they are what Properties say. It may be called from any goroutine.
+	Renew func() map[string]string
 	// Logger receives librdkafka's own log; nil stands for slog's default logger.
 	Logger *Logger
 }
@@ -155,7 +158,7 @@ func (c Config) settings(k kind, over map[string]any) (ck.ConfigMap, error) {
 		}
 		joined[canonical(property)] = text
 	}
-	for property, value := range c.Properties {
+	for property, value := range c.now().Properties {
 		if why, owned := owner(property); owned {
 			return nil, &Problem{
 				What: fmt.Sprintf("cluster %s: property %s is set by the program", c.Name, property),

@@ -65,6 +65,15 @@ func (l *Logger) log(c Config, event ck.LogEvent) {
 		slog.String("facility", event.Tag), slog.String("text", text))
 }
 
+// warn logs what an operator should look at.
+func (l *Logger) warn(text string, args ...any) {
+	out := l.out
+	if out == nil {
+		out = slog.Default()
+	}
+	out.Warn(text, args...)
+}
+
 // same is what two lines about one thing share: how long a connection lived
 // and how many lines were held back differ each time.
 func same(text string) string {

@@ -27,11 +27,14 @@ func (c Config) oauthbearer() (sasl.Mechanism, error) {
 		return nil, c.notCarried("sasl.oauthbearer.method", "set it to oidc, with sasl.oauthbearer.client.id, "+
 			"sasl.oauthbearer.client.secret and sasl.oauthbearer.token.endpoint.url", "has to say where tokens come from")
 	}
-	claims, err := c.unsecuredClaims()
-	if err != nil {
+	if _, err := c.now().unsecuredClaims(); err != nil {
 		return nil, err
 	}
 	return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
+		claims, err := c.now().unsecuredClaims()
+		if err != nil {
+			return oauth.Auth{}, err
+		}
 		return claims.auth(time.Now()), nil
 	}), nil
 }
@@ -95,10 +98,9 @@ func (u unsecured) auth(now time.Time) oauth.Auth {
 type tokens struct {
 	config           Config
 	endpoint         string
-	id, secret       string
+	id, secret       string // that the token was asked for with
 	scope            string
 	extensions       map[string]string
-	client           *http.Client
 	mu               sync.Mutex
 	token            string
 	refresh, expires time.Time
@@ -109,16 +111,12 @@ func (c Config) oidc() (sasl.Mechanism, error) {
 		return nil, c.notCarried("sasl.oauthbearer.grant.type", "accepted is client_credentials", "%q cannot be used", grant)
 	}
 	t := &tokens{config: c, scope: c.Properties["sasl.oauthbearer.scope"], extensions: map[string]string{}}
-	for property, field := range map[string]*string{
-		"sasl.oauthbearer.client.id":          &t.id,
-		"sasl.oauthbearer.client.secret":      &t.secret,
-		"sasl.oauthbearer.token.endpoint.url": &t.endpoint,
-	} {
-		value, ok := c.property(property)
-		if !ok || value == "" {
-			return nil, c.notCarried(property, "give it, or use another sasl.mechanism", "is missing; method oidc needs it")
-		}
-		*field = value
+	if _, _, err := c.now().client(); err != nil {
+		return nil, err
+	}
+	var err error
+	if t.endpoint, err = c.needed("sasl.oauthbearer.token.endpoint.url"); err != nil {
+		return nil, err
 	}
 	where, err := url.Parse(t.endpoint)
 	if err != nil || where.Host == "" || where.Scheme != "http" && where.Scheme != "https" {
@@ -129,24 +127,52 @@ func (c Config) oidc() (sasl.Mechanism, error) {
 			t.extensions[name] = value
 		}
 	}
+	if _, err := c.now().tokenService(); err != nil {
+		return nil, err
+	}
+	return oauth.Oauth(t.auth), nil
+}
+
+// needed is a property that method oidc cannot do without.
+func (c Config) needed(property string) (string, error) {
+	value, ok := c.property(property)
+	if !ok || value == "" {
+		return "", c.notCarried(property, "give it, or use another sasl.mechanism", "is missing; method oidc needs it")
+	}
+	return value, nil
+}
+
+// client is as whom the token service is asked.
+func (c Config) client() (id, secret string, err error) {
+	if id, err = c.needed("sasl.oauthbearer.client.id"); err == nil {
+		secret, err = c.needed("sasl.oauthbearer.client.secret")
+	}
+	return id, secret, err
+}
+
+// tokenService is a client for one question.
+func (c Config) tokenService() (*http.Client, error) {
 	roots, err := c.roots("https.ca.location", "https.ca.pem")
 	if err != nil {
 		return nil, err
 	}
-	t.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,
 		TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		DisableKeepAlives: true, // one question an hour
-	}}
-	return oauth.Oauth(t.auth), nil
+	}}, nil
 }
 
 func (t *tokens) auth(ctx context.Context) (oauth.Auth, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	if t.token == "" || now.After(t.refresh) {
-		if err := t.fetch(ctx, now); err != nil && (t.token == "" || now.After(t.expires)) {
+	id, secret, err := t.config.now().client()
+	if err != nil {
+		return oauth.Auth{}, err
+	}
+	if t.token == "" || now.After(t.refresh) || id != t.id || secret != t.secret {
+		if err := t.fetch(ctx, now, id, secret); err != nil && (t.token == "" || now.After(t.expires)) {
 			return oauth.Auth{}, err
 		}
 	}
@@ -154,7 +180,7 @@ func (t *tokens) auth(ctx context.Context) (oauth.Auth, error) {
 }
 
 // fetch asks the token service; its answer's body may hold secrets and is not shown.
-func (t *tokens) fetch(ctx context.Context, now time.Time) error {
+func (t *tokens) fetch(ctx context.Context, now time.Time, id, secret string) error {
 	form := url.Values{"grant_type": {"client_credentials"}}
 	if t.scope != "" {
 		form.Set("scope", t.scope)
@@ -165,8 +191,12 @@ func (t *tokens) fetch(ctx context.Context, now time.Time) error {
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Accept", "application/json")
-	request.SetBasicAuth(t.id, t.secret)
-	answer, err := t.client.Do(request)
+	request.SetBasicAuth(id, secret)
+	client, err := t.config.now().tokenService()
+	if err != nil {
+		return err
+	}
+	answer, err := client.Do(request)
 	if err != nil {
 		return t.failed(err)
 	}
@@ -183,6 +213,7 @@ func (t *tokens) fetch(ctx context.Context, now time.Time) error {
 	}
 	life := time.Duration(got.Seconds * float64(time.Second))
 	t.token, t.refresh, t.expires = got.Token, now.Add(life*8/10), now.Add(life)
+	t.id, t.secret = id, secret
 	return nil
 }
 

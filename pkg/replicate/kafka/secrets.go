@@ -83,12 +83,14 @@ func (c Config) redact(text string) string {
 			labels[form] = hidden
 		}
 	}
-	for property, value := range c.Properties {
-		if secret[property] {
-			hide(value)
-		} else if at, err := url.Parse(value); err == nil && at.User != nil {
-			if password, _ := at.User.Password(); password != "" {
-				hide(password)
+	for _, properties := range []map[string]string{c.Properties, c.now().Properties} {
+		for property, value := range properties {
+			if secret[property] {
+				hide(value)
+			} else if at, err := url.Parse(value); err == nil && at.User != nil {
+				if password, _ := at.User.Password(); password != "" {
+					hide(password)
+				}
 			}
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -67,12 +66,7 @@ func (c Config) roots(location, text string) (*x509.CertPool, error) {
 	if path == "" || path == "probe" {
 		return nil, nil
 	}
-	files := []string{path}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		if files, err = filepath.Glob(filepath.Join(path, "*")); err != nil {
-			return nil, c.notCarried(location, "give a file", "cannot be listed: %v", err)
-		}
-	}
+	files := filesAt(path)
 	found := false
 	for _, file := range files {
 		data, err := os.ReadFile(file)

@@ -24,6 +24,7 @@ type Claims struct {
 
 	turn     chan struct{}       // holds a token while somebody reads the ledger, with the next two
 	consumer *ck.Consumer        // nil: to be opened
+	opened   kafka.Credentials   // of the consumer
 	next     map[int32]ck.Offset // where reading goes on
 
 	mu      sync.Mutex
@@ -56,6 +57,7 @@ func OpenClaims(cluster kafka.Config, topic string) (*Claims, error) {
 // open opens a handle, if there is none.
 func (c *Claims) open() (err error) {
 	if c.consumer == nil {
+		c.opened = c.cluster.Credentials()
 		// What is not committed yet counts too: an id is handed to one writer only.
 		c.consumer, err = openConsumer(c.cluster, c.topic, "read_uncommitted")
 	}
@@ -182,6 +184,9 @@ func (c *Claims) readOn(ctx context.Context) error {
 		case ck.Error:
 			if final(event) {
 				return event
+			}
+			if err := c.opened.Renewed(); err != nil {
+				return err
 			}
 		}
 	}

@@ -24,11 +24,14 @@ const (
 // Reader reads ledger partitions. Its methods may be called from any goroutine;
 // they take turns.
 type Reader struct {
+	cluster kafka.Config
 	topic   string
 	silence time.Duration
 
 	mu       sync.Mutex
 	consumer *ck.Consumer
+	opened   kafka.Credentials
+	failed   bool // the last read did
 	cache    map[place][]offsets.Run
 	order    []place // oldest first
 }
@@ -41,11 +44,27 @@ type place struct {
 
 // OpenReader opens a reader of the ledger topic on the target.
 func OpenReader(target kafka.Config, topic string) (*Reader, error) {
-	consumer, err := openConsumer(target, topic, "read_committed")
-	if err != nil {
-		return nil, err
+	r := &Reader{cluster: target, topic: topic, silence: silence, cache: map[place][]offsets.Run{}}
+	return r, r.open()
+}
+
+// open opens a handle with the certificates and passwords of the moment.
+func (r *Reader) open() (err error) {
+	r.opened = r.cluster.Credentials()
+	r.consumer, err = openConsumer(r.cluster, r.topic, "read_committed")
+	return err
+}
+
+// renew opens another handle where the one that failed holds former certificates or
+// passwords.
+func (r *Reader) renew() error {
+	if r.consumer != nil {
+		if !r.failed || r.opened.Renewed() == nil {
+			return nil
+		}
+		_ = r.consumer.Close()
 	}
-	return &Reader{topic: topic, silence: silence, consumer: consumer, cache: map[place][]offsets.Run{}}, nil
+	return r.open()
 }
 
 func openConsumer(cluster kafka.Config, topic, isolation string) (*ck.Consumer, error) {
@@ -70,6 +89,9 @@ func openConsumer(cluster kafka.Config, topic, isolation string) (*ck.Consumer, 
 func (r *Reader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.consumer == nil {
+		return nil
+	}
 	return r.consumer.Close()
 }
 
@@ -122,9 +144,13 @@ func (r *Reader) Segment(ctx context.Context, partition int32, head offsets.Head
 // read hands the records of one partition to take, from an offset on, until take
 // has enough or the end is reached, which must be at `least` or later.
 func (r *Reader) read(ctx context.Context, partition int32, from ck.Offset,
-	take func(*ck.Message) (enough bool, err error), least int64) error {
+	take func(*ck.Message) (enough bool, err error), least int64) (err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.renew(); err != nil {
+		return err
+	}
+	defer func() { r.failed = err != nil }()
 	topic := r.topic
 	if err := r.consumer.Assign([]ck.TopicPartition{{Topic: &topic, Partition: partition, Offset: from}}); err != nil {
 		return err
@@ -154,6 +180,9 @@ func (r *Reader) read(ctx context.Context, partition int32, from ck.Offset,
 		case ck.Error:
 			if final(event) {
 				return event
+			}
+			if err := r.opened.Renewed(); err != nil {
+				return err
 			}
 		}
 	}

@@ -35,6 +35,8 @@ type reader struct {
 	isolation string
 	turn      chan struct{} // holds one token; the holder may use what follows
 	consumer  *ck.Consumer
+	opened    kafka.Credentials // of the consumer
+	failed    bool              // the last call did
 	closed    bool
 }
 
@@ -48,9 +50,14 @@ func (r *reader) open() error {
 	if r.closed {
 		return errClosed
 	}
+	if r.consumer != nil && r.failed && r.opened.Renewed() != nil { // it holds former certificates or passwords
+		_ = r.consumer.Close()
+		r.consumer = nil
+	}
 	if r.consumer != nil {
 		return nil
 	}
+	r.opened = r.cluster.Credentials()
 	consumer, err := kafka.NewConsumer(r.cluster, map[string]any{
 		// librdkafka wants a name here; with manual assignment no group comes into being.
 		"group.id":                 "replicator.peek",
@@ -85,7 +92,7 @@ func (r *reader) close() error {
 // read shows the visible records of [from,to) until the callback has enough. The
 // offset that it answers is where it ended: nothing visible lies unseen before it.
 func (r *reader) read(ctx context.Context, topic string, partition int32, from, to offsets.Target,
-	show func(*ck.Message) (more bool)) (offsets.Target, error) {
+	show func(*ck.Message) (more bool)) (end offsets.Target, err error) {
 	select {
 	case <-r.turn:
 	case <-ctx.Done():
@@ -98,6 +105,7 @@ func (r *reader) read(ctx context.Context, topic string, partition int32, from, 
 	if err := r.open(); err != nil {
 		return from, err
 	}
+	defer func() { r.failed = err != nil }()
 	s := stretch{reader: r, topic: topic, partition: partition, next: from, to: to, show: show}
 	for range maxMoves {
 		moved, err := s.run(ctx)
@@ -153,6 +161,9 @@ func (s *stretch) bounds(ctx context.Context) (low, high offsets.Target, err err
 		if ctx.Err() != nil {
 			return 0, 0, errors.Join(ctx.Err(), err)
 		}
+		if renewed := s.opened.Renewed(); renewed != nil {
+			return 0, 0, renewed
+		}
 		if !transient(err) || time.Now().After(deadline) {
 			return 0, 0, err
 		}
@@ -192,6 +203,9 @@ func (s *stretch) poll(ctx context.Context) (moved bool, err error) {
 			s.log.Debug("waiting for the cluster", "cluster", s.cluster.Name, "topic", s.topic,
 				"partition", s.partition, "error", event)
 			s.trouble = event
+			if err := s.opened.Renewed(); err != nil {
+				return false, err
+			}
 			continue // trouble is no sign of life
 		}
 		heard = time.Now()

@@ -89,6 +89,8 @@ type Records struct {
 	id      int64 // producer id; -1: not known
 	failure error // what went wrong first in this transaction
 	reason  error // what librdkafka last said about the connection
+	opened  kafka.Credentials
+	renewed error // the handles hold former certificates or passwords, and there is trouble
 }
 
 // place is a partition of the target.
@@ -134,7 +136,7 @@ func OpenRecords(cfg Config) (*Records, error) {
 	for k, v := range common {
 		fenced[k] = v
 	}
-	s := &Records{cfg: cfg, lanes: map[place]*lane{}}
+	s := &Records{cfg: cfg, lanes: map[place]*lane{}, opened: cfg.Target.Credentials()}
 	var err error
 	if s.fence, err = kafka.NewProducer(cfg.Target, fenced); err != nil {
 		return nil, fmt.Errorf("open target writer: %w", err)
@@ -336,6 +338,8 @@ func (s *Records) repeat(ctx context.Context, what string, call func(context.Con
 		switch {
 		case err == nil:
 			return nil
+		case s.renewed != nil:
+			return fmt.Errorf("%s: %w", what, s.renewed)
 		case !errors.As(err, &kerr), kerr.IsFatal(), !kerr.IsRetriable(), ctx.Err() != nil, time.Now().After(giveUp):
 			return fmt.Errorf("%s: %w", what, errors.Join(err, s.reason))
 		}

@@ -39,6 +39,9 @@ func (s *Records) settle(ctx context.Context, p *ck.Producer) error {
 		if errors.As(s.failure, &stop) || errors.As(s.failure, &kerr) && kerr.IsFatal() {
 			return s.failure
 		}
+		if s.renewed != nil {
+			return s.renewed
+		}
 		if err := s.report(ctx, p); err != nil {
 			return err
 		}
@@ -73,6 +76,7 @@ func (s *Records) take(event ck.Event) {
 			return
 		}
 		s.reason = event // e.g. why an authentication failed: the calls only time out
+		s.renewed = s.opened.Renewed()
 	}
 }
 

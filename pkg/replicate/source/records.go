@@ -72,6 +72,7 @@ const fetchBytes = 3 << 19
 // Records reads whole records through librdkafka. It belongs to one goroutine.
 type Records struct {
 	consumer *ck.Consumer
+	opened   kafka.Credentials
 	trouble  func(error)
 	assigned map[chunk.Partition]*reading
 	last     *reading // of the message before: neighbours mostly share it
@@ -91,6 +92,7 @@ type reading struct {
 // OpenRecords opens a reader that has nothing assigned yet. The error explains
 // itself.
 func OpenRecords(cfg Config) (*Records, error) {
+	opened := cfg.Cluster.Credentials()
 	consumer, err := kafka.NewConsumer(cfg.Cluster, map[string]any{
 		// librdkafka wants a name here; with manual assignment no group comes into being.
 		"group.id":                   "replicator.reader." + cfg.Flow,
@@ -108,7 +110,8 @@ func OpenRecords(cfg Config) (*Records, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open source reader: %w", err)
 	}
-	return &Records{consumer: consumer, trouble: cfg.Trouble, assigned: map[chunk.Partition]*reading{}}, nil
+	return &Records{consumer: consumer, opened: opened, trouble: cfg.Trouble,
+		assigned: map[chunk.Partition]*reading{}}, nil
 }
 
 // Assign replaces what is read by the given positions.
@@ -192,6 +195,7 @@ func (r *Records) take(c *chunk.Chunk, event ck.Event) error {
 			return &Unreadable{Err: event}
 		default:
 			r.trouble(event)
+			return r.opened.Renewed()
 		}
 	}
 	return nil

@@ -31,7 +31,8 @@ type cluster struct {
 	// broker which has just started, ends the
 	// process, and its binding loses each topic's name with the settings.
 	reader *kgo.Client
-	admin  *kafka.Admin // changes topics; nil where nothing is ever changed
+	admin  *kafka.Admin      // changes topics; nil where nothing is ever changed
+	opened kafka.Credentials // of admin
 }
 
 // open opens a cluster to read from.
@@ -49,11 +50,29 @@ func openToChange(conf kafka.Config) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.admin, err = kafka.NewAdmin(conf, nil); err != nil {
+	if _, err = c.changer(); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// changer is the admin client; another one where certificates or passwords were renewed
+// since it was opened. No call may be under way.
+func (c *cluster) changer() (*kafka.Admin, error) {
+	if c.admin != nil && c.opened.Renewed() == nil {
+		return c.admin, nil
+	}
+	opened := c.conf.Credentials()
+	admin, err := kafka.NewAdmin(c.conf, nil)
+	if err != nil {
+		return nil, err
+	}
+	if c.admin != nil {
+		c.admin.Close()
+	}
+	c.admin, c.opened = admin, opened
+	return admin, nil
 }
 
 func (c *cluster) close() {
@@ -225,7 +244,11 @@ func (c *cluster) create(ctx context.Context, topics []creation, rehearse bool) 
 	}
 	size := func(s ck.TopicSpecification) int { return s.NumPartitions }
 	return changeAll(specs, size, func(batch []ck.TopicSpecification) ([]ck.TopicResult, error) {
-		result, err := c.admin.CreateTopics(ctx, batch, ck.SetAdminValidateOnly(rehearse),
+		admin, err := c.changer()
+		if err != nil {
+			return nil, err
+		}
+		result, err := admin.CreateTopics(ctx, batch, ck.SetAdminValidateOnly(rehearse),
 			ck.SetAdminRequestTimeout(requestTimeout), ck.SetAdminOperationTimeout(requestTimeout))
 		return result, c.explain(ctx, err)
 	})
@@ -239,7 +262,11 @@ func (c *cluster) grow(ctx context.Context, to map[string]int, rehearse bool) (m
 	}
 	size := func(s ck.PartitionsSpecification) int { return s.IncreaseTo }
 	return changeAll(specs, size, func(batch []ck.PartitionsSpecification) ([]ck.TopicResult, error) {
-		result, err := c.admin.CreatePartitions(ctx, batch, ck.SetAdminValidateOnly(rehearse),
+		admin, err := c.changer()
+		if err != nil {
+			return nil, err
+		}
+		result, err := admin.CreatePartitions(ctx, batch, ck.SetAdminValidateOnly(rehearse),
 			ck.SetAdminRequestTimeout(requestTimeout), ck.SetAdminOperationTimeout(requestTimeout))
 		return result, c.explain(ctx, err)
 	})
@@ -267,7 +294,11 @@ func (c *cluster) alterEach(ctx context.Context, entries map[string][]ck.ConfigE
 	}
 	size := func(ck.ConfigResource) int { return 1 }
 	return changeAll(resources, size, func(batch []ck.ConfigResource) ([]ck.TopicResult, error) {
-		results, err := c.admin.IncrementalAlterConfigs(ctx, batch, ck.SetAdminValidateOnly(rehearse),
+		admin, err := c.changer()
+		if err != nil {
+			return nil, err
+		}
+		results, err := admin.IncrementalAlterConfigs(ctx, batch, ck.SetAdminValidateOnly(rehearse),
 			ck.SetAdminRequestTimeout(requestTimeout))
 		var answers []ck.TopicResult
 		for i := range results {

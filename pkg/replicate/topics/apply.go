@@ -3,6 +3,7 @@ package topics
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -22,6 +23,9 @@ const (
 // are looked at a second time before anybody may write to them: only then the
 // target tells which settings it knows, and what its defaults are.
 func (t *Topics) bring(ctx context.Context, changes []*Change, pairs []pair) error {
+	if err := t.siftAlterations(ctx, changes, forReal); err != nil {
+		return err
+	}
 	if err := t.keep(ctx, changes, pairs); err != nil {
 		return err
 	}
@@ -71,6 +75,10 @@ func (t *Topics) bring(ctx context.Context, changes []*Change, pairs []pair) err
 		again = append(again, c)
 		delete(t.known, c.Source)
 	}
+	t.leaveRefused(again)
+	if err := t.siftAlterations(ctx, again, forReal); err != nil {
+		return err
+	}
 	if err := t.keep(ctx, again, pairs); err != nil {
 		return err
 	}
@@ -86,50 +94,92 @@ func (t *Topics) apply(ctx context.Context, changes []*Change, rehearse bool) er
 	if err := t.grow(ctx, changes, rehearse); err != nil {
 		return err
 	}
-	return t.alter(ctx, changes, rehearse)
+	if err := t.alter(ctx, changes, rehearse); err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if c.refused != nil && c.Stop == nil {
+			c.Stop = c.refused
+		}
+	}
+	return nil
 }
 
 func (t *Topics) create(ctx context.Context, changes []*Change, rehearse bool) error {
 	var todo []*Change
-	var specs []creation
 	for _, c := range changes {
 		if c.Create && c.Stop == nil {
 			todo = append(todo, c)
-			specs = append(specs, creation{c.Target, c.PartitionsTo, c.ReplicationFactor, c.Set})
 		}
 	}
-	answers, err := t.target.create(ctx, specs, rehearse)
+	answers, err := t.createAs(ctx, todo, (*Change).whole, rehearse)
 	if err != nil {
 		return err
 	}
-	var few []creation
-	for _, s := range specs {
-		if code(answers[s.Name]) == ck.ErrInvalidConfig {
-			s.Settings = bare(s.Settings)
-			few = append(few, s)
-		}
-	}
-	again, err := t.target.create(ctx, few, rehearse)
-	if err != nil {
+	less := ofInvalid(todo, answers)
+	if err := t.siftCreations(ctx, less, rehearse); err != nil {
 		return err
+	}
+	inPart := make(map[*Change]error)
+	for _, settings := range []func(*Change) map[string]string{(*Change).whole, (*Change).barely} {
+		again, err := t.createAs(ctx, less, settings, rehearse)
+		if err != nil {
+			return err
+		}
+		maps.Copy(answers, again)
+		if less = ofInvalid(less, again); len(inPart) == 0 {
+			for _, c := range less {
+				inPart[c] = again[c.Target]
+			}
+		}
 	}
 	for _, c := range todo {
-		err, inPart := again[c.Target]
-		if !inPart {
-			err = answers[c.Target]
-		}
-		switch {
-		case err == nil && inPart && rehearse:
-			c.Left = append(c.Left, Left{"", "the target does not take all of these settings at once: " +
-				answers[c.Target].Error() + "; those that it knows are set right after the creation"})
-		case err == nil && !rehearse:
-			t.log.Info("target topic created", "topic", c.Target, "partitions", c.PartitionsTo,
-				"replication_factor", c.ReplicationFactor)
-		case err != nil && code(err) != ck.ErrTopicAlreadyExists: // another replica was quicker
-			c.Stop = refused(c, t.cfg.Target, creating, err)
-		}
+		t.created(c, answers[c.Target], inPart[c], rehearse)
 	}
 	return nil
+}
+
+// whole and barely are what a topic is created with.
+func (c *Change) whole() map[string]string  { return c.Set }
+func (c *Change) barely() map[string]string { return bare(c.Set) }
+
+// createAs creates topics, but those that lack a setting that they need.
+func (t *Topics) createAs(ctx context.Context, changes []*Change, settings func(*Change) map[string]string,
+	rehearse bool) (map[string]error, error) {
+	var specs []creation
+	for _, c := range changes {
+		if c.refused == nil {
+			specs = append(specs, creation{c.Target, c.PartitionsTo, c.ReplicationFactor, settings(c)})
+		}
+	}
+	return t.target.create(ctx, specs, rehearse)
+}
+
+// ofInvalid are the changes for whose settings the target has refused them.
+func ofInvalid(changes []*Change, answers map[string]error) []*Change {
+	var refused []*Change
+	for _, c := range changes {
+		if code(answers[c.Target]) == ck.ErrInvalidConfig {
+			refused = append(refused, c)
+		}
+	}
+	return refused
+}
+
+// created notes what came of a creation; inPart is why fewer settings were tried.
+func (t *Topics) created(c *Change, err, inPart error, rehearse bool) {
+	switch {
+	case c.refused != nil:
+		c.Stop = c.refused
+	case err == nil && inPart != nil && rehearse:
+		c.Left = append(c.Left, Left{"", "the target does not take all of these settings at once: " +
+			inPart.Error() + "; those that it knows are set right after the creation"})
+	case err == nil && !rehearse:
+		t.log.Info("target topic created", "topic", c.Target, "partitions", c.PartitionsTo,
+			"replication_factor", c.ReplicationFactor)
+	case err != nil && code(err) != ck.ErrTopicAlreadyExists: // another replica was quicker
+		c.Stop = refused(c, t.cfg.Target, creating, err)
+	}
 }
 
 func (t *Topics) grow(ctx context.Context, changes []*Change, rehearse bool) error {

@@ -40,7 +40,8 @@ type Change struct {
 	From              map[string]string // their values now; nothing for a topic to be created
 	Left              []Left            // what the target does not get, by key
 
-	created bool // it was created by this refresh, and is looked at a second time
+	created bool        // it was created by this refresh, and is looked at a second time
+	refused *chunk.Stop // for a setting that the target does not take: it gets the others before it stops
 }
 
 // Nothing says that the target topic is as it should be.

@@ -67,6 +67,8 @@ type Topics struct {
 	warned map[string]bool   // what was said once
 	told   map[string]string // by target topic: the alteration that was logged last
 
+	refused map[refusal]left // settings that the target does not take
+
 	waiting  map[string]time.Time // by source topic: since when it waits
 	patience time.Duration        // how long it may
 
@@ -77,7 +79,8 @@ type Topics struct {
 // Open opens a client of each cluster; it does not wait for a connection.
 func Open(cfg Config) (*Topics, error) {
 	t := &Topics{cfg: cfg, log: cfg.Log, patience: usualPatience, known: make(map[string]*known),
-		warned: make(map[string]bool), told: make(map[string]string), expected: make(map[string]bool)}
+		warned: make(map[string]bool), told: make(map[string]string), expected: make(map[string]bool),
+		refused: make(map[refusal]left)}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
@@ -187,7 +190,11 @@ func (t *Topics) Plan(ctx context.Context) (Plan, error) {
 		return Plan{}, err
 	}
 	changes := plan(seen.pairs, t.rules)
+	t.leaveRefused(pointers(changes))
 	if err := t.judge(ctx, pointers(changes)); err != nil {
+		return Plan{}, err
+	}
+	if err := t.siftAlterations(ctx, pointers(changes), rehearsal); err != nil {
 		return Plan{}, err
 	}
 	if err := t.apply(ctx, pointers(changes), rehearsal); err != nil {
@@ -210,6 +217,7 @@ func (t *Topics) Refresh(ctx context.Context, mine func(topic string) bool) ([]M
 	}
 	t.warn(seen)
 	changes := plan(seen.pairs, t.rules)
+	t.leaveRefused(pointers(changes))
 	var own []*Change
 	for i := range changes {
 		c := &changes[i]

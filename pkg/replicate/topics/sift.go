@@ -1,0 +1,158 @@
+package topics
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+)
+
+// triedAgain is how long a setting is left out that the target has refused.
+const triedAgain = 10 * time.Minute
+
+// refusal is a value that the target does not take.
+type refusal struct{ target, key, value string }
+
+// left is what is remembered of it.
+type left struct {
+	why   string
+	until time.Time
+}
+
+// needed settings decide whether records arrive unchanged, are taken at all, and stay as
+// long as on the source: without them a topic is not copied to. Where the target refuses
+// another one, the topic goes without it.
+func needed(key string) bool { return compared[key] || ours(key) }
+
+// leaveRefused takes out of the changes what the target has refused a while ago.
+func (t *Topics) leaveRefused(changes []*Change) {
+	maps.DeleteFunc(t.refused, func(_ refusal, l left) bool { return time.Now().After(l.until) })
+	for _, c := range changes {
+		for _, key := range sortedKeys(c.Set) {
+			if l, known := t.refused[refusal{c.Target, key, c.Set[key]}]; known {
+				c.leave(key, l.why)
+			}
+		}
+	}
+}
+
+// leave takes a setting out of a change.
+func (c *Change) leave(key, why string) {
+	c.Left = append(c.Left, Left{key, why})
+	delete(c.Set, key)
+	delete(c.From, key)
+}
+
+// siftAlterations finds the settings for which the target would refuse an alteration as a
+// whole. One that is needed stops the topic, which gets all others nevertheless.
+func (t *Topics) siftAlterations(ctx context.Context, changes []*Change, rehearse bool) error {
+	set := make(map[string]map[string]string)
+	for _, c := range changes {
+		if !c.Create && c.Stop == nil && len(c.Set) > 0 {
+			set[c.Target] = c.Set
+		}
+	}
+	answers, err := t.target.alter(ctx, set, rehearsal)
+	if err != nil {
+		return err
+	}
+	var open []*Change
+	for _, c := range changes {
+		if _, asked := set[c.Target]; asked && code(answers[c.Target]) == ck.ErrInvalidConfig {
+			open = append(open, c)
+		}
+	}
+	return t.sift(ctx, open, rehearse, func(one map[*Change]string) (map[string]error, error) {
+		set := make(map[string]map[string]string)
+		for c, key := range one {
+			set[c.Target] = map[string]string{key: c.Set[key]}
+		}
+		return t.target.alter(ctx, set, rehearsal)
+	})
+}
+
+// siftCreations does the same for topics that the target refuses to create with their
+// settings. A limit of timestamps that it does not know is left to the second look.
+func (t *Topics) siftCreations(ctx context.Context, refused []*Change, rehearse bool) error {
+	return t.sift(ctx, refused, rehearse, func(one map[*Change]string) (map[string]error, error) {
+		var specs []creation
+		for c, key := range one {
+			few := bare(c.Set)
+			few[key] = c.Set[key]
+			specs = append(specs, creation{c.Target, c.PartitionsTo, c.ReplicationFactor, few})
+		}
+		return t.target.create(ctx, specs, rehearsal)
+	})
+}
+
+// sift has the target check one setting of each topic after another.
+func (t *Topics) sift(ctx context.Context, open []*Change, rehearse bool,
+	check func(one map[*Change]string) (map[string]error, error)) error {
+	keys := make(map[*Change][]string, len(open))
+	most := 0
+	for _, c := range open {
+		keys[c] = sortedKeys(c.Set)
+		most = max(most, len(keys[c]))
+	}
+	for round := range most {
+		one := make(map[*Change]string)
+		for _, c := range open {
+			if round < len(keys[c]) {
+				one[c] = keys[c][round]
+			}
+		}
+		answers, err := check(one)
+		if err != nil {
+			return err
+		}
+		for c, key := range one {
+			if err := answers[c.Target]; code(err) == ck.ErrInvalidConfig {
+				t.refuse(c, key, err, rehearse)
+			}
+		}
+	}
+	return nil
+}
+
+// refuse deals with one setting that the target does not take.
+func (t *Topics) refuse(c *Change, key string, err error, rehearse bool) {
+	value := c.Set[key]
+	why := fmt.Sprintf("cluster %s refuses %s: %v", t.cfg.Target.Name, value, err)
+	switch {
+	case c.Create && ours(key) && key != timestampType:
+		delete(c.Set, key)
+	case needed(key):
+		c.leave(key, why)
+		c.refused = refusedSetting(c, t.cfg.Target, key, value, err)
+	default:
+		c.leave(key, why)
+		if !rehearse {
+			t.remember(c, key, value, why, err)
+		}
+	}
+}
+
+// remember keeps a setting from being tried at every refresh, and says once that it is left out.
+func (t *Topics) remember(c *Change, key, value, why string, err error) {
+	t.refused[refusal{c.Target, key, value}] = left{why, time.Now().Add(triedAgain)}
+	about := "refused " + c.Target + " " + key + " " + value
+	if t.warned[about] {
+		return
+	}
+	t.warned[about] = true
+	t.log.Warn("setting is left out, the target refuses it", "topic", c.Target, "setting", key, "value", value,
+		"error", err, "remedy", "nothing, if the topic can do without it; name it in exclude_configs to silence this")
+}
+
+// refusedSetting is the stop for a topic that cannot do without a setting.
+func refusedSetting(c *Change, to kafka.Config, key, value string, err error) *chunk.Stop {
+	return stop(c.Source, chunk.StopTopic,
+		fmt.Sprintf("cluster %s refuses %s=%s for topic %s, without which records would not be kept there as on the source",
+			to.Name, key, value, c.Target),
+		fmt.Sprintf("raise the limit there; or name %s in exclude_configs, and give the topic what it may have", key), err)
+}

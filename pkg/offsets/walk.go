@@ -27,12 +27,9 @@ func (w *Walk) Next(load Load) ([]Run, error) {
 	if w.next > len(w.m.heads) {
 		return nil, nil
 	}
-	runs, err := w.m.loadSegment(w.next, load)
+	runs, err := w.m.sealed(w.next, load)
 	if err != nil {
 		return nil, err
-	}
-	if _, followed := w.m.next(w.next); followed {
-		runs = runs[:len(runs)-1] // which was there to be checked against
 	}
 	w.next++
 	return runs, nil

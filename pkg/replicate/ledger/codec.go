@@ -175,14 +175,20 @@ func encodeState(s *State) []byte {
 	b = binary.AppendUvarint(b, uint64(s.LastHole.From))
 	b = binary.AppendUvarint(b, uint64(s.LastHole.To))
 	b = appendFlag(b, s.Stop != nil)
-	if s.Stop == nil {
-		return b
+	if s.Stop != nil {
+		b = appendString(b, s.Stop.Kind)
+		b = appendString(b, s.Stop.Reason)
+		b = appendString(b, s.Stop.Fix)
+		b = binary.AppendVarint(b, s.Stop.Since.UnixMilli())
 	}
-	b = appendString(b, s.Stop.Kind)
-	b = appendString(b, s.Stop.Reason)
-	b = appendString(b, s.Stop.Fix)
-	return binary.AppendVarint(b, s.Stop.Since.UnixMilli())
+	if s.Cuts != nil {
+		b = appendString(append(b, fieldCuts), string(encodeCuts(s.Cuts)))
+	}
+	return b
 }
+
+// What may follow in the state of a partition: a byte that names it, and its length.
+const fieldCuts byte = 1
 
 func decodeState(b []byte) (stateRecord, error) {
 	var s stateRecord
@@ -203,6 +209,16 @@ func decodeState(b []byte) (stateRecord, error) {
 	s.LastHole = Hole{offsets.Source(r.uvarint()), offsets.Source(r.uvarint())}
 	if r.flag("it is stopped") {
 		s.Stop = &Stop{Kind: r.string(), Reason: r.string(), Fix: r.string(), Since: time.UnixMilli(r.varint())}
+	}
+	for r.err == nil && len(r.rest) > 0 {
+		switch field := r.byte(); field {
+		case fieldCuts:
+			if s.Cuts, err = decodeCuts([]byte(r.string())); r.err == nil && err != nil {
+				return s, err
+			}
+		default:
+			return s, &VersionError{What: "a field of the state of a partition", Got: field}
+		}
 	}
 	if err := r.end(); err != nil {
 		return s, err

@@ -79,6 +79,7 @@ func (l *fakeLog) segment(head offsets.Head) ([]offsets.Run, error) {
 type picture struct {
 	Header  Header
 	Stop    Stop
+	Cuts    Cuts
 	Heads   []offsets.Head
 	Tail    []offsets.Run
 	Number  int64
@@ -99,7 +100,10 @@ func pictures(s *Shard) map[Key]picture {
 		if st.Stop != nil {
 			p.Stop = *st.Stop
 		}
-		p.Header.Stop = nil
+		if st.Cuts != nil {
+			p.Cuts = *st.Cuts
+		}
+		p.Header.Stop, p.Header.Cuts = nil, nil
 		all[k] = p
 	}
 	return all
@@ -122,6 +126,18 @@ func keyOf(i int) Key {
 	return Key{Topic: chunk.TopicID{byte(i)}, Partition: p}
 }
 
+// cutRuns are the runs of what stands before a source offset.
+func cutRuns(runs []offsets.Run, at offsets.Source) []offsets.Run {
+	var kept []offsets.Run
+	for _, r := range runs {
+		r.Count = min(r.Count, int64(at-r.Source))
+		if r.Count > 0 {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
 // change makes a random change of one partition; the effects on h come with took.
 func (h *history) change(k Key) (c Change, took func()) {
 	var header Header
@@ -135,6 +151,15 @@ func (h *history) change(k Key) (c Change, took func()) {
 		runs, next = nil, offsets.Run{Target: next.Target}
 	}
 	c = Change{Key: k, Header: header}
+	if header.Progress > 0 && h.random.IntN(30) == 0 { // the source was cut, and an operator has copying go on from there
+		at := offsets.Source(h.random.Int64N(int64(header.Progress)))
+		c.Cut = &MapCut{At: at, Load: h.log.segment}
+		runs = cutRuns(runs, at)
+		c.Header.Cuts = header.Cuts.Add(Cut{At: at, Copied: header.Progress, Epoch: chunk.UnknownEpoch,
+			Seen: time.UnixMilli(h.random.Int64N(1 << 40)), Resumed: at, Decided: time.UnixMilli(1),
+			Left: offsets.Stretch{From: next.Target, To: next.Target + 3}})
+		c.Header.Marked, header.Progress, next.Source = false, at, at
+	}
 	count := h.random.IntN(4)
 	if h.random.IntN(25) == 0 {
 		count = h.random.IntN(700) // some seal a segment, some two

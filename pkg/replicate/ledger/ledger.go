@@ -59,13 +59,15 @@ type Header struct {
 	Lost        int64          // source offsets in all holes: no more records than that were lost
 	LastHole    Hole
 	Stop        *Stop
+	Cuts        *Cuts // nil: the source was never cut
 }
 
 // Equal tells whether two headers say the same.
 func (h Header) Equal(o Header) bool {
 	a, b := h.Stop, o.Stop
-	h.Stop, o.Stop = nil, nil
 	same := a == nil && b == nil || a != nil && b != nil && a.Kind == b.Kind && a.Reason == b.Reason
+	same = same && h.Cuts.equal(o.Cuts)
+	h.Stop, o.Stop, h.Cuts, o.Cuts = nil, nil, nil, nil
 	return same && h == o
 }
 
@@ -124,8 +126,16 @@ type Change struct {
 	Header  Header            // in whole; another Generation starts an empty map
 	Runs    []offsets.Run     // new ones, ascending
 	Foreign []offsets.Stretch // new ones
+	// Cut, when not nil, forgets what is mapped from where the source was cut; before Runs are added.
+	Cut *MapCut
 	// Trim, when not nil, gives the first offsets that both logs still hold: segments wholly below go.
 	Trim *LogStarts
+}
+
+// MapCut says from which source offset on a map is void, and reads sealed segments back.
+type MapCut struct {
+	At   offsets.Source
+	Load offsets.Load
 }
 
 // LogStarts are the first offsets that both logs still hold.
@@ -214,6 +224,11 @@ func (s *Shard) prepare(p *Prepared, c Change) error {
 			next.first = head.Number + 1
 		}
 	}
+	if c.Cut != nil {
+		if err := next.cut(p, c); err != nil {
+			return err
+		}
+	}
 	sealedBefore := next.Map.TailNumber()
 	var seals []int // indexes in p.Records of the segments sealed here
 	for _, run := range c.Runs {
@@ -248,6 +263,25 @@ func (s *Shard) prepare(p *Prepared, c Change) error {
 		}
 		s.states[c.Key] = next
 	})
+	return nil
+}
+
+// cut encodes a map without what the source has lost: its tail is one delta then.
+func (st *State) cut(p *Prepared, c Change) error {
+	dropped, err := st.Map.Cut(c.Cut.At, c.Cut.Load)
+	if err != nil {
+		return err
+	}
+	for _, head := range dropped {
+		p.Records = append(p.Records, Record{Key: encodeSealKey(c.Key, head.Number)})
+	}
+	st.first, st.slots = min(st.first, st.Map.TailNumber()), 0
+	if tail := st.Map.Tail(); len(tail) > 0 {
+		p.Records = append(p.Records, Record{
+			encodeDeltaKey(c.Key, 0), encodeDelta(c.Header.Generation, st.Map.TailNumber(), tail),
+		})
+		st.slots = 1
+	}
 	return nil
 }
 

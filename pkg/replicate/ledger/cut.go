@@ -1,0 +1,158 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"replicator/pkg/offsets"
+)
+
+// Undecided is the Resumed of a cut about which no operator has decided yet.
+const Undecided offsets.Source = -1
+
+// cutsKept bounds the cuts that are kept of one partition; their sums go on.
+const cutsKept = 64
+
+// Cut is a loss at the end of the source's log of what had been copied: it was put
+// back to an earlier state, or a leader took over that lacked it. It stays until an
+// operator decides, however the log grows afterwards.
+type Cut struct {
+	At     offsets.Source // from here on the log does not hold any more what was copied
+	Copied offsets.Source // progress then: what stood in [At,Copied) is on the target alone
+	Epoch  int32          // leader epoch of that progress, or chunk.UnknownEpoch
+	Seen   time.Time      // to the millisecond
+	// Resumed is where copying went on, and Decided when: by an operator's word, or because
+	// the target topic was made anew and is filled from the source's beginning.
+	Resumed offsets.Source
+	Decided time.Time
+	Left    offsets.Stretch // of the target, between the map's runs: what the source has lost; empty: nothing
+}
+
+// Cuts are those of one partition. They are never changed, but replaced.
+type Cuts struct {
+	Count int64 // how many there have been
+	Lost  int64 // source offsets in all [At,Copied)
+	List  []Cut // the latest, ascending in time
+}
+
+// Open is the cut that nobody has decided about; nil: there is none.
+func (c *Cuts) Open() *Cut {
+	if c == nil || len(c.List) == 0 || c.List[len(c.List)-1].Resumed != Undecided {
+		return nil
+	}
+	last := c.List[len(c.List)-1]
+	return &last
+}
+
+// Add is the cuts with one more.
+func (c *Cuts) Add(one Cut) *Cuts {
+	next := &Cuts{}
+	if c != nil {
+		next.Count, next.Lost, next.List = c.Count, c.Lost, slices.Clone(c.List)
+	}
+	next.Count++
+	next.Lost += int64(one.Copied - one.At)
+	next.List = append(next.List, one)
+	next.List = next.List[max(len(next.List)-cutsKept, 0):]
+	return next
+}
+
+// Replace is the cuts with another last one.
+func (c *Cuts) Replace(last Cut) *Cuts {
+	next := &Cuts{Count: c.Count, List: slices.Clone(c.List)}
+	was := &next.List[len(next.List)-1]
+	next.Lost = c.Lost + int64(last.Copied-last.At) - int64(was.Copied-was.At)
+	*was = last
+	return next
+}
+
+// Left are the stretches of the target that hold what the source has lost, ascending.
+func (c *Cuts) Left() []offsets.Stretch {
+	var list []offsets.Stretch
+	if c != nil {
+		for _, one := range c.List {
+			if one.Left.From < one.Left.To {
+				list = append(list, one.Left)
+			}
+		}
+	}
+	return list
+}
+
+// WithoutLeft is the cuts where the target topic that held what was lost is gone; an
+// open one is decided by that.
+func (c *Cuts) WithoutLeft(resumed offsets.Source, now time.Time) *Cuts {
+	if c == nil {
+		return nil
+	}
+	next := &Cuts{c.Count, c.Lost, slices.Clone(c.List)}
+	for i := range next.List {
+		one := &next.List[i]
+		one.Left = offsets.Stretch{}
+		if one.Resumed == Undecided {
+			one.Resumed, one.Decided = resumed, now
+		}
+	}
+	return next
+}
+
+func (c *Cuts) equal(o *Cuts) bool {
+	if c == nil || o == nil {
+		return c == o
+	}
+	return c.Count == o.Count && c.Lost == o.Lost && slices.EqualFunc(c.List, o.List, Cut.Equal)
+}
+
+// Equal tells whether two cuts say the same.
+func (c Cut) Equal(o Cut) bool {
+	same := c.Seen.Equal(o.Seen) && c.Decided.Equal(o.Decided)
+	c.Seen, c.Decided, o.Seen, o.Decided = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	return same && c == o
+}
+
+func encodeCuts(c *Cuts) []byte {
+	b := binary.AppendUvarint(nil, uint64(c.Count))
+	b = binary.AppendUvarint(b, uint64(c.Lost))
+	b = binary.AppendUvarint(b, uint64(len(c.List)))
+	for _, one := range c.List {
+		b = binary.AppendUvarint(b, uint64(one.At))
+		b = binary.AppendUvarint(b, uint64(one.Copied))
+		b = binary.AppendVarint(b, int64(one.Epoch))
+		b = binary.AppendVarint(b, one.Seen.UnixMilli())
+		b = binary.AppendVarint(b, int64(one.Resumed))
+		decided := int64(0)
+		if one.Resumed != Undecided {
+			decided = one.Decided.UnixMilli()
+		}
+		b = binary.AppendVarint(b, decided)
+		b = binary.AppendUvarint(b, uint64(one.Left.From))
+		b = binary.AppendUvarint(b, uint64(one.Left.To))
+	}
+	return b
+}
+
+func decodeCuts(b []byte) (*Cuts, error) {
+	r := reader{rest: b}
+	c := &Cuts{Count: int64(r.uvarint()), Lost: int64(r.uvarint())}
+	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
+		one := Cut{
+			At: offsets.Source(r.uvarint()), Copied: offsets.Source(r.uvarint()), Epoch: int32(r.varint()),
+			Seen: time.UnixMilli(r.varint()), Resumed: offsets.Source(r.varint()),
+		}
+		if decided := r.varint(); one.Resumed != Undecided {
+			one.Decided = time.UnixMilli(decided)
+		}
+		one.Left = offsets.Stretch{From: offsets.Target(r.uvarint()), To: offsets.Target(r.uvarint())}
+		if r.err == nil && (one.At < 0 || one.Copied < one.At || one.Resumed < Undecided || one.Left.From < 0 ||
+			one.Left.To < one.Left.From || one.Resumed == Undecided && n > 1) {
+			return nil, errors.New("a cut of the source contradicts itself")
+		}
+		c.List = append(c.List, one)
+	}
+	if r.err == nil && (len(c.List) == 0 || c.Count < int64(len(c.List))) {
+		return nil, errors.New("there are more cuts of the source than are counted")
+	}
+	return c, r.end()
+}

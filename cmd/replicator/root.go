@@ -115,7 +115,7 @@ Errors are printed with what to do about them.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newCutover(), newRollback(),
-		newWait(), newDrained(), newTopics(), newTopicVersion(), newImport(), newDemo(), newVersion(), newConfigHelp())
+		newResume(), newWait(), newDrained(), newTopics(), newTopicVersion(), newImport(), newDemo(), newVersion(), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {

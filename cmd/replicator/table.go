@@ -80,6 +80,11 @@ func (p *printer) attention(s *replicate.FlowStatus) {
 				"the last at [%d,%d)", one.Topic, one.Partition, count(int(h.Count), "hole"), h.Offsets,
 				h.Last.From, h.Last.To), "")
 		}
+		if c := one.Cuts; c != nil && !c.Open() {
+			p.note(fmt.Sprintf("! %s/%d: the source lost up to %d records after they were copied (%s, the last at [%d,%d)); "+
+				"they are on the target alone, and copying went on at offset %d on %s as ordered", one.Topic, one.Partition,
+				c.Offsets, count(int(c.Count), "cut"), c.At, c.Copied, *c.Resumed, c.Decided.Format(time.RFC3339)), "")
+		}
 		for _, f := range one.Foreign {
 			p.note(fmt.Sprintf("! %s/%d holds records of somebody else on the target at [%d,%d)", one.TargetTopic,
 				one.Partition, f.From, f.To), "find out who writes there; groups stop before these records")

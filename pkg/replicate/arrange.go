@@ -104,6 +104,11 @@ type candidate struct {
 	stop      *chunk.Stop
 	until     *chunk.Stop // copy what stands before its record
 	waiting   bool        // its target partition is not there yet
+
+	earliest offsets.Source    // where the source's log begins; with a state that is asked for a cut
+	noted    *ledger.Cut       // of the source, seen now
+	cut      *ledger.MapCut    // the order about a cut is carried out
+	foreign  []offsets.Stretch // found by that
 }
 
 // arrange makes the session's routes from the flow's topology. What it decides
@@ -134,12 +139,20 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 		return err
 	}
 	s.routes = map[chunk.Partition]*route{}
+	s.undecided = false
 	var positions []chunk.Position
 	known := map[chunk.Partition]bool{}
 	for _, c := range list {
 		known[c.partition] = true
+		if c.noted != nil {
+			s.flow.metrics.cut(s.flow.name, c.partition, int64(c.noted.Copied-c.noted.At))
+		}
 		copying := c.stop == nil && !c.waiting
 		switch {
+		case c.stop != nil && c.stop.Kind == chunk.StopTruncated: // it waits for an order, not for its next try
+			s.undecided = true
+			delete(s.aside, c.partition)
+			s.tell(c.stop)
 		case c.stop != nil && c.topic.Stop == nil: // else the flow tells of the topic, and looks at it again
 			if a := s.aside[c.partition]; a == nil || a.stop != c.stop {
 				s.putAside(c.stop)
@@ -331,13 +344,16 @@ func (s *session) settle(ctx context.Context, c *candidate, m sourceMarks) error
 		at := offsets.Source(max(m.start[c.partition].Offset, earliest.Offset))
 		c.header = ledger.Header{Start: at, Progress: at, Epoch: chunk.UnknownEpoch}
 	}
+	if err := s.settleCut(ctx, c, m); err != nil {
+		return err
+	}
 	if c.stop != nil || c.waiting {
 		return nil
 	}
 	if err := s.adopt(ctx, c, offsets.Source(earliest.Offset)); err != nil || c.stop != nil {
 		return err
 	}
-	s.locate(c, offsets.Source(earliest.Offset), m)
+	s.locate(c, offsets.Source(earliest.Offset))
 	return nil
 }
 
@@ -372,6 +388,7 @@ func (s *session) adopt(ctx context.Context, c *candidate, earliest offsets.Sour
 		c.header = ledger.Header{
 			Generation: c.header.Generation + 1, Start: earliest, Progress: earliest, Epoch: chunk.UnknownEpoch,
 			Holes: c.header.Holes, Lost: c.header.Lost, LastHole: c.header.LastHole,
+			Cuts: c.header.Cuts.WithoutLeft(earliest, time.UnixMilli(time.Now().UnixMilli())),
 		}
 	}
 	end, err := s.flow.targetEnd(ctx, c.topic.Target, c.partition.Number)
@@ -395,38 +412,22 @@ func (s *session) adopt(ctx context.Context, c *candidate, earliest offsets.Sour
 	return nil
 }
 
-// locate compares progress with the source's log: retention may have overtaken
-// it, or the log may have lost its end.
-func (s *session) locate(c *candidate, earliest offsets.Source, m sourceMarks) {
+// locate compares progress with the source's log: retention may have overtaken it.
+func (s *session) locate(c *candidate, earliest offsets.Source) {
 	progress := c.header.Progress
-	end := m.end[c.partition]
-	epochEnd, asked := m.epochs[c.partition]
-	asked = asked && epochEnd.Offset >= 0 && c.header.Epoch >= 0
-	switch {
-	case progress < earliest:
-		lost := int64(earliest - progress)
-		s.log.Error("source records were deleted before they were copied", "partition", c.partition,
-			"from", progress, "to", earliest, "at_most", lost,
-			"remedy", "raise retention on the source or give the daemon more room; what was deleted cannot be copied, "+
-				"copying goes on after it")
-		s.flow.metrics.hole(s.flow.name, c.partition, lost)
-		c.header.Holes++
-		c.header.Lost += lost
-		c.header.LastHole = ledger.Hole{From: progress, To: earliest}
-		c.header.Progress, c.header.Epoch = earliest, chunk.UnknownEpoch
-	case progress > offsets.Source(end.Offset),
-		asked && offsets.Source(epochEnd.Offset) < progress:
-		at := end.Offset
-		if asked {
-			at = min(at, epochEnd.Offset)
-		}
-		c.stop = &chunk.Stop{
-			Partition: c.partition, Kind: chunk.StopTruncated,
-			Reason: fmt.Sprintf("the source's log was cut at offset %d, but records up to %d were copied", at, progress),
-			Fix: fmt.Sprintf("the target now holds records that the source has lost: keep them and stop this flow, or "+
-				"delete topic %q on the target, and it is created again and filled from the source", c.topic.Target),
-		}
+	if progress >= earliest {
+		return
 	}
+	lost := int64(earliest - progress)
+	s.log.Error("source records were deleted before they were copied", "partition", c.partition,
+		"from", progress, "to", earliest, "at_most", lost,
+		"remedy", "raise retention on the source or give the daemon more room; what was deleted cannot be copied, "+
+			"copying goes on after it")
+	s.flow.metrics.hole(s.flow.name, c.partition, lost)
+	c.header.Holes++
+	c.header.Lost += lost
+	c.header.LastHole = ledger.Hole{From: progress, To: earliest}
+	c.header.Progress, c.header.Epoch = earliest, chunk.UnknownEpoch
 }
 
 // commitHeaders writes what arranging has decided, if it is news.
@@ -435,7 +436,7 @@ func (s *session) commitHeaders(ctx context.Context, list []*candidate) error {
 	for _, c := range list {
 		c.header.Stop = keepStop(c)
 		if c.state == nil || !c.header.Equal(c.state.Header) {
-			changes = append(changes, ledger.Change{Key: c.key, Header: c.header})
+			changes = append(changes, ledger.Change{Key: c.key, Header: c.header, Cut: c.cut, Foreign: c.foreign})
 		}
 	}
 	if len(changes) == 0 && s.book.Made {

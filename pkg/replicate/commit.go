@@ -10,6 +10,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/sink"
+	"replicator/pkg/replicate/topics"
 )
 
 // sameTopics makes sure, between the last record read and the commit, that the
@@ -102,17 +103,14 @@ func (s *session) change(ctx context.Context, p chunk.Partition, r *route, runs 
 		header.Marked = s.flow.exactlyOnce() // else the transaction is the ledger's alone
 	}
 	c := ledger.Change{Key: r.key, Header: header, Runs: runs}
-	end := state.Floor // where our next record is expected on the target
-	if last, mapped := state.Map.Last(); mapped {
-		end = last.TargetEnd()
-	}
+	end := state.Expected()
 	for i, run := range runs {
 		if i == 0 && (run.Target == end || state.Marked && run.Target == end+1) {
 			end = run.TargetEnd() // end+1: one offset is our own commit marker
 			continue
 		}
 		if run.Target > end {
-			foreign, err := s.foreign(ctx, p, r, end, run.Target, i == 0)
+			foreign, err := s.foreignAt(ctx, r.key, r.topic, end, run.Target, i == 0)
 			if err != nil {
 				return c, err
 			}
@@ -123,38 +121,39 @@ func (s *session) change(ctx context.Context, p chunk.Partition, r *route, runs 
 	return c, nil
 }
 
-// foreign looks whether [from,to) of the target, which our own markers do not
+// foreignAt looks whether [from,to) of the target, which our own markers do not
 // explain, holds records that somebody else wrote. Before the transaction's
 // first record a committed reader tells; among its records only an uncommitted
 // one can read, and what it sees counts even if it is aborted later: a group
 // then stops too early rather than too late.
-func (s *session) foreign(ctx context.Context, p chunk.Partition, r *route,
+func (s *session) foreignAt(ctx context.Context, key ledger.Key, topic topics.Mirrored,
 	from, to offsets.Target, before bool) ([]offsets.Stretch, error) {
-	if before && !s.flow.exactlyOnce() && !s.settled[r.key] {
+	p := key.Partition
+	if before && !s.flow.exactlyOnce() && !s.settled[key] {
 		return nil, nil // after a crash these may be our own records: at least once, they are there twice
 	}
 	if before { // below an open transaction of somebody else a committed reader sees nothing yet
-		stable, err := s.flow.targetEnd(ctx, r.topic.Target, p.Number)
+		stable, err := s.flow.targetEnd(ctx, topic.Target, p.Number)
 		if err != nil {
 			return nil, err
 		}
 		if stable < to {
-			return s.foreignFound(p, r, max(stable, from), to), nil
+			return s.foreignFound(p, topic.Target, max(stable, from), to), nil
 		}
 	}
-	first, end, found, err := s.flow.peek.Stretch(ctx, r.topic.Target, p.Number, from, to, before)
+	first, end, found, err := s.flow.peek.Stretch(ctx, topic.Target, p.Number, from, to, before)
 	if err != nil {
-		return nil, fmt.Errorf("look for foreign records in %s/%d [%d,%d): %w", r.topic.Target, p.Number, from, to, err)
+		return nil, fmt.Errorf("look for foreign records in %s/%d [%d,%d): %w", topic.Target, p.Number, from, to, err)
 	}
 	if !found {
 		return nil, nil
 	}
-	return s.foreignFound(p, r, first, end), nil
+	return s.foreignFound(p, topic.Target, first, end), nil
 }
 
 // foreignFound reports a stretch of somebody else's records.
-func (s *session) foreignFound(p chunk.Partition, r *route, first, end offsets.Target) []offsets.Stretch {
-	s.log.Warn("target partition holds records of somebody else", "partition", p, "target", r.topic.Target,
+func (s *session) foreignFound(p chunk.Partition, target string, first, end offsets.Target) []offsets.Stretch {
+	s.log.Warn("target partition holds records of somebody else", "partition", p, "target", target,
 		"from", first, "to", end,
 		"remedy", "find out who writes to the target; groups stop before these records and say so in status")
 	s.flow.metrics.foreign(s.flow.name, p)
@@ -212,6 +211,9 @@ func (s *session) put(ctx context.Context, p *ledger.Prepared) error {
 		return s.flow.target.Explain(err)
 	}
 	s.shown.apply(p, at)
+	if n := len(at); n > 0 {
+		s.written = at[n-1] + 2 // and the transaction's marker
+	}
 	s.flow.metrics.commit(s.flow.name, time.Since(begun))
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/owner"
+	"replicator/pkg/replicate/peek"
 	"replicator/pkg/replicate/sink"
 	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/topics"
@@ -36,10 +37,11 @@ type flow struct {
 	met            []policy.Flow                    // of other configurations, that cfg.Flows holds beside its own
 
 	rooms
-	topics *topics.Topics
-	book   *targetBook
-	owner  *owner.Group
-	others *neighbours
+	sourcePeek *peek.Peek
+	topics     *topics.Topics
+	book       *targetBook
+	owner      *owner.Group
+	others     *neighbours
 	// stop ends the flow with the reason.
 	stop context.CancelCauseFunc
 	// claims are those of the flow in the opposite direction; nil: there is none, or no batch tells its writer.
@@ -94,6 +96,7 @@ func (f *flow) open() (err error) {
 	if f.others, err = openNeighbours(&f.cfg, f.source, f.target); err != nil {
 		return err
 	}
+	f.sourcePeek = peek.Open(f.source, f.log)
 	f.book = newTargetBook(&f.cfg, f.target, f.targetMarks, f.peek)
 	cfg := f.cfg.topicsConfig(f.source, f.target, f.policy, f.baseLog)
 	cfg.Ledger = f.book
@@ -127,6 +130,9 @@ func (f *flow) close() {
 	}
 	if f.others != nil {
 		f.others.close()
+	}
+	if f.sourcePeek != nil {
+		closing.Go(func() { _ = f.sourcePeek.Close() })
 	}
 	closing.Go(f.rooms.close)
 }

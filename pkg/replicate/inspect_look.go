@@ -39,7 +39,7 @@ type picture struct {
 	stable   watermarks.Marks // of the target
 	books    []book           // by shard; none while there is no ledger
 
-	sourceEarliest, sourceStable, sourceHigh, starts watermarks.Marks
+	sourceEarliest, sourceStable, sourceHigh, starts, epochs watermarks.Marks
 
 	taken     time.Time
 	problems  []error // what could not be seen
@@ -240,9 +240,11 @@ func (i *Inspection) lookAtSource(ctx context.Context, p *picture) (err error) {
 	if p.sourceStable, err = i.sourceMarks.Stable(ctx, p.topics); err != nil {
 		return err
 	}
-	p.sourceHigh, err = i.sourceMarks.Ends(ctx, p.topics)
+	if p.sourceHigh, err = i.sourceMarks.Ends(ctx, p.topics); err != nil {
+		return err
+	}
 	p.taken = time.Now()
-	return err
+	return i.askEpochs(ctx, p)
 }
 
 // spot is one partition in a picture.
@@ -252,6 +254,7 @@ type spot struct {
 	shard     int
 	book      *book         // nil: there is no ledger yet
 	state     *ledger.State // nil: not started
+	cut       *ledger.Cut   // of the source, that waits for an operator; nil: none
 
 	earliest, stable offsets.Source // of the source
 	high             offsets.Source
@@ -294,6 +297,7 @@ func (i *Inspection) spotOf(p *picture, at chunk.Partition) *spot {
 	s.targetEarlyEnd, knownEnd = markOf(p.stable, s.at)
 	s.targetThere = known && knownEnd
 	s.targetSame = s.targetThere && s.state != nil && s.state.TargetTopic == p.target.topics[target].id
+	s.seeCut(p)
 	return s
 }
 
@@ -303,7 +307,10 @@ func (s *spot) started() bool { return s.state != nil && s.state.Start != ledger
 // next is the source offset that is copied next: progress, or where the partition
 // will start.
 func (i *Inspection) next(p *picture, s *spot) offsets.Source {
-	if s.started() {
+	switch {
+	case s.cut != nil:
+		return s.cut.At
+	case s.started():
 		return s.state.Progress
 	}
 	if s.book != nil && s.book.Made {
@@ -331,7 +338,7 @@ func (s *spot) standing() (standing, error) {
 		return standing{}, errors.New("the target topic is another one than was copied to")
 	}
 	return standing{
-		partition: s.partition, at: s.at, shard: int32(s.shard), state: s.state,
+		partition: s.partition, at: s.at, shard: int32(s.shard), state: s.state, cut: s.cut,
 		earliest: s.targetEarliest, stable: s.targetEarlyEnd, ahead: true,
 		source: func(context.Context) (sourceLog, error) { return sourceLog{s.earliest, s.high}, s.unknown },
 	}, nil

@@ -194,6 +194,10 @@ func (i *Inspection) topicPlan(ctx context.Context, seen *picture, change topics
 		if change.Stop != nil {
 			continue // it says more, or the same
 		}
+		if s.cut != nil {
+			one.Stops = append(one.Stops, cutStop(s.partition, s.cut))
+			continue
+		}
 		if status.Phase == Stopped {
 			one.Stops = append(one.Stops, stopOf(s.partition, s.state.Stop))
 			continue

@@ -80,6 +80,7 @@ type PartitionStatus struct {
 	TargetStart *offsets.Target `json:"target_start"` // null: the target has no such partition
 	TargetEnd   *offsets.Target `json:"target_end"`   // last stable offset; null: as before
 
+	Cuts    *CutStatus  `json:"cuts,omitempty"`    // of the source's log, of what had been copied; left out: none
 	Holes   *HoleStatus `json:"holes,omitempty"`   // what was deleted before it was copied; left out: nothing
 	Foreign []Range     `json:"foreign,omitempty"` // target offsets that hold records of somebody else
 }
@@ -212,7 +213,11 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 	if s.started() {
 		one.Progress = &s.state.Progress
 	}
+	one.Cuts = s.cutStatus()
 	switch {
+	case s.cut != nil:
+		stop := cutStop(s.partition, s.cut)
+		one.Phase, one.Reason, one.Remedy, one.StoppedSince = Stopped, stop.Reason, stop.Fix, one.Cuts.Seen
 	case s.state != nil && s.state.Stop != nil:
 		stop := s.state.Stop
 		one.Phase, one.Reason, one.Remedy, one.StoppedSince = Stopped, stop.Reason, stop.Fix, &stop.Since

@@ -236,8 +236,8 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 		floor = max(floor, found.Target)
 	}
 	end, settled, err := i.targetEnd(p, s, floor)
-	if last, _ := s.state.Map.Last(); ownOnly {
-		end = max(floor, last.TargetEnd())
+	if ownOnly {
+		end = max(floor, s.state.Expected())
 	}
 	if err != nil {
 		job.failed = err
@@ -247,7 +247,7 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 	job.report.TargetFrom, job.report.TargetTo = int64(floor), int64(end)
 	walk := s.state.Map.Walk(begin)
 	job.partition = verify.Partition{
-		From: begin, Foreign: s.state.Map.Foreign(), Settled: settled, SourceStart: int64(s.earliest),
+		From: begin, Foreign: s.state.Map.Foreign(), Left: s.state.Cuts.Left(), Settled: settled, SourceStart: int64(s.earliest),
 		TargetStart: int64(s.targetEarliest), Repeats: i.cfg.Delivery == AtLeastOnce, Most: verifyListed,
 		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(i.segments(ctx, s)) },
 	}
@@ -263,8 +263,8 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 // map may be ours all the same: without transactions records come before the ledger
 // tells of them.
 func (i *Inspection) targetEnd(p *picture, s *spot, floor offsets.Target) (end, settled offsets.Target, err error) {
-	last, mapped := s.state.Map.Last()
-	own := max(floor, last.TargetEnd())
+	_, mapped := s.state.Map.Last()
+	own := max(floor, s.state.Expected())
 	direction, err := directionOf(s.book.Shard)
 	if err != nil {
 		return 0, 0, err

@@ -20,6 +20,7 @@ type metrics struct {
 	rebuilt, leftOut                       *prometheus.CounterVec
 	failures, holes, holeOffsets, foreigns *prometheus.CounterVec
 	events                                 *prometheus.GaugeVec
+	cuts, cutOffsets                       *prometheus.CounterVec
 	commitSeconds, chunkSeconds, endToEnd  *prometheus.HistogramVec
 }
 
@@ -57,6 +58,10 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		failures:    counter("errors_total", "Failures by kind; all of them are retried.", "kind"),
 		holes:       counter("holes_total", "Times that the source had deleted records before they were copied.", "topic"),
 		holeOffsets: counter("hole_offsets_total", "Source offsets in holes: at most that many records were lost.", "topic"),
+		cuts: counter("source_cuts_total",
+			"Times that the source's log was cut before what had been copied.", "topic"),
+		cutOffsets: counter("source_cut_offsets_total",
+			"Source offsets that were cut: at most that many records are on the target alone.", "topic"),
 		foreigns: counter("foreign_stretches_total",
 			"Stretches of the target with records that this flow did not write.", "topic"),
 		commitSeconds: histogram("commit_seconds", "Time of one commit, from the ledger's records to the answer."),
@@ -96,7 +101,7 @@ func (m *metrics) born(flow string) {
 
 // bornTopic does the same for one of its topics.
 func (m *metrics) bornTopic(flow, topic string) {
-	for _, c := range []*prometheus.CounterVec{m.records, m.holes, m.holeOffsets, m.foreigns} {
+	for _, c := range []*prometheus.CounterVec{m.records, m.holes, m.holeOffsets, m.foreigns, m.cuts, m.cutOffsets} {
 		c.WithLabelValues(flow, topic)
 	}
 	for _, event := range events() {
@@ -130,6 +135,11 @@ func (m *metrics) hole(flow string, p chunk.Partition, offsets int64) {
 	m.holes.WithLabelValues(flow, p.Topic).Inc()
 	m.holeOffsets.WithLabelValues(flow, p.Topic).Add(float64(offsets))
 	m.event(flow, p.Topic, eventHole)
+}
+
+func (m *metrics) cut(flow string, p chunk.Partition, offsets int64) {
+	m.cuts.WithLabelValues(flow, p.Topic).Inc()
+	m.cutOffsets.WithLabelValues(flow, p.Topic).Add(float64(offsets))
 }
 
 func (m *metrics) foreign(flow string, p chunk.Partition) {

@@ -76,7 +76,7 @@ func (f *flow) untilCaughtUp(ctx context.Context) error {
 			return err
 		}
 	}
-	unsettled, err := f.settleGroups(ctx, goal)
+	unsettled, err := f.settleGroups(ctx, goal, stops)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,12 @@ func (f *flow) reached(ctx context.Context, goal map[chunk.Partition]offsets.Sou
 // not come true. Where this process does not know all shards, since they are
 // another's or are just starting over, a look at both clusters tells. A group that
 // moves on all the time is right at one look or another.
-func (f *flow) settleGroups(ctx context.Context, goal map[chunk.Partition]offsets.Source) ([]string, error) {
+func (f *flow) settleGroups(ctx context.Context, goal map[chunk.Partition]offsets.Source,
+	stops []*chunk.Stop) ([]string, error) {
+	stopped := map[chunk.Partition]bool{}
+	for _, s := range stops {
+		stopped[s.Partition] = true
+	}
 	var view *Inspection
 	defer func() {
 		if view != nil {
@@ -192,20 +197,20 @@ func (f *flow) settleGroups(ctx context.Context, goal map[chunk.Partition]offset
 		if err == nil && !skipped && all && f.knowsAll(goal) && f.settled() {
 			return nil, nil
 		}
-		var open []string
+		var open, stuck []string
 		if err == nil && view == nil {
 			view, err = Inspect(ctx, map[string]kafka.Config{f.cfg.From: f.source, f.cfg.To: f.target}, f.cfg, f.log)
 		}
 		if err == nil {
-			open, err = f.unsettled(ctx, view, right)
+			open, stuck, err = f.unsettled(ctx, view, right, stopped)
 		}
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err == nil && len(open) == 0:
-			return nil, nil
+			return stuck, nil
 		case time.Now().After(giveUp):
-			return open, err
+			return append(open, stuck...), err
 		}
 		select {
 		case <-ctx.Done():
@@ -232,11 +237,13 @@ func (f *flow) settled() bool {
 }
 
 // unsettled looks at all positions and lists those that have never been right, nor
-// left alone for a reason that only people or consumers can change.
-func (f *flow) unsettled(ctx context.Context, view *Inspection, right map[string]bool) ([]string, error) {
+// left alone for a reason that only people or consumers can change. Those of stopped
+// partitions are apart: waiting does not change them.
+func (f *flow) unsettled(ctx context.Context, view *Inspection, right map[string]bool,
+	stopped map[chunk.Partition]bool) (open, stuck []string, err error) {
 	seen, err := view.Groups(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	refused := map[string]bool{} // nothing but a person changes that
 	f.mu.Lock()
@@ -244,7 +251,6 @@ func (f *flow) unsettled(ctx context.Context, view *Inspection, right map[string
 		refused[failed.Group] = failed.Kind.Settled()
 	}
 	f.mu.Unlock()
-	var open []string
 	for _, g := range seen {
 		if g.Error != "" && !refused[g.Group] {
 			open = append(open, fmt.Sprintf("group %s: %s", g.Group, g.Error))
@@ -252,10 +258,14 @@ func (f *flow) unsettled(ctx context.Context, view *Inspection, right map[string
 		for _, p := range g.Positions {
 			name := fmt.Sprintf("group %s in %s/%d", g.Group, p.Topic, p.Partition)
 			right[name] = right[name] || p.State != pending && groups.Kind(p.State).Settled()
-			if !right[name] {
+			switch {
+			case right[name]:
+			case stopped[chunk.Partition{Topic: p.Topic, Number: p.Partition}]:
+				stuck = append(stuck, name+": "+p.Why)
+			default:
 				open = append(open, name+": "+p.Why)
 			}
 		}
 	}
-	return open, nil
+	return open, stuck, nil
 }

@@ -128,7 +128,7 @@ func TestGroupsOfOtherShards(t *testing.T) {
 			}
 			done := make(chan error, 1)
 			go func() {
-				open, err := f.settleGroups(w.ctx, goal)
+				open, err := f.settleGroups(w.ctx, goal, nil)
 				if len(open) > 0 {
 					err = fmt.Errorf("not right: %v", open)
 				}

@@ -190,10 +190,7 @@ func (b *BackState) add(s *spot, turned bool, source, target string) {
 			"up to %d records that are there now are carried back", target, int64(s.targetEarlyEnd-s.targetEarliest))
 		return
 	}
-	from := s.state.Floor
-	if last, mapped := s.state.Map.Last(); mapped {
-		from = last.TargetEnd()
-	}
+	from := s.state.Expected()
 	written := int64(s.targetEarlyEnd - from)
 	if s.state.Marked {
 		written-- // the marker of our last commit
@@ -205,6 +202,9 @@ func (b *BackState) add(s *spot, turned bool, source, target string) {
 	if left := int64(s.stable - s.state.Progress); left > 0 && !turned {
 		give("up to %d records were written to %s after the cutover: they stay there, and %s lacks them", left, source,
 			target)
+	}
+	for _, l := range s.state.Cuts.Left() {
+		give("up to %d records that %s had lost before the cutover are not brought back to it", int64(l.To-l.From), source)
 	}
 	skipped := int64(0)
 	for _, f := range s.state.Map.Foreign() {

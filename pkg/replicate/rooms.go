@@ -19,7 +19,7 @@ type rooms struct {
 	sourceMarks, targetMarks *watermarks.Watermarks
 	groups                   *groups.Groups
 	ledger                   *ledger.Reader
-	peek                     *peek.Peek
+	peek                     *peek.Peek // at the target
 }
 
 // topicsConfig says how the flow's target topics are looked after. The batch lane

@@ -89,6 +89,7 @@ type standing struct {
 	at               chunk.Partition // on the target
 	shard            int32
 	state            *ledger.State
+	cut              *ledger.Cut    // of the source, that waits for an operator; nil: none
 	earliest, stable offsets.Target // of the target's log
 	// noted is progress that is not committed yet, with nothing visible after the state's; 0: none.
 	noted offsets.Source
@@ -132,7 +133,7 @@ func (f *flow) translate(ctx context.Context, p chunk.Partition, s offsets.Sourc
 	}
 	t := translator{ledger: f.ledger, peek: f.peek, tails: f.ends.tails, counted: f.ends.counted}
 	got, err := t.translate(ctx, standing{
-		partition: p, at: at, shard: int32(w.shard), state: state,
+		partition: p, at: at, shard: int32(w.shard), state: state, cut: state.Cuts.Open(),
 		earliest: offsets.Target(earliest.Offset), stable: offsets.Target(stable.Offset),
 		// Past trailing markers the worker's progress is ahead of the ledger's for some seconds.
 		noted:  shown.next,
@@ -152,6 +153,10 @@ func (f *flow) translate(ctx context.Context, p chunk.Partition, s offsets.Sourc
 func (t *translator) translate(ctx context.Context, on standing, s offsets.Source,
 	position *offsets.Target) (translated, error) {
 	state, progress := on.state, max(on.state.Progress, on.noted)
+	if cut := on.cut; cut != nil && s >= cut.At {
+		return translated{Answer: groups.Answer{Why: fmt.Sprintf("the source's log was cut at offset %d, and what stands "+
+			"there now is not copied: the group waits for 'replicator resume'", cut.At)}}, nil
+	}
 	found, err := state.Map.Translate(s, progress, func(head offsets.Head) ([]offsets.Run, error) {
 		return t.ledger.Segment(ctx, on.shard, head)
 	})
@@ -165,7 +170,7 @@ func (t *translator) translate(ctx context.Context, on standing, s offsets.Sourc
 		t.beyond(ctx, on, s, &a.Answer)
 		return a, nil
 	case found.Rule == offsets.AtEnd:
-		own := max(found.Target, state.Floor)
+		own := state.Expected()
 		if on.stable < own && !on.ahead {
 			a.Why = "the target is still settling its last transaction"
 			return a, nil

@@ -74,7 +74,8 @@ type worker struct {
 	told  map[chunk.Partition]string // stops that were logged
 	// troubled says since when a partition has been in a way that may pass; it outlives sessions too.
 	troubled map[chunk.Partition]time.Time
-	shown    board // what others may see of this shard
+	doubts   map[chunk.Partition]doubt // what readers have met; the next arrangement looks into it
+	shown    board                     // what others may see of this shard
 }
 
 // setAside is a partition that waits for its next try, or is being tried: then
@@ -108,6 +109,10 @@ type session struct {
 	rested       time.Time    // when progress was last committed
 	trailing     bool         // it was committed with records
 
+	undecided bool      // a cut of the source waits for an order
+	looked    time.Time // when the ledger was last asked for one
+	written   int64     // where the ledger partition ends, by what this session has read and written
+
 	begun   time.Time
 	trimmed time.Time // when maps were last compared with the logs' starts
 }
@@ -127,7 +132,8 @@ type route struct {
 
 func newWorker(f *flow, shard int) *worker {
 	w := &worker{flow: f, shard: shard, log: f.log.With("shard", shard), aside: map[chunk.Partition]*setAside{},
-		told: map[chunk.Partition]string{}, troubled: map[chunk.Partition]time.Time{}}
+		told: map[chunk.Partition]string{}, troubled: map[chunk.Partition]time.Time{},
+		doubts: map[chunk.Partition]doubt{}}
 	w.retry = retry{log: w.log, clock: time.Now}
 	w.shown.init()
 	return w
@@ -139,6 +145,7 @@ func newWorker(f *flow, shard int) *worker {
 func (w *worker) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := w.session(ctx)
+		w.suspect(err)
 		w.shown.clear(err)
 		var stop *chunk.Stop
 		if !errors.As(err, &stop) {
@@ -200,7 +207,7 @@ func (w *worker) session(ctx context.Context) error {
 	if err := w.flow.owner.Confirm(ctx, w.shard); err != nil {
 		return err
 	}
-	book, err := w.readLedger(ctx)
+	book, end, err := w.readLedger(ctx)
 	if err != nil {
 		return err
 	}
@@ -213,7 +220,7 @@ func (w *worker) session(ctx context.Context) error {
 	}
 	defer in.Close() //nolint:errcheck // nothing is stored on the source
 	s := &session{
-		worker: w, in: in, out: out, book: book, batch: batch,
+		worker: w, in: in, out: out, book: book, batch: batch, written: end,
 		routes: map[chunk.Partition]*route{}, moved: map[chunk.Partition]bool{}, settled: map[ledger.Key]bool{},
 		rested: time.Now(), begun: time.Now(), trimmed: time.Now(),
 		take: source.Limit{Records: takeRecords, Bytes: takeBytes, Wait: idleWait}, chunkRecords: chunkRecords,
@@ -234,15 +241,16 @@ func (w *worker) session(ctx context.Context) error {
 
 // readLedger reads what the shard's last owner has committed. A new flow has
 // committed nothing, which one question tells sooner than a reader that waits.
-func (w *worker) readLedger(ctx context.Context) (*ledger.Shard, error) {
+func (w *worker) readLedger(ctx context.Context) (*ledger.Shard, int64, error) {
 	end, err := w.flow.targetEnd(ctx, w.flow.cfg.LedgerTopic(), int32(w.shard))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if end == 0 {
-		return ledger.NewShard(), nil
+		return ledger.NewShard(), 0, nil
 	}
-	return w.flow.ledger.Shard(ctx, int32(w.shard), int64(end))
+	book, err := w.flow.ledger.Shard(ctx, int32(w.shard), int64(end))
+	return book, int64(end), err
 }
 
 // withGrace is a context for finishing what was begun: it ends some seconds
@@ -260,6 +268,9 @@ func (s *session) step(ctx, finish context.Context) error {
 		if err := s.arrange(ctx, version); err != nil {
 			return err
 		}
+	}
+	if err := s.overtaken(ctx); err != nil {
+		return err
 	}
 	if time.Since(s.trimmed) >= trimEvery {
 		if err := s.trim(finish); err != nil {

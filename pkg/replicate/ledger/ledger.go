@@ -80,6 +80,19 @@ type State struct {
 	slots int64 // deltas that make up the tail
 }
 
+// Expected is the target offset at which the next record of ours is expected, or our
+// marker before it: behind all that is mapped, and what a cut source has left there.
+func (st *State) Expected() offsets.Target {
+	end := st.Floor
+	if last, mapped := st.Map.Last(); mapped {
+		end = max(end, last.TargetEnd())
+	}
+	for _, left := range st.Cuts.Left() {
+		end = max(end, left.To)
+	}
+	return end
+}
+
 // Shard is the committed content of one ledger partition. It is not safe for
 // concurrent use.
 type Shard struct {

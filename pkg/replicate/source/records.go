@@ -47,7 +47,13 @@ type Limit struct {
 // Unreadable says that some assigned position cannot be read: out of range,
 // truncated, not authorised, or the topic is gone. librdkafka does not tell
 // which partition it was.
-type Unreadable struct{ Err error }
+type Unreadable struct {
+	Err error
+	// OutOfLog: the position is before or behind what the log holds, or its epoch ends before it.
+	OutOfLog  bool
+	Partition chunk.Partition // with OutOfLog, where it is known
+	End       offsets.Source  // where the epoch of the position ends; -1: not told
+}
 
 func (u *Unreadable) Error() string { return "a source position cannot be read: " + u.Err.Error() }
 func (u *Unreadable) Unwrap() error { return u.Err }
@@ -192,7 +198,7 @@ func (r *Records) take(c *chunk.Chunk, event ck.Event) error {
 		case event.IsFatal():
 			return fmt.Errorf("source reader: %w", event)
 		case unreadable(event.Code()):
-			return &Unreadable{Err: event}
+			return lost(event)
 		default:
 			r.trouble(event)
 			return r.opened.Renewed()
@@ -204,7 +210,7 @@ func (r *Records) take(c *chunk.Chunk, event ck.Event) error {
 // takeMessage adds one record, and refuses one that is not where it must be.
 func (r *Records) takeMessage(c *chunk.Chunk, m *ck.Message) error {
 	if m.TopicPartition.Error != nil {
-		return &Unreadable{Err: m.TopicPartition.Error}
+		return lost(m.TopicPartition.Error)
 	}
 	reading := r.find(m.TopicPartition.Topic, m.TopicPartition.Partition)
 	if reading == nil {
@@ -259,6 +265,19 @@ func (r *Records) find(topic *string, number int32) *reading {
 	}
 	r.last = r.assigned[chunk.Partition{Topic: *topic, Number: number}]
 	return r.last
+}
+
+// lost is what becomes of such an error.
+func lost(err error) error {
+	u := &Unreadable{Err: err, End: -1}
+	var code ck.Error
+	if errors.As(err, &code) {
+		switch code.Code() {
+		case ck.ErrAutoOffsetReset, ck.ErrOffsetOutOfRange, ck.ErrLogTruncation:
+			u.OutOfLog = true
+		}
+	}
+	return u
 }
 
 // unreadable tells the errors after which a partition stays silent until

@@ -97,7 +97,8 @@ func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
 		t.epoch = chunk.UnknownEpoch // nothing was cut: a leader of that epoch has written nothing below
 		return nil
 	} else if end >= 0 && t.follows.IsZero() {
-		return &Unreadable{Err: fmt.Errorf("%s: the source's log was cut at offset %d", t.partition, end)}
+		return &Unreadable{Err: fmt.Errorf("%s: the source's log was cut at offset %d", t.partition, end),
+			OutOfLog: true, Partition: t.partition, End: end}
 	}
 	err := kerr.ErrorForCode(answer.ErrorCode)
 	switch {
@@ -112,7 +113,8 @@ func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.TopicAuthorizationFailed),
 		errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID),
 		errors.Is(err, kerr.UnknownTopicOrPartition):
-		return &Unreadable{Err: fmt.Errorf("%s: %w", t.partition, err)}
+		return &Unreadable{Err: fmt.Errorf("%s: %w", t.partition, err), End: -1,
+			OutOfLog: errors.Is(err, kerr.OffsetOutOfRange), Partition: t.partition}
 	case errors.Is(err, kerr.CorruptMessage): // would be retriable, but it stays
 		return t.unreadable(err)
 	case kerr.IsRetriable(err): // the leader of now is another one

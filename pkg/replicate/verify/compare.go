@@ -214,12 +214,15 @@ func (c *comparison) extra(t *kgo.Record) {
 		c.found.Unverified[NotNotedYet]++
 		return
 	}
+	within := func(f offsets.Stretch) bool { return int64(f.From) <= t.Offset && t.Offset < int64(f.To) }
+	foreign := slices.ContainsFunc(c.p.Foreign, within)
+	if !foreign && slices.ContainsFunc(c.p.Left, within) {
+		c.found.Unverified[SourceCut]++
+		return
+	}
 	c.sums[1].add(t)
 	end := &looseEnd{source: -1, target: t.Offset, hasTarget: true, targetSum: c.hash(t), kind: Extra,
 		producer: t.ProducerID, why: "no run of the map explains it"}
-	foreign := slices.ContainsFunc(c.p.Foreign, func(f offsets.Stretch) bool {
-		return int64(f.From) <= t.Offset && t.Offset < int64(f.To)
-	})
 	if foreign {
 		end.kind, end.why = Foreign, "somebody else wrote it, as the flow has noted"
 	}

@@ -46,6 +46,8 @@ type Partition struct {
 	Runs func(context.Context) ([]offsets.Run, error)
 	// Foreign are the target's stretches that hold records of somebody else.
 	Foreign []offsets.Stretch
+	// Left are the target's stretches that hold what the source has lost since it was copied.
+	Left []offsets.Stretch
 	// Settled is the target offset from which on records outside the map may be ours,
 	// committed and not noted yet.
 	Settled offsets.Target
@@ -103,6 +105,7 @@ const (
 	SourceCompacted = "source_compacted" // gone from a compacted source
 	TargetCompacted = "target_compacted" // gone from a compacted target
 	LeftOut         = "left_out"         // the opposite flow wrote it: it is not copied back
+	SourceCut       = "source_cut"       // copied before the source's log was cut there: the target alone holds it
 	NotNotedYet     = "not_noted_yet"    // at the target's end, perhaps ours and on its way into the map
 )
 

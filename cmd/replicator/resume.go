@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/replicate"
+)
+
+// resumeFlags say what to do about cuts of the source.
+type resumeFlags struct {
+	handoverFlags
+	fromCut, fromEnd, asJSON bool
+}
+
+// newResume makes the verb by which an operator decides about a cut of the source.
+func newResume() *cobra.Command {
+	var f resumeFlags
+	cmd := &cobra.Command{
+		Use:   "resume -c FILE [TOPIC[/PARTITION]...] (--from-cut | --from-end) [--dry-run] [--yes]",
+		Short: "Decide how copying goes on after the source has lost records that were copied",
+		Long: `resume is for partitions that are stopped as source_truncated: the end of the
+source's log was lost after it had been copied, because its data was put back to an
+earlier state or a replica without the newest records became its leader. They stay
+stopped, however the log grows, until this command is given.
+
+  --from-cut  what the source holds now from the cut on is copied, behind the records
+              that it has lost: those stay on the target, and the groups pass them by
+  --from-end  copying goes on where the source ends now; what it holds from the cut
+              up to there is given up, and counted as a hole
+
+The order is noted in the ledger and kept. A flow that runs takes it up within
+seconds, another one when it runs next. Without names, --dry-run lists every
+partition that waits, with what either way gives up.
+
+` + exitCodes,
+		Example: `  replicator resume -c replicator.yaml --dry-run
+  replicator resume -c replicator.yaml orders/0 --from-cut --yes
+  replicator resume -c replicator.yaml orders --from-end --yes`,
+		RunE: f.run,
+	}
+	configFlag(cmd, &f.path)
+	flowFlag(cmd, &f.flow, "which flow, as old->new (needed if there are several)")
+	cmd.Flags().BoolVar(&f.fromCut, "from-cut", false, "copy what the source holds from the cut on")
+	cmd.Flags().BoolVar(&f.fromEnd, "from-end", false, "give up what the source holds from the cut on up to its end now")
+	cmd.Flags().BoolVar(&f.dry, "dry-run", false, "print what would be given up; order nothing")
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "go on without asking")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print JSON, whose fields are stable")
+	return cmd
+}
+
+func (f *resumeFlags) run(cmd *cobra.Command, names []string) error {
+	bad := func(format string, args ...any) error {
+		return &usageError{fmt.Errorf(format, args...), cmd.CommandPath()}
+	}
+	switch {
+	case f.fromCut && f.fromEnd:
+		return bad("--from-cut and --from-end exclude each other")
+	case !f.dry && !f.fromCut && !f.fromEnd:
+		return bad("say how to go on, --from-cut or --from-end, or look with --dry-run")
+	case !f.dry && len(names) == 0:
+		return bad("name the topics or partitions, as orders or orders/0; --dry-run lists those that wait")
+	}
+	cfg, err := config.Load(f.path)
+	if err != nil {
+		return err
+	}
+	flow, err := cfg.Flow(f.flow)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	look, err := replicate.Inspect(ctx, clustersWith(cfg, slog.New(slog.DiscardHandler)), flow, nil)
+	if err != nil {
+		return err
+	}
+	defer look.Close()
+	all, err := look.OpenCuts(ctx)
+	if err != nil {
+		return err
+	}
+	cuts, unknown := namedCuts(all, names)
+	if len(unknown) > 0 {
+		return bad("no cut of the source is noted for %s; %s", strings.Join(unknown, ", "), waiting(all))
+	}
+	return f.order(ctx, cmd, look, cuts)
+}
+
+// order shows what is given up, and orders it.
+func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *replicate.Inspection,
+	cuts []replicate.OpenCut) error {
+	out := cmd.OutOrStdout()
+	if !f.asJSON {
+		f.print(out, cuts)
+	}
+	if !f.dry {
+		if err := f.agreed(cmd); err != nil {
+			return err
+		}
+		if err := look.Resume(ctx, cuts, f.fromEnd, versionOf()); err != nil {
+			return err
+		}
+	}
+	if f.asJSON {
+		type named struct {
+			Topic     string `json:"topic"`
+			Partition int32  `json:"partition"`
+			replicate.OpenCut
+		}
+		list := []named{}
+		for _, c := range cuts {
+			list = append(list, named{c.Partition.Topic, c.Partition.Number, c})
+		}
+		return printJSON(out, map[string]any{"cuts": list, "from_end": f.fromEnd, "ordered": !f.dry}, true)
+	}
+	if !f.dry {
+		fmt.Fprintln(out, "ordered: a flow that runs takes it up within seconds, another one when it runs next; "+
+			"see 'replicator status'")
+	}
+	return nil
+}
+
+// print says of each cut what either way gives up, or of the one that was chosen.
+func (f *resumeFlags) print(w io.Writer, cuts []replicate.OpenCut) {
+	if len(cuts) == 0 {
+		fmt.Fprintln(w, "no partition waits for an order")
+	}
+	either := f.fromCut == f.fromEnd
+	for _, c := range cuts {
+		fmt.Fprintf(w, "%s: the source's log was cut at offset %d, seen %s, when %d was copied up to; it ends at %d now\n",
+			c.Partition, c.At, c.Seen.Format(time.RFC3339), c.Copied, c.SourceEnd)
+		if c.Unknown != nil {
+			fmt.Fprintf(w, "  where the source ends is not known: %v\n", c.Unknown)
+		}
+		if f.fromCut || either {
+			fmt.Fprintf(w, "  --from-cut gives up nothing that the source holds: up to %d records are copied from offset %d on, "+
+				"behind up to %d that it has lost and that stay on the target\n", c.New, c.At, c.Lost)
+		}
+		if f.fromEnd || either {
+			fmt.Fprintf(w, "  --from-end gives up up to %d records of the source at [%d,%d); up to %d that it has lost stay on "+
+				"the target\n", c.New, c.At, max(c.SourceEnd, c.At), c.Lost)
+		}
+	}
+}
+
+// namedCuts are the cuts of topics or partitions with those names, all for none; and
+// the names that have no cut.
+func namedCuts(all []replicate.OpenCut, names []string) (cuts []replicate.OpenCut, unknown []string) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	for _, c := range all {
+		if slices.Contains(names, c.Partition.Topic) || slices.Contains(names, c.Partition.String()) {
+			cuts = append(cuts, c)
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(c replicate.OpenCut) bool {
+			return c.Partition.Topic == name || c.Partition.String() == name
+		}) {
+			unknown = append(unknown, name)
+		}
+	}
+	return cuts, unknown
+}
+
+// waiting lists the partitions that wait.
+func waiting(all []replicate.OpenCut) string {
+	if len(all) == 0 {
+		return "no partition waits for an order"
+	}
+	var list []string
+	for _, c := range all {
+		list = append(list, c.Partition.String())
+	}
+	return "these wait for an order: " + strings.Join(list, ", ")
+}

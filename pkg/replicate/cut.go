@@ -1,0 +1,331 @@
+package replicate
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/source"
+)
+
+// A cut of the source is a fact in the ledger from the first look that shows it: an
+// end, or the end of an epoch, before the progress, or a position that the source
+// says is not in its log. However the log grows afterwards, the partition stays
+// stopped until an operator's order is in the ledger; see docs/ARCHITECTURE.md.
+
+// doubt is what a reader has met of a partition: its position was not in the log.
+type doubt struct {
+	end  offsets.Source // where the log, or the epoch of the position, ended; -1: not told
+	sure bool           // the source said so of this very partition
+}
+
+// suspect remembers, until the next arrangement, what made a reader give up: by then
+// the log may be longer than the progress again.
+func (w *worker) suspect(err error) {
+	var lost *source.Unreadable
+	switch {
+	case !errors.As(err, &lost) || !lost.OutOfLog:
+	case lost.Partition != chunk.Partition{}:
+		w.doubts[lost.Partition] = doubt{lost.End, true}
+	default: // librdkafka does not tell which one it was
+		for p, r := range w.shown.snapshot() {
+			if _, before := w.doubts[p]; r.assigned && !before {
+				w.doubts[p] = doubt{end: -1}
+			}
+		}
+	}
+}
+
+// settleCut looks whether the source was cut, also where a partition is stopped for
+// another reason: the log may have grown by the time that this has passed.
+func (s *session) settleCut(ctx context.Context, c *candidate, m sourceMarks) error {
+	switch {
+	case c.state == nil || c.topic.Stop != nil:
+		return nil
+	case c.waiting:
+		if cut := c.header.Cuts.Open(); cut != nil {
+			c.stop = cutStop(c.partition, cut)
+		}
+		return nil
+	case c.header.TargetTopic != c.topic.TargetID: // it is filled anew
+		delete(s.doubts, c.partition)
+		return nil
+	}
+	c.earliest = offsets.Source(m.earliest[c.partition].Offset)
+	err := s.lookForCut(ctx, c, m)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if c.stop != nil { // which it is already, and is tried again
+		s.log.Warn("whether the source was cut cannot be seen", "partition", c.partition, "error", err,
+			"remedy", "nothing: it is looked at again when the partition goes on")
+		return nil
+	}
+	return &chunk.Trouble{Partition: c.partition, Err: fmt.Errorf("look for a cut of the source: %w", err)}
+}
+
+// lookForCut notes that the source's log was cut before the progress, and acts on the
+// order of an operator about it. Without one the candidate is stopped.
+func (s *session) lookForCut(ctx context.Context, c *candidate, m sourceMarks) error {
+	p, cut := c.partition, c.header.Cuts.Open()
+	if cut == nil && c.header.Progress < c.earliest {
+		delete(s.doubts, p) // a hole, and nothing that could be compared
+		return nil
+	}
+	end, is, err := s.cutBefore(ctx, c, m)
+	if err != nil {
+		return err
+	}
+	switch {
+	case cut == nil && !is:
+		return nil
+	case cut == nil:
+		at, err := s.lastEqual(ctx, c, end)
+		if err != nil {
+			return err
+		}
+		cut = &ledger.Cut{At: at, Copied: c.header.Progress, Epoch: c.header.Epoch,
+			Seen: time.UnixMilli(time.Now().UnixMilli()), Resumed: ledger.Undecided}
+		c.header.Cuts, c.noted = c.header.Cuts.Add(*cut), cut
+	case is && end < cut.At: // again, before what was left
+		if cut.At, err = s.lastEqual(ctx, c, end); err != nil {
+			return err
+		}
+		c.header.Cuts = c.header.Cuts.Replace(*cut)
+	}
+	if c.state.Cuts.Open() != nil {
+		delete(s.doubts, p) // the ledger knows
+	}
+	order, err := orderOf(s.book, c.key, c.header.Cuts)
+	if err != nil {
+		return err
+	}
+	if order != nil && order.fits(cut, offsets.Source(m.end[p].Offset)) {
+		return s.resume(ctx, c, cut, order)
+	}
+	c.stop = cutStop(p, cut)
+	return nil
+}
+
+// cutBefore says whether the source's log ends, or once ended, before the progress,
+// and at which offset at the latest what was copied is not in it any more.
+func (s *session) cutBefore(ctx context.Context, c *candidate, m sourceMarks) (offsets.Source, bool, error) {
+	progress := c.header.Progress
+	end := cutSeen(c.header, m.end[c.partition], m.epochs, c.partition)
+	d, doubted := s.doubts[c.partition]
+	if doubted && d.end >= 0 {
+		end = min(end, d.end)
+	}
+	if end < progress || !doubted || c.header.Cuts.Open() != nil {
+		return end, end < progress, nil
+	}
+	found, err := s.compareBefore(ctx, c, progress)
+	if err != nil {
+		return end, false, err
+	}
+	if found == alike || found != differs && !d.sure {
+		delete(s.doubts, c.partition)
+		return end, false, nil
+	}
+	return end, true, nil
+}
+
+// lastEqual finds where the log was cut: the end that was seen, or before it where
+// the log has grown again since, with other records than those that were copied.
+func (s *session) lastEqual(ctx context.Context, c *candidate, end offsets.Source) (offsets.Source, error) {
+	cut, err := s.replaced(ctx, c, end, end)
+	for low := min(c.earliest, end); err == nil && cut && low < end; {
+		var here bool
+		middle := low + (end-low)/2
+		if here, err = s.replaced(ctx, c, middle+1, end); here {
+			end = middle
+		} else {
+			low = middle + 1
+		}
+	}
+	return end, err
+}
+
+// replaced says whether the source does not hold the last record any more that was
+// copied before a source offset. Where nothing is in its place, which compaction may
+// have made so, the next one tells that is there before top.
+func (s *session) replaced(ctx context.Context, c *candidate, at, top offsets.Source) (bool, error) {
+	found, err := s.compareBefore(ctx, c, at)
+	for tries := 0; err == nil && found == gone && tries < 50; tries++ {
+		var next offsets.Target
+		var there bool
+		next, there, err = s.flow.sourcePeek.First(ctx, c.partition.Topic, c.partition.Number,
+			offsets.Target(at), offsets.Target(top), true)
+		if err != nil || !there {
+			return true, err
+		}
+		at = offsets.Source(next) + 1
+		found, err = s.compareBefore(ctx, c, at)
+	}
+	return found == differs || found == gone, err
+}
+
+// comparison is what became of a record that was copied.
+type comparison int
+
+const (
+	unknown comparison = iota // the target does not hold it any more, or the source's log begins behind it
+	alike                     // it is the same on both sides
+	differs                   // the source holds another one in its place
+	gone                      // nothing is in its place on the source
+)
+
+// compareBefore compares, on both sides, the last record that was copied before a
+// source offset.
+func (s *session) compareBefore(ctx context.Context, c *candidate, at offsets.Source) (comparison, error) {
+	from, to, mapped, err := c.state.Map.Before(at, s.segments(ctx))
+	if err != nil || !mapped || from < c.earliest {
+		return unknown, err
+	}
+	ours, err := s.flow.peek.Message(ctx, c.topic.Target, c.partition.Number, to)
+	if err != nil || ours == nil {
+		return unknown, err
+	}
+	theirs, err := s.flow.sourcePeek.Message(ctx, c.partition.Topic, c.partition.Number, offsets.Target(from))
+	switch {
+	case err != nil:
+		return unknown, err
+	case theirs == nil:
+		return gone, nil
+	case sameRecord(ours, theirs):
+		return alike, nil
+	}
+	return differs, nil
+}
+
+func sameRecord(a, b *ck.Message) bool {
+	same := a.Timestamp.Equal(b.Timestamp) && bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value) &&
+		len(a.Headers) == len(b.Headers)
+	for i := range a.Headers {
+		same = same && a.Headers[i].Key == b.Headers[i].Key && bytes.Equal(a.Headers[i].Value, b.Headers[i].Value)
+	}
+	return same
+}
+
+func (s *session) segments(ctx context.Context) offsets.Load {
+	return func(head offsets.Head) ([]offsets.Run, error) {
+		return s.flow.ledger.Segment(ctx, int32(s.shard), head)
+	}
+}
+
+// resume has copying go on as ordered. What the source has lost stays on the target,
+// and what comes now follows it there; the map forgets it, so that a group goes from
+// the last record before the cut to the first one that comes after.
+func (s *session) resume(ctx context.Context, c *candidate, cut *ledger.Cut, order *CutOrder) error {
+	end, err := s.flow.targetEnd(ctx, c.topic.Target, c.partition.Number)
+	if err != nil {
+		return err
+	}
+	expected := c.state.Expected()
+	if c.foreign, err = s.foreignAt(ctx, c.key, c.topic, expected, end, true); err != nil {
+		return err
+	}
+	load := s.segments(ctx)
+	_, last, kept, err := c.state.Map.Before(cut.At, load)
+	if err != nil {
+		return err
+	}
+	left := offsets.Stretch{From: c.header.Floor, To: max(end, expected)}
+	if kept {
+		left.From = last + 1
+	}
+	cut.Resumed, cut.Decided, cut.Left = order.From, order.Ordered, left
+	c.header.Cuts, c.cut = c.header.Cuts.Replace(*cut), &ledger.MapCut{At: cut.At, Load: load}
+	if skipped := int64(order.From - cut.At); skipped > 0 {
+		s.flow.metrics.hole(s.flow.name, c.partition, skipped)
+		c.header.Holes++
+		c.header.Lost += skipped
+		c.header.LastHole = ledger.Hole{From: cut.At, To: order.From}
+	}
+	c.header.Progress, c.header.Epoch, c.header.Marked = order.From, chunk.UnknownEpoch, false
+	s.log.Warn("source was cut, copying goes on as an operator has ordered", "partition", c.partition, "cut", cut.At,
+		"copied", cut.Copied, "from", order.From, "remedy", "nothing to do; 'replicator status' keeps what was given up")
+	return nil
+}
+
+// cutStop is why a partition waits for an operator.
+func cutStop(p chunk.Partition, cut *ledger.Cut) *chunk.Stop {
+	return &chunk.Stop{
+		Partition: p, Kind: chunk.StopTruncated,
+		Reason: fmt.Sprintf("the source's log was cut at offset %d, but records up to %d were copied: up to %d records are "+
+			"on the target alone, and what the source holds from %d on is not copied", cut.At, cut.Copied,
+			int64(cut.Copied-cut.At), cut.At),
+		Fix: fmt.Sprintf("find out who put the source back; then 'replicator resume %s --from-cut' copies what it holds from "+
+			"offset %d on, behind the records that it has lost, or '--from-end' gives that up; --dry-run counts", p, cut.At),
+	}
+}
+
+// CutOrder is an operator's word on a cut, as a note in the ledger.
+type CutOrder struct {
+	Version   int            `json:"version"` // 1
+	Topic     string         `json:"topic"`   // of the source
+	Partition int32          `json:"partition"`
+	At        offsets.Source `json:"cut"` // of the cut that was looked at
+	Copied    offsets.Source `json:"copied"`
+	From      offsets.Source `json:"from"`    // where copying goes on
+	Skips     int64          `json:"skips"`   // source offsets in [At,From): at most that many records are given up
+	LostOnly  int64          `json:"left"`    // source offsets in [At,Copied): at most that many records stay on the target alone
+	Ordered   time.Time      `json:"ordered"` // to the millisecond
+	Program   string         `json:"program"` // version that wrote it
+}
+
+// orderName is the note about the latest cut of a partition: each cut has its own.
+func orderName(k ledger.Key, cuts *ledger.Cuts) string {
+	return fmt.Sprintf("resume/%s/%d/%d", k.Topic, k.Partition.Number, cuts.Count)
+}
+
+// orderOf reads the order about the open cut; nil: there is none.
+func orderOf(book *ledger.Shard, k ledger.Key, cuts *ledger.Cuts) (*CutOrder, error) {
+	name := orderName(k, cuts)
+	text := book.Note(name)
+	if text == nil {
+		return nil, nil
+	}
+	var order CutOrder
+	if err := json.Unmarshal(text, &order); err != nil {
+		return nil, &ledger.Damage{Partition: k.Partition, Err: fmt.Errorf("note %s: %w", name, err)}
+	}
+	if order.Version != 1 {
+		return nil, &ledger.VersionError{What: "note " + name, Got: byte(order.Version)}
+	}
+	return &order, nil
+}
+
+// fits says whether the order is about the cut as it is, and a position of the log.
+func (o *CutOrder) fits(cut *ledger.Cut, end offsets.Source) bool {
+	return o.At == cut.At && o.Copied == cut.Copied && o.From >= cut.At && o.From <= end
+}
+
+// overtaken ends a session whose ledger partition somebody else has written to, while
+// cuts wait for that: an order shuts the shard's producer out, which one that has
+// nothing to write would not notice.
+func (s *session) overtaken(ctx context.Context) error {
+	if !s.undecided || time.Since(s.looked) < ordersEvery {
+		return nil
+	}
+	s.looked = time.Now()
+	end, err := s.flow.targetEnd(ctx, s.flow.cfg.LedgerTopic(), int32(s.shard))
+	if err != nil {
+		return err
+	}
+	if int64(end) > s.written {
+		return errAgain
+	}
+	return nil
+}
+
+// ordersEvery is how often a shard with an undecided cut looks for an order.
+const ordersEvery = 2 * time.Second

@@ -1,0 +1,269 @@
+package replicate
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"replicator/integration/judge"
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/verify"
+)
+
+// shelf is a source whose data folder can be copied and put back.
+type shelf struct {
+	w    *world
+	dir  string
+	opts []kfake.Opt
+}
+
+// onShelf gives the world such a source.
+func (w *world) onShelf() *shelf {
+	w.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	w.must("find a port", err)
+	port := l.Addr().(*net.TCPAddr).Port
+	w.must("let the port go", l.Close())
+	s := &shelf{w: w, dir: w.t.TempDir()}
+	s.opts = []kfake.Opt{kfake.Ports(port), kfake.DataDir(s.dir)}
+	s.start()
+	return s
+}
+
+func (s *shelf) start() { s.w.source, s.w.sides.Source, s.w.from = s.w.cluster("old", s.opts...) }
+
+// save copies the data folder of the stopped cluster, and starts it again.
+func (s *shelf) save() (copied string) {
+	s.w.t.Helper()
+	s.w.source.Close()
+	copied = s.w.t.TempDir()
+	s.w.must("copy the data folder", os.CopyFS(copied, os.DirFS(s.dir)))
+	s.start()
+	return copied
+}
+
+// restore puts a copy of the data folder back.
+func (s *shelf) restore(copied string) {
+	s.w.t.Helper()
+	s.w.source.Close()
+	s.w.must("remove the data folder", os.RemoveAll(s.dir))
+	s.w.must("put the data folder back", os.CopyFS(s.dir, os.DirFS(copied)))
+	s.start()
+}
+
+// look opens a look at the flow.
+func (w *world) look() *Inspection {
+	w.t.Helper()
+	view, err := Inspect(w.ctx, map[string]kafka.Config{
+		"old": w.kafka("old", w.sides.Source), "new": w.kafka("new", w.sides.Target)}, w.cfg, nil)
+	w.must("look", err)
+	w.t.Cleanup(view.Close)
+	return view
+}
+
+// cutAt makes a source whose log was cut at 60 of 100, all copied, before anybody looked.
+func (w *world) cutAt60() *shelf {
+	w.t.Helper()
+	s := w.onShelf()
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 60)
+	saved := s.save()
+	w.plain(w.sides.Source, "orders", 0, 40)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	r.stop()
+	s.restore(saved)
+	return s
+}
+
+// openCut is the ledger's word on the cut of orders/0.
+func (w *world) openCut() ledger.Cut {
+	w.t.Helper()
+	cut := w.state("orders", 0).Cuts.Open()
+	if cut == nil {
+		w.t.Fatal("the ledger knows of no cut that waits for an order")
+	}
+	return *cut
+}
+
+// place is where a record is on the target by a map without sealed segments.
+func place(w *world, state *ledger.State, at offsets.Source) offsets.Target {
+	w.t.Helper()
+	answer, err := state.Map.Translate(at, state.Progress, nil)
+	w.must("translate", err)
+	return answer.Target
+}
+
+// TestCutIsRemembered: a source that was put back to an earlier state stops the
+// partition, and it stays stopped however long the log grows, over a restart, for
+// groups, for all who look, and in a one-off copy.
+func TestCutIsRemembered(t *testing.T) { onLanes(t, testCutIsRemembered) }
+
+func testCutIsRemembered(t *testing.T, w *world) {
+	w.cutAt60()
+	w.commit("before", "orders", 0, 30)
+	r := w.start(nil)
+	stop := r.stopped("orders", 0, chunk.StopTruncated)
+	w.plain(w.sides.Source, "orders", 0, 80) // up to 140
+	w.commit("after", "orders", 0, 70)
+	w.stands("before", "orders", 0, place(w, w.state("orders", 0), 30))
+	w.topic("others", 1) // the partitions are arranged anew
+	w.plain(w.sides.Source, "others", 0, 5)
+	w.equal([]string{"others"})
+	r.stopped("orders", 0, chunk.StopTruncated)
+	r.stop()
+	r = w.start(nil)
+	if again := r.stopped("orders", 0, chunk.StopTruncated); again.Reason != stop.Reason {
+		t.Errorf("the reason is %q by now, it was %q", again.Reason, stop.Reason)
+	}
+	r.stop()
+	if cut := w.openCut(); cut.At != 60 || cut.Copied != 100 || w.state("orders", 0).Progress != 100 {
+		t.Errorf("the ledger says that %+v, want a cut at 60 of 100", cut)
+	}
+	var unfinished *UnfinishedError
+	if err := w.ends(w.once()); !errors.As(err, &unfinished) || len(unfinished.Stops) != 1 {
+		t.Errorf("a one-off copy ends with %v, want the stopped partition", err)
+	}
+	if at := w.position(w.to, "after", "orders", 0); at != -1 {
+		t.Errorf("a group beyond the cut was moved to %d", at)
+	}
+	if n := strings.Count(w.log.String(), "partition goes on"); n != 0 {
+		t.Errorf("the partition went on %d times", n)
+	}
+	w.everybodySeesCut(80)
+}
+
+// everybodySeesCut: whoever looks finds orders/0 stopped, with that many offsets that are not copied.
+func (w *world) everybodySeesCut(behind int64) {
+	w.t.Helper()
+	view := w.look()
+	status, err := view.Status(w.ctx)
+	w.must("status", err)
+	p := status.Partitions[0]
+	if p.Phase != Stopped || !p.Cuts.Open() || p.Cuts.At != 60 || p.Behind != behind || status.CaughtUp ||
+		!strings.Contains(p.Remedy, "replicator resume orders/0") {
+		w.t.Errorf("status says %+v of the partition", p)
+	}
+	plan, err := view.Plan(w.ctx)
+	w.must("plan", err)
+	if list := plan.InTheWay(); len(list) == 0 || !strings.Contains(list[0].Error(), "cut at offset 60") {
+		w.t.Errorf("check says %v", list)
+	}
+	v, err := view.Verify(w.ctx, VerifyOptions{})
+	w.must("verify", err)
+	if v.Partitions[0].State != Stopped || v.Verdict == Equal || v.Partitions[0].NotCopied != behind {
+		w.t.Errorf("verify says %s, %+v", v.Verdict, v.Partitions[0])
+	}
+}
+
+// TestCutIsSeenByLookers: also before any replica has noted it.
+func TestCutIsSeenByLookers(t *testing.T) {
+	w := newWorld(t)
+	w.cutAt60()
+	w.everybodySeesCut(0)
+}
+
+// TestCutIsFoundWhereItIs: the log was cut at 60 and has grown to 80 by the first look.
+func TestCutIsFoundWhereItIs(t *testing.T) { onLanes(t, testCutIsFoundWhereItIs) }
+
+func testCutIsFoundWhereItIs(t *testing.T, w *world) {
+	w.cutAt60()
+	w.mixed("orders", 1, 10) // aborted records and markers are in the place of what was copied
+	r := w.start(nil)
+	r.stopped("orders", 0, chunk.StopTruncated)
+	if cut := w.openCut(); cut.At != 60 {
+		t.Errorf("the cut was found at %d, want 60", cut.At)
+	}
+}
+
+// TestResumeFromCut: what the source holds from the cut on follows what it has lost;
+// the map goes on, groups stand right on both sides of the cut, and verify knows what
+// is on the target alone. The flow takes the order up while it runs.
+func TestResumeFromCut(t *testing.T) { onLanes(t, testResumeFromCut) }
+
+func testResumeFromCut(t *testing.T, w *world) {
+	w.cfg.Shards = 1
+	w.cutAt60()
+	r := w.start(nil)
+	r.stopped("orders", 0, chunk.StopTruncated)
+	w.mixed("orders", 1, 80)
+	before := w.state("orders", 0)
+	w.resume(false)
+	r.copies("orders", 0)
+	from := map[string]map[int32]int64{"orders": {0: int64(w.state("orders", 0).Cuts.List[0].Left.To)}}
+	onward := judge.SourceFrom(map[string]map[int32]int64{"orders": {0: 60}})
+	w.equal([]string{"orders"}, onward, judge.TargetFrom(from))
+	w.commit("early", "orders", 0, 30)
+	w.stands("early", "orders", 0, place(w, before, 30))
+	w.plain(w.sides.Source, "orders", 0, 1)
+	for _, at := range []int64{60, 61, 90} {
+		w.commit(fmt.Sprintf("g%d", at), "orders", 0, at)
+	}
+	w.groupsStand([]string{"g60", "g61", "g90"}, []string{"orders"}, onward, judge.TargetFrom(from))
+	v, err := w.look().Verify(w.ctx, VerifyOptions{})
+	w.must("verify", err)
+	if v.Verdict != Equal || v.Unverified[verify.SourceCut] != 40 || v.Compared < 100 {
+		t.Errorf("verify says %s: %d compared, %v unverified, %+v", v.Verdict, v.Compared, v.Unverified, v.Partitions[0].Differences)
+	}
+	r.stop()
+	cuts := w.state("orders", 0).Cuts
+	if cuts.Count != 1 || cuts.Lost != 40 || cuts.List[0].Resumed != 60 || cuts.List[0].Decided.IsZero() {
+		t.Errorf("the ledger keeps %+v", cuts)
+	}
+	status, err := w.look().Status(w.ctx)
+	w.must("status", err)
+	if p := status.Partitions[0]; p.Phase != Copying || p.Cuts == nil || p.Cuts.Open() || p.Cuts.Offsets != 40 {
+		t.Errorf("status says %+v", p)
+	}
+}
+
+// resume orders what to do about the cut of orders/0.
+func (w *world) resume(fromEnd bool) {
+	w.t.Helper()
+	view := w.look()
+	cuts, err := view.OpenCuts(w.ctx)
+	w.must("list cuts", err)
+	if len(cuts) != 1 || cuts[0].At != 60 || cuts[0].Lost != 40 {
+		w.t.Fatalf("cuts: %+v", cuts)
+	}
+	w.must("resume", view.Resume(w.ctx, cuts, fromEnd, "test"))
+}
+
+// TestResumeFromEnd: what the source held when that was ordered is given up, and counted
+// as a hole. Nobody runs the flow when it is ordered.
+func TestResumeFromEnd(t *testing.T) { onLanes(t, testResumeFromEnd) }
+
+func testResumeFromEnd(t *testing.T, w *world) {
+	w.cutAt60()
+	r := w.start(nil)
+	r.stopped("orders", 0, chunk.StopTruncated)
+	r.stop()
+	w.plain(w.sides.Source, "orders", 0, 80)
+	w.resume(true)
+	w.plain(w.sides.Source, "orders", 0, 5)
+	r = w.start(nil)
+	r.copies("orders", 0)
+	w.await("what came after the order is copied", func() bool {
+		p, _ := r.shown("orders", 0)
+		return p.Progress == 145
+	})
+	r.stop()
+	state := w.state("orders", 0)
+	if state.Holes != 1 || state.Lost != 80 || state.LastHole != (ledger.Hole{From: 60, To: 140}) ||
+		state.Cuts.Open() != nil || state.Cuts.List[0].Resumed != 140 {
+		t.Errorf("the ledger says %+v, %+v", state.Header, state.Cuts)
+	}
+	first, _ := state.Map.First()
+	last, _ := state.Map.Last()
+	if first.Source != 0 || last.Source != 140 || last.SourceEnd() != 145 {
+		t.Errorf("the map goes from %v to %v", first, last)
+	}
+}

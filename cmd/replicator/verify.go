@@ -255,6 +255,9 @@ func (p *printer) verification(v *replicate.Verification) {
 		v.Taken.Format(time.RFC3339))
 	for _, one := range v.Partitions {
 		p.differences(&one)
+		if one.State == replicate.Stopped {
+			p.line("%s", wrap(fmt.Sprintf("stopped     %s/%d: %s", one.Topic, one.Partition, one.Reason), "            "))
+		}
 	}
 	for _, reason := range slices.Sorted(maps.Keys(v.Unverified)) {
 		p.line("not checked %d records: %s", v.Unverified[reason], reason)

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// TestResume: a cut of the source, as an operator meets it: a one-off copy ends with 1
+// until he decides, every look says so with figures, and the verb refuses what it does
+// not know.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	dir := t.TempDir()
+	start := func() {
+		if w.source, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("source-id"), kfake.Ports(port),
+			kfake.DataDir(dir)); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.source.Close)
+	}
+	start()
+	w.config = w.write(addresses(w.source), addresses(w.target))
+	w.topic(w.source, "orders", 1)
+	w.plain(w.source, "orders", 0, 6)
+	w.source.Close()
+	saved := t.TempDir()
+	if err := os.CopyFS(saved, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	start()
+	w.plain(w.source, "orders", 0, 4)
+	w.must("run", "--until-caught-up")
+	if got := w.run("resume", "orders", "--from-cut", "--yes"); got.code != exitUsage ||
+		!strings.Contains(got.stderr, "no partition waits") {
+		t.Errorf("resume without a cut: exit %d\n%s", got.code, got.stderr)
+	}
+	w.source.Close()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(dir, os.DirFS(saved)); err != nil {
+		t.Fatal(err)
+	}
+	start()
+	for range 2 { // the second time the log is longer than what was copied
+		if got := w.run("run", "--until-caught-up"); got.code != exitFailed || !strings.Contains(got.stderr, "cut at offset 6") {
+			t.Errorf("run: exit %d\n%s", got.code, got.stderr)
+		}
+		w.plain(w.source, "orders", 0, 8)
+	}
+	for verb, want := range map[string]string{
+		"check --connect": "cut at offset 6", "status": "cut at offset 6", "verify": "cut at offset 6",
+		"wait --lag 0 --timeout 2s": "cut at offset 6", "cutover --yes --silent-for 0s": "cut at offset 6",
+	} {
+		got := w.run(strings.Fields(verb)...)
+		said := strings.Join(strings.Fields(got.stdout+got.stderr), " ")
+		if got.code == exitDone && verb != "status" || !strings.Contains(said, want) {
+			t.Errorf("%s: exit %d without %q\n%s%s", verb, got.code, want, got.stdout, got.stderr)
+		}
+	}
+	for args, want := range map[string]string{
+		"":                                   "say how to go on",
+		"orders":                             "say how to go on",
+		"--from-cut":                         "name the topics",
+		"orders --from-cut":                  "add --yes",
+		"order --from-cut --yes":             "these wait for an order: orders/0",
+		"orders/1 --from-end --yes":          "these wait for an order: orders/0",
+		"orders --from-end --from-cut --yes": "exclude each other",
+	} {
+		if got := w.run(append([]string{"resume"}, strings.Fields(args)...)...); got.code != exitUsage ||
+			!strings.Contains(got.stderr, want) {
+			t.Errorf("resume %s: exit %d without %q\n%s", args, got.code, want, got.stderr)
+		}
+	}
+	plan := w.must("resume", "--dry-run")
+	for _, want := range []string{"orders/0: the source's log was cut at offset 6", "up to 16 records are copied from offset 6",
+		"--from-end gives up up to 16 records of the source at [6,22); up to 4 that"} {
+		if !strings.Contains(plan, want) {
+			t.Errorf("--dry-run does not say %q:\n%s", want, plan)
+		}
+	}
+	var said struct {
+		Cuts []struct {
+			Topic      string
+			Cut, Lost  int
+			Source_end int
+		}
+	}
+	if err := json.Unmarshal([]byte(w.must("resume", "--dry-run", "--json")), &said); err != nil || len(said.Cuts) != 1 ||
+		said.Cuts[0].Topic != "orders" || said.Cuts[0].Cut != 6 || said.Cuts[0].Source_end != 22 {
+		t.Errorf("--json says %+v, %v", said, err)
+	}
+	w.must("resume", "orders/0", "--from-cut", "--yes")
+	w.must("run", "--until-caught-up")
+	if got := w.must("status"); !strings.Contains(strings.Join(strings.Fields(got), " "),
+		"orders/0: the source lost up to 4 records after they were copied") {
+		t.Errorf("status does not keep what was lost:\n%s", got)
+	}
+	if got := w.next(w.target, "orders", 0, 11); got != "orders/0:0" { // ten records and their marker
+		t.Errorf("behind what the source has lost stands %q, want the first record after the cut", got)
+	}
+}

@@ -252,7 +252,8 @@ func (s *session) resume(ctx context.Context, c *candidate, cut *ledger.Cut, ord
 	}
 	c.header.Progress, c.header.Epoch, c.header.Marked = order.From, chunk.UnknownEpoch, false
 	s.log.Warn("source was cut, copying goes on as an operator has ordered", "partition", c.partition, "cut", cut.At,
-		"copied", cut.Copied, "from", order.From, "remedy", "nothing to do; 'replicator status' keeps what was given up")
+		"copied", cut.Copied, "from", order.From,
+		"remedy", "nothing to do; 'replicator status' keeps what was given up")
 	return nil
 }
 
@@ -263,8 +264,8 @@ func cutStop(p chunk.Partition, cut *ledger.Cut) *chunk.Stop {
 		Reason: fmt.Sprintf("the source's log was cut at offset %d, but records up to %d were copied: up to %d records are "+
 			"on the target alone, and what the source holds from %d on is not copied", cut.At, cut.Copied,
 			int64(cut.Copied-cut.At), cut.At),
-		Fix: fmt.Sprintf("find out who put the source back; then 'replicator resume %s --from-cut' copies what it holds from "+
-			"offset %d on, behind the records that it has lost, or '--from-end' gives that up; --dry-run counts", p, cut.At),
+		Fix: fmt.Sprintf("find out who put the source back; then 'replicator resume %s --from-cut' copies what it holds "+
+			"from offset %d on, behind the records that it has lost, or '--from-end' gives that up; --dry-run counts", p, cut.At),
 	}
 }
 
@@ -275,11 +276,13 @@ type CutOrder struct {
 	Partition int32          `json:"partition"`
 	At        offsets.Source `json:"cut"` // of the cut that was looked at
 	Copied    offsets.Source `json:"copied"`
-	From      offsets.Source `json:"from"`    // where copying goes on
-	Skips     int64          `json:"skips"`   // source offsets in [At,From): at most that many records are given up
-	LostOnly  int64          `json:"left"`    // source offsets in [At,Copied): at most that many records stay on the target alone
-	Ordered   time.Time      `json:"ordered"` // to the millisecond
-	Program   string         `json:"program"` // version that wrote it
+	From      offsets.Source `json:"from"` // where copying goes on
+	// Skips counts source offsets in [At,From): at most that many records are given up. LostOnly those in
+	// [At,Copied): at most that many stay on the target alone.
+	Skips    int64     `json:"skips"`
+	LostOnly int64     `json:"left"`
+	Ordered  time.Time `json:"ordered"` // to the millisecond
+	Program  string    `json:"program"` // version that wrote it
 }
 
 // orderName is the note about the latest cut of a partition: each cut has its own.

@@ -211,7 +211,8 @@ func testResumeFromCut(t *testing.T, w *world) {
 	v, err := w.look().Verify(w.ctx, VerifyOptions{})
 	w.must("verify", err)
 	if v.Verdict != Equal || v.Unverified[verify.SourceCut] != 40 || v.Compared < 100 {
-		t.Errorf("verify says %s: %d compared, %v unverified, %+v", v.Verdict, v.Compared, v.Unverified, v.Partitions[0].Differences)
+		t.Errorf("verify says %s: %d compared, %v unverified, %+v", v.Verdict, v.Compared, v.Unverified,
+			v.Partitions[0].Differences)
 	}
 	r.stop()
 	cuts := w.state("orders", 0).Cuts

@@ -38,9 +38,11 @@ type OpenCut struct {
 	Copied    offsets.Source  `json:"copied"` // progress then
 	Seen      time.Time       `json:"seen"`
 	SourceEnd offsets.Source  `json:"source_end"` // its last stable offset now
-	New       int64           `json:"new"`        // source offsets from At to SourceEnd: at most that many records have come since
-	Lost      int64           `json:"lost"`       // source offsets in [At,Copied): at most that many records are on the target alone
-	Unknown   error           `json:"-"`          // why SourceEnd is not known
+	// New counts source offsets from At to SourceEnd: at most that many records have come since. Lost those in
+	// [At,Copied): at most that many are on the target alone.
+	New     int64 `json:"new"`
+	Lost    int64 `json:"lost"`
+	Unknown error `json:"-"` // why SourceEnd is not known
 
 	key   ledger.Key
 	cuts  *ledger.Cuts

@@ -247,7 +247,8 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 	job.report.TargetFrom, job.report.TargetTo = int64(floor), int64(end)
 	walk := s.state.Map.Walk(begin)
 	job.partition = verify.Partition{
-		From: begin, Foreign: s.state.Map.Foreign(), Left: s.state.Cuts.Left(), Settled: settled, SourceStart: int64(s.earliest),
+		From: begin, Foreign: s.state.Map.Foreign(), Left: s.state.Cuts.Left(), Settled: settled,
+		SourceStart: int64(s.earliest),
 		TargetStart: int64(s.targetEarliest), Repeats: i.cfg.Delivery == AtLeastOnce, Most: verifyListed,
 		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(i.segments(ctx, s)) },
 	}

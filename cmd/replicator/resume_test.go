@@ -55,7 +55,8 @@ func TestResume(t *testing.T) {
 	}
 	start()
 	for range 2 { // the second time the log is longer than what was copied
-		if got := w.run("run", "--until-caught-up"); got.code != exitFailed || !strings.Contains(got.stderr, "cut at offset 6") {
+		got := w.run("run", "--until-caught-up")
+		if got.code != exitFailed || !strings.Contains(got.stderr, "cut at offset 6") {
 			t.Errorf("run: exit %d\n%s", got.code, got.stderr)
 		}
 		w.plain(w.source, "orders", 0, 8)
@@ -85,7 +86,8 @@ func TestResume(t *testing.T) {
 		}
 	}
 	plan := w.must("resume", "--dry-run")
-	for _, want := range []string{"orders/0: the source's log was cut at offset 6", "up to 16 records are copied from offset 6",
+	for _, want := range []string{"orders/0: the source's log was cut at offset 6",
+		"up to 16 records are copied from offset 6",
 		"--from-end gives up up to 16 records of the source at [6,22); up to 4 that"} {
 		if !strings.Contains(plan, want) {
 			t.Errorf("--dry-run does not say %q:\n%s", want, plan)

@@ -265,7 +265,7 @@ func cutStop(p chunk.Partition, cut *ledger.Cut) *chunk.Stop {
 			"on the target alone, and what the source holds from %d on is not copied", cut.At, cut.Copied,
 			int64(cut.Copied-cut.At), cut.At),
 		Fix: fmt.Sprintf("find out who put the source back; then 'replicator resume %s --from-cut' copies what it holds "+
-			"from offset %d on, behind the records that it has lost, or '--from-end' gives that up; --dry-run counts", p, cut.At),
+			"from offset %d on, behind what it has lost, or '--from-end' gives that up; --dry-run counts", p, cut.At),
 	}
 }
 

@@ -141,8 +141,8 @@ func (f *resumeFlags) print(w io.Writer, cuts []replicate.OpenCut) {
 			fmt.Fprintf(w, "  where the source ends is not known: %v\n", c.Unknown)
 		}
 		if f.fromCut || either {
-			fmt.Fprintf(w, "  --from-cut gives up nothing that the source holds: up to %d records are copied from offset %d on, "+
-				"behind up to %d that it has lost and that stay on the target\n", c.New, c.At, c.Lost)
+			fmt.Fprintf(w, "  --from-cut gives up nothing that the source holds: up to %d records are copied from offset %d "+
+				"on, behind up to %d that it has lost and that stay on the target\n", c.New, c.At, c.Lost)
 		}
 		if f.fromEnd || either {
 			fmt.Fprintf(w, "  --from-end gives up up to %d records of the source at [%d,%d); up to %d that it has lost stay on "+

@@ -188,6 +188,11 @@ func (f *flow) work(ctx context.Context) error {
 			f.periodically(ctx, f.cfg.GroupSyncInterval, nil, "groups", "groups cannot be synced", f.syncGroups)
 			return nil
 		})
+		g.Go(func() error {
+			f.periodically(ctx, 3*f.cfg.RefreshInterval, nil, "retention",
+				"the target's retention is not known", f.watchRetention)
+			return nil
+		})
 		return g.Wait()
 	}
 	var outcome error

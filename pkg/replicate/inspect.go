@@ -29,6 +29,7 @@ type Inspection struct {
 	sourceCluster, targetCluster kafka.Config
 	source, target               *kgo.Client
 	translator                   translator
+	kept                         keptBoth
 	others                       *neighbours
 	around                       *neighbourhood // flows of other configurations, when the look was opened
 	// settleWait is how long a look waits for a ledger partition's open transaction, which ends within

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -154,7 +153,7 @@ func (i *Inspection) addDeleted(ctx context.Context, d *Drained, p *picture) err
 // there, lacks.
 func (i *Inspection) ageTopics(ctx context.Context, d *Drained, p *picture, there []string,
 	stable watermarks.Marks) error {
-	retention, err := i.retention(ctx, p.topics)
+	retention, err := i.sourceMarks.Kept(ctx, p.topics)
 	if err != nil {
 		return err
 	}
@@ -182,7 +181,7 @@ func (i *Inspection) ageTopics(ctx context.Context, d *Drained, p *picture, ther
 				return i.sourceCluster.Explain(err)
 			}
 			begin, _ := begins.Lookup(target, at.Number)
-			if err := i.aged(ctx, &one, span{at, first, end}, begin, retention[name], d.Taken); err != nil {
+			if err := i.aged(ctx, &one, span{at, first, end}, begin, keptFor(retention, name), d.Taken); err != nil {
 				return err
 			}
 		}
@@ -210,38 +209,12 @@ func unread(ctx context.Context, source *peek.Peek, p chunk.Partition, at, end i
 	return end - at, nil
 }
 
-// longest is more milliseconds than any log lasts, and few enough for a time.Duration.
-const longest = 1 << 42
-
-// retention is how long the source keeps records of each topic; negative: for ever,
-// or not told.
-func (i *Inspection) retention(ctx context.Context, names []string) (map[string]time.Duration, error) {
-	kept := make(map[string]time.Duration, len(names))
-	if len(names) == 0 {
-		return kept, nil
+// keptFor is how long the source keeps records of a topic; negative: for ever, or not told.
+func keptFor(kept map[string]watermarks.Kept, topic string) time.Duration {
+	if k, told := kept[topic]; told && k.Err == nil {
+		return k.For
 	}
-	configs, err := kadm.NewClient(i.source).DescribeTopicConfigs(ctx, names...)
-	if err != nil {
-		return nil, i.sourceCluster.Explain(err)
-	}
-	for _, c := range configs {
-		kept[c.Name] = -1
-		deletes := false
-		for _, entry := range c.Configs {
-			switch value := entry.MaybeValue(); entry.Key {
-			case "cleanup.policy":
-				deletes = value == "delete" || value == "compact,delete" || value == "delete,compact"
-			case "retention.ms":
-				if ms, err := strconv.ParseInt(value, 10, 64); err == nil && ms >= 0 {
-					kept[c.Name] = time.Duration(min(ms, longest)) * time.Millisecond
-				}
-			}
-		}
-		if !deletes {
-			kept[c.Name] = -1
-		}
-	}
-	return kept, nil
+	return -1
 }
 
 // aged compares where both logs of a partition begin.

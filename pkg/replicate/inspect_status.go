@@ -36,7 +36,7 @@ type FlowStatus struct {
 	Partitions    []PartitionStatus `json:"partitions"` // by topic and number
 	Groups        []GroupStatus     `json:"groups"`     // those selected that have a position, by name
 	Problems      []ProblemStatus   `json:"problems"`   // what could not be seen, or needs somebody
-	Warnings      []ProblemStatus   `json:"warnings"`   // patterns of the flow that choose nothing
+	Warnings      []ProblemStatus   `json:"warnings"`   // what may go wrong; patterns without a match
 	LeftOut       []LeftOut         `json:"left_out"`   // what its patterns choose and a rule leaves out, topics first
 }
 
@@ -134,6 +134,9 @@ type PositionStatus struct {
 	// UnreadDeletedOnBoth counts those that the source has deleted as well: the group would skip them there too.
 	UnreadDeleted       int64 `json:"unread_deleted,omitempty"`
 	UnreadDeletedOnBoth int64 `json:"unread_deleted_on_both,omitempty"`
+	// KeptForAtLeast is how long, in whole seconds, the target keeps what the group reads next, at least; left out where
+	// it has read all, where records are kept for ever, and where a consumer on the target goes its own way.
+	KeptForAtLeast *int64 `json:"kept_for_at_least_seconds,omitempty"`
 	// With stopped_before_foreign: the stretch of the target in the way, how many of our records the group
 	// would read again where it stops, and how many of somebody else's it would skip if it were moved on.
 	Foreign        *Range `json:"foreign,omitempty"`
@@ -191,6 +194,9 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 		status.CaughtUp = status.CaughtUp && settled
 	}
 	if err := i.statusNames(ctx, p, status); err != nil {
+		return nil, err
+	}
+	if err := i.warnOfRetention(ctx, p, status); err != nil {
 		return nil, err
 	}
 	for _, err := range p.problems {

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"cmp"
 	"maps"
 	"strconv"
 	"time"
@@ -24,10 +25,15 @@ type FlowState struct {
 	// GroupDeleted counts the records that were deleted on the target before the group read them, and that the source
 	// still holds.
 	GroupDeleted map[GroupTopic]int64
+	groupShelves map[GroupTopic]shelf
 }
 
 // GroupTopic is a group's positions in one topic, by its name on the source.
 type GroupTopic struct{ Group, Topic string }
+
+func (g GroupTopic) compare(other GroupTopic) int {
+	return cmp.Or(cmp.Compare(g.Group, other.Group), cmp.Compare(g.Topic, other.Topic))
+}
 
 // PartitionState is one partition as its worker shows it.
 type PartitionState struct {
@@ -106,6 +112,7 @@ func (f *flow) look() FlowState {
 	f.mu.Lock()
 	lags, synced := f.lags, f.synced
 	s.Began = f.since
+	s.groupShelves = f.shelves
 	f.mu.Unlock()
 	for p, r := range shown {
 		l := lags[p]

@@ -160,7 +160,7 @@ type collector struct {
 	lagRecords, lagSeconds, lagUnknown, progress      *prometheus.Desc
 	stopped, partitions, shards, lane                 *prometheus.Desc
 	groupLag, groupAge, groupPositions, cluster, info *prometheus.Desc
-	groupDeleted                                      *prometheus.Desc
+	groupDeleted, groupShelf                          *prometheus.Desc
 }
 
 func newCollector(e *Engine) *collector {
@@ -185,6 +185,9 @@ func newCollector(e *Engine) *collector {
 			"group", "topic"),
 		groupDeleted: desc("group_unread_deleted_records", "Records that were deleted on the target before the group "+
 			"read them, and that the source still holds, summed by topic.", "group", "topic"),
+		groupShelf: desc("group_retention_left_ratio", "Share of the target's retention.ms that is left, at least, until it "+
+			"may delete the first record that the group has not read: 0.5 (or more), 0.25, 0.125, 0.03125 or 0; left out "+
+			"where nothing is unread, or records are kept for ever.", "group", "topic"),
 		groupAge: desc("group_sync_age_seconds", "Time since the groups were last compared with success, in all shards "+
 			"of this process; before the first time, since its start."),
 		groupPositions: desc("group_positions", "Group positions, by what the last comparison made of them.", "kind"),
@@ -198,7 +201,7 @@ func newCollector(e *Engine) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.lagRecords, c.lagSeconds, c.lagUnknown, c.progress, c.stopped, c.partitions,
-		c.shards, c.lane, c.groupLag, c.groupAge, c.groupPositions, c.groupDeleted, c.cluster, c.info} {
+		c.shards, c.lane, c.groupLag, c.groupAge, c.groupPositions, c.groupDeleted, c.groupShelf, c.cluster, c.info} {
 		ch <- d
 	}
 }
@@ -281,6 +284,9 @@ func (c *collector) collectGroups(out gauges, f *flow, state *FlowState, now tim
 	}
 	for key, behind := range state.GroupLag {
 		out.put(c.groupLag, float64(behind), f.name, key.Group, key.Topic)
+	}
+	for key, s := range state.groupShelves {
+		out.put(c.groupShelf, s.Share, f.name, key.Group, key.Topic)
 	}
 	for key, records := range state.GroupDeleted {
 		out.put(c.groupDeleted, float64(records), f.name, key.Group, key.Topic)

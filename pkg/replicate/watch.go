@@ -52,6 +52,7 @@ type syncState struct {
 	lag    map[GroupTopic]int64
 	// deleted counts what the target deleted before a group has read it; 0 for all others that were compared.
 	deleted map[GroupTopic]int64
+	unread  []unreadAt // of the positions that follow the source
 }
 
 // watch asks the source for its last stable offsets and measures the lag of the
@@ -104,6 +105,8 @@ type memory struct {
 	synced syncState
 	lost   map[int]map[chunk.Partition]shownRoute // by shard that went with the membership
 	since  time.Time                              // when the first try began
+	// shelves says how near the target's retention is to what groups have not read.
+	shelves map[GroupTopic]shelf
 }
 
 func newMemory() memory {
@@ -114,7 +117,7 @@ func newMemory() memory {
 func (f *flow) remembered() memory {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return memory{maps.Clone(f.lags), f.synced, maps.Clone(f.lost), f.since}
+	return memory{maps.Clone(f.lags), f.synced, maps.Clone(f.lost), f.since, f.shelves}
 }
 
 // allAtWork says whether every shard that this process owns has a session.
@@ -145,6 +148,7 @@ func (f *flow) syncGroups(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var left []unreadAt
 	behind, deleted := map[GroupTopic]int64{}, map[GroupTopic]int64{}
 	for i := range report.Positions {
 		at := &report.Positions[i]
@@ -153,11 +157,16 @@ func (f *flow) syncGroups(ctx context.Context) error {
 		end := f.ends.stable[chunk.Partition{Topic: target, Number: at.Partition.Number}]
 		if at.After >= 0 && end.Err == nil {
 			behind[GroupTopic{at.Group, at.Partition.Topic}] += max(end.Offset-int64(at.After), 0)
+			if follows(at.Decision.Kind) && int64(at.After) < end.Offset {
+				on := chunk.Partition{Topic: target, Number: at.Partition.Number}
+				left = append(left, unreadAt{GroupTopic{at.Group, at.Partition.Topic}, on, at.After})
+			}
 		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.synced.report, f.synced.lag, f.synced.deleted = report, behind, deleted
+	f.synced.unread = left
 	if !whole || !f.present.Load() {
 		return errNotNow // some position was not compared
 	}

@@ -14,7 +14,8 @@ import (
 	"replicator/pkg/replicate/watermarks"
 )
 
-// aged writes one record of each age to partition 0 of a source topic, each in a batch: the fake looks for times by batch.
+// aged writes one record of each age to partition 0 of a source topic, each in a batch: the fake
+// looks for times by batch.
 func (w *world) aged(topic string, ages ...time.Duration) {
 	w.t.Helper()
 	for i, age := range ages {

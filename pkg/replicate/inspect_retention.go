@@ -112,7 +112,7 @@ func (i *Inspection) warnOfGroups(ctx context.Context, status *FlowStatus,
 	}
 	for _, g := range slices.SortedFunc(maps.Keys(near), GroupTopic.compare) {
 		u, s := near[g], found[near[g]]
-		warn(fmt.Sprintf("raise retention.ms of topic %s on %s before, or let the group read on", u.partition.Topic, i.cfg.To),
+		warn(fmt.Sprintf("raise retention.ms of topic %s on %s, or let the group read on", u.partition.Topic, i.cfg.To),
 			"group %s has not read %s on %s from offset %d on, and topic %s is kept %s there: what comes next is kept at "+
 				"least %s more, and may be deleted then", g.Group, u.partition, i.cfg.To, u.at, u.partition.Topic, s.Kept,
 			s.Left())

@@ -25,7 +25,7 @@ type FlowState struct {
 	// GroupDeleted counts the records that were deleted on the target before the group read them, and that the source
 	// still holds.
 	GroupDeleted map[GroupTopic]int64
-	groupShelves map[GroupTopic]shelf
+	groupShelves map[GroupTopic]shelfLife
 }
 
 // GroupTopic is a group's positions in one topic, by its name on the source.

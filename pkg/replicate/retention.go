@@ -22,15 +22,15 @@ type unreadAt struct {
 	at        offsets.Target
 }
 
-// shelf is how long the target keeps, at least, what a group has not read: brokers delete whole segments, from the
+// shelfLife is how long the target keeps, at least, what a group has not read: brokers delete whole segments, from the
 // oldest on, when the newest record in them is older than the retention.
-type shelf struct {
+type shelfLife struct {
 	Kept  time.Duration // the target's retention
 	Share float64       // of it that is left at least: one of shelfShares, or 0
 }
 
 // Left is the time that is left, at least.
-func (s shelf) Left() time.Duration { return time.Duration(float64(s.Kept) * s.Share) }
+func (s shelfLife) Left() time.Duration { return time.Duration(float64(s.Kept) * s.Share) }
 
 // shelfShares are the shares that are told apart. Each takes one question to each broker, of those partitions for
 // which the one before has not said enough.
@@ -40,14 +40,14 @@ var shelfShares = []float64{0.5, 0.25, 0.125, 0.03125}
 // left out, and those of partitions that do not tell. kept is by target
 // topic.
 func shelves(ctx context.Context, target *watermarks.Watermarks, kept map[string]watermarks.Kept,
-	list []unreadAt, now time.Time) (map[unreadAt]shelf, error) {
+	list []unreadAt, now time.Time) (map[unreadAt]shelfLife, error) {
 	limited := map[time.Duration][]unreadAt{}
 	for _, u := range list {
 		if k, known := kept[u.partition.Topic]; known && k.Err == nil && k.For >= 0 {
 			limited[k.For] = append(limited[k.For], u)
 		}
 	}
-	found := map[unreadAt]shelf{}
+	found := map[unreadAt]shelfLife{}
 	for keeps, left := range limited {
 		for _, share := range shelfShares {
 			topics := map[string]bool{}
@@ -66,7 +66,7 @@ func shelves(ctx context.Context, target *watermarks.Watermarks, kept map[string
 				case int64(u.at) < mark.Offset:
 					return false
 				default:
-					found[u] = shelf{keeps, share}
+					found[u] = shelfLife{keeps, share}
 				}
 				return true
 			})
@@ -75,7 +75,7 @@ func shelves(ctx context.Context, target *watermarks.Watermarks, kept map[string
 			}
 		}
 		for _, u := range left {
-			found[u] = shelf{Kept: keeps}
+			found[u] = shelfLife{Kept: keeps}
 		}
 	}
 	return found, nil
@@ -99,7 +99,7 @@ func (f *flow) watchRetention(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	least := map[GroupTopic]shelf{}
+	least := map[GroupTopic]shelfLife{}
 	for u, s := range found {
 		if before, known := least[u.group]; !known || s.Share < before.Share {
 			least[u.group] = s

@@ -106,7 +106,7 @@ type memory struct {
 	lost   map[int]map[chunk.Partition]shownRoute // by shard that went with the membership
 	since  time.Time                              // when the first try began
 	// shelves says how near the target's retention is to what groups have not read.
-	shelves map[GroupTopic]shelf
+	shelves map[GroupTopic]shelfLife
 }
 
 func newMemory() memory {

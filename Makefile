@@ -12,13 +12,16 @@ BENCH       ?= full
 IMAGE       ?= replicator:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo check test integration bench soak fuzz sim brokers profile image
+.PHONY: help build dynamic demo check test integration bench soak fuzz sim brokers profile image
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/replicator
 	$(GO) build -trimpath -o bin/replicator ./cmd/replicator
+
+dynamic: ## bin/replicator-dynamic, against the system's OpenSSL, curl and zstd, and its tests; see docs/building.md
+	deploy/dynamic.sh
 
 demo: ## mirror between two embedded clusters and compare; needs nothing but Go and a C compiler
 	$(GO) run ./cmd/replicator demo

@@ -19,8 +19,8 @@ func newVersion() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, librdkafka := ck.LibraryVersion()
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "replicator %s\ncommit     %s\ngo         %s %s/%s\nlibrdkafka %s\n",
-				versionOf(), commitOf(), runtime.Version(), runtime.GOOS, runtime.GOARCH, librdkafka)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "replicator %s\ncommit     %s\ngo         %s %s/%s\nlibrdkafka %s, %s\n",
+				versionOf(), commitOf(), runtime.Version(), runtime.GOOS, runtime.GOARCH, librdkafka, ck.LibrdkafkaLinkInfo)
 			return err
 		},
 	}

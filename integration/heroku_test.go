@@ -267,7 +267,7 @@ func told(t *testing.T, s *site, ledger, prefix string, topics []string, swap fu
 	want := []string{"do Create on the cluster or topic " + prefix + ledger,
 		"create topic " + prefix + ledger + " there by hand, with 4 partitions (the shards), compacted"}
 	for _, topic := range topics {
-		want = append(want, "topic "+topic, swap(topic))
+		want = append(want, "topic "+topic, "topic "+swap(topic)+", with 2 partitions, is not on cluster new")
 	}
 	out, code := s.command("check", "--connect")
 	out = strings.Join(strings.Fields(out), " ")

@@ -91,7 +91,7 @@ func (r rules) change(p pair) Change {
 		c.Create = true
 		c.ReplicationFactor = replicationFactor(r.ReplicationFactor, p.source.Replicas, r.Brokers)
 		if p.source.SettingsErr != nil {
-			c.Stop = r.unreadable(p, r.From, p.Source, p.source.SettingsErr)
+			c.Stop = r.absent(p)
 			return c
 		}
 		c.Set, c.Left = settingsForCreation(p.source.Settings, r.Exclude)

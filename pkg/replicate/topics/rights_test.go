@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -188,5 +189,40 @@ func TestNothingButTheRecords(t *testing.T) {
 	if stop == nil || stop.Kind != chunk.StopUnauthorized ||
 		!strings.Contains(stop.Remedy(), "or create topic absent there by hand, with 3 partitions") {
 		t.Errorf("absent: %v, want it stopped, and how to create it", stop)
+	}
+}
+
+// A topic that is missing on the target is what is missing, by its name there and with its
+// partitions, before any right on the source by which it could be created.
+func TestAbsentTopicIsNamed(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "orders", 3)
+	w.source.ControlKey(int16(kmsg.DescribeConfigs), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.source.KeepControl()
+		resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+		for _, r := range req.(*kmsg.DescribeConfigsRequest).Resources {
+			one := kmsg.NewDescribeConfigsResponseResource()
+			one.ResourceType, one.ResourceName = r.ResourceType, r.ResourceName
+			one.ErrorCode = kerr.TopicAuthorizationFailed.Code
+			resp.Resources = append(resp.Resources, one)
+		}
+		return resp, nil, true
+	})
+	w.cfg.SyncConfigs, w.cfg.Watched = false, true
+	ts := w.open()
+	plan, err := ts.Plan(w.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for when, stop := range map[string]*chunk.Stop{"plan": plan.Topics[0].Stop, "run": w.refresh(ts, all)["orders"].Stop} {
+		if stop == nil || stop.Kind != chunk.StopUnauthorized ||
+			!strings.HasPrefix(stop.Reason, "topic orders, with 3 partitions, is not on cluster new, and ") ||
+			!strings.HasPrefix(stop.Remedy(), "create topic orders on cluster new, with 3 partitions") {
+			t.Errorf("%s: got %+v, want the topic named that is not there", when, stop)
+		}
+	}
+	w.topic(w.target, "orders", 3)
+	if m := w.refresh(ts, all)["orders"]; m.Stop != nil {
+		t.Errorf("once it is there it is stopped: %v", m.Stop)
 	}
 }

@@ -37,6 +37,23 @@ func (r rules) unreadable(p pair, on kafka.Config, topic string, err error) *chu
 		"look at the brokers' logs if it stays so; it is tried again at every refresh", err)
 }
 
+// absent is the stop for a topic that is not on the target and cannot be made there like
+// its source. What is missing comes first: where rights cannot be granted, as with hosted
+// clusters, the topic can be made by hand.
+func (r rules) absent(p pair) *chunk.Stop {
+	s := r.unreadable(p, r.From, p.Source, p.source.SettingsErr)
+	s.Reason = fmt.Sprintf("topic %s, with %d partitions, is not on cluster %s, and %s", p.Target, p.source.Partitions,
+		r.To.Name, s.Reason)
+	fix := fmt.Sprintf("create topic %s on cluster %s, with %d partitions", p.Target, r.To.Name, p.source.Partitions)
+	if !denied(p.source.SettingsErr) {
+		s.Fix = fix + "; or " + s.Fix
+		return s
+	}
+	grant := r.right(p, r.From, "DescribeConfigs", p.Source, p.source.SettingsErr).Fix
+	s.Fix = fmt.Sprintf("%s, and the settings that it is to have; or let it be created with the source's: %s", fix, grant)
+	return s
+}
+
 // verb is a change that was refused, with the right that it needs.
 type verb struct {
 	what      string

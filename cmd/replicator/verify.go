@@ -1,14 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -23,7 +21,7 @@ import (
 // verifyWords are the flags of verify.
 type verifyWords struct {
 	path, flow, topics, since, report string
-	asJSON                            bool
+	asJSON, overwrite                 bool
 }
 
 // newVerify makes the verb that compares both sides.
@@ -40,10 +38,17 @@ that retention or compaction has taken on one side, also meanwhile.
 
 The flow may run on. Nothing is written to either cluster, and no group is used
 for reading. --report keeps the result in a file, as the proof of a migration: with
-a digest of each partition on both sides, and every group's positions.
+a digest of each partition on both sides, and every group's positions. A report that
+is there already is replaced by one of the same scope that found no worse; else it
+is kept and this one gets a name beside it, or --overwrite replaces it.
 
-` + exitCodes + ` It is done when no
-difference was found and every partition could be compared.`,
+The verdict is one of three. equal: no difference in all that was copied (0).
+different: at least one (1). incomplete: none was seen, but something of what was
+asked for is not known to be equal, and each reason is told: a partition that is
+stopped, not begun or could not be read, records known lost, a flow that never ran,
+a comparison of nothing (1).
+
+` + exitCodes,
 		Example: `  replicator verify -c replicator.yaml
   replicator verify -c replicator.yaml --report proof.json
   replicator verify -c replicator.yaml --flow "old->new" --topics "orders.*" --since 24h
@@ -72,12 +77,14 @@ difference was found and every partition could be compared.`,
 		"only from the first record on that is as new as this: a time, or how long ago (24h)")
 	cmd.Flags().BoolVar(&words.asJSON, "json", false, "print JSON, whose fields are stable (docs/FORMATS.md)")
 	cmd.Flags().StringVar(&words.report, "report", "", "write the JSON to this file, too")
+	cmd.Flags().BoolVar(&words.overwrite, "overwrite", false, "let --report replace whatever file has that name")
 	return cmd
 }
 
 // options reads the flags.
 func (w *verifyWords) options(now time.Time) (replicate.VerifyOptions, error) {
-	var o replicate.VerifyOptions
+	o := replicate.VerifyOptions{Program: versionOf() + " " + commitOf(),
+		Filters: replicate.Filters{Topics: w.topics, Since: w.since}}
 	if w.topics != "" {
 		pattern, err := compileWhole("--topics", w.topics)
 		if err != nil {
@@ -102,7 +109,15 @@ func (w *verifyWords) options(now time.Time) (replicate.VerifyOptions, error) {
 
 // verified is the document of --json and --report.
 type verified struct {
-	Flows []*replicate.Verification `json:"flows"` // those that could be looked at
+	Flows  []*replicate.Verification `json:"flows"`  // those that could be looked at
+	Failed []failedFlow              `json:"failed"` // those that could not
+}
+
+// failedFlow is a flow of which nothing is known.
+type failedFlow struct {
+	Flow   string `json:"flow"`
+	Error  string `json:"error"`
+	Remedy string `json:"remedy,omitempty"`
 }
 
 func (w *verifyWords) run(cmd *cobra.Command, cfg *config.Config, flows []replicate.Config,
@@ -112,16 +127,12 @@ func (w *verifyWords) run(cmd *cobra.Command, cfg *config.Config, flows []replic
 	if err := claims.hold(cmd, clusters, flows); err != nil {
 		return err
 	}
-	var file *os.File // opened before the work begins, in place when it is whole
-	if w.report != "" {
-		var err error
-		if file, err = os.CreateTemp(filepath.Dir(w.report), filepath.Base(w.report)+".*"); err != nil {
-			return fmt.Errorf("--report: %w", err)
-		}
-		defer os.Remove(file.Name()) //nolint:errcheck // gone once it is in place
-		defer file.Close()           //nolint:errcheck // closed before, unless something failed
+	proof, err := openProof(w, flows)
+	if err != nil {
+		return err
 	}
-	all := verified{[]*replicate.Verification{}}
+	defer proof.drop()
+	all := verified{[]*replicate.Verification{}, []failedFlow{}}
 	var failed obstacles
 	for _, flow := range flows {
 		look, err := replicate.Inspect(cmd.Context(), clusters, flow, nil)
@@ -129,21 +140,20 @@ func (w *verifyWords) run(cmd *cobra.Command, cfg *config.Config, flows []replic
 			var v *replicate.Verification
 			if v, err = verifyFlow(cmd.Context(), cmd.ErrOrStderr(), look, options); err == nil {
 				all.Flows = append(all.Flows, v)
-				err = different(v)
+				failed = append(failed, different(v)...)
 			}
 			look.Close()
 		}
 		if err != nil {
 			failed = append(failed, err)
+			all.Failed = append(all.Failed, failedFlow{flow.Name(), err.Error(), chunk.Remedy(err)})
 		}
 	}
 	if err := w.show(cmd.OutOrStdout(), all); err != nil {
 		return err
 	}
-	if file != nil {
-		if err := keep(file, w.report, all); err != nil {
-			return fmt.Errorf("--report: %w", err)
-		}
+	if err := proof.keep(all); err != nil {
+		failed = append(failed, fmt.Errorf("--report: %w", err))
 	}
 	if len(failed) > 0 {
 		return failed
@@ -201,25 +211,23 @@ func (w *verifyWords) show(out io.Writer, all verified) error {
 	return p.err
 }
 
-// keep writes the report and puts it in place.
-func keep(file *os.File, path string, all verified) error {
-	return errors.Join(printJSON(file, all, true), file.Chmod(0o644), file.Sync(), file.Close(),
-		os.Rename(file.Name(), path))
-}
-
 // differentError is a verdict other than equal.
 type differentError struct{ v *replicate.Verification }
 
-func different(v *replicate.Verification) error {
+func different(v *replicate.Verification) obstacles {
 	if v.Verdict == replicate.Equal {
 		return nil
 	}
-	return &differentError{v}
+	return obstacles{&differentError{v}}
 }
 
 func (e *differentError) Error() string {
 	if e.v.Verdict == replicate.Incomplete {
-		return fmt.Sprintf("flow %s: some partitions could not be compared; in the others nothing differs", e.v.Flow)
+		text := fmt.Sprintf("flow %s: incomplete: %s", e.v.Flow, e.v.Incomplete[0].String())
+		if more := len(e.v.Incomplete) - 1; more > 0 {
+			text += fmt.Sprintf(", and %d more", more)
+		}
+		return text + "; nothing differs in what could be compared"
 	}
 	return fmt.Sprintf("flow %s: %d differences between %s and %s", e.v.Flow, e.v.Differences(), e.v.Source.Name,
 		e.v.Target.Name)
@@ -229,7 +237,7 @@ func (e *differentError) Error() string {
 func (e *differentError) Remedy() string {
 	switch {
 	case e.v.Verdict == replicate.Incomplete:
-		return "see what the partitions say, and verify again"
+		return cmp.Or(e.v.Incomplete[0].Remedy, "see what else is said, and verify again")
 	case e.v.Differences() == e.v.Extra+e.v.Foreign:
 		return "everything was copied, but the target holds more: look for other writers to its topics" + perhapsTwice(e.v)
 	}
@@ -247,6 +255,12 @@ func perhapsTwice(v *replicate.Verification) string {
 // verification prints what was found, most important last.
 func (p *printer) verification(v *replicate.Verification) {
 	p.line("flow        %s", v.Flow)
+	p.line("program     %s", v.Program)
+	p.line("source      %s, cluster id %s", v.Source.Name, v.Source.ID)
+	p.line("target      %s, cluster id %s", v.Target.Name, v.Target.ID)
+	if v.Filters.Topics != "" {
+		p.line("only        topics %q", v.Filters.Topics)
+	}
 	since := "all that was copied"
 	if v.Since != nil {
 		since = "from " + v.Since.Format(time.RFC3339)
@@ -261,6 +275,9 @@ func (p *printer) verification(v *replicate.Verification) {
 	}
 	for _, reason := range slices.Sorted(maps.Keys(v.Unverified)) {
 		p.line("not checked %d records: %s", v.Unverified[reason], reason)
+	}
+	if v.KnownLost > 0 {
+		p.line("known lost  at most %d records: the source deleted them before they were copied", v.KnownLost)
 	}
 	if v.NotCopied > 0 {
 		p.line("not copied  %d offsets, at that time", v.NotCopied)
@@ -277,26 +294,30 @@ func (p *printer) verification(v *replicate.Verification) {
 		}
 	}
 	p.line("groups      %d of %d positions stand right", right, all)
-	for _, problem := range v.Problems {
-		p.line("problem     %s", problem.Error)
-		if problem.Remedy != "" {
-			p.line("  remedy    %s", problem.Remedy)
-		}
-	}
+	p.leftOut(v.LeftOut)
+	p.doubts(v.Incomplete)
 	p.line("found       %d missing, %d changed, %d out of order, %d extra, %d extra by somebody else", v.Missing,
 		v.Changed, v.OutOfOrder, v.Extra, v.Foreign)
 	p.line("verdict     %s", v.Verdict)
 }
 
+// doubts prints the first reasons why a verification is incomplete.
+func (p *printer) doubts(list []replicate.Doubt) {
+	const most = 20
+	for i, d := range list[:min(len(list), most)] {
+		p.line("%s", wrap("incomplete  "+d.String(), "            "))
+		if d.Remedy != "" && (i == 0 || d.Remedy != list[i-1].Remedy) {
+			p.line("%s", wrap("  remedy    "+d.Remedy, "            "))
+		}
+	}
+	if more := len(list) - most; more > 0 {
+		p.line("incomplete  and %d more: see --json", more)
+	}
+}
+
 // differences prints those of one partition.
 func (p *printer) differences(one *replicate.VerifiedPartition) {
 	at := chunk.Partition{Topic: one.Topic, Number: one.Partition}
-	if one.Error != "" {
-		p.line("failed      %s: %s", at, one.Error)
-		if one.Remedy != "" {
-			p.line("  remedy    %s", one.Remedy)
-		}
-	}
 	listed := int64(0)
 	for _, d := range one.Differences {
 		listed += d.Records

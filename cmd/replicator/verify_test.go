@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -34,16 +35,19 @@ func TestVerifyACopy(t *testing.T) {
 			w.plain(w.source, "orders", 1, 50)
 			w.transactions(w.source, "payments", 0, 10, 7)
 			w.commit(w.source, "billing", "orders", 0, 100)
-			if out := w.must("verify"); !strings.Contains(out, "verdict     equal") ||
-				!strings.Contains(out, "not copied  250 offsets") {
-				t.Errorf("before the copy:\n%s", out)
+			before := w.run("verify")
+			for _, want := range []string{"verdict     incomplete", "the flow has never run", "not copied  250 offsets"} {
+				if before.code != exitFailed || !strings.Contains(before.stdout, want) {
+					t.Errorf("before the copy: exit %d without %q\n%s%s", before.code, want, before.stdout, before.stderr)
+				}
 			}
 			w.must("run", "--until-caught-up")
 
 			path := filepath.Join(t.TempDir(), "proof.json")
 			out := w.must("verify", "--report", path)
-			for _, want := range []string{"compared    219 records of 4 partitions", "groups      1 of 1 positions stand right",
-				"verdict     equal"} {
+			for _, want := range []string{"compared    219 records of 4 partitions", "program     ",
+				"source      old, cluster id source-id", "target      new, cluster id target-id",
+				"groups      1 of 1 positions stand right", "verdict     equal"} {
 				if !strings.Contains(out, want) {
 					t.Errorf("verify does not say %q:\n%s", want, out)
 				}
@@ -65,7 +69,7 @@ func TestVerifyACopy(t *testing.T) {
 			}
 
 			w.plain(w.target, target, 1, 1)
-			got := w.run("verify", "--report", path)
+			got := w.run("verify", "--report", path, "--overwrite")
 			proof = w.proof(path)
 			if proof.Verdict == replicate.Equal != (len(flow) > 1 && target != "orders") {
 				t.Errorf("a record of somebody else: %+v\n%s", proof, got.stdout)
@@ -120,9 +124,10 @@ func TestVerifySince(t *testing.T) {
 		!strings.Contains(got.stdout, "1 extra by somebody else") {
 		t.Errorf("all: exit %d\n%s", got.code, got.stdout)
 	}
-	out := w.must("verify", "--since", "0s")
-	if !strings.Contains(out, "compared    0 records") {
-		t.Errorf("since now:\n%s", out)
+	got = w.run("verify", "--since", "0s")
+	if got.code != exitFailed || !strings.Contains(got.stdout, "compared    0 records") ||
+		!strings.Contains(got.stderr, "incomplete: nothing was compared: no record that was copied is as new as") {
+		t.Errorf("since now: exit %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
 }
 
@@ -180,5 +185,65 @@ func TestVerifyRights(t *testing.T) {
 			c.want == "" && !strings.Contains(got.stdout, "compared    3 records") {
 			t.Errorf("to name %q: exit %d\n%s%s", c.want, got.code, got.stdout, got.stderr)
 		}
+	}
+}
+
+// What the source deleted before it was copied is on neither side: that nothing
+// differs does not make both sides equal.
+func TestVerifySaysWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic(w.source, "orders", 1)
+	w.topic(w.source, "late", 1)
+	w.plain(w.source, "orders", 0, 50)
+	w.must("run", "--until-caught-up")
+	w.must("verify")
+	w.plain(w.source, "orders", 0, 100)
+	below := kadm.Offsets{}
+	below.AddOffset("orders", 0, 150, -1)
+	if _, err := w.admin(w.source).DeleteRecords(w.ctx, below); err != nil {
+		t.Fatal(err)
+	}
+	got := w.run("verify")
+	if got.code != exitFailed || !strings.Contains(got.stdout, "has deleted offsets [50,150) before they were copied") ||
+		!strings.Contains(got.stdout, "verdict     incomplete") {
+		t.Errorf("a hole to come: exit %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	w.plain(w.source, "orders", 0, 10)
+	w.must("run", "--until-caught-up")
+	path := filepath.Join(t.TempDir(), "proof.json")
+	got = w.run("verify", "--report", path)
+	for _, want := range []string{
+		"known lost  at most 100 records", "verdict     incomplete", "0 missing", "the last at [50,150)",
+	} {
+		if got.code != exitFailed || !strings.Contains(got.stdout, want) {
+			t.Errorf("a hole: exit %d, without %q\n%s%s", got.code, want, got.stdout, got.stderr)
+		}
+	}
+	v := w.proof(path)
+	if v.Verdict != replicate.Incomplete || v.KnownLost != 100 || len(v.Incomplete) != 1 ||
+		v.Incomplete[0].Topic != "orders" || v.Partitions[1].Holes == nil || v.Partitions[1].KnownLost != 100 {
+		t.Errorf("the report: %+v", v)
+	}
+	if v := w.must("verify", "--topics", "late"); !strings.Contains(v, `only        topics "late"`) {
+		t.Errorf("the filter is not told:\n%s", v)
+	}
+
+	// What is stopped and what is not begun is not equal either.
+	w.topic(w.target, "taken", 1)
+	w.topic(w.source, "taken", 1)
+	w.plain(w.target, "taken", 0, 1)
+	w.plain(w.source, "taken", 0, 7)
+	got = w.run("verify", "--topics", "taken")
+	if got.code != exitFailed || !strings.Contains(got.stdout, "nothing of it is copied yet: 7 source offsets") {
+		t.Errorf("not begun: exit %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	if got := w.run("run", "--until-caught-up"); got.code != exitFailed {
+		t.Errorf("taken was copied over what is somebody else's: %s", got.stderr)
+	}
+	got = w.run("verify", "--topics", "taken")
+	if got.code != exitFailed || !strings.Contains(got.stdout, "taken/0: stopped: ") ||
+		!strings.Contains(got.stdout, "verdict     incomplete") {
+		t.Errorf("stopped: exit %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
 }

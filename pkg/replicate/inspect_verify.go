@@ -15,8 +15,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/offsets"
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/verify"
@@ -32,7 +34,9 @@ const (
 
 // VerifyOptions says what is compared.
 type VerifyOptions struct {
-	Topics func(topic string) bool // by its name on the source; nil: all that the flow selects
+	Topics  func(topic string) bool // by its name on the source; nil: all that the flow selects
+	Filters Filters                 // how it was asked for, for the report
+	Program string                  // the version that compares, for the report
 	// Since begins, in each partition, at the first source record with that timestamp or a later one; zero: where
 	// copying began.
 	Since time.Time
@@ -84,6 +88,9 @@ func (i *Inspection) Verify(ctx context.Context, o VerifyOptions) (*Verification
 	for _, job := range jobs {
 		v.add(job.report)
 	}
+	for _, err := range p.problems {
+		v.Problems = append(v.Problems, ProblemStatus{err.Error(), chunk.Remedy(err)})
+	}
 	if v.Groups, err = i.Groups(ctx); err != nil {
 		v.Groups = []GroupStatus{}
 		v.Problems = append(v.Problems, ProblemStatus{"group positions: " + err.Error(), chunk.Remedy(err)})
@@ -94,7 +101,11 @@ func (i *Inspection) Verify(ctx context.Context, o VerifyOptions) (*Verification
 				func(at PositionStatus) bool { return !o.Topics(at.Topic) })
 		}
 	}
+	if err := i.verifyNames(ctx, v, p, o.Topics); err != nil {
+		return nil, err
+	}
 	v.Begun, v.Ended = begun.UTC(), time.Now().UTC()
+	v.judge()
 	return v, ctx.Err()
 }
 
@@ -122,7 +133,8 @@ func (i *Inspection) planVerify(ctx context.Context, o *VerifyOptions) (*Verific
 		}
 	}
 	v := &Verification{
-		Version: VerificationVersion, Flow: i.cfg.Name(), Verdict: Equal, Delivery: i.cfg.Delivery,
+		Version: VerificationVersion, Program: o.Program, Flow: i.cfg.Name(), Delivery: i.cfg.Delivery,
+		Incomplete: []Doubt{}, Filters: o.Filters, NeverRan: p.neverRan(), LeftOut: []LeftOut{},
 		Ledger: i.cfg.LedgerTopic(), Source: ClusterName{i.cfg.From, p.source.id},
 		Target: ClusterName{i.cfg.To, p.target.id}, Taken: p.taken.UTC(),
 		Unverified: map[string]int64{}, Partitions: []VerifiedPartition{}, Problems: []ProblemStatus{},
@@ -131,10 +143,37 @@ func (i *Inspection) planVerify(ctx context.Context, o *VerifyOptions) (*Verific
 		since := o.Since.UTC()
 		v.Since = &since
 	}
-	for _, err := range p.problems {
-		v.Problems = append(v.Problems, ProblemStatus{err.Error(), chunk.Remedy(err)})
-	}
 	return v, p, nil
+}
+
+// neverRan says whether the ledger is missing, or knows of no partition.
+func (p *picture) neverRan() bool {
+	for i := range p.books {
+		if len(p.books[i].Keys()) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// verifyNames adds what the flow's patterns choose and is not among the partitions.
+func (i *Inspection) verifyNames(ctx context.Context, v *Verification, p *picture,
+	wanted func(topic string) bool) error {
+	names, err := i.groups.Names(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var held []groups.Held
+	for _, g := range v.Groups {
+		held = append(held, groups.Held{Group: g.Group})
+	}
+	if err != nil {
+		names = nil // why not is among the problems
+	}
+	v.LeftOut = slices.DeleteFunc(i.leftOutNames(p.source, names, held), func(l LeftOut) bool {
+		return wanted != nil && l.Kind == policy.Topics && !wanted(l.Name)
+	})
+	return nil
 }
 
 // madeMeanwhile says whether the ledger, which is looked at after the target, tells
@@ -205,6 +244,7 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 	ownOnly bool) *verifyJob {
 	status := i.partitionStatus(p, s)
 	job := &verifyJob{spot: s, report: &VerifiedPartition{
+		Holes: status.Holes, remedy: status.Remedy,
 		Topic: s.partition.Topic, Partition: s.partition.Number, TargetTopic: s.at.Topic, State: status.Phase,
 		Reason: status.Reason, NotCopied: status.Behind, Unverified: map[string]int64{}, Differences: []verify.Difference{},
 	}}
@@ -244,6 +284,7 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 		return job
 	}
 	job.report.SourceFrom, job.report.SourceTo = int64(begin), int64(s.state.Progress)
+	job.report.KnownLost = lostFrom(status.Holes, int64(begin), begin > s.state.Start)
 	job.report.TargetFrom, job.report.TargetTo = int64(floor), int64(end)
 	walk := s.state.Map.Walk(begin)
 	job.partition = verify.Partition{
@@ -258,6 +299,18 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 	job.target = verify.Remote{Cluster: i.targetCluster, Topic: s.at.Topic, ID: s.state.TargetTopic, Number: s.at.Number,
 		From: int64(max(floor, s.targetEarliest)), To: int64(end)}
 	return job
+}
+
+// lostFrom is how many records at most are in holes from a source offset on. Of all but
+// the last only the sum is known.
+func lostFrom(holes *HoleStatus, begin int64, some bool) int64 {
+	switch {
+	case holes == nil || holes.Last.To <= begin:
+		return 0
+	case some && (holes.Count == 1 || holes.Last.From <= begin):
+		return holes.Last.To - max(holes.Last.From, begin)
+	}
+	return holes.Offsets
 }
 
 // targetEnd is how far the target is compared, and from where on what is outside the

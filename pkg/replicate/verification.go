@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"fmt"
 	"time"
 
 	"replicator/pkg/replicate/verify"
@@ -14,31 +15,62 @@ type Verdict string
 
 // The verdicts.
 const (
-	Equal      Verdict = "equal"      // no difference among all that could be checked
-	Different  Verdict = "different"  // at least one difference
-	Incomplete Verdict = "incomplete" // no difference seen, but some partition could not be compared at all
+	Equal     Verdict = "equal"     // no difference among all that could be checked, and nothing of Incomplete
+	Different Verdict = "different" // at least one difference
+	// Incomplete: no difference was seen, but something of what was asked for is not known to be equal: see the field
+	// of that name.
+	Incomplete Verdict = "incomplete"
 )
 
 // Verification is the report of one comparison of both sides. Its JSON is stable:
 // fields may be added, none changes its name or meaning while Version stays.
 type Verification struct {
-	Version  int         `json:"version"`
-	Flow     string      `json:"flow"` // as old->new
-	Verdict  Verdict     `json:"verdict"`
-	Source   ClusterName `json:"source"`
-	Target   ClusterName `json:"target"`
-	Delivery Delivery    `json:"delivery"`
-	Ledger   string      `json:"ledger"` // the topic on the target that the map was read from
-	Begun    time.Time   `json:"begun"`
-	Taken    time.Time   `json:"taken"` // when progress and ends were asked for: what came later was not compared
-	Ended    time.Time   `json:"ended"`
-	Since    *time.Time  `json:"since"` // what is older was not compared; null: all was
+	Version int     `json:"version"`
+	Program string  `json:"program"` // the version that compared
+	Flow    string  `json:"flow"`    // as old->new
+	Verdict Verdict `json:"verdict"`
+	// Incomplete is why more than what was compared is not known to be equal; with the verdict different as well.
+	Incomplete []Doubt     `json:"incomplete"`
+	Filters    Filters     `json:"filters"`
+	Source     ClusterName `json:"source"`
+	Target     ClusterName `json:"target"`
+	Delivery   Delivery    `json:"delivery"`
+	Ledger     string      `json:"ledger"`    // the topic on the target that the map was read from
+	NeverRan   bool        `json:"never_ran"` // the ledger is missing, or knows of no partition
+	Begun      time.Time   `json:"begun"`
+	Taken      time.Time   `json:"taken"` // when progress and ends were asked for: what came later was not compared
+	Ended      time.Time   `json:"ended"`
+	Since      *time.Time  `json:"since"` // what is older was not compared; null: all was
 	VerifiedCounts
+	// KnownLost is how many records at most are in holes: the source deleted them before they were copied.
+	KnownLost  int64               `json:"known_lost"`
 	Unverified map[string]int64    `json:"unverified"` // records that could not be checked, by reason
 	NotCopied  int64               `json:"not_copied"` // source offsets beyond progress, when progress was taken
 	Partitions []VerifiedPartition `json:"partitions"` // by topic and number
 	Groups     []GroupStatus       `json:"groups"`     // as status shows them, when the comparison had ended
 	Problems   []ProblemStatus     `json:"problems"`   // what could not be seen
+	LeftOut    []LeftOut           `json:"left_out"`   // what the flow's patterns choose and a rule leaves out
+}
+
+// Filters are what was asked for, as it was typed; "" is no filter.
+type Filters struct {
+	Topics string `json:"topics"`
+	Since  string `json:"since"` // the time that it meant is in the report's own field
+}
+
+// Doubt is one reason why a verification is incomplete.
+type Doubt struct {
+	Topic     string `json:"topic,omitempty"`     // of the source; "": it is about the whole flow
+	Partition *int32 `json:"partition,omitempty"` // with a topic
+	Why       string `json:"why"`
+	Remedy    string `json:"remedy,omitempty"`
+}
+
+func (d *Doubt) String() string {
+	if d.Topic == "" || d.Partition == nil {
+		return d.Why
+	}
+	return fmt.Sprintf("%s/%d: %s", d.Topic, *d.Partition, d.Why)
 }
 
 // ClusterName tells a cluster by its name in the configuration and its own id.
@@ -75,6 +107,9 @@ type VerifiedPartition struct {
 	TargetFrom int64 `json:"target_from"`
 	TargetTo   int64 `json:"target_to"`
 	NotCopied  int64 `json:"not_copied"` // source offsets from source_to to the last stable offset
+	// KnownLost is how many records at most are in holes of the range; Holes are all that the flow has noted.
+	KnownLost int64       `json:"known_lost"`
+	Holes     *HoleStatus `json:"holes,omitempty"`
 	VerifiedCounts
 	Unverified map[string]int64 `json:"unverified"`
 	// Differences are the first ones; the counts are of all.
@@ -85,6 +120,8 @@ type VerifiedPartition struct {
 	// Error and Remedy: why the partition could not be compared; its counts are 0 then.
 	Error  string `json:"error,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
+
+	remedy string // of Reason
 }
 
 // take fills in what a comparison found.
@@ -106,13 +143,67 @@ func (v *Verification) add(p *VerifiedPartition) {
 	v.Foreign += p.Foreign
 	v.OutOfOrder += p.OutOfOrder
 	v.NotCopied += p.NotCopied
+	v.KnownLost += p.KnownLost
 	for reason, n := range p.Unverified {
 		v.Unverified[reason] += n
 	}
+	if why, remedy := p.doubt(); why != "" {
+		v.Incomplete = append(v.Incomplete, Doubt{p.Topic, &p.Partition, why, remedy})
+	}
+}
+
+// doubt is why not all of the partition is known to be equal; "": it is.
+func (p *VerifiedPartition) doubt() (why, remedy string) {
+	switch {
+	case p.Error != "":
+		return p.Error, p.Remedy
+	case p.State == Stopped || p.State == Waiting:
+		return fmt.Sprintf("%s: %s; %d source offsets are not copied", p.State, p.Reason, p.NotCopied), p.remedy
+	case p.State == NotStarted && p.NotCopied > 0:
+		return fmt.Sprintf("nothing of it is copied yet: %d source offsets", p.NotCopied),
+			"let 'replicator run' copy it, and verify again"
+	case p.KnownLost > 0:
+		return fmt.Sprintf("up to %d records are lost: the source deleted them before they were copied, the last at [%d,%d)",
+				p.KnownLost, p.Holes.Last.From, p.Holes.Last.To), "they are on neither side; raise retention on the source. " +
+				"--since with a later time compares what came after"
+	}
+	return "", ""
+}
+
+// judge gives the verdict, once all partitions are added.
+func (v *Verification) judge() {
+	unverified, begun := int64(0), false
+	for _, n := range v.Unverified {
+		unverified += n
+	}
+	for i := range v.Partitions {
+		p := &v.Partitions[i]
+		begun = begun || p.SourceTo > p.SourceFrom
+	}
+	var about []Doubt
+	whole := func(why, remedy string) { about = append(about, Doubt{Why: why, Remedy: remedy}) }
+	switch {
+	case v.NeverRan:
+		whole(fmt.Sprintf("the flow has never run: the ledger %s is missing or empty", v.Ledger),
+			"start it with 'replicator run'; is this the right flow, and the right cluster?")
+	case len(v.Partitions) == 0:
+		whole("no partition was compared: no topic is selected", "see 'replicator check --connect' for the reason of each")
+	case v.Since != nil && !begun:
+		whole(fmt.Sprintf("nothing was compared: no record that was copied is as new as %s", v.Since.Format(time.RFC3339)),
+			"give an earlier --since")
+	case v.Compared == 0 && unverified > 0:
+		whole(fmt.Sprintf("nothing could be compared: of all %d records one side has none any more", unverified), "")
+	}
+	for _, p := range v.Problems {
+		whole(p.Error, p.Remedy)
+	}
+	v.Incomplete = append(about, v.Incomplete...)
 	switch {
 	case v.VerifiedCounts.Differences() > 0:
 		v.Verdict = Different
-	case p.Error != "":
+	case len(v.Incomplete) > 0:
 		v.Verdict = Incomplete
+	default:
+		v.Verdict = Equal
 	}
 }

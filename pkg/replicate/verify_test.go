@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -36,6 +37,10 @@ func testVerifyALiveFlow(t *testing.T, w *world) {
 	w.topic("orders", 4)
 	w.mixed("orders", 4, 2000)
 	w.start(nil)
+	w.await("all partitions have begun", func() bool {
+		v := w.verify(VerifyOptions{})
+		return !v.NeverRan && !slices.ContainsFunc(v.Partitions, func(p VerifiedPartition) bool { return p.State != Copying })
+	})
 	compared := int64(0)
 	for range 3 {
 		v := w.verify(VerifyOptions{})

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"replicator/pkg/replicate"
+)
+
+// proof is the file of --report. It is written beside its place and put there when it
+// is whole; only a name that is new, or a regular file, is such a place. A report that
+// is there already is only replaced by one that says no less.
+type proof struct {
+	path string
+	file *os.File // where it is written meanwhile
+	old  *verified
+	any  bool // whatever is there is replaced
+}
+
+// openProof makes sure, before the work begins, that a report can be written and may
+// be; nil: none is asked for.
+func openProof(w *verifyWords, flows []replicate.Config) (*proof, error) {
+	if w.report == "" {
+		return nil, nil
+	}
+	p := &proof{path: w.report, any: w.overwrite}
+	err := p.place()
+	if err == nil && p.old != nil {
+		err = p.narrower(w, flows)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--report: %w", err)
+	}
+	if p.file, err = os.CreateTemp(filepath.Dir(p.path), filepath.Base(p.path)+".*"); err != nil {
+		return nil, fmt.Errorf("--report: %w", err)
+	}
+	return p, nil
+}
+
+// placeError is a name that no report can have.
+type placeError struct{ what, remedy string }
+
+func (e *placeError) Error() string { return e.what }
+
+// Remedy tells what to do.
+func (e *placeError) Remedy() string { return e.remedy }
+
+// place looks at what has the report's name.
+func (p *proof) place() error {
+	at, err := os.Lstat(p.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !at.Mode().IsRegular():
+		return &placeError{fmt.Sprintf("%s is %s, and is left as it is", p.path, kindOfFile(at.Mode())),
+			"name a regular file, or a name that is not taken; --json prints the report"}
+	case p.any || at.Size() == 0:
+		return nil
+	}
+	text, err := os.ReadFile(p.path)
+	if err != nil {
+		return err
+	}
+	var old verified
+	if json.Unmarshal(text, &old) != nil || len(old.Flows)+len(old.Failed) == 0 {
+		return &placeError{p.path + " is no report of verify, and is left as it is",
+			"give another name, or --overwrite to replace it"}
+	}
+	p.old = &old
+	return nil
+}
+
+func kindOfFile(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a directory"
+	case mode&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "no regular file"
+}
+
+// narrower refuses, before the work begins, to replace a report about more.
+func (p *proof) narrower(w *verifyWords, flows []replicate.Config) error {
+	refuse := func(format string, args ...any) error {
+		return &placeError{fmt.Sprintf("%s is kept: %s", p.path, fmt.Sprintf(format, args...)),
+			"give another name, or --overwrite to replace it"}
+	}
+	now := map[string]bool{}
+	for _, flow := range flows {
+		now[flow.Name()] = true
+	}
+	for _, v := range p.old.Flows {
+		switch {
+		case !now[v.Flow]:
+			return refuse("it is about flow %s as well", v.Flow)
+		case w.topics != "" && w.topics != v.Filters.Topics:
+			return refuse("it is about more topics of flow %s than --topics %q", v.Flow, w.topics)
+		case w.since != "" && w.since != v.Filters.Since:
+			return refuse("it is about more of flow %s than --since %s", v.Flow, w.since)
+		}
+	}
+	return nil
+}
+
+// rank orders verdicts by what they prove.
+var rank = map[replicate.Verdict]int{replicate.Incomplete: 0, replicate.Different: 1, replicate.Equal: 2}
+
+// worse says why a report does not replace the one that is there; "": it does.
+func (p *proof) worse(all verified) string {
+	if p.old == nil {
+		return ""
+	}
+	for _, before := range p.old.Flows {
+		var now *replicate.Verification
+		for _, v := range all.Flows {
+			if v.Flow == before.Flow {
+				now = v
+			}
+		}
+		switch {
+		case now == nil:
+			return fmt.Sprintf("flow %s could not be looked at this time", before.Flow)
+		case now.Source.ID != before.Source.ID || now.Target.ID != before.Target.ID:
+			return fmt.Sprintf("it is about other clusters: %s and %s", before.Source.ID, before.Target.ID)
+		case rank[now.Verdict] < rank[before.Verdict]:
+			return fmt.Sprintf("flow %s was %s then, and is %s now", before.Flow, before.Verdict, now.Verdict)
+		}
+	}
+	return ""
+}
+
+// keptError is a report that did not replace another one.
+type keptError struct{ path, why, beside string }
+
+func (e *keptError) Error() string {
+	text := fmt.Sprintf("%s is kept: %s", e.path, e.why)
+	if e.beside != "" {
+		text += "; the report of now is " + e.beside
+	}
+	return text
+}
+
+// Remedy tells what to do.
+func (e *keptError) Remedy() string {
+	return "look at both; --overwrite replaces the one that was kept"
+}
+
+// keep writes the report and puts it in place, or beside it.
+func (p *proof) keep(all verified) error {
+	if p == nil {
+		return nil
+	}
+	place, why := p.path, p.worse(all)
+	if why != "" {
+		if len(all.Flows) == 0 { // it would say nothing
+			return &keptError{p.path, why, ""}
+		}
+		place = p.path + time.Now().UTC().Format(".20060102T150405.000Z")
+	} else if err := p.place(); err != nil { // it may be something else by now
+		return err
+	}
+	err := errors.Join(printJSON(p.file, all, true), p.file.Chmod(0o644), p.file.Sync(), p.file.Close())
+	if err == nil {
+		err = os.Rename(p.file.Name(), place)
+	}
+	if err != nil || why == "" {
+		return err
+	}
+	return &keptError{p.path, why, place}
+}
+
+// drop removes what was not put in place.
+func (p *proof) drop() {
+	if p == nil {
+		return
+	}
+	_ = p.file.Close()           // closed before, unless something failed
+	_ = os.Remove(p.file.Name()) // gone once it is in place
+}

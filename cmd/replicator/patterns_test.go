@@ -126,3 +126,40 @@ func TestConnectGroupsAreBroughtByOnePattern(t *testing.T) {
 		}
 	}
 }
+
+// A topic that is selected and has no name on the target is stopped, in every answer.
+func TestWhatIsSelectedAndCannotBeCopiedIsNeverCaughtUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "naming: prefix")
+	long := strings.Repeat("x", 249)
+	w.topic(w.source, "orders", 1)
+	w.topic(w.source, long, 2)
+	w.plain(w.source, "orders", 0, 10)
+	w.plain(w.source, long, 0, 10)
+	w.commit(w.source, "billing", "orders", 0, 4)
+	why := "its name on the target would have 253 characters and Kafka takes 249"
+	for _, c := range []struct {
+		line string
+		code int
+	}{
+		{"check --connect", exitFailed},
+		{"plan --rate 1MiB", exitFailed},
+		{"topics", exitFailed},
+		{"run --until-caught-up", exitFailed},
+		{"status", exitDone},
+		{"status --json", exitDone},
+		{"wait --lag 0 --timeout 3s", exitFailed},
+		{"verify", exitFailed},
+		{"cutover --dry-run --silent-for 0s", exitFailed},
+		{"cutover --yes --silent-for 0s --timeout 20s", exitFailed},
+	} {
+		got := w.run(strings.Fields(c.line)...)
+		text := strings.Join(strings.Fields(got.stdout+got.stderr), " ")
+		if got.code != c.code || !strings.Contains(text, why) {
+			t.Errorf("%s: exit %d, want %d with %q\n%s%s", c.line, got.code, c.code, why, got.stdout, got.stderr)
+		}
+		if strings.Contains(text, "nothing is in the way") || strings.Contains(text, `"caught_up": true`) {
+			t.Errorf("%s says that all is well:\n%s", c.line, got.stdout)
+		}
+	}
+}

@@ -159,3 +159,19 @@ func TestWrongPassword(t *testing.T) {
 		t.Errorf("the cluster lets nobody in at all: %v", err)
 	}
 }
+
+// A one-off copy that could not position a group is not done.
+func TestOnceFailsWhereAGroupCannotBePositioned(t *testing.T) {
+	t.Parallel()
+	w := newGuardedWorld(t, append(without(everything(), onGroup, "", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe),
+		right(onGroup, "replicator.", kmsg.ACLOperationRead), right(onGroup, "replicator.", kmsg.ACLOperationDescribe),
+		right(onGroup, "", kmsg.ACLOperationDescribe)))
+	got := w.run("run", "--until-caught-up")
+	for _, want := range []string{
+		"0 partitions and 1 group positions were not", "group billing in orders/0: ", "Read on group billing",
+	} {
+		if got.code != exitFailed || !strings.Contains(got.stderr, want) {
+			t.Errorf("exit %d, without %q\n%s%s", got.code, want, got.stdout, got.stderr)
+		}
+	}
+}

@@ -32,8 +32,9 @@ Start it on as many machines as you like: they share the work, and take over
 from each other within seconds.
 
 With --until-caught-up it ends with 0 once everything that was on the source at
-its start is on the target and the groups stand right; interrupted before, or
-with a part left out, it ends with 1, and the same command goes on from there.
+its start is on the target and the groups stand right; interrupted before, or with
+a topic stopped or a group that could not be positioned, it says which and ends
+with 1, and the same command goes on from there.
 
 /metrics, /healthz and /readyz are served at http.listen of the configuration.
 

@@ -220,6 +220,9 @@ type Verdict struct {
 	Builtin, Kept bool
 }
 
+// BlockedFix is what to do about a topic that is blocked.
+const BlockedFix = "name it in exclude_topics, or change naming"
+
 // Topic says what a source topic is called on the target, and whether it is copied.
 // The name is given in either case, but "" for a topic that is not ours.
 func (p *Policy) Topic(name string) (target string, v Verdict) {

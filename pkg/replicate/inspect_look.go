@@ -92,8 +92,12 @@ func (i *Inspection) look(ctx context.Context, wanted func(topic string) bool, w
 func (i *Inspection) lookAtTarget(ctx context.Context, p *picture, wanted func(topic string) bool) ([]string, error) {
 	names := []string{i.cfg.LedgerTopic()}
 	for name := range p.source.topics {
-		if target, verdict := i.policy.Topic(name); verdict.Selected && wanted(name) {
-			p.topics = append(p.topics, name)
+		target, verdict := i.policy.Topic(name)
+		if !wanted(name) || !verdict.Selected && !verdict.Blocked {
+			continue
+		}
+		p.topics = append(p.topics, name)
+		if verdict.Selected {
 			names = append(names, target)
 		}
 	}
@@ -260,16 +264,20 @@ type spot struct {
 	high             offsets.Source
 	unknown          error // why the source does not tell them
 
-	targetErr                      error // why the target topic cannot be described
-	targetThere                    bool  // the partition is on the target
-	targetSame                     bool  // it belongs to the topic that the map is about
+	blocked                        string // why no topic of the target can have its records; "": one can
+	targetErr                      error  // why the target topic cannot be described
+	targetThere                    bool   // the partition is on the target
+	targetSame                     bool   // it belongs to the topic that the map is about
 	targetEarliest, targetEarlyEnd offsets.Target
 }
 
 // spotOf finds a partition of a source topic that is in the picture.
 func (i *Inspection) spotOf(p *picture, at chunk.Partition) *spot {
-	target, _ := i.policy.Topic(at.Topic)
+	target, verdict := i.policy.Topic(at.Topic)
 	s := &spot{partition: at, at: chunk.Partition{Topic: target, Number: at.Number}, shard: at.Shard(i.cfg.Shards)}
+	if verdict.Blocked {
+		s.blocked = verdict.Why
+	}
 	if n := len(p.books); n > 0 {
 		s.shard = at.Shard(n)
 		s.book = &p.books[s.shard]

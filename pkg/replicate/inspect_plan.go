@@ -79,14 +79,6 @@ func (p *FlowPlan) InTheWay() []error {
 			list = append(list, s)
 		}
 	}
-	for _, s := range p.Skipped {
-		if s.Blocked {
-			list = append(list, &kafka.Problem{
-				What: fmt.Sprintf("topic %s cannot be copied: %s", s.Topic, s.Why),
-				Fix:  "name it in exclude_topics, or change naming",
-			})
-		}
-	}
 	for i := range p.Groups {
 		if p.Groups[i].Err != nil {
 			list = append(list, p.Groups[i].Err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"replicator/pkg/offsets"
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 )
@@ -221,6 +222,8 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 	}
 	one.Cuts = s.cutStatus()
 	switch {
+	case s.blocked != "":
+		one.Phase, one.Reason, one.Remedy = Stopped, s.blocked, policy.BlockedFix
 	case s.cut != nil:
 		stop := cutStop(s.partition, s.cut)
 		one.Phase, one.Reason, one.Remedy, one.StoppedSince = Stopped, stop.Reason, stop.Fix, one.Cuts.Seen

@@ -101,7 +101,7 @@ func (h *handover) notCopied(p *PartitionStatus) lack {
 	name := fmt.Sprintf("%s/%d", p.Topic, p.Partition)
 	rest := fmt.Sprintf("up to %d records are not on %s", p.Behind+p.SourceOpen, h.o.Flow.To)
 	switch {
-	case p.Phase == Stopped && !p.Cuts.Open() && !h.fresh(p):
+	case p.Phase == Stopped && !p.Cuts.Open() && !h.fresh(p) && !h.looking: // else it is what is known now
 		what := fmt.Sprintf("%s was stopped (%s)", name, p.Reason)
 		return lack{waits: what, gives: what + ": " + rest}
 	case p.Phase == Stopped:

@@ -76,6 +76,7 @@ func (f *flow) untilCaughtUp(ctx context.Context) error {
 			return err
 		}
 	}
+	stops = f.addTopicStops(stops)
 	unsettled, err := f.settleGroups(ctx, goal, stops)
 	if err != nil {
 		return err
@@ -195,7 +196,7 @@ func (f *flow) settleGroups(ctx context.Context, goal map[chunk.Partition]offset
 			err = nil // the look below tells
 		}
 		if err == nil && !skipped && all && f.knowsAll(goal) && f.settled() {
-			return nil, nil
+			return f.leftBehind(), nil
 		}
 		var open, stuck []string
 		if err == nil && view == nil {
@@ -236,9 +237,44 @@ func (f *flow) settled() bool {
 	return f.synced.report.Settled()
 }
 
+// notPositioned says of a settled position that it does not stand where it ought to,
+// and that nobody has put it elsewhere either.
+func notPositioned(kind groups.Kind) bool {
+	return kind == groups.Refused || kind == groups.BeforeForeign
+}
+
+// leftBehind lists, of the last round, what could not be positioned and will not be.
+func (f *flow) leftBehind() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var left []string
+	for _, failed := range f.synced.report.Failed {
+		left = append(left, fmt.Sprintf("group %s: %v", failed.Group, failed.Err))
+	}
+	for _, p := range f.synced.report.Positions {
+		if notPositioned(p.Decision.Kind) {
+			left = append(left, fmt.Sprintf("group %s in %s: %s", p.Group, p.Partition, p.Decision.Why))
+		}
+	}
+	return left
+}
+
+// addTopicStops adds the topics that are stopped as a whole and of which no partition
+// is known, so that none of them is among the stops.
+func (f *flow) addTopicStops(stops []*chunk.Stop) []*chunk.Stop {
+	for _, t := range f.topologyNow() {
+		told := slices.ContainsFunc(stops, func(s *chunk.Stop) bool { return s.Partition.Topic == t.Source })
+		if t.Stop != nil && !told {
+			stops = append(stops, t.Stop)
+		}
+	}
+	return stops
+}
+
 // unsettled looks at all positions and lists those that have never been right, nor
-// left alone for a reason that only people or consumers can change. Those of stopped
-// partitions are apart: waiting does not change them.
+// left alone for a reason that only people or consumers can change. Apart from those
+// are the ones that waiting does not change: in stopped partitions, and those that
+// could not be positioned.
 func (f *flow) unsettled(ctx context.Context, view *Inspection, right map[string]bool,
 	stopped map[chunk.Partition]bool) (open, stuck []string, err error) {
 	seen, err := view.Groups(ctx)
@@ -252,15 +288,18 @@ func (f *flow) unsettled(ctx context.Context, view *Inspection, right map[string
 	}
 	f.mu.Unlock()
 	for _, g := range seen {
-		if g.Error != "" && !refused[g.Group] {
+		switch {
+		case g.Error != "" && !refused[g.Group]:
 			open = append(open, fmt.Sprintf("group %s: %s", g.Group, g.Error))
+		case g.Error != "":
+			stuck = append(stuck, fmt.Sprintf("group %s: %s", g.Group, g.Error))
 		}
 		for _, p := range g.Positions {
 			name := fmt.Sprintf("group %s in %s/%d", g.Group, p.Topic, p.Partition)
 			right[name] = right[name] || p.State != pending && groups.Kind(p.State).Settled()
 			switch {
-			case right[name]:
-			case stopped[chunk.Partition{Topic: p.Topic, Number: p.Partition}]:
+			case right[name] && !notPositioned(groups.Kind(p.State)):
+			case right[name] || stopped[chunk.Partition{Topic: p.Topic, Number: p.Partition}]:
 				stuck = append(stuck, name+": "+p.Why)
 			default:
 				open = append(open, name+": "+p.Why)

@@ -177,6 +177,8 @@ func (b *BackState) add(s *spot, turned bool, source, target string) {
 		b.GivenUp = append(b.GivenUp, fmt.Sprintf("%s: "+format, append([]any{s.partition}, values...)...))
 	}
 	switch {
+	case s.blocked != "":
+		return // it was not part of the cutover but for what was given up then
 	case !s.targetThere:
 		give("it is gone from %s with what was written there since the cutover; up to %d records are on %s", target,
 			int64(s.stable-s.earliest), source)

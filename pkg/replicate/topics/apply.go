@@ -51,7 +51,7 @@ func (t *Topics) bring(ctx context.Context, changes []*Change, pairs []pair) err
 		switch {
 		case c.Stop != nil || target == nil:
 		case c.Create:
-			created[c] = pair{c.Source, c.Target, sources[c.Source], target}
+			created[c] = pair{Source: c.Source, Target: c.Target, source: sources[c.Source], target: target}
 			if target.Err == nil {
 				sides[c.Target] = target
 			}

@@ -43,11 +43,17 @@ func (t *Topics) look(ctx context.Context, some int) (*sight, error) {
 	names = append(names, t.missed(names)...)
 	slices.Sort(names)
 	seen := &sight{}
-	var sourceNames, targetNames []string
+	var sourceNames, targetNames, asked []string
+	blocked := map[string]string{}
 	for _, name := range names {
 		target, verdict := t.cfg.Policy.Topic(name)
-		if !verdict.Selected {
-			seen.skipped = append(seen.skipped, Skip{name, verdict.Why, verdict.Blocked, verdict.Builtin && !verdict.Kept})
+		switch {
+		case verdict.Blocked: // its name on the target is no topic's, or another's
+			blocked[name] = verdict.Why
+		case verdict.Selected:
+			asked = append(asked, target)
+		default:
+			seen.skipped = append(seen.skipped, Skip{name, verdict.Why, verdict.Builtin && !verdict.Kept})
 			continue
 		}
 		sourceNames = append(sourceNames, name)
@@ -60,13 +66,17 @@ func (t *Topics) look(ctx context.Context, some int) (*sight, error) {
 	if err != nil {
 		return nil, err
 	}
-	targets, err := t.target.describe(ctx, targetNames)
+	targets, err := t.target.describe(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
 	for i, name := range sourceNames {
 		if source, there := sources[name]; there { // else it was deleted since it was listed
-			seen.pairs = append(seen.pairs, pair{name, targetNames[i], source, targets[targetNames[i]]})
+			p := pair{Source: name, Target: targetNames[i], blocked: blocked[name], source: source}
+			if p.blocked == "" {
+				p.target = targets[p.Target]
+			}
+			seen.pairs = append(seen.pairs, p)
 		}
 	}
 	t.expectOnly(seen.pairs)

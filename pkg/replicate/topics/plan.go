@@ -8,6 +8,7 @@ import (
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 )
@@ -52,6 +53,7 @@ func (c *Change) grows() bool { return !c.Create && c.PartitionsTo > c.Partition
 // pair is one topic on both sides; target is nil when it is not there.
 type pair struct {
 	Source, Target string
+	blocked        string // why the policy cannot name it on the target; "": it can
 	source, target *side
 }
 
@@ -85,6 +87,11 @@ func (r rules) change(p pair) Change {
 			c.PartitionsFrom = p.target.Partitions
 		}
 		c.PartitionsTo = c.PartitionsFrom
+		return c
+	}
+	if p.blocked != "" {
+		c.Stop = stop(p.Source, chunk.StopTopic, p.blocked, policy.BlockedFix, nil)
+		c.PartitionsTo = 0
 		return c
 	}
 	if p.target == nil {

@@ -165,8 +165,6 @@ func (t *Topics) ClusterIDs(ctx context.Context) (source, target string, err err
 type Skip struct {
 	Topic string
 	Why   string
-	// Blocked: the patterns choose it, yet the policy cannot name it on the target.
-	Blocked bool
 	// Builtin: the patterns choose it, and a built-in rule leaves it out that a pattern could override.
 	Builtin bool
 }
@@ -282,11 +280,6 @@ func (t *Topics) warn(seen *sight) {
 	if len(seen.pairs) == 0 {
 		once("", "no topic of the source is selected", "cluster", t.cfg.Source.Name, "visible", len(seen.skipped),
 			"remedy", "check topics and exclude_topics, and the right Describe on the topics: others are not listed")
-	}
-	for _, s := range seen.skipped {
-		if s.Blocked {
-			once("blocked "+s.Topic, "topic cannot be copied", "topic", s.Topic, "why", s.Why)
-		}
 	}
 	if t.cfg.SyncConfigs {
 		return

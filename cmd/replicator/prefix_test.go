@@ -51,7 +51,7 @@ func TestPrefixesAreTold(t *testing.T) {
 			}
 		}
 	}
-	if got := w.run("offsets", "--topic", "p2.orders", "--partition", "0", "--at", "3"); got.code != exitFailed ||
+	if got := w.run("offsets", "--topic", "p2.orders", "--partition", "0", "--at", "3"); got.code != exitUsage ||
 		!strings.Contains(got.stderr, "--topic p1.orders") {
 		t.Errorf("offsets of the target's name: exit %d\n%s", got.code, got.stderr)
 	}

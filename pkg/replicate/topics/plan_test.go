@@ -92,7 +92,7 @@ func TestPlanSettings(t *testing.T) {
 			map[string]string{"message.timestamp.difference.max.ms": noLimit}, ""},
 	} {
 		r := rules{SyncConfigs: true, Exclude: []*regexp.Regexp{regexp.MustCompile(`^(?:secret\..*)$`)}}
-		c := r.change(pair{"orders", "orders", topic(1, row.source...), topic(1, row.target...)})
+		c := r.change(pairOf("orders", "orders", topic(1, row.source...), topic(1, row.target...)))
 		if c.Stop != nil || !maps.Equal(c.Set, row.set) {
 			t.Errorf("%s: set %v, stop %v; want set %v", row.why, c.Set, c.Stop, row.set)
 		}
@@ -115,7 +115,7 @@ func TestPlanSettings(t *testing.T) {
 // nothing is gathered.
 func TestReasonForALargerLimit(t *testing.T) {
 	const small = "max.message.bytes:=1000"
-	c := rules{SyncConfigs: true}.change(pair{"orders", "orders", topic(1, small), topic(1, small)})
+	c := rules{SyncConfigs: true}.change(pairOf("orders", "orders", topic(1, small), topic(1, small)))
 	want := "at least 1048588 while the topic is mirrored: " +
 		"a batch that is written anew there may be larger than the source's"
 	if len(c.Left) != 1 || c.Left[0].Why != want {
@@ -180,7 +180,7 @@ func TestPlanTopics(t *testing.T) {
 		if row.rules.Brokers == 0 {
 			row.rules.Brokers = 1
 		}
-		c := plan([]pair{{"orders", "orders", row.source, row.target}}, row.rules)[0]
+		c := plan([]pair{pairOf("orders", "orders", row.source, row.target)}, row.rules)[0]
 		if c.Create != row.create || c.PartitionsTo != row.to || c.ReplicationFactor != row.factor {
 			t.Errorf("%s: create %v, partitions %d, factor %d; want %v, %d, %d", row.why, c.Create, c.PartitionsTo,
 				c.ReplicationFactor, row.create, row.to, row.factor)
@@ -202,7 +202,7 @@ func TestPlanTopics(t *testing.T) {
 }
 
 func TestPlanIsSorted(t *testing.T) {
-	changes := plan([]pair{{"b", "b", topic(1), nil}, {"a", "x", topic(1), nil}}, rules{Brokers: 1})
+	changes := plan([]pair{pairOf("b", "b", topic(1), nil), pairOf("a", "x", topic(1), nil)}, rules{Brokers: 1})
 	if changes[0].Source != "a" || changes[1].Source != "b" {
 		t.Errorf("order %s, %s; want a, b", changes[0].Source, changes[1].Source)
 	}
@@ -220,7 +220,7 @@ func TestDue(t *testing.T) {
 	var pairs []pair
 	for _, name := range []string{"new", "recreated", "same-middle", "same-new", "same-old", "target-appeared",
 		"target-gone"} {
-		p := pair{name, name, topic(1), topic(1)}
+		p := pairOf(name, name, topic(1), topic(1))
 		if name == "target-gone" {
 			p.target = nil
 		}
@@ -257,4 +257,8 @@ func TestChangeAllKeepsBatchesSmall(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(sent, specs) {
 		t.Errorf("sent %d of %d, error %v", len(sent), len(specs), err)
 	}
+}
+
+func pairOf(source, target string, on, to *side) pair {
+	return pair{Source: source, Target: target, source: on, target: to}
 }

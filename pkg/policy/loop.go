@@ -61,8 +61,11 @@ func (f Flow) Apart() bool {
 		!strings.HasPrefix(f.LedgerTopic(), reads)
 }
 
+// LedgerPrefix begins the logical name of the ledger of every flow that names none.
+const LedgerPrefix = "__replicator."
+
 // DefaultLedger is the logical name of the ledger topic of a flow that names none.
-func DefaultLedger(from, to string) string { return "__replicator." + from + "." + to }
+func DefaultLedger(from, to string) string { return LedgerPrefix + from + "." + to }
 
 // visit is a topic of a cluster, by its logical name.
 type visit struct{ cluster, topic string }

@@ -27,7 +27,10 @@ func OpenCutover(ctx context.Context, o HandoverOptions) (*Cutover, error) {
 		return nil, err
 	}
 	c := &Cutover{h: h}
-	book, err := firstBook(ctx, o)
+	var book *ledger.Shard
+	if err = h.look.ofFlow(ctx); err == nil {
+		book, err = firstBook(ctx, o)
+	}
 	if err == nil && book == nil {
 		err = &kafka.Problem{What: fmt.Sprintf("flow %s has never run: there is no ledger %s on cluster %s", o.Flow.Name(),
 			o.Flow.LedgerTopic(), o.Flow.To),

@@ -160,8 +160,7 @@ func final(err error) bool {
 	var shards *ShardsError
 	var version *ledger.VersionError
 	var damage *ledger.Damage
-	var stranger *IdentityError
-	return errors.As(err, &stranger) ||
+	return isStranger(err) ||
 		errors.As(err, &same) || errors.As(err, &shards) || errors.As(err, &version) || errors.As(err, &damage) ||
 		isClosed(err)
 }

@@ -56,6 +56,11 @@ type flow struct {
 	memory
 	goals map[chunk.Partition]offsets.Source // of a one-off copy
 
+	signer   signer
+	identity ledger.Identity
+	asking   sync.Mutex // held while the ledger's identity is read again
+	same     bool       // it was, as a member of the group
+
 	window *sink.Window // what all writers of the batch lane have under way
 
 	tellLeftOut, tellUnread sync.Once
@@ -208,6 +213,7 @@ func (f *flow) work(ctx context.Context) error {
 func (f *flow) lose(shards []int) {
 	var ending []*running
 	f.mu.Lock()
+	f.same = false
 	for _, shard := range shards {
 		if r := f.workers[shard]; r != nil {
 			delete(f.workers, shard)
@@ -249,9 +255,9 @@ func (f *flow) prepare(ctx context.Context) error {
 		return err
 	}
 	// Whose ledger it is comes before anything is altered or anybody shut out.
-	s := signer{cfg: &f.cfg, source: f.source, target: f.target, policy: f.policy, log: f.log}
-	now := f.cfg.identity(from, to)
-	kept, changes, err := s.compare(ctx, now)
+	f.signer = newSigner(&f.cfg, f.source, f.target, f.policy, f.log)
+	f.identity = f.cfg.identity(from, to)
+	kept, changes, err := f.signer.compare(ctx, f.identity)
 	if err != nil {
 		return err
 	}
@@ -265,9 +271,10 @@ func (f *flow) prepare(ctx context.Context) error {
 	if shards != f.cfg.Shards {
 		return &ShardsError{Ledger: f.cfg.LedgerTopic(), Have: shards, Want: f.cfg.Shards}
 	}
-	if err := s.sign(ctx, now, kept, changes); err != nil {
+	if kept, err = f.signer.sign(ctx, f.identity, kept, changes); err != nil {
 		return err
 	}
+	f.groups.AlsoKnownAs(kept.Formerly)
 	seen, err := f.announce(ctx)
 	if err != nil {
 		return err

@@ -120,6 +120,10 @@ func compareIdentities(name string, kept, now ledger.Identity,
 	refuse := func(what, was, is, fix string) ([]ledger.Changed, error) {
 		return nil, &IdentityError{Ledger: name, Kept: kept, What: what, Was: was, Is: is, Fix: fix}
 	}
+	changes, err := compareClusters(name, kept, now, look)
+	if err != nil {
+		return nil, err
+	}
 	anew := "; nothing was changed. To copy that way beside what is there, give the flow a ledger of its own, " +
 		"ledger: NAME, and it begins anew"
 	for _, d := range []struct{ key, was, is string }{
@@ -137,10 +141,6 @@ func compareIdentities(name string, kept, now ledger.Identity,
 	if kept.From != now.From && now.Naming == string(policy.Prefix) {
 		return refuse("source cluster's name", kept.From, now.From, fmt.Sprintf("name the cluster %s again: with naming: "+
 			"prefix its name is part of the topics' names on the target%s", kept.From, anew))
-	}
-	changes, err := compareClusters(name, kept, now, look)
-	if err != nil {
-		return nil, err
 	}
 	for _, d := range []struct{ what, was, is string }{
 		{"flow", kept.Flow(), now.Flow()}, {"program", kept.Program, now.Program},
@@ -198,6 +198,13 @@ type signer struct {
 	seen *evidence
 }
 
+func newSigner(cfg *Config, source, target kafka.Config, chosen *policy.Policy, log *slog.Logger) signer {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return signer{cfg: cfg, source: source, target: target, policy: chosen, log: log}
+}
+
 // compare answers what the ledger says of its flow, nil where it says nothing, and what
 // has changed since and may. It changes nothing.
 func (s *signer) compare(ctx context.Context, now ledger.Identity) (*ledger.Identity, []ledger.Changed, error) {
@@ -208,12 +215,19 @@ func (s *signer) compare(ctx context.Context, now ledger.Identity) (*ledger.Iden
 	}
 	if kept == nil {
 		found, err := s.look(ctx)
-		if err == nil && holdsProgress(found.books) {
+		switch {
+		case err != nil:
+		case holdsProgress(found.books):
 			err = s.contradiction(found)
+		default:
+			err = s.elsewhere(ctx)
 		}
 		return nil, nil, err
 	}
 	changes, err := compareIdentities(name, *kept, now, func() (*evidence, error) { return s.look(ctx) })
+	if err == nil {
+		err = s.unused(ctx, kept)
+	}
 	return kept, changes, err
 }
 
@@ -252,7 +266,7 @@ func (s *signer) look(ctx context.Context) (*evidence, error) {
 	}
 	found := &evidence{}
 	var err error
-	if found.books, err = readBooks(ctx, s.target, *s.cfg); err != nil {
+	if found.books, err = readAllBooks(ctx, s.target, s.cfg.LedgerTopic()); err != nil {
 		return nil, err
 	}
 	if !holdsProgress(found.books) {
@@ -280,13 +294,15 @@ func describeAll(ctx context.Context, cluster kafka.Config) (*seenCluster, error
 }
 
 // sign writes what compare has found to be right: a new ledger names its flow, and a
-// change is noted. Whoever wrote first has it: what was written is read again.
-func (s *signer) sign(ctx context.Context, now ledger.Identity, kept *ledger.Identity, changes []ledger.Changed) error {
+// change is noted. Whoever wrote first has it: what was written is read again. It answers
+// what the ledger says then.
+func (s *signer) sign(ctx context.Context, now ledger.Identity, kept *ledger.Identity,
+	changes []ledger.Changed) (*ledger.Identity, error) {
 	name := s.cfg.LedgerTopic()
 	note := now
 	switch {
 	case kept != nil && len(changes) == 0:
-		return nil
+		return kept, nil
 	case kept != nil:
 		note = kept.Successor(now, changes)
 		for _, c := range changes {
@@ -296,26 +312,41 @@ func (s *signer) sign(ctx context.Context, now ledger.Identity, kept *ledger.Ide
 		s.log.Info("ledger of an earlier release is taken over", "ledger", name, "source_cluster", now.SourceCluster,
 			"naming", now.Naming)
 	}
-	records := []ledger.Record{ledger.NoteRecord(ledger.IdentityName, ledger.EncodeIdentity(note))}
-	if err := ledger.WriteNotes(ctx, s.target, name, 0, records); err != nil {
-		return s.target.Explain(err)
+	renamed := kept != nil && kept.Flow() != now.Flow()
+	if renamed {
+		if err := s.shutOut(ctx, kept); err != nil {
+			return nil, err
+		}
 	}
-	holds, err := ledger.ReadIdentity(ctx, s.target, name)
+	holds, err := s.write(ctx, note)
 	if err != nil {
-		return err
-	}
-	if holds == nil {
-		return fmt.Errorf("ledger topic %q does not hold what was written to it a moment ago", name)
+		return nil, err
 	}
 	if _, err := compareIdentities(name, *holds, now, func() (*evidence, error) { return s.look(ctx) }); err != nil {
 		// Compaction keeps the last of a key: let it be the one that holds.
-		records[0] = ledger.NoteRecord(ledger.IdentityName, ledger.EncodeIdentity(*holds))
-		if again := ledger.WriteNotes(ctx, s.target, name, 0, records); again != nil {
-			return s.target.Explain(again)
+		if _, again := s.write(ctx, *holds); again != nil {
+			return nil, again
 		}
-		return err
+		return nil, err
 	}
-	return nil
+	if renamed { // whoever joined before the note was there is seen now, and whoever joins later reads it
+		return holds, s.unused(ctx, kept)
+	}
+	return holds, nil
+}
+
+// write writes the note, and answers what the ledger says then.
+func (s *signer) write(ctx context.Context, note ledger.Identity) (*ledger.Identity, error) {
+	name := s.cfg.LedgerTopic()
+	records := []ledger.Record{ledger.NoteRecord(ledger.IdentityName, ledger.EncodeIdentity(note))}
+	if err := ledger.WriteNotes(ctx, s.target, name, 0, records); err != nil {
+		return nil, s.target.Explain(err)
+	}
+	holds, err := ledger.ReadIdentity(ctx, s.target, name)
+	if err == nil && holds == nil {
+		err = fmt.Errorf("ledger topic %q does not hold what was written to it a moment ago", name)
+	}
+	return holds, err
 }
 
 // holdsProgress says whether anything was copied by a ledger.

@@ -222,3 +222,129 @@ func TestCompareIdentities(t *testing.T) {
 func (w *world) makeTopic(bootstrap, topic string) error {
 	return workload.Topics(w.ctx, bootstrap, 1, workload.KeepConfigs(), topic)
 }
+
+// renamed is the flow after its clusters have got other names in the file.
+func (w *world) renamed() Config {
+	cfg := w.cfg
+	cfg.From, cfg.To = "aws", "gcp"
+	return cfg
+}
+
+// startAs runs one more replica of a flow whose clusters have other names.
+func (w *world) startAs(cfg Config) *replica {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.ctx)
+	r := &replica{w: w, cancel: cancel, done: make(chan error, 1)}
+	r.Engine = New(Options{
+		Clusters: map[string]kafka.Config{
+			cfg.From: w.kafka(cfg.From, w.sides.Source), cfg.To: w.kafka(cfg.To, w.sides.Target)},
+		Flows: []Config{cfg}, Registry: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+	})
+	go func() { r.done <- r.Run(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		<-r.done
+	})
+	return r
+}
+
+// TestRenamedClusters: with other names for its clusters a flow finds the ledger of the
+// same copy and names it; with that ledger it goes on, groups and all, once nobody works
+// under the former names any more.
+func TestRenamedClusters(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 9)
+	w.must("commit", workload.Commit(w.ctx, w.sides.Source, []workload.Position{
+		{Group: "billing", Topic: "orders", Partition: 0, At: 4}}))
+	first := w.start(nil)
+	w.stands("billing", "orders", 0, 4)
+
+	cfg := w.renamed()
+	ledgerTopic := w.cfg.LedgerTopic()
+	err := w.refused(w.sides.Source, cfg)
+	var renamed *RenamedError
+	if !errors.As(err, &renamed) || !strings.Contains(err.Error(), ledgerTopic) ||
+		!strings.Contains(chunk.Remedy(err), "ledger: "+ledgerTopic) || !strings.Contains(err.Error(), "old->new") {
+		t.Fatalf("it is refused with %v; %s", err, chunk.Remedy(err))
+	}
+	if topics, err := w.to.ListTopics(w.ctx); err != nil || topics.Has(cfg.LedgerTopic()) {
+		t.Errorf("a ledger was created for it: %v", err)
+	}
+	plan := w.planOf(cfg)
+	if obstacles := plan.InTheWay(); len(obstacles) == 0 || !errors.As(obstacles[0], &renamed) {
+		t.Errorf("check says %v", obstacles)
+	}
+
+	cfg.Ledger = ledgerTopic
+	second := w.startAs(cfg)
+	w.await("it waits for the replicas with the former names", func() bool {
+		return strings.Contains(w.log.String(), "still run as old->new, by 1 replicas")
+	})
+	if kept := w.identity(); kept.Flow() != "old->new" {
+		t.Errorf("the ledger says %s already", kept.Flow())
+	}
+	first.stop()
+	second.copies("orders", 0)
+	if kept := w.identity(); kept.Flow() != "aws->gcp" || kept.Formerly[0] != "old->new" {
+		t.Errorf("the ledger says %+v", kept)
+	}
+	w.plain(w.sides.Source, "orders", 0, 9)
+	w.equal([]string{"orders"})
+	w.must("commit", workload.Commit(w.ctx, w.sides.Source, []workload.Position{
+		{Group: "billing", Topic: "orders", Partition: 0, At: 7}}))
+	w.stands("billing", "orders", 0, 7)
+
+	// Whoever comes back under the former names waits in its turn, and disturbs nobody.
+	w.startAs(w.cfg)
+	w.await("the former names wait", func() bool {
+		return strings.Contains(w.log.String(), "still run as aws->gcp, by 1 replicas")
+	})
+	w.plain(w.sides.Source, "orders", 0, 9)
+	w.equal([]string{"orders"})
+}
+
+// planOf is the dry run of a flow between the world's clusters.
+func (w *world) planOf(cfg Config) *FlowPlan {
+	w.t.Helper()
+	look, err := Inspect(w.ctx, map[string]kafka.Config{
+		cfg.From: w.kafka(cfg.From, w.sides.Source), cfg.To: w.kafka(cfg.To, w.sides.Target)}, cfg, nil)
+	w.must("inspect", err)
+	defer look.Close()
+	plan, err := look.Plan(w.ctx)
+	w.must("plan", err)
+	return plan
+}
+
+// TestCommandsKnowStrangers: what a command would say by a ledger that is another flow's
+// is not said.
+func TestCommandsKnowStrangers(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 5)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	r.stop()
+	_, twin, _ := w.cluster("another")
+	w.must("make the twin's topic", w.makeTopic(twin, "orders"))
+	clusters := map[string]kafka.Config{"old": w.kafka("old", twin), "new": w.kafka("new", w.sides.Target)}
+	look, err := Inspect(w.ctx, clusters, w.cfg, nil)
+	w.must("inspect", err)
+	defer look.Close()
+	stranger := func(what string, err error) {
+		t.Helper()
+		var e *IdentityError
+		if !errors.As(err, &e) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err = look.Status(w.ctx)
+	stranger("status", err)
+	_, err = look.Verify(w.ctx, VerifyOptions{})
+	stranger("verify", err)
+	plan, err := look.Plan(w.ctx)
+	w.must("plan", err)
+	stranger("check", errors.Join(plan.InTheWay()...))
+	_, err = OpenCutover(w.ctx, HandoverOptions{Clusters: clusters, Flow: w.cfg})
+	stranger("cutover", err)
+}

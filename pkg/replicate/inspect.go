@@ -27,6 +27,7 @@ type Inspection struct {
 	cfg Config
 
 	sourceCluster, targetCluster kafka.Config
+	sourceID, targetID           string // of the clusters
 	source, target               *kgo.Client
 	translator                   translator
 	kept                         keptBoth
@@ -122,6 +123,7 @@ func (i *Inspection) reach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	i.sourceID, i.targetID = source.id, target.id
 	return policy.SameCluster(i.cfg.Flow(), source.id, target.id)
 }
 

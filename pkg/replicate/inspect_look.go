@@ -148,7 +148,7 @@ func (i *Inspection) readLedger(ctx context.Context, p *picture) error {
 	name := i.cfg.LedgerTopic()
 	topic, there := p.target.topics[name]
 	if !there {
-		return nil
+		return i.sameFlow(ctx, p)
 	}
 	switch {
 	case topic.err != nil:
@@ -186,7 +186,7 @@ func (i *Inspection) readLedger(ctx context.Context, p *picture) error {
 		}
 		p.books[shard] = book{read, reached < end}
 	}
-	return nil
+	return i.sameFlow(ctx, p)
 }
 
 // offsetOf is a partition's offset, or why the cluster does not tell it.

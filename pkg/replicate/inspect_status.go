@@ -341,7 +341,12 @@ func (i *Inspection) positionStatus(ctx context.Context, held *groups.Held, at *
 	}
 	decision := at.Decision // the target's refusal, if there is one
 	if decision.Kind == "" {
-		decision = groups.Decide(i.cfg.Name(), at.Source, at.Target, answer.Answer)
+		held := at.Target
+		if held != nil {
+			own := i.groups.Own(*held)
+			held = &own
+		}
+		decision = groups.Decide(i.cfg.Name(), at.Source, held, answer.Answer)
 	}
 	if held.Members > 0 && (decision.Write && decision.Kind != groups.UnreadDeleted ||
 		decision.Kind == groups.ForeignCommit) {

@@ -74,7 +74,10 @@ func OpenRollback(ctx context.Context, o HandoverOptions) (*Rollback, error) {
 	if r.look, err = Inspect(ctx, o.Clusters, o.Flow, o.Log); err != nil {
 		return nil, err
 	}
-	if err := r.prepare(ctx, book); err != nil {
+	if err = r.look.ofFlow(ctx); err == nil {
+		err = r.prepare(ctx, book)
+	}
+	if err != nil {
 		r.Close()
 		return nil, err
 	}

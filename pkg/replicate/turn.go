@@ -140,6 +140,17 @@ func (t *turn) seed(ctx context.Context, books []*ledger.Shard) error {
 }
 
 func (t *turn) ensureLedger(ctx context.Context) error {
+	look, err := Inspect(ctx, t.clusters, t.opens, t.log)
+	if err != nil {
+		return err
+	}
+	defer look.Close()
+	s := newSigner(&t.opens, look.sourceCluster, look.targetCluster, look.policy, t.log)
+	now := t.opens.identity(look.sourceID, look.targetID)
+	kept, changes, err := s.compare(ctx, now)
+	if err != nil {
+		return err
+	}
 	admin, err := topics.Open(t.opens.topicsConfig(t.clusters[t.opens.From], t.clusters[t.opens.To], nil, t.log))
 	if err != nil {
 		return err
@@ -148,6 +159,9 @@ func (t *turn) ensureLedger(ctx context.Context) error {
 	_, shards, err := admin.EnsureLedger(ctx, t.opens.LedgerTopic(), t.opens.Shards)
 	if err == nil && shards != t.opens.Shards {
 		err = &ShardsError{Ledger: t.opens.LedgerTopic(), Have: shards, Want: t.opens.Shards}
+	}
+	if err == nil {
+		_, err = s.sign(ctx, now, kept, changes)
 	}
 	return err
 }
@@ -326,6 +340,41 @@ func readFirstBooks(ctx context.Context, target kafka.Config, cfg Config, n int)
 		}
 		if books[shard], err = reader.Shard(ctx, int32(shard), least); err != nil {
 			return nil, fmt.Errorf("%s: %w", cfg.Name(), target.Explain(err))
+		}
+	}
+	return books, nil
+}
+
+// readAllBooks reads all partitions of a ledger topic, however many it has; none where it
+// is not there. It waits for no open transaction.
+func readAllBooks(ctx context.Context, target kafka.Config, name string) ([]*ledger.Shard, error) {
+	client, err := kafka.NewFranz(target)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	seen, err := describe(ctx, client, target, []string{name})
+	if err != nil {
+		return nil, err
+	}
+	topic, there := seen.topics[name]
+	switch {
+	case !there:
+		return nil, nil
+	case topic.err != nil:
+		return nil, topic.err
+	case !topic.may(kmsg.ACLOperationRead):
+		return nil, target.Denied("Read", "topic "+name, nil)
+	}
+	reader, err := ledger.OpenReader(target, name)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close() //nolint:errcheck // only read
+	books := make([]*ledger.Shard, topic.partitions)
+	for shard := range books {
+		if books[shard], err = reader.Shard(ctx, int32(shard), 0); err != nil {
+			return nil, target.Explain(err)
 		}
 	}
 	return books, nil

@@ -160,7 +160,8 @@ func (w *worker) run(ctx context.Context) error {
 			w.awaitOwnership(ctx)
 		case stop != nil:
 			w.putAside(stop)
-		case w.flow.once && hopeless(err), isClosed(err):
+		case w.flow.once && hopeless(err), isClosed(err), isStranger(err),
+			errors.Is(err, errRenamed):
 			return fmt.Errorf("shard %d: %w", w.shard, err)
 		default:
 			w.flow.metrics.failure(w.flow.name, kindOf(err))
@@ -205,6 +206,9 @@ func (w *worker) session(ctx context.Context) error {
 		return w.flow.target.ExplainTransactions(w.flow.cfg.GroupID()+".", err)
 	}
 	if err := w.flow.owner.Confirm(ctx, w.shard); err != nil {
+		return err
+	}
+	if err := w.flow.sameLedger(ctx); err != nil {
 		return err
 	}
 	book, end, err := w.readLedger(ctx)

@@ -77,6 +77,7 @@ type Groups struct {
 	target  *kgo.Client
 	writers []*kgo.Client // opened when they are first needed
 	told    told
+	former  map[string]bool // names that the flow had, as marks have them
 }
 
 // Open makes the clients; nothing is connected yet.
@@ -94,6 +95,24 @@ func Open(cfg Config) (*Groups, error) {
 		return nil, fmt.Errorf("read groups: %w", err)
 	}
 	return &Groups{cfg: cfg, source: source, target: target, told: newTold(cfg)}, nil
+}
+
+// AlsoKnownAs gives names that the flow had before: what was committed under one of them
+// is the flow's own. It is called before the first Sync.
+func (g *Groups) AlsoKnownAs(flows []string) {
+	g.former = map[string]bool{}
+	for _, flow := range flows {
+		g.former[shortFlow(flow)] = true
+	}
+}
+
+// Own gives a position that was committed under a former name of the flow the present one.
+func (g *Groups) Own(c Committed) Committed {
+	if m, ok := ParseMark(c.Metadata); ok && g.former[m.Flow] {
+		m.Flow = g.cfg.Flow
+		c.Metadata = m.Format()
+	}
+	return c
 }
 
 // Close ends all connections.

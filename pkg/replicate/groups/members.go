@@ -93,7 +93,7 @@ func (g *Groups) TakeOver(ctx context.Context, group string, handed []Handed) (m
 	for _, h := range handed {
 		now, ok := committed.Lookup(h.Partition.Topic, h.Partition.Number)
 		switch {
-		case ok && Ours(g.cfg.Flow, Committed{now.At, now.Metadata}):
+		case ok && Ours(g.cfg.Flow, g.Own(Committed{now.At, now.Metadata})):
 			continue // it may have been moved on since
 		case !ok || now.At != h.Target:
 			moved = append(moved, h)

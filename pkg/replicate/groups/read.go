@@ -261,7 +261,7 @@ func (g *group) wanted() kmsg.OffsetFetchRequestGroup {
 // found notes what the target answered about one position.
 func (g *Groups) found(p *Position, got *kmsg.OffsetFetchResponseGroupTopicPartition) {
 	if p.Err = kerr.ErrorForCode(got.ErrorCode); p.Err == nil && got.Offset >= 0 {
-		c := committed(got)
+		c := g.Own(committed(got))
 		p.Target, p.After = &c, offsets.Target(c.Offset)
 	}
 }

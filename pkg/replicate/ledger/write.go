@@ -49,6 +49,23 @@ func Take(ctx context.Context, target kafka.Config, topic, transactionalID strin
 	return nil
 }
 
+// ShutOut ends, for each transactional id, what was left open under it, and shuts out
+// whoever works under it.
+func ShutOut(ctx context.Context, target kafka.Config, transactionalIDs []string) error {
+	for _, id := range transactionalIDs {
+		client, err := kafka.NewFranz(target, kgo.TransactionalID(id))
+		if err != nil {
+			return err
+		}
+		_, _, err = client.ProducerID(ctx)
+		client.Close()
+		if err != nil {
+			return fmt.Errorf("shut out %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
 func openProducer(target kafka.Config, topic string, opts ...kgo.Opt) (*kgo.Client, error) {
 	return kafka.NewFranz(target, append([]kgo.Opt{
 		kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),

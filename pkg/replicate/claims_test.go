@@ -1,15 +1,25 @@
 package replicate
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/wire"
 )
@@ -88,5 +98,60 @@ func (w *world) storedOn(cluster *kfake.Cluster, topic string, number int32) (al
 			w.must(fmt.Sprintf("%s/%d at %d", topic, number, at), err)
 			all, data, at = append(all, b), rest, b.Last()+1
 		}
+	}
+}
+
+// TestUnreadableClaims: while the opposite flow's ledger may not be read, what may have come
+// from the target is not copied back; check and the stop name the right.
+func TestUnreadableClaims(t *testing.T) {
+	w := newWorld(t)
+	var acls []kfake.ACL
+	for _, o := range []kmsg.ACLOperation{
+		kmsg.ACLOperationDescribe, kmsg.ACLOperationRead, kmsg.ACLOperationDescribeConfigs} {
+		acls = append(acls, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "orders", Operation: o, Allow: true,
+			Pattern: kmsg.ACLResourcePatternTypeLiteral})
+	}
+	guarded, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("guarded"), kfake.EnableSASL(),
+		kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "admin"), kfake.User("PLAIN", "mirror", "secret", acls...))
+	w.must("start kfake", err)
+	t.Cleanup(guarded.Close)
+	admin, err := kgo.NewClient(kgo.SeedBrokers(guarded.ListenAddrs()...),
+		kgo.SASL(plain.Auth{User: "admin", Pass: "admin"}.AsMechanism()))
+	w.must("open client", err)
+	t.Cleanup(admin.Close)
+	_, err = kadm.NewClient(admin).CreateTopics(w.ctx, 1, 1, nil, "orders", "__replicator.new.old")
+	w.must("create topics", err)
+	w.must("write", admin.ProduceSync(w.ctx, &kgo.Record{Topic: "orders", Value: []byte("echo")}).FirstErr())
+
+	from := w.kafka("old", guarded.ListenAddrs()[0])
+	for key, value := range map[string]string{"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN",
+		"sasl.username": "mirror", "sasl.password": "secret"} {
+		from.Properties[key] = value
+	}
+	clusters := map[string]kafka.Config{"old": from, "new": w.kafka("new", w.sides.Target)}
+	w.cfg.Flows = []policy.Flow{w.cfg.Flow(), {From: "new", To: "old", Naming: policy.Prefix, Separator: "."}}
+	look, err := Inspect(w.ctx, clusters, w.cfg, nil)
+	w.must("inspect", err)
+	defer look.Close()
+	plan, err := look.Plan(w.ctx)
+	w.must("plan", err)
+	const missing = "on topic __replicator.new.old"
+	if said := errors.Join(plan.InTheWay()...); said == nil || !strings.Contains(said.Error(), missing) {
+		t.Errorf("check says %v", said)
+	}
+	ctx, cancel := context.WithCancel(w.ctx)
+	r := &replica{w: w, cancel: cancel, done: make(chan error, 1)}
+	r.Engine = New(Options{Clusters: clusters, Flows: []Config{w.cfg}, Registry: prometheus.NewRegistry(),
+		Log: slog.New(slog.NewTextHandler(&w.log, nil))})
+	go func() { r.done <- r.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-r.done })
+	stop := r.stopped("orders", 0, chunk.StopUnauthorized)
+	if !strings.Contains(stop.Error(), missing) || !strings.Contains(stop.Remedy(), "grant User:mirror") {
+		t.Errorf("it stops with %v; %s", stop, stop.Remedy())
+	}
+	ends, err := w.to.ListEndOffsets(w.ctx, "orders")
+	w.must("list", err)
+	if end, _ := ends.Lookup("orders", 0); end.Offset != 0 {
+		t.Errorf("%d offsets were written to the target", end.Offset)
 	}
 }

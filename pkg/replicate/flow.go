@@ -390,6 +390,10 @@ func (f *flow) cameFromTarget() func(context.Context, int64, time.Time) (bool, e
 	}
 	return func(ctx context.Context, producer int64, seen time.Time) (bool, error) {
 		claimed, err := f.claims.Claimed(ctx, producer, seen)
+		var unknown *ledger.UnknownClaimsError
+		if errors.As(err, &unknown) && unknown.Denied {
+			return false, &chunk.Stop{Kind: chunk.StopUnauthorized, Reason: err.Error(), Fix: unknown.Remedy()}
+		}
 		if claimed {
 			f.metrics.leftOut.WithLabelValues(f.name).Inc()
 			f.tellLeftOut.Do(func() {

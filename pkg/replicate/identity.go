@@ -46,8 +46,12 @@ type IdentityError struct {
 }
 
 func (e *IdentityError) Error() string {
-	return fmt.Sprintf("ledger topic %q belongs to another flow: its %s is %s, here it is %s (it was begun as %s on %s)",
-		e.Ledger, e.What, e.Was, e.Is, e.Kept.Flow(), e.Kept.Since.Format(time.DateOnly))
+	begun := ""
+	if !e.Kept.Since.IsZero() {
+		begun = fmt.Sprintf(" (it was begun as %s on %s)", e.Kept.Flow(), e.Kept.Since.Format(time.DateOnly))
+	}
+	return fmt.Sprintf("ledger topic %q belongs to another flow: its %s is %s, here it is %s%s",
+		e.Ledger, e.What, e.Was, e.Is, begun)
 }
 
 // Remedy tells what to do.
@@ -218,7 +222,9 @@ func (s *signer) compare(ctx context.Context, now ledger.Identity) (*ledger.Iden
 		switch {
 		case err != nil:
 		case holdsProgress(found.books):
-			err = s.contradiction(found)
+			if err = s.contradiction(found); err == nil {
+				err = s.otherTopics(found)
+			}
 		default:
 			err = s.elsewhere(ctx)
 		}
@@ -233,13 +239,6 @@ func (s *signer) compare(ctx context.Context, now ledger.Identity) (*ledger.Iden
 
 // contradiction looks for what contradicts in a ledger that does not name its flow.
 func (s *signer) contradiction(found *evidence) error {
-	name := s.cfg.LedgerTopic()
-	if p := found.sources(); p.same == 0 && p.other > 0 {
-		return &IdentityError{Ledger: name, Kept: ledger.Identity{From: s.cfg.From, To: s.cfg.To}, What: "source topic " +
-			p.example, Was: "one with another id, as are all its topics", Is: "not one of them", Fix: "if this is another " +
-			"flow, which only calls its clusters the same: name one of its clusters otherwise, or give it ledger: NAME; " +
-			"nothing was changed, and nothing was copied"}
-	}
 	names := map[chunk.TopicID]string{}
 	for topic, at := range found.target.topics {
 		names[at.id] = topic
@@ -251,10 +250,24 @@ func (s *signer) contradiction(found *evidence) error {
 			if id := book.State(k).TargetTopic; id == (chunk.TopicID{}) || !there || !verdict.Selected || is == want {
 				continue
 			}
-			return &IdentityError{Ledger: name, Kept: ledger.Identity{From: s.cfg.From, To: s.cfg.To}, What: "copy of topic " +
-				k.Partition.Topic, Was: is, Is: want, Fix: "set naming, separator and the clusters' names as they were; " +
-				"nothing was changed. To copy that way beside what is there, give the flow ledger: NAME, and it begins anew"}
+			return &IdentityError{Ledger: s.cfg.LedgerTopic(), Kept: ledger.Identity{From: s.cfg.From, To: s.cfg.To},
+				What: "copy of topic " + k.Partition.Topic, Was: is, Is: want, Fix: "set naming, separator and the clusters' " +
+					"names as they were; nothing was changed. To copy that way beside what is there, give the flow ledger: NAME, " +
+					"and it begins anew"}
 		}
+	}
+	return nil
+}
+
+// otherTopics refuses to begin with a ledger that does not name its flow and knows none
+// of the topics that have the names of those it holds.
+func (s *signer) otherTopics(found *evidence) error {
+	name := s.cfg.LedgerTopic()
+	if p := found.sources(); p.same == 0 && p.other > 0 {
+		return &IdentityError{Ledger: name, Kept: ledger.Identity{From: s.cfg.From, To: s.cfg.To}, What: "source topic " +
+			p.example, Was: "one with another id, as are all its topics", Is: "not one of them", Fix: "if this is another " +
+			"flow, which only calls its clusters the same: name one of its clusters otherwise, or give it ledger: NAME; " +
+			"nothing was changed, and nothing was copied"}
 	}
 	return nil
 }

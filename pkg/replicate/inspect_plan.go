@@ -303,6 +303,9 @@ func (i *Inspection) planRights(ctx context.Context, plan *FlowPlan) error {
 		}
 		plan.Problems = append(plan.Problems, i.targetCluster.Denied("Read", "group "+i.cfg.GroupID(), err))
 	}
+	if err := i.planClaims(ctx, plan); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, reachLimit)
 	defer cancel()
 	request := kmsg.NewPtrDescribeTransactionsRequest()
@@ -325,6 +328,28 @@ func (i *Inspection) planRights(ctx context.Context, plan *FlowPlan) error {
 		}
 	}
 	return ctx.Err() // brokers that do not know the question show what is missing when a run begins
+}
+
+// planClaims asks whether the ledger of the opposite flow may be read, which tells what
+// came from the target.
+func (i *Inspection) planClaims(ctx context.Context, plan *FlowPlan) error {
+	lane, _ := i.cfg.LaneInUse()
+	name := i.cfg.OppositeLedger()
+	if lane != LaneBatch || name == "" {
+		return nil
+	}
+	seen, err := describe(ctx, i.source, i.sourceCluster, []string{name})
+	if err != nil {
+		return err
+	}
+	topic, there := seen.topics[name]
+	switch {
+	case there && topic.err != nil:
+		plan.Problems = append(plan.Problems, topic.err)
+	case there && !topic.may(kmsg.ACLOperationRead):
+		plan.Problems = append(plan.Problems, i.sourceCluster.Denied("Read", "topic "+name, nil))
+	}
+	return nil
 }
 
 // stopOf is a Stop as the ledger keeps it.

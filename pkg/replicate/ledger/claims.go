@@ -8,6 +8,7 @@ import (
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 )
 
@@ -103,7 +104,9 @@ func (c *Claims) Claimed(ctx context.Context, producer int64, seen time.Time) (b
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		c.failed, c.failure = time.Now(), fmt.Errorf("read producer ids from ledger %s: %w", c.topic, err)
+		code, _ := kafka.Code(err)
+		c.failed, c.failure = time.Now(), &UnknownClaimsError{c.topic, c.cluster.Name,
+			ck.ErrorCode(code) == ck.ErrTopicAuthorizationFailed, readDenied(c.cluster, c.topic, err)}
 		return false, c.failure
 	}
 	c.read = begun
@@ -141,17 +144,9 @@ func (c *Claims) decide(producer int64) bool {
 
 // readOn reads what the ledger has that was not read yet.
 func (c *Claims) readOn(ctx context.Context) error {
-	metadata, err := c.consumer.GetMetadata(&c.topic, false, int(metadataWait.Milliseconds()))
-	if err != nil {
-		return err
-	}
-	topic := metadata.Topics[c.topic]
-	switch topic.Error.Code() {
-	case ck.ErrNoError:
-	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopic, ck.ErrTopicAuthorizationFailed:
-		return nil // where the topic may not be seen, the flow that writes it is not known here
-	default:
-		return topic.Error
+	topic, err := topicThere(c.consumer, c.cluster, c.topic)
+	if topic == nil || err != nil {
+		return err // a topic that may not be seen is not one that is not there: what it claims is not known
 	}
 	var assigned []ck.TopicPartition
 	for _, p := range topic.Partitions {
@@ -204,4 +199,28 @@ func (c *Claims) take(m *ck.Message) error {
 		c.claimed[k.number] = true
 	}
 	return err
+}
+
+// UnknownClaimsError reports that it is not known whose a batch is, since the ledger of the
+// flow that may have written it cannot be read.
+type UnknownClaimsError struct {
+	Ledger, Cluster string
+	Denied          bool // a right is missing, which no retry brings
+	Err             error
+}
+
+func (e *UnknownClaimsError) Error() string {
+	return fmt.Sprintf("which records came from the target is not known, since ledger %s on cluster %s cannot be read: %v",
+		e.Ledger, e.Cluster, e.Err)
+}
+
+func (e *UnknownClaimsError) Unwrap() error { return e.Err }
+
+// Remedy tells what to do.
+func (e *UnknownClaimsError) Remedy() string {
+	text := "it is tried again by itself; until then nothing is copied, since records could go in a circle"
+	if fix := chunk.Remedy(e.Err); fix != "" {
+		text = fix + "; " + text
+	}
+	return text
 }

@@ -122,7 +122,7 @@ func ReadIdentity(ctx context.Context, cluster kafka.Config, topic string) (*Ide
 	r := &Reader{topic: topic, silence: silence, consumer: consumer}
 	defer r.Close() //nolint:errcheck // only read
 	there, err := topicThere(consumer, cluster, topic)
-	if err != nil || !there {
+	if err != nil || there == nil {
 		return nil, err
 	}
 	var text []byte
@@ -148,21 +148,22 @@ func ReadIdentity(ctx context.Context, cluster kafka.Config, topic string) (*Ide
 	return DecodeIdentity(text)
 }
 
-// topicThere asks whether a topic is on the cluster. An answer that does not say is an error.
-func topicThere(consumer *ck.Consumer, cluster kafka.Config, topic string) (bool, error) {
+// topicThere describes a topic; nil: it is not there. An answer that does not say is an error.
+func topicThere(consumer *ck.Consumer, cluster kafka.Config, topic string) (*ck.TopicMetadata, error) {
 	metadata, err := consumer.GetMetadata(&topic, false, int(metadataWait.Milliseconds()))
 	if err != nil {
-		return false, fmt.Errorf("ask for topic %s: %w", topic, cluster.Explain(err))
+		return nil, fmt.Errorf("ask for topic %s: %w", topic, cluster.Explain(err))
 	}
-	switch found := metadata.Topics[topic].Error; found.Code() {
+	seen := metadata.Topics[topic]
+	switch found := seen.Error; found.Code() {
 	case ck.ErrNoError:
-		return true, nil
+		return &seen, nil
 	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopic:
-		return false, nil
+		return nil, nil
 	case ck.ErrTopicAuthorizationFailed:
-		return false, cluster.Denied("Describe", "topic "+topic, found)
+		return nil, cluster.Denied("Describe", "topic "+topic, found)
 	default:
-		return false, fmt.Errorf("ask for topic %s: %w", topic, cluster.Explain(found))
+		return nil, fmt.Errorf("ask for topic %s: %w", topic, cluster.Explain(found))
 	}
 }
 

@@ -149,7 +149,11 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, ask asked)
 		}
 		if !hidden && b.Count() > 0 {
 			var err error
-			if hidden, err = ask.claimed(b); err != nil {
+			var stop *chunk.Stop
+			if hidden, err = ask.claimed(b); errors.As(err, &stop) {
+				stop.Partition = t.partition
+				return stop
+			} else if err != nil {
 				return fmt.Errorf("%s: %w", t.partition, err)
 			}
 		}

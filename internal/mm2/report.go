@@ -51,7 +51,7 @@ func (r *Result) Report(file, config string) string {
 		fmt.Fprintf(&b, "  decide on each key without equivalent, and on each unknown one: %d\n", n)
 	}
 	b.WriteString("  copying begins anew, into topics that are empty or missing; a partition that MirrorMaker has\n" +
-		"  written to stops as foreign_records; leave its copies to it, or delete them first\n")
+		"  written to stops as foreign_records; leave its copies to it, or copy under other names\n")
 	fmt.Fprintf(&b, "  replicator check -c %s --connect\n", config)
 	return b.String()
 }

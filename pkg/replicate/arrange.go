@@ -401,7 +401,7 @@ func (s *session) adopt(ctx context.Context, c *candidate, earliest offsets.Sour
 			return fmt.Errorf("look for foreign records in %s: %w", name, err)
 		}
 		if found {
-			c.stop = foreignStop(c.partition, chunk.Partition{Topic: c.topic.Target, Number: c.partition.Number}, at)
+			c.stop = s.flow.whose.stop(ctx, c.partition, chunk.Partition{Topic: c.topic.Target, Number: c.partition.Number}, at)
 			return nil
 		}
 	} else if end > 0 {

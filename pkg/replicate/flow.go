@@ -42,6 +42,7 @@ type flow struct {
 	book       *targetBook
 	owner      *owner.Group
 	others     *neighbours
+	whose      *whose
 	// stop ends the flow with the reason.
 	stop context.CancelCauseFunc
 	// claims are those of the flow in the opposite direction; nil: there is none, or no batch tells its writer.
@@ -102,7 +103,10 @@ func (f *flow) open() (err error) {
 		return err
 	}
 	f.sourcePeek = peek.Open(f.source, f.log)
-	f.book = newTargetBook(&f.cfg, f.target, f.targetMarks, f.peek)
+	if f.whose, err = openWhose(&f.cfg, f.others, f.target); err != nil {
+		return err
+	}
+	f.book = newTargetBook(&f.cfg, f.target, f.targetMarks, f.peek, f.whose)
 	cfg := f.cfg.topicsConfig(f.source, f.target, f.policy, f.baseLog)
 	cfg.Ledger = f.book
 	f.topics, err = topics.Open(cfg)
@@ -132,6 +136,9 @@ func (f *flow) close() {
 	}
 	if f.topics != nil {
 		closing.Go(f.topics.Close)
+	}
+	if f.whose != nil {
+		f.whose.close()
 	}
 	if f.others != nil {
 		f.others.close()

@@ -32,6 +32,7 @@ type Inspection struct {
 	translator                   translator
 	kept                         keptBoth
 	others                       *neighbours
+	whose                        *whose
 	around                       *neighbourhood // flows of other configurations, when the look was opened
 	// settleWait is how long a look waits for a ledger partition's open transaction, which ends within
 	// milliseconds unless its owner was killed in the middle of a commit.
@@ -60,12 +61,12 @@ func Inspect(ctx context.Context, clusters map[string]kafka.Config, flow Config,
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	err := i.open()
+	err := i.open(log)
 	if err == nil {
 		err = i.reach(ctx)
 	}
 	if err == nil {
-		err = i.openRooms(ctx, log)
+		err = i.meet(ctx, log)
 	}
 	if err != nil {
 		i.Close()
@@ -74,7 +75,7 @@ func Inspect(ctx context.Context, clusters map[string]kafka.Config, flow Config,
 	return i, nil
 }
 
-func (i *Inspection) open() (err error) {
+func (i *Inspection) open(log *slog.Logger) (err error) {
 	patience := []kgo.Opt{kgo.RequestRetries(reachTries), kgo.RetryTimeout(reachLimit)}
 	if i.source, err = kafka.NewFranz(i.sourceCluster, patience...); err != nil {
 		return err
@@ -82,27 +83,44 @@ func (i *Inspection) open() (err error) {
 	if i.target, err = kafka.NewFranz(i.targetCluster, patience...); err != nil {
 		return err
 	}
-	i.others, err = openNeighbours(&i.cfg, i.sourceCluster, i.targetCluster)
-	return err
-}
-
-// openRooms opens what goes by the policy, which has to know the flows of others.
-func (i *Inspection) openRooms(ctx context.Context, log *slog.Logger) (err error) {
-	if i.around, err = i.others.look(ctx); err != nil {
+	if i.others, err = openNeighbours(&i.cfg, i.sourceCluster, i.targetCluster); err != nil {
 		return err
 	}
-	i.cfg.Flows = append(slices.Clone(i.cfg.Flows), i.around.flows()...)
+	if i.whose, err = openWhose(&i.cfg, i.others, i.targetCluster); err != nil {
+		return err
+	}
+	return i.openRooms(log)
+}
+
+// openRooms opens what goes by the policy.
+func (i *Inspection) openRooms(log *slog.Logger) (err error) {
 	if i.rooms, err = openRooms(&i.cfg, i.sourceCluster, i.targetCluster, log); err != nil {
 		return err
 	}
-	i.translator = translator{ledger: i.ledger, peek: i.peek, tails: map[chunk.Partition]tail{},
-		counted: map[deletedKey]deletedCount{}}
+	i.translator = translator{ledger: i.ledger, peek: i.peek, tails: map[chunk.Partition]tail{}}
 	return nil
+}
+
+// meet looks at the flows of other configurations, some of which the policy has to know.
+func (i *Inspection) meet(ctx context.Context, log *slog.Logger) (err error) {
+	if i.around, err = i.others.look(ctx); err != nil {
+		return err
+	}
+	flows := i.around.flows()
+	if len(flows) == 0 {
+		return nil
+	}
+	i.rooms.close()
+	i.cfg.Flows = append(slices.Clone(i.cfg.Flows), flows...)
+	return i.openRooms(log)
 }
 
 // Close ends all connections.
 func (i *Inspection) Close() {
 	i.rooms.close()
+	if i.whose != nil {
+		i.whose.close()
+	}
 	if i.others != nil {
 		i.others.close()
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
@@ -161,7 +160,7 @@ func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, er
 
 func (i *Inspection) planTopics(ctx context.Context, seen *picture) (topics.Plan, error) {
 	cfg := i.cfg.topicsConfig(i.sourceCluster, i.targetCluster, i.policy, nil)
-	cfg.Ledger = newTargetBook(&i.cfg, i.targetCluster, i.targetMarks, i.peek)
+	cfg.Ledger = newTargetBook(&i.cfg, i.targetCluster, i.targetMarks, i.peek, i.whose)
 	t, err := topics.Open(cfg)
 	if err != nil {
 		return topics.Plan{}, err
@@ -215,7 +214,7 @@ func (i *Inspection) foreignAhead(ctx context.Context, s *spot, change topics.Ch
 	if err != nil || !found {
 		return nil, err
 	}
-	return foreignStop(s.partition, s.at, at), nil
+	return i.whose.stop(ctx, s.partition, s.at, at), nil
 }
 
 // planGroups tells which groups would follow, and which would be left alone.
@@ -355,15 +354,4 @@ func (i *Inspection) planClaims(ctx context.Context, plan *FlowPlan) error {
 // stopOf is a Stop as the ledger keeps it.
 func stopOf(p chunk.Partition, kept *ledger.Stop) *chunk.Stop {
 	return &chunk.Stop{Partition: p, Kind: kept.Kind, Reason: kept.Reason, Fix: kept.Fix}
-}
-
-// foreignStop is why nothing is written to a target partition that holds records of
-// somebody else.
-func foreignStop(p, target chunk.Partition, at offsets.Target) *chunk.Stop {
-	return &chunk.Stop{
-		Partition: p, Kind: chunk.StopForeign,
-		Reason: fmt.Sprintf("target partition %s holds a record at offset %d that this flow did not write", target, at),
-		Fix: fmt.Sprintf("delete topic %q on the target, and it is created again and filled; or exclude the topic; "+
-			"or copy it under another name (naming: prefix)", target.Topic),
-	}
 }

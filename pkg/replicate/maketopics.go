@@ -28,7 +28,17 @@ func MakeTopics(ctx context.Context, clusters map[string]kafka.Config, flow Conf
 	defer marks.Close()
 	peeks := peek.Open(clusters[flow.To], log)
 	defer peeks.Close() //nolint:errcheck // only read
-	cfg.Ledger = newTargetBook(&flow, clusters[flow.To], marks, peeks)
+	others, err := openNeighbours(&flow, clusters[flow.From], clusters[flow.To])
+	if err != nil {
+		return nil, err
+	}
+	defer others.close()
+	writers, err := openWhose(&flow, others, clusters[flow.To])
+	if err != nil {
+		return nil, err
+	}
+	defer writers.close()
+	cfg.Ledger = newTargetBook(&flow, clusters[flow.To], marks, peeks, writers)
 	t, err := topics.Open(cfg)
 	if err != nil {
 		return nil, err
@@ -39,6 +49,13 @@ func MakeTopics(ctx context.Context, clusters map[string]kafka.Config, flow Conf
 		return nil, err
 	}
 	if err := policy.SameCluster(flow.Flow(), from, to); err != nil {
+		return nil, err
+	}
+	around, err := others.look(ctx)
+	if err == nil {
+		err = around.circle(&flow)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return t.Refresh(ctx, func(string) bool { return true })

@@ -39,6 +39,7 @@ type targetBook struct {
 	target kafka.Config
 	marks  *watermarks.Watermarks // of the target
 	peek   *peek.Peek
+	whose  *whose
 
 	mu   sync.Mutex
 	ours map[chunk.TopicID]bool
@@ -51,8 +52,9 @@ type leftAlone struct {
 	until   time.Time
 }
 
-func newTargetBook(cfg *Config, target kafka.Config, marks *watermarks.Watermarks, peek *peek.Peek) *targetBook {
-	return &targetBook{cfg: cfg, target: target, marks: marks, peek: peek,
+func newTargetBook(cfg *Config, target kafka.Config, marks *watermarks.Watermarks, peek *peek.Peek,
+	whose *whose) *targetBook {
+	return &targetBook{cfg: cfg, target: target, marks: marks, peek: peek, whose: whose,
 		ours: map[chunk.TopicID]bool{}, left: map[chunk.TopicID]leftAlone{}}
 }
 
@@ -239,7 +241,7 @@ func (b *targetBook) firstRecord(ctx context.Context, t *topics.Mirrored,
 			return nil, fmt.Errorf("look for foreign records in %s: %w", at, err)
 		}
 		if found {
-			return foreignStop(p, at, first), nil
+			return b.whose.stop(ctx, p, at, first), nil
 		}
 	}
 	return nil, nil

@@ -77,8 +77,8 @@ func problem(cluster kafka.Config, operation, group, topic string, err error) er
 			"set offset.metadata.max.bytes on the brokers of cluster %s to 256 or more", cluster.Name)}
 	case errors.Is(err, kerr.GroupIDNotFound), errors.Is(err, kerr.InconsistentGroupProtocol):
 		return &kafka.Problem{What: what, Err: err, Fix: fmt.Sprintf(
-			"on cluster %s the name is taken by a group of another type: rename or delete that group, "+
-				"or name this one in exclude_groups", cluster.Name)}
+			"on cluster %s the name is taken by a group of another type: name this one in exclude_groups, or let the "+
+				"applications of one of them use another name", cluster.Name)}
 	}
 	if kindOf(err) != Refused {
 		if _, said := kafka.Code(err); !said {

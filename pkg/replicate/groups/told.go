@@ -130,4 +130,4 @@ func remedy(p *Position) string {
 
 // BeyondRemedy tells what to do about a position behind the end of the source's log.
 const BeyondRemedy = "see how the group got there (an offset set by hand, or a topic that was made anew with fewer " +
-	"records), and set it to an offset within the log on the source, or delete the group there"
+	"records), and set it to an offset within the log on the source, or name the group in exclude_groups"

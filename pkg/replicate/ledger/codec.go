@@ -54,7 +54,8 @@ func (e *Damage) Unwrap() error { return e.Err }
 // Remedy tells what to do.
 func (e *Damage) Remedy() string {
 	return "somebody else wrote to the ledger topic or deleted from it (its cleanup.policy must be compact, without " +
-		"delete); restore it, or delete it together with the target topics so that they are copied anew"
+		"delete); find out who may, and restore it. Where that cannot be, begin anew beside what is there, which stays as " +
+		"it is: ledger: NAME, with naming: prefix or into a target where nobody uses the topics"
 }
 
 var errShort = errors.New("it ends early")

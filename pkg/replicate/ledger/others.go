@@ -369,3 +369,78 @@ func (l *log) request() *kmsg.FetchRequest {
 	request.Topics = append(request.Topics, topic)
 	return request
 }
+
+// Writer tells by which producer id a record was written; -1: by nobody in particular, or
+// the record is gone.
+func (o *Others) Writer(ctx context.Context, at chunk.Partition, offset int64) (producer int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, othersWait)
+	defer cancel()
+	l, err := o.logOf(ctx, at)
+	if err != nil {
+		return -1, err
+	}
+	producer, l.at = -1, offset
+	err = l.read(ctx, offset+1, func(r *kgo.Record) error {
+		if r.Offset == offset {
+			producer = r.ProducerID
+		}
+		return nil
+	})
+	return producer, err
+}
+
+// Claims lists the producer ids that a ledger on the cluster has claimed.
+func (o *Others) Claims(ctx context.Context, topic string) (map[int64]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
+	defer cancel()
+	ends, err := kadm.NewClient(o.client).ListEndOffsets(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	starts, err := kadm.NewClient(o.client).ListStartOffsets(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	claimed := map[int64]bool{}
+	for number, end := range ends[topic] {
+		start := starts[topic][number]
+		if err := errors.Join(end.Err, start.Err); err != nil {
+			return nil, err
+		}
+		l, err := o.logOf(ctx, chunk.Partition{Topic: topic, Number: number})
+		if err != nil {
+			return nil, err
+		}
+		l.at = start.Offset
+		if err := l.read(ctx, end.Offset, func(r *kgo.Record) error {
+			if k, err := decodeKey(r.Key); err == nil && k.kind == kindClaim {
+				claimed[k.number] = true
+			}
+			return nil
+		}); err != nil {
+			return nil, fmt.Errorf("read producer ids from ledger %s: %w", topic, err)
+		}
+	}
+	return claimed, nil
+}
+
+// logOf finds the leader of a partition.
+func (o *Others) logOf(ctx context.Context, at chunk.Partition) (*log, error) {
+	metadata, err := kafka.MetadataRequest([]string{at.Topic}).RequestWith(ctx, o.client)
+	if err != nil {
+		return nil, err
+	}
+	for i := range metadata.Topics {
+		topic := &metadata.Topics[i]
+		if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
+			return nil, err
+		}
+		for _, p := range topic.Partitions {
+			if p.Partition == at.Number {
+				return &log{client: o.client, topic: at.Topic, id: topic.TopicID, number: at.Number, leader: p.Leader},
+					kerr.ErrorForCode(p.ErrorCode)
+			}
+		}
+	}
+	return nil, kerr.UnknownTopicOrPartition
+}

@@ -127,8 +127,8 @@ func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
 func (t *tail) unreadable(err error) error {
 	return &chunk.Stop{Partition: t.partition, Kind: chunk.StopUnreadable, Err: err,
 		Reason: fmt.Sprintf("the source's log cannot be read on from offset %d", t.next),
-		Fix: "look at the logs of the partition's leader on the source; if what stands there is damaged, let it age out or " +
-			"delete the records up to it, and copying goes on after it"}
+		Fix: "look at the logs of the partition's leader on the source; if what stands there is damaged, another replica " +
+			"may hold it whole; else copying goes on after it once it has aged out of the source"}
 }
 
 // Why a batch that could travel as it is does not, beside what wire.Obstacle names.

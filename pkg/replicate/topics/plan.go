@@ -193,9 +193,9 @@ func (r rules) targetStop(p pair) *chunk.Stop {
 		return stop(p.Source, chunk.StopPartitions,
 			fmt.Sprintf("topic %s has %d partitions on cluster %s and %d on cluster %s", p.Target,
 				p.target.Partitions, r.To.Name, p.source.Partitions, r.From.Name),
-			fmt.Sprintf("partitions cannot be taken away: delete topic %s on cluster %s if nothing there is needed, "+
-				"so that it is created again, or mirror under another name (naming: prefix), or add partitions to "+
-				"the source topic", p.Target, r.To.Name), nil)
+			fmt.Sprintf("see first whether from and to are exchanged, or the topic on %s is another one of the same name. "+
+				"Partitions cannot be taken away: mirror under another name (naming: prefix), leave the topic out "+
+				"(exclude_topics), or add partitions to the one on %s, where that fits its keys", r.To.Name, r.From.Name), nil)
 	case p.target.Rights != nil && !p.target.Rights[ck.ACLOperationWrite]:
 		return r.right(p, r.To, "Write", p.Target, nil)
 	case p.target.Rights != nil && !p.target.Rights[ck.ACLOperationRead]: // for groups, and between our records

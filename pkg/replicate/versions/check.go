@@ -108,7 +108,7 @@ func (m *mover) physical(ctx context.Context) (topic, error) {
 	if plain.exists {
 		return topic{}, &kafka.Problem{
 			What: fmt.Sprintf("both %s and %s exist, and nothing says which is v0", plain.name, versioned.name),
-			Fix:  "delete the one that is not used, or name a version that is announced",
+			Fix:  "see which of them applications use; name a version that is announced, or see that the other one is gone",
 		}
 	}
 	return versioned, nil
@@ -178,7 +178,7 @@ func (m *mover) checkTarget(ctx context.Context) error {
 	}
 	if m.target.partitions != m.Partitions {
 		return &kafka.Problem{What: fmt.Sprintf("topic %s exists with %d partitions, not %d", m.target.name,
-			m.target.partitions, m.Partitions), Fix: "delete it if it is not used, or choose another --to"}
+			m.target.partitions, m.Partitions), Fix: "choose another --to; whose the topic is cannot be known here"}
 	}
 	if announced {
 		return nil
@@ -190,7 +190,7 @@ func (m *mover) checkTarget(ctx context.Context) error {
 	first, last, err := m.to.span(ctx, m.target)
 	if err == nil && !slices.Equal(first, last) {
 		err = &kafka.Problem{What: fmt.Sprintf("topic %s holds records, and is announced as no version",
-			m.target.name), Fix: "delete it if it is not used, or choose another --to"}
+			m.target.name), Fix: "choose another --to; whose the topic is cannot be known here"}
 	}
 	return err
 }

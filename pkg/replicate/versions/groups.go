@@ -171,8 +171,8 @@ func (m *mover) decide(open []group) ([]group, error) {
 		if stuck := slices.DeleteFunc(slices.Clone(open), func(g group) bool { return !idle(g) }); len(stuck) > 0 {
 			return nil, &kafka.Problem{
 				What: fmt.Sprintf("without members, and not at the end of %s: %s", m.source.name, sentence(stuck)),
-				Fix: "start their consumers and run the command again, delete groups that nobody uses, or choose " +
-					"--groups wait or leave; --abandon lets publishers go on with the old version",
+				Fix: "start their consumers and run the command again, or choose --groups wait or leave, which lets those be " +
+					"that nobody uses; --abandon lets publishers go on with the old version",
 			}
 		}
 	case Wait:

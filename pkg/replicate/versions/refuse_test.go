@@ -103,9 +103,9 @@ func TestForeignTarget(t *testing.T) {
 	w.topic("orders", 2)
 	w.topic("orders.v1", 12)
 	w.write("orders.v1", 3, by(Java, 12))
-	w.refuses(Move, w.opts, "orders.v1 holds records", "delete it")
+	w.refuses(Move, w.opts, "orders.v1 holds records", "choose another --to")
 	w.opts.Partitions = 5
-	w.refuses(Move, w.opts, "with 12 partitions, not 5", "delete it")
+	w.refuses(Move, w.opts, "with 12 partitions, not 5", "choose another --to")
 }
 
 // Given up while publishers stand still: they go on with the old version, and

@@ -425,8 +425,8 @@ func (m *mover) unneeded(ctx context.Context) error {
 	if len(behind) > 0 && m.Groups != Leave {
 		return &kafka.Problem{
 			What: fmt.Sprintf("%s is still needed by %s", m.source.name, sentence(behind)),
-			Fix: "run the command without --retire once they are done, or delete the groups that nobody uses; " +
-				"--groups leave takes their records away",
+			Fix: "run the command without --retire once they are done; for groups that nobody uses, " +
+				"--groups leave, which takes their records away",
 		}
 	}
 	return nil

@@ -66,7 +66,13 @@ func (r *reach) run(ctx context.Context) {
 	if err != nil {
 		return // the flows say why
 	}
-	defer marks.Close()
+	// A question waits for its connection, whatever ctx says; that ends with the client.
+	stop := context.AfterFunc(ctx, marks.Close)
+	defer func() {
+		if stop() {
+			marks.Close()
+		}
+	}()
 	tick := time.NewTicker(r.every)
 	defer tick.Stop()
 	said := false

@@ -122,11 +122,19 @@ func (f *handoverFlags) agreed(cmd *cobra.Command) error {
 			cmd.CommandPath()}
 	}
 	fmt.Fprint(cmd.ErrOrStderr(), "type yes to go on: ")
-	answer, err := bufio.NewReader(in).ReadString('\n')
-	if strings.TrimSpace(answer) != "yes" {
-		return errors.Join(errors.New("nothing was done"), err)
+	answers := make(chan string, 1)
+	go func() { // it waits for its line also when nobody asks any more
+		answer, _ := bufio.NewReader(in).ReadString('\n') // what there is counts
+		answers <- answer
+	}()
+	select {
+	case answer := <-answers:
+		if strings.TrimSpace(answer) == "yes" {
+			return nil
+		}
+	case <-cmd.Context().Done():
 	}
-	return nil
+	return errors.New("nothing was done")
 }
 
 // newCutover makes the verb that moves applications over.

@@ -235,40 +235,6 @@ func TestInterruptedCopyIsNotDone(t *testing.T) {
 	}
 }
 
-func TestSecondSignalEndsAtOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	w.config = w.write(addresses(w.source), silent.Addr().String())
-	cmd, log := w.program("run", "-c", w.config)
-	accepted, err := silent.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer accepted.Close()
-	begun := time.Now()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	go func() { // two are enough; a process may take two that come together for one
-		for range 100 {
-			<-tick.C
-			if cmd.Process.Signal(syscall.SIGINT) != nil {
-				return
-			}
-		}
-	}()
-	if got := w.exit(cmd, log); got != exitFailed || !strings.Contains(log.String(), "a second signal") {
-		t.Errorf("exit %d, want %d for the second signal\n%s", got, exitFailed, log.String())
-	}
-	if took := time.Since(begun); took > 5*time.Second {
-		t.Errorf("a second signal took %s", took)
-	}
-}
-
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -9,25 +9,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 )
-
-// stopLimit is how long a process that was told to end may take to let go.
-const stopLimit = 10 * time.Second
 
 func main() {
 	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
-		<-signals
-		cancel()
-		why := "a second signal ended it at once"
-		select {
-		case <-signals:
-		case <-time.After(stopLimit):
-			why = fmt.Sprintf("it did not let go within %s", stopLimit)
-		}
+		why := obey(signals, cancel)
 		fmt.Fprintf(os.Stderr, "error: %s; nothing is lost, the next start settles what was under way\n", why)
 		os.Exit(exitFailed)
 	}()

@@ -44,8 +44,11 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
-	if !began {
+	switch {
+	case !began:
 		err = &usageError{err, cmd.CommandPath()}
+	case ctx.Err() != nil && cmd.Name() != "run": // which says so by itself
+		err = interruption(cmd, err)
 	}
 	report(stderr, err)
 	var usage *usageError
@@ -105,6 +108,7 @@ Errors are printed with what to do about them.`,
   replicator verify -c replicator.yaml --report proof.json
   replicator import mm2.properties > replicator.yaml
   replicator help config`,
+		Version:       versionOf(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -112,6 +116,7 @@ Errors are printed with what to do about them.`,
 			return cmd.Help()
 		},
 	}
+	root.SetVersionTemplate("replicator {{.Version}}\n")
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newCutover(), newRollback(),

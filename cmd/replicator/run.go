@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -79,6 +81,7 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	if !once {
 		log.Info("copying", "version", versionOf(), "flows", len(cfg.Flows), "http", at)
 	}
+	signal.Ignore(syscall.SIGPIPE) // a terminal or a reader of the log that is gone is no reason to end
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
@@ -107,14 +110,8 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 const gcPercent = 40
 
 // errInterrupted is the end of a one-off copy that was told to stop.
-var errInterrupted error = &interrupted{errors.New("interrupted before it had caught up")}
-
-type interrupted struct{ error }
-
-// Remedy tells how to go on.
-func (*interrupted) Remedy() string {
-	return "run the same command again: it goes on where it stopped, and nothing is copied twice"
-}
+var errInterrupted error = &interruptedError{errors.New("interrupted before it had caught up"),
+	"run the same command again: it goes on where it stopped, and nothing is copied twice"}
 
 func newRegistry() *prometheus.Registry {
 	registry := prometheus.NewRegistry()

@@ -15,7 +15,6 @@ import (
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/groups"
-	"replicator/pkg/replicate/kafka"
 )
 
 // waitEvery is how often wait looks.
@@ -147,8 +146,17 @@ func stillMissing(flow, missing string) error {
 	if missing == "" {
 		missing = "the clusters have not answered"
 	}
-	return &kafka.Problem{What: fmt.Sprintf("flow %s: not in time: %s", flow, missing),
-		Fix: "see 'replicator status' for what is in the way, or give it more time with --timeout"}
+	return &notYetError{fmt.Sprintf("flow %s: %s", flow, missing)}
+}
+
+// notYetError is what did not come about in time.
+type notYetError struct{ missing string }
+
+func (e *notYetError) Error() string { return "not in time: " + e.missing }
+
+// Remedy tells what to do.
+func (e *notYetError) Remedy() string {
+	return "see 'replicator status' for what is in the way, or give it more time with --timeout"
 }
 
 // missing answers the first thing that does not hold.

@@ -328,6 +328,7 @@ func (a *apps) follow(path string) {
 // command runs one line of a runbook; with & behind it beside the others.
 func (a *apps) command(line string) {
 	a.t.Helper()
+	line = strings.Replace(strings.TrimPrefix(line, "nohup "), " >replicator.log 2>&1 &", " &", 1)
 	words := strings.Fields(strings.ReplaceAll(line, "site.yaml", a.site.path))
 	background := words[len(words)-1] == "&"
 	if background {

@@ -96,7 +96,7 @@ func (p *printer) summary(path string, cfg *config.Config) {
 		p.line("metrics and health are not served")
 		return
 	}
-	p.line("metrics and health at http://%s/", cfg.HTTP.Listen)
+	p.line("metrics at http://%s/metrics, health at /healthz and /readyz", cfg.HTTP.Listen)
 }
 
 // naming says what topics and groups are called on both sides.

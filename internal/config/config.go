@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -60,11 +61,46 @@ const (
 
 // Handler writes log lines as configured.
 func (l Log) Handler(w io.Writer) slog.Handler {
-	options := &slog.HandlerOptions{Level: l.Level}
+	options := &slog.HandlerOptions{Level: l.Level, ReplaceAttr: inWords}
 	if l.Format == JSON {
 		return slog.NewJSONHandler(w, options)
 	}
 	return slog.NewTextHandler(w, options)
+}
+
+// inWords gives what has a text of its own as that text, so that both formats say the
+// same: orders/3, and 1.5s, not the fields of a struct and nanoseconds.
+func inWords(_ []string, a slog.Attr) slog.Attr {
+	switch a.Value.Kind() {
+	case slog.KindDuration:
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	case slog.KindAny:
+		a.Value = slog.AnyValue(text(a.Value.Any()))
+	}
+	return a
+}
+
+// text is what a value says of itself, or those in a list of their own say; any other
+// value stays.
+func text(value any) any {
+	switch v := value.(type) {
+	case nil, error, slog.Level, *slog.Source:
+		return v
+	case fmt.Stringer:
+		return v.String()
+	}
+	list := reflect.ValueOf(value)
+	if list.Kind() != reflect.Slice || list.Len() == 0 || list.Type().Elem().Kind() == reflect.Uint8 {
+		return value
+	}
+	words := make([]any, list.Len())
+	for i := range words {
+		words[i] = text(list.Index(i).Interface())
+		if err, failed := words[i].(error); failed {
+			words[i] = err.Error()
+		}
+	}
+	return words
 }
 
 // DefaultConfig has the defaults of http and log; clusters and flows are open.

@@ -267,7 +267,7 @@ func groupUsedOnTarget(t *testing.T, lane string) {
 		t.Fatalf("the group's position on the target was moved from %d to %d (%v)", stands, now, err)
 	}
 	out, code := s.command("status")
-	if code != 0 || !strings.Contains(out, "a consumer on the target committed it") {
+	if code != 0 || !holds(out, "a consumer on the target committed it") {
 		t.Errorf("status does not tell why the group is left alone (exit %d):\n%s", code, out)
 	}
 	d.stop()

@@ -212,7 +212,7 @@ func TestStopsAreTold(t *testing.T) {
 	}
 	s := w.status()
 	for topic, want := range map[string]replicate.Phase{
-		"orders": replicate.Copying, "taken": replicate.Stopped, "wide": replicate.Stopped,
+		"orders": replicate.Idle, "taken": replicate.Stopped, "wide": replicate.Stopped,
 	} {
 		p := partitionOf(t, s, topic, 0)
 		if p.Phase != want || (want == replicate.Stopped) != (p.Reason != "" && p.Remedy != "" && p.StoppedSince != nil) {

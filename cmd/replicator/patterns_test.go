@@ -79,7 +79,8 @@ func TestPatternsOfTheFileThatChooseNothing(t *testing.T) {
 			`topics[1] \"paymnets.*\" matches no topic of old`, "did you mean payments.eu?", `groups[1] \"biling\"`,
 			"groups are left out", "first=connect-a,connect-b",
 		}}},
-		{"status", [][]string{missing, hidden}},
+		{"status --all", [][]string{missing, hidden}},
+		{"status", [][]string{missing, {"left out by rules that --all names: 4 groups"}}},
 	} {
 		got := w.run(strings.Fields(c.line)...)
 		text := strings.Join(strings.Fields(got.stdout+got.stderr), " ")

@@ -37,7 +37,7 @@ func TestPrefixesAreTold(t *testing.T) {
 			"p1.orders as p2.orders, 1 partition", "1 of 2 follow", "p1.billing as p2.billing, 1 position",
 			`not ours: it does not begin with the prefix of old, "p1.": stranger`}},
 		{[]string{"run", "--until-caught-up"}, []string{"copied 5 records"}},
-		{[]string{"status"}, []string{"p1.orders/0", "p1.billing as p2.billing"}},
+		{[]string{"status", "--all"}, []string{"p1.orders/0", "p1.billing as p2.billing"}},
 		{[]string{"status", "--json"}, []string{
 			`"group": "p1.billing", "target_group": "p2.billing", "target_state": "Empty"`,
 			`"topic": "p1.orders", "partition": 0, "target_topic": "p2.orders"`, `"ledger": "p2.__replicator.old.new"`}},

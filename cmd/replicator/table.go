@@ -9,28 +9,39 @@ import (
 	"replicator/pkg/replicate"
 )
 
-// tableWidth is what every table fits into.
-const tableWidth = 120
+const (
+	// tableWidth and tableHeight are what every answer fits into, unless all is asked for: a terminal as it comes.
+	tableWidth  = 80
+	tableHeight = 24
+)
 
 // flow prints one flow: what needs somebody first, then the tables.
 func (p *printer) flow(s *replicate.FlowStatus) {
-	p.line("flow %s  %s  at %s", s.Flow, headline(s), s.Taken.Format(time.RFC3339))
-	p.attention(s)
+	p.heading(s)
+	for _, n := range attention(s) {
+		p.note(n.fact, n.remedy)
+	}
 	p.partitions(s)
 	p.positions(s)
 	p.leftOut(s.LeftOut)
 }
 
-// headline is the flow in a few words.
+// heading is the flow in a few words.
+func (p *printer) heading(s *replicate.FlowStatus) {
+	p.line("%s", wrap(fmt.Sprintf("flow %s  %s  at %s", s.Flow, headline(s), s.Taken.Format(time.RFC3339)), "    "))
+}
+
+// headline says how far the flow is.
 func headline(s *replicate.FlowStatus) string {
 	var parts []string
+	behind := fmt.Sprintf("%d records behind", s.Behind)
 	switch {
 	case s.CaughtUp:
 		parts = append(parts, "caught up")
-	case s.Behind == 0:
-		parts = append(parts, "0 records behind")
+	case s.EndsUnknown > 0:
+		parts = append(parts, "at least "+behind, count(s.EndsUnknown, "partition")+" of UNKNOWN lag")
 	default:
-		parts = append(parts, fmt.Sprintf("%d records behind", s.Behind))
+		parts = append(parts, behind)
 	}
 	if s.Stopped > 0 {
 		parts = append(parts, fmt.Sprintf("%d STOPPED", s.Stopped))
@@ -40,6 +51,7 @@ func headline(s *replicate.FlowStatus) string {
 	}
 	switch {
 	case s.Replicas == nil:
+		parts = append(parts, "replicas not known")
 	case *s.Replicas == 0:
 		parts = append(parts, "NO REPLICA RUNS")
 	default:
@@ -48,19 +60,25 @@ func headline(s *replicate.FlowStatus) string {
 	return strings.Join(parts, ", ")
 }
 
-// attention prints what an operator has to know or do.
-func (p *printer) attention(s *replicate.FlowStatus) {
-	if s.Replicas != nil && *s.Replicas == 0 {
-		p.note("! nothing moves: no replica runs this flow", "start one with 'replicator run'")
+// remark is a fact that an operator has to know, and what to do.
+type remark struct{ fact, remedy string }
+
+// attention is what an operator has to know or do.
+func attention(s *replicate.FlowStatus) (list []remark) {
+	note := func(fact, remedy string) { list = append(list, remark{fact, remedy}) }
+	switch {
+	case s.Replicas != nil && *s.Replicas == 0:
+		note("! nothing moves: no replica runs this flow", "start one with 'replicator run'")
+	case s.Replicas != nil && len(s.Unowned) > 0:
+		var shards []string
+		for _, shard := range s.Unowned {
+			shards = append(shards, fmt.Sprint(shard))
+		}
+		note(fmt.Sprintf("! %s of %d belong to no replica, and nothing of them moves: %s", count(len(s.Unowned), "shard"),
+			s.Shards, few(shards)), "look at the logs of the replicas: "+hosts(s.Members))
 	}
-	if s.Shards == 0 {
-		p.note("! the flow has never run: there is no ledger topic "+s.Ledger+" on the target", "")
-	}
-	for _, problem := range s.Problems {
-		p.note("! "+problem.Error, problem.Remedy)
-	}
-	for _, warning := range s.Warnings {
-		p.note("! "+warning.Error, warning.Remedy)
+	if s.Shards == 0 && (s.Replicas == nil || *s.Replicas == 0) {
+		note("! the flow has never run: there is no ledger topic "+s.Ledger+" on the target", "")
 	}
 	for _, same := range together(s.Partitions) {
 		one, since := same[0], ""
@@ -71,29 +89,52 @@ func (p *printer) attention(s *replicate.FlowStatus) {
 		for _, p := range same {
 			numbers = append(numbers, fmt.Sprint(p.Partition))
 		}
-		p.note(fmt.Sprintf("! %s/%s %s%s: %s", one.Topic, few(numbers), word(one.Phase), since, one.Reason), one.Remedy)
+		note(fmt.Sprintf("! %s/%s %s%s: %s", one.Topic, few(numbers), word(one.Phase), since, one.Reason), one.Remedy)
+	}
+	for _, problem := range s.Problems {
+		note("! "+problem.Error, problem.Remedy)
+	}
+	for _, warning := range s.Warnings {
+		note("! "+warning.Error, warning.Remedy)
 	}
 	for i := range s.Partitions {
-		one := &s.Partitions[i]
-		if h := one.Holes; h != nil {
-			p.note(fmt.Sprintf("! %s/%d has %s: at most %d records were deleted on the source before they were copied, "+
-				"the last at [%d,%d)", one.Topic, one.Partition, count(int(h.Count), "hole"), h.Offsets,
-				h.Last.From, h.Last.To), "")
-		}
-		if c := one.Cuts; c != nil && !c.Open() {
-			p.note(fmt.Sprintf("! %s/%d: the source lost up to %d records after they were copied (%s, the last at [%d,%d)); "+
-				"they are on the target alone, and copying went on at offset %d on %s as ordered", one.Topic, one.Partition,
-				c.Offsets, count(int(c.Count), "cut"), c.At, c.Copied, *c.Resumed, c.Decided.Format(time.RFC3339)), "")
-		}
-		for _, f := range one.Foreign {
-			p.note(fmt.Sprintf("! %s/%d holds records of somebody else on the target at [%d,%d)", one.TargetTopic,
-				one.Partition, f.From, f.To), "find out who writes there; groups stop before these records")
-		}
-		if one.SourceOpen > 0 {
-			p.note(fmt.Sprintf("  %s/%d: a transaction is open on the source; %d offsets behind it wait for its end",
-				one.Topic, one.Partition, one.SourceOpen), "")
-		}
+		list = append(list, history(&s.Partitions[i])...)
 	}
+	return list
+}
+
+// hosts are where the replicas are, each once.
+func hosts(members []replicate.Replica) string {
+	var list []string
+	for _, m := range members {
+		list = append(list, m.Host)
+	}
+	slices.Sort(list)
+	return few(slices.Compact(list))
+}
+
+// history is what happened to a partition and does not go away.
+func history(one *replicate.PartitionStatus) (list []remark) {
+	if h := one.Holes; h != nil {
+		list = append(list, remark{fmt.Sprintf("! %s/%d has %s: at most %d records were deleted on the source before they "+
+			"were copied, the last at [%d,%d)", one.Topic, one.Partition, count(int(h.Count), "hole"), h.Offsets,
+			h.Last.From, h.Last.To), ""})
+	}
+	if c := one.Cuts; c != nil && !c.Open() {
+		list = append(list, remark{fmt.Sprintf("! %s/%d: the source lost up to %d records after they were copied (%s, the "+
+			"last at [%d,%d)); they are on the target alone, and copying went on at offset %d on %s as ordered", one.Topic,
+			one.Partition, c.Offsets, count(int(c.Count), "cut"), c.At, c.Copied, *c.Resumed,
+			c.Decided.Format(time.RFC3339)), ""})
+	}
+	for _, f := range one.Foreign {
+		list = append(list, remark{fmt.Sprintf("! %s/%d holds records of somebody else on the target at [%d,%d)",
+			one.TargetTopic, one.Partition, f.From, f.To), "find out who writes there; groups stop before these records"})
+	}
+	if one.SourceOpen > 0 {
+		list = append(list, remark{fmt.Sprintf("  %s/%d: a transaction is open on the source; %d offsets behind it wait for "+
+			"its end", one.Topic, one.Partition, one.SourceOpen), ""})
+	}
+	return list
 }
 
 // together groups the partitions of a topic that have one reason not to be copied.
@@ -134,12 +175,16 @@ func (p *printer) partitions(s *replicate.FlowStatus) {
 	rows := [][]string{{"PARTITION", "SOURCE END", "PROGRESS", "BEHIND", "TARGET END", "STATE"}}
 	for i := range s.Partitions {
 		one := &s.Partitions[i]
+		end, behind := fmt.Sprint(one.SourceEnd), fmt.Sprint(one.Behind)
+		if one.EndsUnknown {
+			end, behind = "?", "?"
+		}
 		rows = append(rows, []string{
-			fmt.Sprintf("%s/%d", one.Topic, one.Partition), fmt.Sprint(one.SourceEnd), orDash(one.Progress),
-			fmt.Sprint(one.Behind), orDash(one.TargetEnd), word(one.Phase),
+			fmt.Sprintf("%s/%d", one.Topic, one.Partition), end, orDash(one.Progress), behind, orDash(one.TargetEnd),
+			word(one.Phase),
 		})
 	}
-	p.table(rows, nil)
+	p.table(rows, nil, 4, 1)
 }
 
 // positions prints the table of groups.
@@ -177,7 +222,7 @@ func (p *printer) positions(s *replicate.FlowStatus) {
 		}
 	}
 	p.line("")
-	p.table(rows, notes)
+	p.table(rows, notes, 4, 3, 2)
 }
 
 // reason says why a position does not stand right.
@@ -207,9 +252,10 @@ func orDash[N ~int64](n *N) string {
 	return fmt.Sprint(int64(*n))
 }
 
-// table prints rows below their heads, the first column cut so that all fits. A row
-// of one cell is a heading. Words stand left, numbers right.
-func (p *printer) table(rows [][]string, notes map[int]string) {
+// table prints rows below their heads, the first column cut so that all fits; where that
+// is not enough, columns are left out, in that order. A row of one cell is a heading. Words
+// stand left, numbers right.
+func (p *printer) table(rows [][]string, notes map[int]string, dispensable ...int) {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		if len(row) == 1 {
@@ -223,16 +269,26 @@ func (p *printer) table(rows [][]string, notes map[int]string) {
 	for _, w := range widths[1:] {
 		used += w + 2
 	}
-	widths[0] = max(min(widths[0], tableWidth-used), 12)
+	out := map[int]bool{}
+	for _, column := range dispensable {
+		if used+min(widths[0], leastName) <= tableWidth {
+			break
+		}
+		out[column] = true
+		used -= widths[column] + 2
+	}
+	widths[0] = max(min(widths[0], tableWidth-used), 10)
 	for n, row := range rows {
 		cells := []string{fmt.Sprintf("%-*s", widths[0], shorten(row[0], widths[0]))}
 		if len(row) == 1 {
 			cells[0] = shorten(row[0], tableWidth)
 		}
 		for i, cell := range row[1:] {
-			if isWords(rows[0][i+1]) {
+			switch {
+			case out[i+1]:
+			case isWords(rows[0][i+1]):
 				cells = append(cells, fmt.Sprintf("%-*s", widths[i+1], cell))
-			} else {
+			default:
 				cells = append(cells, fmt.Sprintf("%*s", widths[i+1], cell))
 			}
 		}
@@ -244,6 +300,9 @@ func (p *printer) table(rows [][]string, notes map[int]string) {
 		}
 	}
 }
+
+// leastName is how much of a name a table shows before it leaves out a column for it.
+const leastName = 20
 
 // isWords says which columns do not hold numbers.
 func isWords(head string) bool { return slices.Contains([]string{"STATE", "RULE"}, head) }

@@ -200,7 +200,7 @@ func (w *waiter) copied(s *replicate.FlowStatus) string {
 	}
 	if w.lag >= 0 {
 		for i := range s.Partitions {
-			if p := &s.Partitions[i]; p.Phase != replicate.Copying {
+			if p := &s.Partitions[i]; !p.Phase.Free() {
 				return fmt.Sprintf("%s/%d: %s %s", p.Topic, p.Partition, p.Phase, p.Reason)
 			}
 		}

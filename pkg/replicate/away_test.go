@@ -247,6 +247,20 @@ func TestSourceTopicIsHidden(t *testing.T) {
 	if got := r.scrape("replicator_lag_seconds"); got["0/orders"] > staleAfter.Seconds() {
 		t.Errorf("the lag of the other topic: %v", got)
 	}
+	look, err := Inspect(w.ctx, r.options.Clusters, w.cfg, nil)
+	w.must("open a look", err)
+	defer look.Close()
+	seen, err := look.Status(w.ctx)
+	w.must("look", err)
+	if seen.Stopped != 2 || seen.EndsUnknown != 2 || seen.CaughtUp || len(seen.Partitions) != 4 {
+		t.Errorf("status: %d stopped, %d of unknown length of %d partitions, caught up: %v, want 2, 2 of 4, false",
+			seen.Stopped, seen.EndsUnknown, len(seen.Partitions), seen.CaughtUp)
+	}
+	for _, p := range seen.Partitions {
+		if hidden := p.Topic == "secret"; hidden != (p.Phase == Stopped && p.EndsUnknown && p.Remedy != "") {
+			t.Errorf("status of %s/%d: %+v", p.Topic, p.Partition, p)
+		}
+	}
 	if said := lineWith(w.log.String()[logged:], "topic stopped"); !strings.Contains(said, "secret") {
 		t.Errorf("the log does not name the topic that is stopped: %q", said)
 	}

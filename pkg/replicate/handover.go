@@ -246,7 +246,7 @@ func (h *handover) copied(ctx context.Context) (string, error) {
 	}
 	partitions := map[chunk.Partition]bool{}
 	for i := range h.status.Partitions {
-		if p := &h.status.Partitions[i]; p.Phase != Copying || p.Behind+p.SourceOpen > 0 {
+		if p := &h.status.Partitions[i]; !p.Phase.Free() || p.Behind+p.SourceOpen > 0 {
 			lacks = append(lacks, h.notCopied(p))
 			partitions[chunk.Partition{Topic: p.Topic, Number: p.Partition}] = true
 		}

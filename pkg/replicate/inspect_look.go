@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -42,8 +41,9 @@ type picture struct {
 	sourceEarliest, sourceStable, sourceHigh, starts, epochs watermarks.Marks
 
 	taken     time.Time
-	problems  []error // what could not be seen
-	ledgerErr error   // why the ledger could not be read: then nothing is known of the flow
+	problems  []error          // what could not be seen
+	hidden    map[string]error // topics that the ledger knows and the source does not let us see
+	ledgerErr error            // why the ledger could not be read: then nothing is known of the flow
 }
 
 // book is one ledger partition as read.
@@ -115,7 +115,8 @@ func (i *Inspection) lookAtTarget(ctx context.Context, p *picture, wanted func(t
 }
 
 // lookForHidden asks by name for the topics that the ledger knows and the source
-// does not list: those that we may not see look like deleted ones.
+// does not list: those that we may not see look like deleted ones. It notes each of
+// them, and why it cannot be seen.
 func (i *Inspection) lookForHidden(ctx context.Context, p *picture) error {
 	missing := map[string]bool{}
 	for _, b := range p.books {
@@ -134,8 +135,10 @@ func (i *Inspection) lookForHidden(ctx context.Context, p *picture) error {
 	if err != nil {
 		return err
 	}
+	p.hidden = map[string]error{}
 	for _, name := range names {
 		if topic, there := seen.topics[name]; there && topic.err != nil {
+			p.hidden[name] = topic.err
 			p.problems = append(p.problems, topic.err)
 		}
 	}
@@ -350,31 +353,6 @@ func (s *spot) standing() (standing, error) {
 		earliest: s.targetEarliest, stable: s.targetEarlyEnd, ahead: true,
 		source: func(context.Context) (sourceLog, error) { return sourceLog{s.earliest, s.high}, s.unknown },
 	}, nil
-}
-
-// replicas counts the processes that share the flow's shards now.
-func (i *Inspection) replicas(ctx context.Context) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, reachLimit)
-	defer cancel()
-	tick := time.NewTicker(coordinatorEvery)
-	defer tick.Stop()
-	for {
-		described, err := kadm.NewClient(i.target).DescribeGroups(ctx, i.cfg.GroupID())
-		group := described[i.cfg.GroupID()]
-		if err == nil {
-			err = group.Err
-		}
-		switch {
-		case err == nil:
-			return len(group.Members), nil
-		case ctx.Err() != nil || !noCoordinatorYet(err):
-			return 0, whyNoGroup(i.targetCluster, i.cfg.GroupID(), err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-		}
-	}
 }
 
 // lookAtGroups asks again while groups have no coordinator yet.

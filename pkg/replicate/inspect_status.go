@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -25,12 +26,18 @@ type FlowStatus struct {
 	Ledger   string    `json:"ledger"` // the topic on the target
 	Shards   int       `json:"shards"` // partitions of the ledger; 0: there is none yet, the flow has never run
 	// Replicas counts the processes that run the flow now; null: the target does not tell. With 0 nothing moves.
-	Replicas *int `json:"replicas"`
+	Replicas *int      `json:"replicas"`
+	Members  []Replica `json:"members"` // these processes; null: the target does not tell
+	// Unowned are shards that no replica has: nothing of them moves. Null: not known, or being shared out.
+	Unowned []int `json:"unowned_shards"`
 	// CaughtUp: every partition is copied up to its source end, and every group position stands right or is left
 	// alone for a reason that only people or consumers can change.
 	CaughtUp bool  `json:"caught_up"`
-	Behind   int64 `json:"records_behind"` // sum over the partitions
+	Behind   int64 `json:"records_behind"` // sum over the partitions whose end is known
 	Stopped  int   `json:"stopped"`        // partitions
+	// EndsUnknown counts the partitions of which the source does not tell where they end: how many records of them are
+	// not on the target is not known.
+	EndsUnknown int `json:"ends_unknown"`
 	// UnreadDeleted sums, over groups and partitions, the records that were deleted on the target before a group read
 	// them, and that the source still holds.
 	UnreadDeleted int64             `json:"unread_deleted"`
@@ -52,11 +59,15 @@ type Phase string
 
 // The phases of a partition.
 const (
-	Copying    Phase = "copying"     // it has progress and nothing is in its way
+	Copying    Phase = "copying"     // it has progress, nothing is in its way, and a replica has its shard
+	Idle       Phase = "idle"        // the same, but no replica has its shard: nothing moves
 	Stopped    Phase = "stopped"     // it is left out, for a reason
 	Waiting    Phase = "waiting"     // its partition on the target is not there, or not there any more
 	NotStarted Phase = "not_started" // the ledger does not know it yet
 )
+
+// Free says that nothing is in the way of the partition, whether or not a replica runs.
+func (p Phase) Free() bool { return p == Copying || p == Idle }
 
 // PartitionStatus is one source partition.
 type PartitionStatus struct {
@@ -70,6 +81,9 @@ type PartitionStatus struct {
 	Remedy       string     `json:"remedy,omitempty"`
 	StoppedSince *time.Time `json:"stopped_since,omitempty"`
 
+	// EndsUnknown: the source does not tell where the partition begins and ends; source_start, source_end, source_open and
+	// records_behind are 0 then, and mean nothing.
+	EndsUnknown bool           `json:"ends_unknown,omitempty"`
 	SourceStart offsets.Source `json:"source_start"` // first offset of the source's log
 	SourceEnd   offsets.Source `json:"source_end"`   // its last stable offset: committed readers see all below
 	// SourceOpen counts offsets from source_end to the high watermark: an open transaction holds them back.
@@ -164,27 +178,12 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 		Partitions: []PartitionStatus{}, Groups: []GroupStatus{}, Problems: []ProblemStatus{}, CaughtUp: true,
 	}
 	status.Lane, status.LaneWhy = i.cfg.LaneInUse()
-	if n, err := i.replicas(ctx); err == nil {
-		status.Replicas = &n
-	} else {
-		p.problems = append(p.problems, err)
-	}
-	spots := i.spots(p)
-	for _, topic := range slices.Sorted(slices.Values(p.topics)) {
-		for n := range p.source.topics[topic].partitions {
-			s := spots[chunk.Partition{Topic: topic, Number: int32(n)}]
-			one := i.partitionStatus(p, s)
-			status.Partitions = append(status.Partitions, one)
-			status.Behind += one.Behind
-			if one.Phase == Stopped {
-				status.Stopped++
-			}
-			status.CaughtUp = status.CaughtUp && one.Phase == Copying && one.Behind == 0
-		}
-	}
 	if err := i.lookForHidden(ctx, p); err != nil {
 		return nil, err
 	}
+	i.lookAtReplicas(ctx, p, status)
+	spots := i.spots(p)
+	i.statusPartitions(p, spots, status)
 	p.problems = append(p.problems, i.problemsAround()...)
 	for j := range p.held {
 		one, settled := i.groupStatus(ctx, &p.held[j], spots)
@@ -207,6 +206,35 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 	return status, ctx.Err()
 }
 
+// statusPartitions fills in all partitions, and what they come to.
+func (i *Inspection) statusPartitions(p *picture, spots map[chunk.Partition]*spot, status *FlowStatus) {
+	for _, topic := range slices.Sorted(slices.Values(p.topics)) {
+		for n := range p.source.topics[topic].partitions {
+			one := i.partitionStatus(p, spots[chunk.Partition{Topic: topic, Number: int32(n)}])
+			if one.Phase == Copying && (status.Replicas != nil && *status.Replicas == 0 ||
+				slices.Contains(status.Unowned, one.Shard)) {
+				one.Phase = Idle
+			}
+			status.Partitions = append(status.Partitions, one)
+		}
+	}
+	status.Partitions = append(status.Partitions, i.hiddenStatus(p)...)
+	slices.SortStableFunc(status.Partitions, func(a, b PartitionStatus) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	for j := range status.Partitions {
+		one := &status.Partitions[j]
+		status.Behind += one.Behind
+		if one.Phase == Stopped {
+			status.Stopped++
+		}
+		if one.EndsUnknown {
+			status.EndsUnknown++
+		}
+		status.CaughtUp = status.CaughtUp && one.Phase.Free() && one.Behind == 0 && !one.EndsUnknown
+	}
+}
+
 func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 	one := PartitionStatus{
 		Topic: s.partition.Topic, Partition: s.partition.Number, TargetTopic: s.at.Topic, Shard: s.shard,
@@ -214,6 +242,9 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 	}
 	next := i.next(p, s)
 	one.Behind = max(int64(s.stable-max(next, s.earliest)), 0)
+	if s.unknown != nil {
+		one.EndsUnknown, one.SourceStart, one.SourceEnd, one.SourceOpen, one.Behind = true, 0, 0, 0, 0
+	}
 	if s.targetThere {
 		one.TargetStart, one.TargetEnd = &s.targetEarliest, &s.targetEarlyEnd
 	}

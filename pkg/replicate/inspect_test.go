@@ -355,8 +355,8 @@ func TestStatusOfOtherTopics(t *testing.T) {
 		}
 		return status.Partitions[0]
 	}
-	if p := look(); p.Phase != Copying {
-		t.Errorf("%+v, want copying", p)
+	if p := look(); p.Phase != Idle {
+		t.Errorf("%+v, want idle", p)
 	}
 	admin := kadm.NewClient(l.client(l.target))
 	recreate := func(c *kadm.Client) {

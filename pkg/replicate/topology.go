@@ -14,7 +14,7 @@ import (
 func (f *flow) refresh(ctx context.Context) error {
 	seen, err := f.watchNeighbours(ctx)
 	if err != nil {
-		return err
+		return f.missedLedger(ctx, err)
 	}
 	return f.compare(ctx, seen)
 }

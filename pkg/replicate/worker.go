@@ -167,7 +167,7 @@ func (w *worker) run(ctx context.Context) error {
 			w.flow.metrics.failure(w.flow.name, kindOf(err))
 			w.flow.metrics.retry(w.flow.name)
 			w.flow.refreshSoon() // a right or a topic may be what is missing: that names it
-			w.retry.wait(ctx, "shard is starting over", err)
+			w.retry.wait(ctx, "shard is starting over", w.flow.missedLedger(ctx, err))
 		}
 	}
 	return nil

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate"
+)
+
+// crowded is a flow with more of everything than a terminal holds.
+func crowded(name string) *replicate.FlowStatus {
+	two := 2
+	since := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
+	s := &replicate.FlowStatus{Flow: name, Taken: since, Replicas: &two, Shards: 8, Unowned: []int{3},
+		Members: []replicate.Replica{{Host: "10.0.0.1"}, {Host: "10.0.0.2"}}}
+	for topic := range 300 {
+		for number := range int32(4) {
+			p := replicate.PartitionStatus{Topic: fmt.Sprintf("team.domain.topic-%03d", topic), Partition: number,
+				Phase: replicate.Copying, SourceEnd: offsets.Source(1000 + topic), Behind: int64(topic)}
+			switch topic {
+			case 7:
+				p.Phase, p.Reason, p.Remedy = replicate.Stopped, strings.Repeat("because ", 40), strings.Repeat("do this ", 40)
+				s.Stopped++
+			case 8:
+				p.EndsUnknown, p.Behind = true, 0
+				s.EndsUnknown++
+			}
+			s.Behind += p.Behind
+			s.Partitions = append(s.Partitions, p)
+		}
+	}
+	for group := range 100 {
+		g := replicate.GroupStatus{Group: fmt.Sprintf("group-%02d", group)}
+		for number := range int32(4) {
+			state := "right"
+			if group == 42 {
+				state = "foreign_commit"
+			}
+			g.Positions = append(g.Positions, replicate.PositionStatus{Topic: "team.domain.topic-000", Partition: number,
+				State: state})
+		}
+		s.Groups = append(s.Groups, g)
+	}
+	for range 30 {
+		s.Problems = append(s.Problems, replicate.ProblemStatus{Error: strings.Repeat("trouble ", 20), Remedy: "look"})
+	}
+	return s
+}
+
+// However much there is, status fits a terminal, and what matters stands first.
+func TestStatusFitsATerminal(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	if err := showFlows(&out, []*replicate.FlowStatus{crowded("old->new")}); err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	if n := lines(text); n > tableHeight {
+		t.Errorf("%d lines, want %d at most", n, tableHeight)
+	}
+	for _, line := range strings.Split(text, "\n") {
+		if n := len([]rune(line)); n > tableWidth {
+			t.Errorf("a line of %d characters: %s", n, line)
+		}
+	}
+	first := strings.Join(strings.Fields(text), " ")
+	for _, want := range []string{
+		"flow old->new at least 179368 records behind, 4 partitions of UNKNOWN lag, 4 STOPPED, 2 replicas",
+		"1 shard of 8 belong to no replica", "10.0.0.1", "more like these: --all", "team.domain.topic-007 4 28 stopped",
+		"team.domain.topic-008 4 0+? copying", "topics, ", "100 groups, 99 stand right",
+		"foreign commit: 1: group-42", "--topic NAME",
+	} {
+		if !strings.Contains(first, want) {
+			t.Errorf("status does not say %q:\n%s", want, text)
+		}
+	}
+	if !strings.HasPrefix(text, "flow old->new  at least") {
+		t.Errorf("the summary does not come first:\n%s", text)
+	}
+	out.Reset()
+	if err := showFlows(&out, []*replicate.FlowStatus{crowded("old->new"), crowded("a->b")}); err != nil {
+		t.Fatal(err)
+	}
+	top := strings.Join(strings.SplitN(out.String(), "\n", 6)[:5], "\n")
+	if !strings.Contains(top, "flow old->new") || !strings.Contains(top, "flow a->b") {
+		t.Errorf("not both flows come first:\n%s", out.String())
+	}
+	if n := lines(out.String()); n > 2*tableHeight {
+		t.Errorf("two flows take %d lines", n)
+	}
+}
+
+// A partition is copying while a replica runs, and idle when none does; a part can be asked for.
+func TestStatusOfAPart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic(w.source, "orders", 2)
+	w.topic(w.source, "payments", 1)
+	w.plain(w.source, "orders", 0, 20)
+	w.plain(w.source, "payments", 0, 10)
+	ctx, stop := context.WithCancel(w.ctx)
+	defer stop()
+	var log output
+	code := make(chan int, 1)
+	go func() { code <- execute(ctx, []string{"run", "-c", w.config}, &log, &log) }()
+	w.await("the copy", func() bool {
+		s := w.status()
+		return s.CaughtUp && partitionOf(t, s, "orders", 0).Phase == replicate.Copying && len(s.Members) == 1 &&
+			len(s.Members[0].Shards) == 2 && len(s.Unowned) == 0
+	})
+	stop()
+	<-code
+	w.plain(w.source, "orders", 1, 5)
+	s := w.status()
+	if p := partitionOf(t, s, "orders", 0); p.Phase != replicate.Idle {
+		t.Errorf("without a replica orders/0 is %s, want %s", p.Phase, replicate.Idle)
+	}
+	if len(s.Unowned) != 2 || s.CaughtUp {
+		t.Errorf("shards without a replica: %v, caught up: %v", s.Unowned, s.CaughtUp)
+	}
+	for _, c := range []struct {
+		args      []string
+		has, lack []string
+	}{
+		{[]string{"--topic", "pay.*"}, []string{"payments/0"}, []string{"orders/"}},
+		{[]string{"--behind"}, []string{"orders/1"}, []string{"orders/0", "payments/"}},
+		{[]string{"--behind", "--topic", "payments"}, []string{"no partition is behind"}, []string{"orders/1", "payments/0"}},
+		{[]string{"--json", "--topic", "payments"}, []string{`"payments"`, `"records_behind": 5`}, []string{`"orders"`}},
+	} {
+		out := w.must(append([]string{"status"}, c.args...)...)
+		for _, want := range c.has {
+			if !strings.Contains(out, want) {
+				t.Errorf("%v does not show %q:\n%s", c.args, want, out)
+			}
+		}
+		for _, not := range c.lack {
+			if strings.Contains(out, not) {
+				t.Errorf("%v shows %q:\n%s", c.args, not, out)
+			}
+		}
+	}
+	if got := w.run("status", "--topic", "oders"); got.code != exitUsage || !strings.Contains(got.stderr, "orders") {
+		t.Errorf("a pattern that matches nothing: exit %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+}
+
+// The ledger is deleted under a running daemon: that is not a flow that has never run.
+func TestStatusWithoutALedger(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic(w.source, "orders", 2)
+	w.plain(w.source, "orders", 0, 20)
+	ctx, stop := context.WithCancel(w.ctx)
+	defer stop()
+	var log output
+	code := make(chan int, 1)
+	go func() { code <- execute(ctx, []string{"run", "-c", w.config}, &log, &log) }()
+	defer func() { stop(); <-code }()
+	w.await("the copy", func() bool { return w.status().CaughtUp })
+	if _, err := w.admin(w.target).DeleteTopics(w.ctx, ledgerTopic); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(w.must("status")), " ")
+	if !strings.Contains(text, "the ledger topic "+ledgerTopic+" was deleted on cluster new while the flow runs") ||
+		strings.Contains(text, "never run") {
+		t.Errorf("status does not say that the ledger was deleted:\n%s", text)
+	}
+	w.plain(w.source, "orders", 0, 5)
+	w.await("the daemon says it too", func() bool {
+		return strings.Contains(log.String(), "the ledger topic "+ledgerTopic+" was deleted")
+	})
+}

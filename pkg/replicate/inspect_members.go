@@ -1,0 +1,189 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+)
+
+// Replica is a process that runs the flow, as its group on the target tells. One that was
+// killed is counted until its session there is over, 6 s by default.
+type Replica struct {
+	Member string `json:"member"` // its id in the group
+	Host   string `json:"host"`   // from where it is connected
+	Shards []int  `json:"shards"` // that it owns
+}
+
+// replicas counts the processes that share the flow's shards now.
+func (i *Inspection) replicas(ctx context.Context) (int, error) {
+	list, _, err := i.members(ctx)
+	return len(list), err
+}
+
+// members lists the processes that share the flow's shards now, by host; settled says that
+// the group is not just sharing them out anew.
+func (i *Inspection) members(ctx context.Context) (list []Replica, settled bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, reachLimit)
+	defer cancel()
+	tick := time.NewTicker(coordinatorEvery)
+	defer tick.Stop()
+	for {
+		described, err := kadm.NewClient(i.target).DescribeGroups(ctx, i.cfg.GroupID())
+		group := described[i.cfg.GroupID()]
+		if err == nil {
+			err = group.Err
+		}
+		switch {
+		case err == nil:
+			list, settled := i.replicasOf(&group)
+			return list, settled, nil
+		case ctx.Err() != nil || !noCoordinatorYet(err):
+			return []Replica{}, true, whyNoGroup(i.targetCluster, i.cfg.GroupID(), err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+func (i *Inspection) replicasOf(group *kadm.DescribedGroup) (list []Replica, settled bool) {
+	list = []Replica{}
+	for _, m := range group.Members {
+		r := Replica{Member: m.MemberID, Host: strings.TrimPrefix(m.ClientHost, "/"), Shards: []int{}}
+		if assigned, ok := m.Assigned.AsConsumer(); ok {
+			for _, topic := range assigned.Topics {
+				for _, number := range topic.Partitions {
+					if topic.Topic == i.cfg.LedgerTopic() {
+						r.Shards = append(r.Shards, int(number))
+					}
+				}
+			}
+		}
+		slices.Sort(r.Shards)
+		list = append(list, r)
+	}
+	slices.SortFunc(list, func(a, b Replica) int { return strings.Compare(a.Host+" "+a.Member, b.Host+" "+b.Member) })
+	return list, group.State == "Stable" || len(list) == 0
+}
+
+// lookAtReplicas fills in who runs the flow, and which shards nobody has.
+func (i *Inspection) lookAtReplicas(ctx context.Context, p *picture, status *FlowStatus) {
+	list, settled, err := i.members(ctx)
+	if err != nil {
+		p.problems = append(p.problems, err)
+		return
+	}
+	n := len(list)
+	status.Replicas, status.Members = &n, list
+	if status.Shards == 0 && n > 0 {
+		i.missLedger(ctx, p)
+	}
+	if !settled {
+		return
+	}
+	owned := map[int]bool{}
+	for _, r := range list {
+		for _, shard := range r.Shards {
+			owned[shard] = true
+		}
+	}
+	status.Unowned = []int{}
+	for shard := range len(p.books) {
+		if !owned[shard] {
+			status.Unowned = append(status.Unowned, shard)
+		}
+	}
+}
+
+// missLedger tells of a flow that runs without a ledger. It looks again: replicas that have
+// just begun have made it before they joined their group.
+func (i *Inspection) missLedger(ctx context.Context, p *picture) {
+	name := i.cfg.LedgerTopic()
+	seen, err := describe(ctx, i.target, i.targetCluster, []string{name})
+	if _, there := seen.topicsOrNone()[name]; err != nil || there {
+		return
+	}
+	p.problems = append(p.problems, ledgerDeleted(name, i.targetCluster.Name, nil))
+}
+
+// ledgerDeleted is a flow that runs without its ledger.
+func ledgerDeleted(name, cluster string, err error) error {
+	return &kafka.Problem{
+		What: fmt.Sprintf("the ledger topic %s was deleted on cluster %s while the flow runs: nothing is copied any more",
+			name, cluster),
+		Fix: "stop the replicas and find out who deleted it. No record on the target is lost, but without the ledger " +
+			"nobody can tell what was copied, nor where groups stand: what is there will be refused as foreign_records " +
+			"when the flow begins anew. Copy to topics of another name then (naming: prefix), or onto topics that you " +
+			"have emptied",
+		Err: err,
+	}
+}
+
+// missedLedger explains an error that a ledger leaves which is not there any more.
+func (f *flow) missedLedger(ctx context.Context, err error) error {
+	code, known := kafka.Code(err)
+	switch ck.ErrorCode(code) {
+	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopicID, ck.ErrUnknownTopic, ck.ErrUnknownPartition:
+	default:
+		known = false
+	}
+	if !known {
+		return err
+	}
+	name := f.cfg.LedgerTopic()
+	if ids, asked := f.targetMarks.TopicIDs(ctx, []string{name}); asked != nil || len(ids) > 0 {
+		return err
+	}
+	return ledgerDeleted(name, f.target.Name, err)
+}
+
+// topicsOrNone is what was seen, where something was.
+func (s *seenCluster) topicsOrNone() map[string]seenTopic {
+	if s == nil {
+		return nil
+	}
+	return s.topics
+}
+
+// hiddenStatus are the partitions of topics that the source does not let us see, as the
+// ledger knows them.
+func (i *Inspection) hiddenStatus(p *picture) []PartitionStatus {
+	var list []PartitionStatus
+	for shard := range p.books {
+		seen := map[chunk.Partition]bool{}
+		for _, k := range p.books[shard].Keys() {
+			err := p.hidden[k.Partition.Topic]
+			if err == nil || seen[k.Partition] {
+				continue
+			}
+			seen[k.Partition] = true
+			target, _ := i.policy.Topic(k.Partition.Topic)
+			one := PartitionStatus{
+				Topic: k.Partition.Topic, Partition: k.Partition.Number, TargetTopic: target, Shard: shard, Phase: Stopped,
+				Reason: err.Error(), Remedy: chunk.Remedy(err), EndsUnknown: true,
+			}
+			state := p.books[shard].State(k)
+			if state.Start != ledger.NotStarted {
+				progress := offsets.Source(state.Progress)
+				one.Progress = &progress
+			}
+			if state.Stop != nil {
+				since := state.Stop.Since
+				one.Reason, one.Remedy, one.StoppedSince = state.Stop.Reason, state.Stop.Fix, &since
+			}
+			list = append(list, one)
+		}
+	}
+	return list
+}

@@ -43,7 +43,7 @@ func TestCutoverCommands(t *testing.T) {
 	says(t, "a cutover that cannot ask", got.stderr, "--yes")
 	before := w.topics(w.target)
 	dry := w.must("cutover", "--dry-run", "--silent-for", "100ms")
-	says(t, "the plan", dry, "1. silent    done", "copied    open", "orders/0 copying, lag 5", "undo:")
+	says(t, "the plan", dry, "1. silent    done", "copied    open", "orders/0 idle, lag 5", "undo:")
 	if now := w.topics(w.target); now != before {
 		t.Errorf("a dry run has changed the target:\n%s\nbefore:\n%s", now, before)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"replicator/pkg/policy"
@@ -174,16 +175,23 @@ func compareClusters(name string, kept, now ledger.Identity, look func() (*evide
 		if err != nil {
 			return nil, err
 		}
-		if !holdsProgress(found.books) || d.proof(found).same == 0 {
+		left := slices.ContainsFunc(kept.Changes, func(c ledger.Changed) bool {
+			return c.What == d.what+accepted && c.Was == d.is // whose topics the ledger still knows
+		})
+		if left || !holdsProgress(found.books) || d.proof(found).same == 0 {
 			return nil, &IdentityError{Ledger: name, Kept: kept, What: d.what, Was: "the one with id " + d.was,
 				Is: "the one with id " + d.is, Fix: fmt.Sprintf("if this is another flow, which only calls its clusters the "+
-					"same: name one of its clusters otherwise, or give it ledger: NAME; if bootstrap.servers of %s leads to the "+
-					"wrong cluster, correct it; nothing was changed, and nothing was copied", d.side)}
+					"same: name one of its clusters otherwise; if bootstrap.servers of %s leads to the "+
+					"wrong cluster, correct it; if the cluster was built anew in place of the former one, say so once with "+
+					"'replicator ledger --accept-clusters'. Nothing was changed, and nothing was copied", d.side)}
 		}
 		changes = append(changes, ledger.Changed{At: now.Since, What: d.what + " id", Was: d.was, Is: d.is})
 	}
 	return changes, nil
 }
+
+// accepted ends what a change is called that an operator asked for.
+const accepted = " id, accepted"
 
 func orNone(value string) string {
 	if value == "" {
@@ -266,7 +274,7 @@ func (s *signer) otherTopics(found *evidence) error {
 	if p := found.sources(); p.same == 0 && p.other > 0 {
 		return &IdentityError{Ledger: name, Kept: ledger.Identity{From: s.cfg.From, To: s.cfg.To}, What: "source topic " +
 			p.example, Was: "one with another id, as are all its topics", Is: "not one of them", Fix: "if this is another " +
-			"flow, which only calls its clusters the same: name one of its clusters otherwise, or give it ledger: NAME; " +
+			"flow, which only calls its clusters the same: name one of its clusters otherwise; " +
 			"nothing was changed, and nothing was copied"}
 	}
 	return nil

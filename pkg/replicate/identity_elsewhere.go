@@ -141,6 +141,9 @@ func (e *NamesInUseError) Error() string {
 
 // Remedy tells what to do.
 func (e *NamesInUseError) Remedy() string {
+	if e.Flow == e.Kept {
+		return "stop the replicas first"
+	}
 	return "stop the replicas with the former names; this one goes on by itself when they are gone"
 }
 
@@ -149,12 +152,21 @@ func (s *signer) unused(ctx context.Context, kept *ledger.Identity) error {
 	if kept.Flow() == s.cfg.Name() {
 		return nil
 	}
+	return s.nobodyWorks(ctx, kept, kept.Flow())
+}
+
+// nobodyWorks makes sure that the group of a flow of the ledger, by its name or the one of
+// now, has no members.
+func (s *signer) nobodyWorks(ctx context.Context, kept *ledger.Identity, name string) error {
+	before := Config{From: s.cfg.From, To: s.cfg.To, TargetPrefix: s.cfg.TargetPrefix}
+	if name == kept.Flow() {
+		before.From, before.To = kept.From, kept.To
+	}
 	client, err := kafka.NewFranz(s.target)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	before := Config{From: kept.From, To: kept.To, TargetPrefix: s.cfg.TargetPrefix}
 	described, err := kadm.NewClient(client).DescribeGroups(ctx, before.GroupID())
 	group := described[before.GroupID()]
 	if err == nil {
@@ -164,7 +176,7 @@ func (s *signer) unused(ctx context.Context, kept *ledger.Identity) error {
 		return whyNoGroup(s.target, before.GroupID(), err) // none: nobody works under those names
 	}
 	if len(group.Members) > 0 {
-		return &NamesInUseError{s.cfg.Name(), kept.Flow(), before.GroupID(), len(group.Members)}
+		return &NamesInUseError{s.cfg.Name(), name, before.GroupID(), len(group.Members)}
 	}
 	return nil
 }

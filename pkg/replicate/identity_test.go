@@ -348,3 +348,51 @@ func TestCommandsKnowStrangers(t *testing.T) {
 	_, err = OpenCutover(w.ctx, HandoverOptions{Clusters: clusters, Flow: w.cfg})
 	stranger("cutover", err)
 }
+
+// TestAcceptClusters: a source that was built anew is accepted by an operator's word alone,
+// while nobody works, and what it holds follows what was copied.
+func TestAcceptClusters(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 5)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	_, anew, _ := w.cluster("anew")
+	w.must("make the topic", w.makeTopic(anew, "orders"))
+	w.plain(anew, "orders", 0, 3)
+	clusters := map[string]kafka.Config{"old": w.kafka("old", anew), "new": w.kafka("new", w.sides.Target)}
+
+	_, err := AcceptClusters(w.ctx, clusters, w.cfg, nil)
+	var busy *NamesInUseError
+	if !errors.As(err, &busy) {
+		t.Errorf("while a replica runs: %v", err)
+	}
+	r.stop()
+	view, err := ViewLedger(w.ctx, clusters, w.cfg)
+	w.must("view", err)
+	if view.Says.SourceCluster != "old" || !strings.Contains(view.Remedy, "--accept-clusters") {
+		t.Errorf("before it is accepted: %+v", view)
+	}
+	_, err = AcceptClusters(w.ctx, clusters, w.cfg, nil)
+	w.must("accept", err)
+	kept := w.identity()
+	if kept.SourceCluster != "anew" || len(kept.Changes) != 1 || kept.Changes[0].Was != "old" || kept.Revision != 2 {
+		t.Errorf("the ledger says %+v", kept)
+	}
+	naming := w.cfg
+	naming.Naming = policy.Prefix
+	if _, err := AcceptClusters(w.ctx, clusters, naming, nil); err == nil {
+		t.Error("another naming was accepted")
+	}
+	w.refused(w.sides.Source, w.cfg) // it is the former one that is a stranger now
+	old := w.sides.Source
+	w.sides.Source = anew
+	w.start(nil)
+	w.await("what the new source holds follows", func() bool {
+		ends, err := w.to.ListCommittedOffsets(w.ctx, "orders")
+		w.must("list", err)
+		end, _ := ends.Lookup("orders", 0)
+		return end.Offset >= 8
+	})
+	w.sides.Source = old
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/config"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/kafka"
+)
+
+// newLedger makes the verb that tells whose a ledger is.
+func newLedger() *cobra.Command {
+	var path, flow string
+	var accept, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "ledger -c FILE [--flow F] [--accept-clusters] [--json]",
+		Short: "Show which flow a ledger belongs to, and accept a cluster that was built anew",
+		Long: `ledger shows what the flow's ledger on the target says of its flow: clusters and
+their ids, naming, shards, since when, and what has changed. It changes nothing.
+
+A flow does not run where the ledger names another cluster: the records of two
+sources would be mixed. A cluster that was restored under another id is recognised by
+its topics' ids. --accept-clusters is for one that was built anew in place of the
+former one, with topics made anew: it notes that the clusters of now are meant. No
+replica may run. The records of a source topic that was made anew then follow the
+former ones on the target; where the target was built anew, all is copied once more.
+
+` + exitCodes + ` It fails where the flow would be refused.`,
+		Example: `  replicator ledger -c replicator.yaml
+  replicator ledger -c replicator.yaml --flow "old->new" --accept-clusters`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			flows, err := flowsOf(cfg, flow)
+			if err != nil {
+				return err
+			}
+			log := slog.New(cfg.Log.Handler(cmd.ErrOrStderr()))
+			var refused obstacles
+			for _, one := range flows {
+				var seen *replicate.LedgerView
+				if accept {
+					seen, err = replicate.AcceptClusters(cmd.Context(), clustersWith(cfg, log), one, log)
+				} else {
+					seen, err = replicate.ViewLedger(cmd.Context(), clustersWith(cfg, log), one)
+				}
+				if err != nil {
+					return fmt.Errorf("flow %s: %w", one.Name(), err)
+				}
+				if err := printLedger(cmd.OutOrStdout(), seen, asJSON); err != nil {
+					return err
+				}
+				if seen.Refused != "" {
+					refused = append(refused, &kafka.Problem{What: seen.Refused, Fix: seen.Remedy})
+				}
+			}
+			if len(refused) > 0 {
+				return refused
+			}
+			return nil
+		},
+	}
+	configFlag(cmd, &path)
+	flowFlag(cmd, &flow, "only this flow, as old->new")
+	cmd.Flags().BoolVar(&accept, "accept-clusters", false, "note that the clusters of now are meant")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object for each flow")
+	return cmd
+}
+
+// printLedger prints what one ledger says.
+func printLedger(w io.Writer, v *replicate.LedgerView, asJSON bool) error {
+	if asJSON {
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(v)
+	}
+	if v.Says == nil {
+		_, err := fmt.Fprintf(w, "flow %s: ledger %s is not there, or does not say whose it is\n", v.Flow, v.Ledger)
+		return err
+	}
+	s := v.Says
+	naming := s.Naming
+	if s.Separator != "" {
+		naming += fmt.Sprintf(" with separator %q", s.Separator)
+	}
+	fmt.Fprintf(w, "flow %s: ledger %s\n  flow      %s, since %s\n  source    %s (id %s)\n  target    %s (id %s)\n",
+		v.Flow, v.Ledger, s.Flow(), s.Since.Format(time.RFC3339), s.From, s.SourceCluster, s.To, s.TargetCluster)
+	_, err := fmt.Fprintf(w, "  naming    %s\n  shards    %d\n  program   %s\n", naming, s.Shards, s.Program)
+	for _, c := range s.Changes {
+		if _, err := fmt.Fprintf(w, "  changed   %s: %s was %s, is %s\n", c.At.Format(time.RFC3339), c.What, c.Was,
+			c.Is); err != nil {
+			return err
+		}
+	}
+	return err
+}

@@ -1,0 +1,89 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+)
+
+// LedgerView is what a flow's ledger says of its flow, beside the flow as it is now.
+type LedgerView struct {
+	Flow   string           `json:"flow"`
+	Ledger string           `json:"ledger"`
+	Says   *ledger.Identity `json:"says"` // null: it is not there, or does not name its flow
+	Now    ledger.Identity  `json:"now"`
+	// Refused is why the flow would not run with it, with its remedy; "": it would.
+	Refused string `json:"refused,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
+}
+
+// ViewLedger compares a flow with what its ledger says, and changes nothing.
+func ViewLedger(ctx context.Context, clusters map[string]kafka.Config, flow Config) (*LedgerView, error) {
+	look, err := Inspect(ctx, clusters, flow, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer look.Close()
+	s := newSigner(&flow, look.sourceCluster, look.targetCluster, look.policy, nil)
+	v := &LedgerView{Flow: flow.Name(), Ledger: flow.LedgerTopic(), Now: flow.identity(look.sourceID, look.targetID)}
+	v.Says, _, err = s.compare(ctx, v.Now)
+	var refusal interface{ Remedy() string }
+	if errors.As(err, &refusal) {
+		v.Refused, v.Remedy, err = err.Error(), refusal.Remedy(), nil
+	}
+	return v, err
+}
+
+// AcceptClusters notes in a flow's ledger that its clusters are the ones of now, though
+// their ids are not those that it was begun with. It is for an operator who knows that: a
+// cluster that was built anew in place of the former one. Nobody may work on the flow.
+// Topics that were made anew are told from the former ones by their ids, as always.
+func AcceptClusters(ctx context.Context, clusters map[string]kafka.Config, flow Config,
+	log *slog.Logger) (*LedgerView, error) {
+	look, err := Inspect(ctx, clusters, flow, log)
+	if err != nil {
+		return nil, err
+	}
+	defer look.Close()
+	s := newSigner(&flow, look.sourceCluster, look.targetCluster, look.policy, log)
+	now := flow.identity(look.sourceID, look.targetID)
+	kept, err := ledger.ReadIdentity(ctx, s.target, flow.LedgerTopic())
+	if err != nil {
+		return nil, err
+	}
+	if kept == nil {
+		return nil, &kafka.Problem{What: fmt.Sprintf("ledger topic %q does not say whose it is", flow.LedgerTopic()),
+			Fix: "there is nothing to accept: 'replicator run' signs it"}
+	}
+	note := *kept
+	note.SourceCluster, note.TargetCluster = now.SourceCluster, now.TargetCluster
+	if _, err := compareIdentities(flow.LedgerTopic(), note, now, nil); err != nil {
+		return nil, err // naming and the like are nothing that can be accepted
+	}
+	for _, name := range []string{kept.Flow(), flow.Name()} {
+		if err := s.nobodyWorks(ctx, kept, name); err != nil {
+			return nil, err
+		}
+	}
+	var changes []ledger.Changed
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	for _, d := range []struct{ what, was, is string }{
+		{"source cluster" + accepted, kept.SourceCluster, now.SourceCluster},
+		{"target cluster" + accepted, kept.TargetCluster, now.TargetCluster},
+	} {
+		if d.was != d.is {
+			changes = append(changes, ledger.Changed{At: at, What: d.what, Was: d.was, Is: d.is})
+		}
+	}
+	v := &LedgerView{Flow: flow.Name(), Ledger: flow.LedgerTopic(), Says: kept, Now: now}
+	if len(changes) == 0 {
+		return v, nil
+	}
+	v.Says, err = s.write(ctx, kept.Successor(note, changes))
+	return v, err
+}

@@ -58,12 +58,16 @@ func NewFranz(c Config, opts ...kgo.Opt) (*kgo.Client, error) {
 	return client, nil
 }
 
+// batchBytes is what a batch that franz-go itself unpacks may become: a few bytes can claim
+// any size. The lanes read batches piece by piece, see package wire.
+const batchBytes = 128 << 20
+
 func franzOptions(c Config) ([]kgo.Opt, error) {
 	servers, err := c.servers()
 	if err != nil {
 		return nil, err
 	}
-	opts := []kgo.Opt{kgo.SeedBrokers(servers...), kgo.ClientID(c.ClientID())}
+	opts := []kgo.Opt{kgo.SeedBrokers(servers...), kgo.ClientID(c.ClientID()), kgo.MaxDecompressBatchBytes(batchBytes)}
 	if c.Properties["enable.metrics.push"] != "true" {
 		opts = append(opts, kgo.DisableClientMetrics())
 	}

@@ -78,8 +78,10 @@ const fetchBytes = 3 << 19
 // Records reads whole records through librdkafka. It belongs to one goroutine.
 type Records struct {
 	consumer *ck.Consumer
+	cluster  kafka.Config
 	opened   kafka.Credentials
 	trouble  func(error)
+	stopped  error // a Stop that comes after what was read before it
 	assigned map[chunk.Partition]*reading
 	last     *reading // of the message before: neighbours mostly share it
 	round    uint64   // counts calls of Next
@@ -116,14 +118,14 @@ func OpenRecords(cfg Config) (*Records, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open source reader: %w", err)
 	}
-	return &Records{consumer: consumer, opened: opened, trouble: cfg.Trouble,
+	return &Records{consumer: consumer, cluster: cfg.Cluster, opened: opened, trouble: cfg.Trouble,
 		assigned: map[chunk.Partition]*reading{}}, nil
 }
 
 // Assign replaces what is read by the given positions.
 func (r *Records) Assign(positions []chunk.Position) error {
 	r.assigned = make(map[chunk.Partition]*reading, len(positions))
-	r.last = nil
+	r.last, r.stopped = nil, nil
 	list := make([]ck.TopicPartition, len(positions))
 	for i, at := range positions {
 		topic := at.Partition.Topic
@@ -148,6 +150,9 @@ func (r *Records) Assign(positions []chunk.Position) error {
 // by then up to the limits; the chunk may be empty. Its records are valid until
 // the next call. After an error the reader must be closed.
 func (r *Records) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
+	if r.stopped != nil {
+		return chunk.Chunk{}, r.stopped
+	}
 	r.round++
 	var c chunk.Chunk
 	deadline := time.Now().Add(limit.Wait)
@@ -164,7 +169,13 @@ func (r *Records) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
 		if event == nil && len(c.Parts) > 0 {
 			break
 		}
-		if err := r.take(&c, event); err != nil {
+		err := r.take(ctx, &c, event)
+		var stop *chunk.Stop
+		if errors.As(err, &stop) && len(c.Parts) > 0 {
+			r.stopped = err // first what stands before it
+			break
+		}
+		if err != nil {
 			return chunk.Chunk{}, err
 		}
 	}
@@ -179,7 +190,7 @@ func (r *Records) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
 }
 
 // take adds one event to the chunk.
-func (r *Records) take(c *chunk.Chunk, event ck.Event) error {
+func (r *Records) take(ctx context.Context, c *chunk.Chunk, event ck.Event) error {
 	switch event := event.(type) {
 	case nil:
 	case *ck.Message:
@@ -199,6 +210,9 @@ func (r *Records) take(c *chunk.Chunk, event ck.Event) error {
 			return fmt.Errorf("source reader: %w", event)
 		case unreadable(event.Code()):
 			return lost(event)
+		case undecodable(event.Code()):
+			r.trouble(event)
+			return r.probe(ctx, event)
 		default:
 			r.trouble(event)
 			return r.opened.Renewed()

@@ -67,13 +67,16 @@ func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, ask asked) (chunk.
 	began := t.next
 	aborted := newAborted(answer.AbortedTransactions)
 	for data := answer.RecordBatches; len(data) > 0; {
+		all := true
 		b, rest, err := wire.Next(data)
 		if errors.Is(err, wire.ErrPartial) {
 			break // the rest comes with the next answer
 		}
 		if err == nil {
 			data = rest
-			err = t.pass(&part, b, aborted, ask)
+			if all, err = t.pass(&part, b, aborted, ask); !all {
+				data = nil // its rest comes with the next answer, which begins with this batch again
+			}
 		} else {
 			err = t.unreadable(err)
 		}
@@ -137,29 +140,29 @@ const (
 	TooLarge       = "too_large"       // for the target topic; it is split
 )
 
-// pass adds one batch to the part, if it holds anything visible from next on.
-func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, ask asked) error {
+// pass adds one batch to the part, if it holds anything visible from next on. It does
+// not add all of one that holds very much.
+func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, ask asked) (all bool, err error) {
 	old := b.Magic() < 2
 	last := offsets.Source(b.Base())
 	if !old {
 		last = offsets.Source(b.Last())
 		hidden := aborted.hides(b)
 		if last < t.next {
-			return nil
+			return true, nil
 		}
 		if !hidden && b.Count() > 0 {
-			var err error
 			var stop *chunk.Stop
 			if hidden, err = ask.claimed(b); errors.As(err, &stop) {
 				stop.Partition = t.partition
-				return stop
+				return true, stop
 			} else if err != nil {
-				return fmt.Errorf("%s: %w", t.partition, err)
+				return true, fmt.Errorf("%s: %w", t.partition, err)
 			}
 		}
 		if hidden || b.Count() == 0 {
 			t.next, t.epoch = last+1, b.LeaderEpoch()
-			return nil
+			return true, nil
 		}
 	}
 	why := b.Obstacle()
@@ -174,11 +177,14 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, ask asked)
 		part.Batches = append(part.Batches, chunk.Batch{Raw: b, First: offsets.Source(b.Base()), Count: b.Count()})
 		part.Newest = b.MaxTimestamp()
 		t.next, t.epoch = last+1, b.LeaderEpoch()
-		return nil
+		return true, nil
 	}
-	made, err := wire.Rebuild(b, int64(t.next), t.most)
+	made, all, err := wire.Rebuild(b, int64(t.next), t.most)
 	if err != nil {
-		return t.unreadable(err)
+		return true, t.unreadable(err)
+	}
+	if !all {
+		last = t.next
 	}
 	ask.rebuilt(why)
 	for _, m := range made {
@@ -194,7 +200,7 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, ask asked)
 	if !old {
 		t.epoch = b.LeaderEpoch()
 	}
-	return nil
+	return all, nil
 }
 
 // aborted knows which batches of one answer belong to transactions that were

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"sort"
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,58 +16,116 @@ import (
 // beyond the year 2262 (microseconds taken for milliseconds) becomes another one,
 // and it passes over what does not fit together.
 
-var decompressor = kgo.DefaultDecompressor()
+// Records gives the records of a batch, of any magic, from an offset on, one after
+// another as they are unpacked, until yield has enough. That they ascend is what
+// [Rebuilt] promises; a batch where they do not is damaged, or was written so. What
+// was given stays as it is, and is good even if an error follows.
+func Records(b Batch, from int64, yield func(*kgo.Record) (more bool)) error {
+	return decode(b, from, func() {}, yield)
+}
 
-// decode reads the records from an offset on. That they ascend is what [Rebuilt]
-// promises; a batch where they do not is damaged, or was written so.
-func decode(b Batch, from int64) ([]*kgo.Record, error) {
+// decode is Records; large is called before a record is unpacked that takes much memory.
+func decode(b Batch, from int64, large func(), yield func(*kgo.Record) (more bool)) error {
 	read := b.records
 	if b.Magic() < 2 {
 		read = b.messages
 	}
-	all, err := read()
-	for i := 1; err == nil && i < len(all); i++ {
-		if all[i].Offset <= all[i-1].Offset {
-			err = fmt.Errorf("offset %d comes after %d", all[i].Offset, all[i-1].Offset)
+	before := int64(math.MinInt64)
+	enough := false
+	err := read(large, func(r *kgo.Record) error {
+		if r.Offset <= before {
+			return fmt.Errorf("offset %d comes after %d", r.Offset, before)
 		}
+		before = r.Offset
+		if r.Offset >= from && !yield(r) {
+			enough = true
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !enough {
+		return fmt.Errorf("decode the batch at offset %d: %w", b.Base(), err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("decode the batch at offset %d: %w", b.Base(), err)
-	}
-	return all[sort.Search(len(all), func(i int) bool { return all[i].Offset >= from }):], nil
+	return nil
 }
 
+// errEnough ends the reading of a batch before its end.
+var errEnough = errors.New("enough")
+
 // records reads a batch of magic 2; a marker holds none.
-func (b Batch) records() ([]*kgo.Record, error) {
+func (b Batch) records(large func(), yield func(*kgo.Record) error) error {
 	if b.Control() {
-		return nil, nil
+		return nil
 	}
-	body, err := decompressor.Decompress(b[HeaderBytes:], b.Codec())
+	w, err := unpacked(b[HeaderBytes:], b.Codec())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	const least = 7 // bytes of a record: a count that is a lie must not become memory
-	all := make([]*kgo.Record, 0, min(b.Count(), len(body)/least))
+	defer w.close()
+	w.large = large
 	for i := range b.Count() {
-		length, n := binary.Varint(body)
-		if n <= 0 || length < 0 || length > int64(len(body)-n) {
-			return nil, fmt.Errorf("it breaks off at record %d of %d", i, b.Count())
+		head, err := w.ahead(binary.MaxVarintLen64)
+		if err != nil {
+			return err
+		}
+		length, n := binary.Varint(head)
+		if n <= 0 || length < 0 || length > math.MaxInt32 {
+			return fmt.Errorf("it breaks off at record %d of %d", i, b.Count())
+		}
+		whole, err := w.ahead(n + int(length))
+		if err != nil {
+			return fmt.Errorf("record %d of %d: %w", i, b.Count(), err)
+		}
+		if len(whole) < n+int(length) {
+			return fmt.Errorf("it breaks off at record %d of %d", i, b.Count())
+		}
+		if headers(whole[n:]) > MostHeaders {
+			return fmt.Errorf("record %d of %d: %w", i, b.Count(), &TooMuchError{"headers in a record", MostHeaders})
 		}
 		var r kmsg.Record
-		if err := r.ReadFrom(body[:n+int(length)]); err != nil {
-			return nil, fmt.Errorf("record %d of %d: %w", i, b.Count(), err)
+		if err := r.ReadFrom(whole); err != nil {
+			return fmt.Errorf("record %d of %d: %w", i, b.Count(), err)
 		}
-		body = body[n+int(length):]
+		w.take(n + int(length))
 		if r.OffsetDelta < 0 || r.OffsetDelta > b.int32(atLastOffsetDelta) {
-			return nil, fmt.Errorf("record %d of %d claims offset %d, and the last is %d",
+			return fmt.Errorf("record %d of %d claims offset %d, and the last is %d",
 				i, b.Count(), b.Base()+int64(r.OffsetDelta), b.Last())
 		}
-		all = append(all, b.record(&r))
+		if err := yield(b.record(&r)); err != nil {
+			return err
+		}
 	}
-	if len(body) > 0 {
-		return nil, fmt.Errorf("%d bytes follow its %d records", len(body), b.Count())
+	rest, err := w.ahead(1)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("something follows its %d records", b.Count())
 	}
-	return all, nil
+	return err
+}
+
+// headers is the number of headers that a record claims, of which each takes 40 bytes of
+// memory and 2 of the batch; 0 where it breaks off before.
+func headers(record []byte) int64 {
+	if len(record) == 0 {
+		return 0
+	}
+	record = record[1:]    // attributes
+	for field := range 5 { // two deltas, key, value, headers
+		number, n := binary.Varint(record)
+		if n <= 0 {
+			return 0
+		}
+		record = record[n:]
+		switch {
+		case field == 4:
+			return number
+		case field < 2 || number < 0:
+		case number > int64(len(record)):
+			return 0
+		default:
+			record = record[number:]
+		}
+	}
+	return 0
 }
 
 // record gives a record the offset and the time that its batch says.
@@ -84,47 +142,79 @@ func (b Batch) record(r *kmsg.Record) *kgo.Record {
 }
 
 // messages reads a message of magic 0 or 1, or those that it holds compressed.
-func (b Batch) messages() ([]*kgo.Record, error) {
+func (b Batch) messages(large func(), yield func(*kgo.Record) error) error {
 	outer, err := b.message()
-	if err != nil || b.Codec() == 0 {
-		return []*kgo.Record{outer}, err
-	}
-	inside, err := decompressor.Decompress(outer.Value, b.Codec())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var all []*kgo.Record
-	for len(inside) > 0 {
-		var one Batch
-		if one, inside, err = Next(inside); err != nil {
-			return nil, err
+	if b.Codec() == 0 {
+		return yield(outer)
+	}
+	shift := int64(0)
+	if b.Magic() == 1 && b.Base() != 0 {
+		// With magic 1 the offsets inside are relative, and the outer one is the last. Where
+		// it is 0, an old librdkafka wrote it, and they are not.
+		last := int64(0)
+		if err := b.inside(outer, large, func(m *kgo.Record) error { last = m.Offset; return nil }); err != nil {
+			return err
+		}
+		if last > b.Base() {
+			return fmt.Errorf("it holds offset %d", last)
+		}
+		shift = b.Base() - last
+	}
+	return b.inside(outer, large, func(m *kgo.Record) error {
+		m.Offset += shift
+		return yield(m)
+	})
+}
+
+// inside reads the messages that one holds compressed, with the offsets that they have there.
+func (b Batch) inside(outer *kgo.Record, large func(), yield func(*kgo.Record) error) error {
+	w, err := unpacked(outer.Value, b.Codec())
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	w.large = large
+	for none := true; ; none = false {
+		head, err := w.ahead(atChecksum)
+		if err != nil {
+			return err
+		}
+		if len(head) == 0 {
+			if none {
+				return errors.New("a compressed message holds none")
+			}
+			return nil
+		}
+		whole := head
+		if len(head) == atChecksum {
+			if length := int64(int32(binary.BigEndian.Uint32(head[atLength:]))) + frame; length > atChecksum {
+				if whole, err = w.ahead(int(length)); err != nil {
+					return err
+				}
+			}
+		}
+		one, _, err := Next(whole)
+		if err != nil {
+			return err
 		}
 		m, err := one.message()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if one.Codec() != 0 {
-			return nil, errors.New("a compressed message holds another")
+			return errors.New("a compressed message holds another")
 		}
 		if b.Magic() == 1 && b[atChecksum]&logAppendTimeBit != 0 {
 			m.Timestamp = outer.Timestamp // a broker writes its time there only
 		}
-		all = append(all, m)
-	}
-	if len(all) == 0 {
-		return nil, errors.New("a compressed message holds none")
-	}
-	// With magic 1 the offsets inside are relative, and the outer one is the last. Where
-	// it is 0, an old librdkafka wrote it, and they are not.
-	if last := all[len(all)-1].Offset; b.Magic() == 1 && b.Base() != 0 {
-		if last > b.Base() {
-			return nil, fmt.Errorf("it holds offset %d", last)
-		}
-		for _, m := range all {
-			m.Offset += b.Base() - last
+		w.take(len(one))
+		if err := yield(m); err != nil {
+			return err
 		}
 	}
-	return all, nil
 }
 
 // message reads one message of magic 0, which has no time, or 1.

@@ -152,7 +152,7 @@ func held(t testing.TB, b Batch) []*kgo.Record {
 // remade is what Rebuild makes, which it must.
 func remade(t testing.TB, b Batch, from int64, most int) []Rebuilt {
 	t.Helper()
-	made, err := Rebuild(b, from, most)
+	made, _, err := Rebuild(b, from, most)
 	if err != nil {
 		t.Fatalf("Rebuild(%x, %d, %d): %v", []byte(b), from, most, err)
 	}

@@ -98,7 +98,7 @@ func walk(t *testing.T, data []byte) {
 // rebuild compares with franz-go what can be rebuilt of a batch.
 func rebuild(t *testing.T, b Batch) {
 	t.Helper()
-	if _, err := Rebuild(b, b.Base(), 0); err != nil {
+	if _, _, err := Rebuild(b, b.Base(), 0); err != nil {
 		return
 	}
 	switch {

@@ -58,7 +58,7 @@ func TestRebuildOld(t *testing.T) {
 				same(t, fmt.Sprintf("%s, from %d, at most %d", what, from, most), ours(t, b, from, most), theirs(t, b, from))
 			}
 		}
-		if made, err := Rebuild(b, 0, 0); err != nil || made[0].Batch.Codec() != b.Codec() {
+		if made, _, err := Rebuild(b, 0, 0); err != nil || made[0].Batch.Codec() != b.Codec() {
 			t.Errorf("%s: codec %d became %d: %v", what, b.Codec(), made[0].Batch.Codec(), err)
 		}
 	}
@@ -107,7 +107,7 @@ func TestRebuildOldRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.why, err)
 		}
-		if made, err := Rebuild(b, 0, 0); err == nil || made != nil || !strings.Contains(err.Error(), c.says) {
+		if made, _, err := Rebuild(b, 0, 0); err == nil || made != nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: Rebuild(%x) = %v, %v; want an error that says %q", c.why, []byte(b), made, err, c.says)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -20,32 +21,63 @@ type Rebuilt struct {
 // on into new batches without holes, compressed as before, each with its own
 // create time. Records are spread over several batches where one would have more
 // than most bytes before compression (0: no limit); a record that has more alone
-// stands alone.
-func Rebuild(b Batch, from int64, most int) ([]Rebuilt, error) {
-	records, err := decode(b, from)
+// stands alone. All is false where the batch holds more than is rebuilt at once: what
+// follows the last record is asked for by its offset.
+func Rebuild(b Batch, from int64, most int) (made []Rebuilt, all bool, err error) {
+	if most <= 0 || most > rebuiltAtOnce {
+		most = rebuiltAtOnce
+	}
+	var row []*kgo.Record
+	held, size, total := false, 0, 0
+	defer func() {
+		if held {
+			large.Unlock()
+		}
+	}()
+	write := func() bool {
+		var one Rebuilt
+		if one, err = encode(row, b.Codec(), size); err != nil {
+			return false
+		}
+		made = append(made, one)
+		total += size
+		row, size = nil, 0
+		return total < rebuiltAtOnce
+	}
+	all = true
+	read := decode(b, from, func() {
+		if !held {
+			large.Lock()
+			held = true
+		}
+	}, func(r *kgo.Record) bool {
+		more := recordBytes(r)
+		if len(row) > 0 && HeaderBytes+size+more > most && !write() {
+			all = false
+			return false
+		}
+		row, size = append(row, r), size+more
+		return true
+	})
+	switch {
+	case err != nil:
+	case read != nil:
+		err = read
+	case len(row) > 0:
+		write()
+	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var all []Rebuilt
-	for len(records) > 0 {
-		n, size := 1, recordBytes(records[0])
-		for n < len(records) {
-			more := recordBytes(records[n])
-			if most > 0 && HeaderBytes+size+more > most {
-				break
-			}
-			size += more
-			n++
-		}
-		rebuilt, err := encode(records[:n], b.Codec(), size)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, rebuilt)
-		records = records[n:]
-	}
-	return all, nil
+	return made, all, nil
 }
+
+// rebuiltAtOnce is about how much of a batch, unpacked, is rebuilt at once.
+const rebuiltAtOnce = 16 << 20
+
+// large lets one batch at a time have a record in memory that takes much, and what is
+// made of it: many partitions may hold such a one.
+var large sync.Mutex
 
 // Join writes the records of several batches of magic 2 into one, in their order and
 // compressed as the first; they are dense, and so is what they become. It takes as many
@@ -56,14 +88,15 @@ func Join(batches []Batch, most int) (joined Batch, n int) {
 	var all []*kgo.Record
 	size := HeaderBytes
 	for _, b := range batches {
-		records, err := decode(b, math.MinInt64)
-		for _, r := range records {
-			size += recordBytes(r)
-		}
-		if err != nil || len(records) != b.Count() || size > most {
+		had := len(all)
+		err := Records(b, math.MinInt64, func(r *kgo.Record) bool {
+			all, size = append(all, r), size+recordBytes(r)
+			return size <= most
+		})
+		if err != nil || len(all)-had != b.Count() || size > most {
+			all = all[:had]
 			break
 		}
-		all = append(all, records...)
 		n++
 	}
 	if n < 2 {
@@ -142,9 +175,30 @@ func appendRecord(body []byte, r *kgo.Record, age int64, number int32) []byte {
 	for _, h := range r.Headers {
 		record.Headers = append(record.Headers, kmsg.Header{Key: h.Key, Value: h.Value})
 	}
-	const noLength = 1 // bytes of a length of 0
-	record.Length = int32(len(record.AppendTo(nil)) - noLength)
+	record.Length = int32(recordLength(r, age, number))
 	return record.AppendTo(body)
+}
+
+// recordLength is the size of a record without what tells it.
+func recordLength(r *kgo.Record, age int64, number int32) int {
+	sized := func(n int, null bool) int {
+		if null {
+			return varint(-1)
+		}
+		return varint(int64(n)) + n
+	}
+	n := 1 + varint(age) + varint(int64(number)) + sized(len(r.Key), r.Key == nil) + sized(len(r.Value), r.Value == nil) +
+		varint(int64(len(r.Headers)))
+	for _, h := range r.Headers {
+		n += sized(len(h.Key), false) + sized(len(h.Value), h.Value == nil)
+	}
+	return n
+}
+
+// varint is the size of a number.
+func varint(n int64) int {
+	var into [binary.MaxVarintLen64]byte
+	return binary.PutVarint(into[:], n)
 }
 
 // compressors has one for each codec; they may be used from any goroutine.

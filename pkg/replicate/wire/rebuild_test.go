@@ -60,7 +60,7 @@ func TestRebuild(t *testing.T) {
 				at := fmt.Sprintf("%s, %s, from %d", name, what, from)
 				same(t, at, ours(t, b, from, 0), theirs(t, b, from))
 			}
-			if made, err := Rebuild(b, 0, 0); err == nil && len(made) > 0 && made[0].Batch.Codec() != codec {
+			if made, _, err := Rebuild(b, 0, 0); err == nil && len(made) > 0 && made[0].Batch.Codec() != codec {
 				t.Errorf("%s, %s: rebuilt with codec %d", name, what, made[0].Batch.Codec())
 			}
 		}
@@ -113,7 +113,7 @@ func TestRebuildSplits(t *testing.T) {
 			2200: {6, 1, 2}, // 2000 and 10 fit together
 			9999: {9},
 		} {
-			made, err := Rebuild(b, 0, most)
+			made, _, err := Rebuild(b, 0, most)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -169,7 +169,7 @@ func TestRebuildRefuses(t *testing.T) {
 			batch(func(h *kmsg.RecordBatch) { h.NumRecords = math.MaxInt32 }, three...)},
 		{"as many, and no bytes", "at record 0 of 2147483647",
 			batch(func(h *kmsg.RecordBatch) { h.NumRecords = math.MaxInt32 })},
-		{"more records than told", "bytes follow its 2 records",
+		{"more records than told", "something follows its 2 records",
 			batch(func(h *kmsg.RecordBatch) { h.NumRecords-- }, three...)},
 		{"last record cut", "at record 2 of 3",
 			batch(func(h *kmsg.RecordBatch) { h.Records = h.Records[:len(h.Records)-1] }, three...)},
@@ -194,7 +194,7 @@ func TestRebuildRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.why, err)
 		}
-		made, err := Rebuild(b, 0, 0)
+		made, _, err := Rebuild(b, 0, 0)
 		if err == nil || made != nil || !strings.Contains(err.Error(), c.says) ||
 			!strings.Contains(err.Error(), "offset 70") {
 			t.Errorf("%s: Rebuild(%x) = %v, %v; want an error that says %q", c.why, []byte(b), made, err, c.says)
@@ -205,7 +205,7 @@ func TestRebuildRefuses(t *testing.T) {
 // A marker holds no records, whatever it looks like.
 func TestRebuildMarker(t *testing.T) {
 	b := store(t, kmsg.RecordBatch{FirstOffset: 3, Attributes: 0x30}, record(0, 0, []byte("\x00\x00\x00\x01"), nil))
-	if made, err := Rebuild(b, 0, 0); err != nil || len(made) != 0 {
+	if made, _, err := Rebuild(b, 0, 0); err != nil || len(made) != 0 {
 		t.Errorf("Rebuild of a marker = %v, %v", made, err)
 	}
 }
@@ -215,7 +215,7 @@ func TestRebuildLeavesTheOldBatch(t *testing.T) {
 	for codec, name := range codecs {
 		b := store(t, kmsg.RecordBatch{Attributes: int16(codec), LastOffsetDelta: 5}, everyKind()...)
 		before := slices.Clone(b)
-		made, err := Rebuild(b, 2, 100)
+		made, _, err := Rebuild(b, 2, 100)
 		if err != nil {
 			t.Fatal(err)
 		}

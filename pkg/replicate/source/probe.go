@@ -73,8 +73,7 @@ func (r *Records) probe(ctx context.Context, complaint ck.Error) error {
 	}
 	if len(suspects) == 1 { // whole for us, and librdkafka does not take it
 		stop := suspects[0].unreadable(complaint).(*chunk.Stop)
-		stop.Fix = "lane: batch can read it; or let the batch age out or delete the records up to its end, and copying " +
-			"goes on after it"
+		stop.Fix = "lane: batch can read it; else copying goes on after it once it has aged out of the source"
 		return stop
 	}
 	return fmt.Errorf("source reader: %w", complaint)

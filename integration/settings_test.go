@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/integration/cluster"
 	"replicator/integration/workload"
 )
 
@@ -100,6 +101,38 @@ func TestSettingsOnRealBrokers(t *testing.T) {
 		"message.timestamp.type=LogAppendTime segment.ms=70000000"; got != want {
 		t.Errorf("afterwards the target topic has %s, want %s", got, want)
 	}
+}
+
+// A target that lets transactions last less than usual is copied to, and one that cannot
+// make the topic that it keeps transactions in is named, at check and at once.
+func TestLimitsOfTransactions(t *testing.T) {
+	source, _ := shared(t)
+	ctx := deadline(t, 3*time.Minute)
+	topic := unique(t)
+	must(t, workload.Topics(ctx, source.Bootstrap(), 1, workload.KeepConfigs(), topic))
+	must(t, workload.Produce(ctx, source.Bootstrap(), topic, numbered("record", 300, 0)...))
+	t.Run("a short time", func(t *testing.T) {
+		for _, lane := range []string{"batch", "record"} {
+			target := cluster.Start(t, append(brokerConfig(), cluster.Config("transaction.max.timeout.ms", "10000"))...)
+			s := newSite(t, source, target, fmt.Sprintf("topics: [%q]", topic), "lane: "+lane)
+			if out, code := s.command("check", "--connect"); code != 0 || !holds(out, "at most 10s") {
+				t.Errorf("check ends with %d:\n%s", code, out)
+			}
+			s.copyOnce()
+			judged(ctx, t, s.sides(), []string{topic}, nil)
+		}
+	})
+	t.Run("too many replicas", func(t *testing.T) {
+		factor := cluster.Config("transaction.state.log.replication.factor", "3")
+		target := cluster.Start(t, append(brokerConfig(), factor)...)
+		s := newSite(t, source, target, fmt.Sprintf("topics: [%q]", topic))
+		for _, verb := range []string{"check --connect", "run --until-caught-up"} {
+			out, code := s.command(strings.Fields(verb)...)
+			if code != 1 || !holds(out, "log.replication.factor is 3, and 1 brokers run", "remedy: start the") {
+				t.Errorf("%s ends with %d:\n%s", verb, code, out)
+			}
+		}
+	})
 }
 
 // settingsOf lists what is set on a topic itself, by key.

@@ -167,7 +167,7 @@ func final(err error) bool {
 
 // hopeless tells the errors of a shard that only a person can cure.
 func hopeless(err error) bool {
-	if final(err) {
+	if final(err) || limited(err) {
 		return true
 	}
 	code, _ := kafka.Code(err)

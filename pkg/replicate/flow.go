@@ -73,6 +73,7 @@ type flow struct {
 	present  atomic.Bool // the group on the target counts this process as a member
 	wasReady atomic.Bool // see unready
 
+	transaction         atomic.Int64 // the longest that the target takes, as a Duration; 0: not known to be too short
 	copied, copiedBytes atomic.Int64 // by this process
 }
 
@@ -261,6 +262,9 @@ func (f *flow) prepare(ctx context.Context) error {
 	if err := policy.SameCluster(f.cfg.Flow(), from, to); err != nil {
 		return err
 	}
+	if err := f.learnLimits(ctx); err != nil {
+		return err
+	}
 	// Whose ledger it is comes before anything is altered or anybody shut out.
 	f.signer = newSigner(&f.cfg, f.source, f.target, f.policy, f.log)
 	f.identity = f.cfg.identity(from, to)
@@ -304,33 +308,12 @@ func (e *ShardsError) Remedy() string {
 	return fmt.Sprintf("set shards: %d; the number is fixed once the ledger topic exists", e.Have)
 }
 
-// batchFrame is what a batch has beside its records, with room to spare.
-const batchFrame = 200
-
-// batchBytes is, in the record lane, the largest batch that all topics of a shard
-// take. A topic may take less than Kafka's default where nobody lets us alter it; a
-// batch of records each of which it takes would be refused as a whole.
-func (f *flow) batchBytes(shard int) int {
-	most := int64(sink.BatchMost)
-	for _, t := range f.topologyNow() {
-		if t.Stop != nil || t.TargetMaxBytes == 0 || t.TargetMaxBytes-batchFrame >= most {
-			continue
-		}
-		for n := range t.Partitions {
-			if (chunk.Partition{Topic: t.Source, Number: int32(n)}).Shard(f.cfg.Shards) == shard {
-				most = max(t.TargetMaxBytes-batchFrame, 1)
-				break
-			}
-		}
-	}
-	return int(most)
-}
-
 // openWriter opens the door out of a shard.
 func (f *flow) openWriter(shard, batchBytes int) (writer, error) {
 	cfg := sink.Config{
 		Target: f.target, TransactionalID: f.cfg.TransactionalID(int32(shard)), ExactlyOnce: f.exactlyOnce(),
 		Ledger: f.cfg.LedgerTopic(), Shard: int32(shard), Interval: f.cfg.CommitInterval,
+		Longest:    time.Duration(f.transaction.Load()),
 		BatchBytes: batchBytes, Window: f.window, Rebuilt: f.rebuilt,
 	}
 	var w writer

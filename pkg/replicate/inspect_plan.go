@@ -155,6 +155,9 @@ func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, er
 	if err := i.planLedger(ctx, seen, plan); err != nil {
 		return nil, err
 	}
+	if err := i.planLimits(ctx, plan); err != nil {
+		return nil, err
+	}
 	return plan, i.planRights(ctx, plan)
 }
 

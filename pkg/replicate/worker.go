@@ -196,13 +196,16 @@ var errAgain = errors.New("the shard's partitions have changed")
 // session takes the shard over, in this order: settle what a predecessor left
 // open, ask whether the shard is still ours, read the ledger, copy.
 func (w *worker) session(ctx context.Context) error {
-	batch := w.flow.batchBytes(w.shard)
+	batch, longest := w.flow.batchBytes(w.shard), w.flow.transaction.Load()
 	out, err := w.flow.openWriter(w.shard, batch)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
 	if err := out.Init(ctx); err != nil {
+		if shorter := w.flow.shorten(longest, err); shorter != nil {
+			return shorter
+		}
 		return w.flow.target.ExplainTransactions(w.flow.cfg.GroupID()+".", err)
 	}
 	if err := w.flow.owner.Confirm(ctx, w.shard); err != nil {

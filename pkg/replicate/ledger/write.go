@@ -2,8 +2,11 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/replicate/kafka"
@@ -30,7 +33,22 @@ func WriteNotes(ctx context.Context, target kafka.Config, topic string, partitio
 // worker should. After an error the same call settles what this one left.
 func Take(ctx context.Context, target kafka.Config, topic, transactionalID string, partition int32,
 	records []Record) error {
-	client, err := openProducer(target, topic, kgo.TransactionalID(transactionalID))
+	var err error
+	for _, lasts := range []time.Duration{takeLasts, takeLasts / 10} { // a target may take no more
+		err = take(ctx, target, topic, transactionalID, partition, records, lasts)
+		if !errors.Is(err, kerr.InvalidTransactionTimeout) {
+			break
+		}
+	}
+	return err
+}
+
+// takeLasts is how long the target lets the transaction of [Take] be open.
+const takeLasts = 40 * time.Second
+
+func take(ctx context.Context, target kafka.Config, topic, transactionalID string, partition int32, records []Record,
+	lasts time.Duration) error {
+	client, err := openProducer(target, topic, kgo.TransactionalID(transactionalID), kgo.TransactionTimeout(lasts))
 	if err != nil {
 		return err
 	}

@@ -41,13 +41,19 @@ type Config struct {
 	Ledger          string           // topic
 	Shard           int32            // its partition
 	Interval        time.Duration    // how long a transaction gathers records
+	Longest         time.Duration    // that the target takes; 0: as long as we want, else LeastMargin above Interval
 	BatchBytes      int              // largest batch of several records; 0: BatchMost
 	Window          *Window          // in the batch lane; shared by the writers of a flow
 	Rebuilt         func(why string) // in the batch lane; told of each batch that did not travel as it was
 }
 
 // lasts is how long the target lets a transaction be open.
-func (c *Config) lasts() time.Duration { return c.Interval + margin }
+func (c *Config) lasts() time.Duration {
+	if usual := c.Interval + Margin; c.Longest == 0 || c.Longest > usual {
+		return usual
+	}
+	return c.Longest
+}
 
 // BatchMost is the largest batch of several records where the topics take it: just
 // below Kafka's default of max.message.bytes.
@@ -65,13 +71,16 @@ type Landed struct {
 }
 
 const (
-	// margin is what a transaction may take beyond gathering its records. When it is over, the target ends the
+	// Margin is what a transaction may take beyond gathering its records. When it is over, the target ends the
 	// transaction of a silent owner; until then, or until another owner takes over, committed readers of the
 	// partitions it wrote to wait.
-	margin    = 30 * time.Second
+	Margin = 30 * time.Second
+	// LeastMargin is the least that it has to be where the target allows no more.
+	LeastMargin = 2 * time.Second
+
 	callSlice = time.Second // a call into librdkafka does not see a cancelled context
 	// blindAfter is how long a call is repeated before the handle is given up.
-	blindAfter = 2 * margin
+	blindAfter = 2 * Margin
 	// lingerMs lets a batch grow: a shard's producer writes to few partitions, and small requests cost both sides.
 	lingerMs   = 20
 	drainEvery = 512 // records written before delivery reports are looked at
@@ -121,7 +130,7 @@ func OpenRecords(cfg Config) (*Records, error) {
 		"message.max.bytes":                 1_000_000_000, // the target decides what is too large
 		"queue.buffering.max.messages":      0,             // a chunk is bounded where it is made
 		"queue.buffering.max.kbytes":        2_097_151,
-		"message.timeout.ms":                int(margin.Milliseconds()),
+		"message.timeout.ms":                int(min(Margin, cfg.lasts()).Milliseconds()),
 		"topic.metadata.propagation.max.ms": int(unknownFor.Milliseconds()),
 		"go.delivery.reports":               true,
 		"go.delivery.report.fields":         "none",
@@ -172,7 +181,7 @@ func (s *Records) Init(ctx context.Context) error {
 // askID asks the target for the producer id, which librdkafka keeps to itself: -1
 // where the target is too old to tell (Kafka before 3.0, KIP-664).
 func (s *Records) askID(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, margin)
+	ctx, cancel := context.WithTimeout(ctx, Margin)
 	defer cancel()
 	client, err := kafka.NewFranz(s.cfg.Target)
 	if err != nil {

@@ -128,7 +128,7 @@ func (b *Batches) newRequest() *request {
 	r := kmsg.NewPtrProduceRequest()
 	r.TransactionID = kmsg.StringPtr(b.cfg.TransactionalID)
 	r.Acks = -1
-	r.TimeoutMillis = int32(margin.Milliseconds())
+	r.TimeoutMillis = int32(Margin.Milliseconds())
 	return &request{ProduceRequest: r, sent: &sent{done: make(chan struct{})}, at: map[string]int{}}
 }
 

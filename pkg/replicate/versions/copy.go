@@ -52,7 +52,15 @@ type copier struct {
 // open shuts out whoever copied before, and reads how far that came.
 func (c *copier) open(ctx context.Context) error {
 	c.close()
-	out, err := kafka.NewFranz(c.to.cfg, kgo.TransactionalID(c.id), kgo.TransactionTimeout(time.Minute),
+	limits, err := c.to.cfg.Limits(ctx, c.to.client)
+	if err != nil {
+		return err
+	}
+	lasts := time.Minute
+	if limits.Transaction > 0 {
+		lasts = min(lasts, limits.Transaction)
+	}
+	out, err := kafka.NewFranz(c.to.cfg, kgo.TransactionalID(c.id), kgo.TransactionTimeout(lasts),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(c.batch),
 		kgo.MaxVersions(firstGeneration()))
 	if err != nil {

@@ -172,6 +172,7 @@ func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
 		return err
 	}
 	claims := claimsOfGroups(f.groups)
+	claims.moves = true
 	if f.force {
 		claims.kinds = nil
 	}

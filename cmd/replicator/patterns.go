@@ -12,6 +12,7 @@ import (
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 )
 
@@ -44,6 +45,7 @@ func (e emptyPattern) Remedy() string {
 type claims struct {
 	given []replicate.Pattern // by flags
 	kinds []string            // of which the file's patterns have to choose something
+	moves bool                // applications are moved: share groups among them begin anew
 }
 
 // given is a flag's pattern, none for "".
@@ -73,6 +75,12 @@ func (c claims) hold(cmd *cobra.Command, clusters map[string]kafka.Config, flows
 			return err
 		}
 		seen = append(seen, m)
+	}
+	for _, m := range seen {
+		if n := len(m.Shares); c.moves && n > 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n  each is %s\n", count(n, "share group"), few(m.Shares),
+				groups.WhyShare)
+		}
 	}
 	return c.judge(cmd.ErrOrStderr(), seen)
 }

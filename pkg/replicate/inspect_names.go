@@ -21,6 +21,8 @@ type Pattern struct {
 type Matches struct {
 	Given []*policy.Match // those of the command, in their order
 	File  []*policy.Match // those of the flow that make a claim
+	// Shares are the share groups that the flow's patterns choose, by name: they have no position that could follow.
+	Shares []string
 }
 
 // Match compares the patterns of a command, and those of the flow, with the names on
@@ -38,6 +40,11 @@ func (i *Inspection) Match(ctx context.Context, given []Pattern) (*Matches, erro
 		return nil, err
 	}
 	m := &Matches{File: i.fileMatches(seen, names)}
+	for _, g := range names {
+		if g.Share && g.Chosen {
+			m.Shares = append(m.Shares, g.Name)
+		}
+	}
 	candidates := map[string][]policy.Candidate{policy.Topics: i.topicCandidates(seen)}
 	if slices.ContainsFunc(given, func(p Pattern) bool { return p.Kind == policy.Groups }) {
 		if candidates[policy.Groups], err = i.groupCandidates(ctx, names); err != nil {

@@ -21,7 +21,9 @@ type FlowState struct {
 	Partitions []PartitionState
 	Synced     time.Time // when the groups were last compared with success; zero: not yet
 	GroupKinds map[groups.Kind]int
-	GroupLag   map[GroupTopic]int64
+	// ShareGroups counts those that the flow's patterns choose; nothing of theirs can follow.
+	ShareGroups int
+	GroupLag    map[GroupTopic]int64
 	// GroupDeleted counts the records that were deleted on the target before the group read them, and that the source
 	// still holds.
 	GroupDeleted map[GroupTopic]int64
@@ -125,6 +127,7 @@ func (f *flow) look() FlowState {
 		}
 		s.Partitions = append(s.Partitions, one)
 	}
+	s.ShareGroups = synced.report.Shares
 	s.Synced, s.GroupKinds, s.GroupLag = synced.at, synced.report.Kinds, synced.lag
 	s.GroupDeleted = synced.deleted
 	return s

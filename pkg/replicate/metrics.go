@@ -160,7 +160,7 @@ type collector struct {
 	lagRecords, lagSeconds, lagUnknown, progress      *prometheus.Desc
 	stopped, partitions, shards, lane                 *prometheus.Desc
 	groupLag, groupAge, groupPositions, cluster, info *prometheus.Desc
-	groupDeleted, groupShelf                          *prometheus.Desc
+	groupDeleted, shareGroups, groupShelf             *prometheus.Desc
 }
 
 func newCollector(e *Engine) *collector {
@@ -190,6 +190,8 @@ func newCollector(e *Engine) *collector {
 			"where nothing is unread, or records are kept for ever.", "group", "topic"),
 		groupAge: desc("group_sync_age_seconds", "Time since the groups were last compared with success, in all shards "+
 			"of this process; before the first time, since its start."),
+		shareGroups: desc("share_groups", "Share groups (KIP-932) on the source that the flow's patterns choose: they have "+
+			"no position that could follow."),
 		groupPositions: desc("group_positions", "Group positions, by what the last comparison made of them.", "kind"),
 		cluster: prometheus.NewDesc("replicator_cluster_up", "Whether the cluster answers this process: 1, or 0.",
 			[]string{"cluster"}, nil),
@@ -201,7 +203,8 @@ func newCollector(e *Engine) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.lagRecords, c.lagSeconds, c.lagUnknown, c.progress, c.stopped, c.partitions,
-		c.shards, c.lane, c.groupLag, c.groupAge, c.groupPositions, c.groupDeleted, c.groupShelf, c.cluster, c.info} {
+		c.shards, c.lane, c.groupLag, c.groupAge, c.groupPositions,
+		c.shareGroups, c.groupDeleted, c.groupShelf, c.cluster, c.info} {
 		ch <- d
 	}
 }
@@ -282,6 +285,7 @@ func (c *collector) collectGroups(out gauges, f *flow, state *FlowState, now tim
 	for _, kind := range groups.Kinds() {
 		out.put(c.groupPositions, float64(state.GroupKinds[kind]), f.name, string(kind))
 	}
+	out.put(c.shareGroups, float64(state.ShareGroups), f.name)
 	for key, behind := range state.GroupLag {
 		out.put(c.groupLag, float64(behind), f.name, key.Group, key.Topic)
 	}

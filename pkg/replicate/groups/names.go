@@ -17,7 +17,9 @@ type Named struct {
 	Name     string // on the source
 	Target   string // its name on the target
 	Commits  bool   // it is of a kind that commits offsets
-	Selected bool
+	Chosen   bool   // the flow's patterns choose it
+	Share    bool   // a share group (KIP-932)
+	Selected bool   // it follows: it is chosen, and of a kind that can
 	Builtin  bool   // the patterns choose it, and a built-in rule leaves it out that a pattern could override
 	Why      string // which rule decided
 }
@@ -31,11 +33,13 @@ func (g *Groups) Names(ctx context.Context) ([]Named, error) {
 	var list []Named
 	for _, name := range groups.Groups() {
 		target, v := g.cfg.Policy.Group(name)
-		one := Named{Name: name, Target: target, Commits: true, Selected: v.Selected, Builtin: v.Builtin && !v.Kept,
-			Why: v.Why}
+		one := Named{Name: name, Target: target, Commits: true, Chosen: v.Selected, Selected: v.Selected,
+			Builtin: v.Builtin && !v.Kept, Why: v.Why}
 		switch kind := groups[name].ProtocolType; kind {
-		case "", "consumer": // without a protocol: commits by consumers that assign by hand
-		default: // Connect's workers, share groups
+		case "", "consumer", "streams": // without a protocol: commits by consumers that assign by hand
+		case "share":
+			one.Commits, one.Selected, one.Share, one.Why = false, false, true, WhyShare
+		default: // Connect's workers
 			one.Commits, one.Selected = false, false
 			one.Why = fmt.Sprintf("a group of the protocol %q, which commits no offsets", kind)
 		}
@@ -57,7 +61,7 @@ func (t *told) patterns(chosen *policy.Policy, groups []Named) {
 		if g.Commits {
 			names = append(names, g.Name)
 		}
-		if g.Commits && g.Builtin {
+		if g.Commits && g.Builtin || g.Share && g.Chosen {
 			hidden[g.Why] = append(hidden[g.Why], g.Name)
 		}
 	}
@@ -75,6 +79,21 @@ func (t *told) patterns(chosen *policy.Policy, groups []Named) {
 		t.log.Info("groups are left out", "groups", len(names), "first",
 			strings.Join(names[:min(len(names), most)], ","), "why", why)
 	}
+}
+
+// WhyShare is why a share group does not follow: its brokers keep which records were
+// delivered and acknowledged, one by one, and no offset up to which all was read.
+const WhyShare = "a share group (KIP-932): it has no position that could follow; on the target it begins where its " +
+	"share.auto.offset.reset there says"
+
+// shares counts the share groups that the flow's patterns choose.
+func shares(list []Named) (n int) {
+	for _, g := range list {
+		if g.Share && g.Chosen {
+			n++
+		}
+	}
+	return n
 }
 
 // commits are those of a list that commit offsets, and of them the selected ones.

@@ -14,6 +14,7 @@ import (
 type Report struct {
 	Listed    int // groups on the source
 	Selected  int // of them, those that the policy selects
+	Shares    int // share groups that the policy selects, beside them: nothing of theirs can follow
 	Positions []Position
 	Failed    []Failure
 	Kinds     map[Kind]int // how many Positions and Failed of each kind
@@ -63,7 +64,7 @@ func (g *Groups) Sync(ctx context.Context, mine func(chunk.Partition) bool,
 		return Report{}, err
 	}
 	report := summarise(groups)
-	report.Listed, report.Selected = listed, len(selected)
+	report.Listed, report.Selected, report.Shares = listed, len(selected), shares(list)
 	g.told.round(groups)
 	return report, nil
 }

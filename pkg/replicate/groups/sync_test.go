@@ -29,7 +29,8 @@ type fixture struct {
 	t              *testing.T
 	ctx            context.Context
 	source, target *kadm.Client
-	targets        *kfake.Cluster // nil on real brokers
+	sources        *kfake.Cluster // nil on real brokers
+	targets        *kfake.Cluster // the same
 	config         Config
 	groups         *Groups
 	log            *strings.Builder
@@ -51,7 +52,7 @@ func newFixture(t *testing.T) *fixture {
 		fakes[i], bootstraps[i] = fake, strings.Join(fake.ListenAddrs(), ",")
 	}
 	f := onClusters(t, bootstraps[0], bootstraps[1])
-	f.targets = fakes[1]
+	f.sources, f.targets = fakes[0], fakes[1]
 	return f
 }
 

@@ -20,7 +20,7 @@ import (
 // newCheck makes the verb that looks before anybody leaps.
 func newCheck() *cobra.Command {
 	var path string
-	var connect bool
+	var connect, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check -c FILE [--connect]",
 		Short: "Validate the configuration; with --connect show what run would do",
@@ -47,14 +47,29 @@ The configuration file, with every key, its default and its meaning:
 				return err
 			}
 			out := &printer{w: cmd.OutOrStdout()}
-			if !connect {
-				out.summary(path, cfg)
-				return out.err
+			switch {
+			case connect:
+				if asJSON {
+					out.plans = &[]plannedFlow{}
+				}
+				err := checkClusters(cmd.Context(), out, cfg)
+				if asJSON {
+					err = errorsOf(printJSON(out.w, map[string]any{"flows": out.plans}, true), err)
+				}
+				return err
+			case asJSON:
+				answer := checkedFile{path, []checkedFlow{}, cfg.HTTP.Listen}
+				for i := range cfg.Flows {
+					answer.Flows = append(answer.Flows, checkedOf(&cfg.Flows[i]))
+				}
+				return printJSON(out.w, answer, true)
 			}
-			return checkClusters(cmd.Context(), out, cfg)
+			out.summary(path, cfg)
+			return out.err
 		},
 	}
 	configFlag(cmd, &path)
+	jsonFlag(cmd, &asJSON)
 	cmd.Flags().BoolVar(&connect, "connect", false, "reach both clusters and show what run would do")
 	return cmd
 }
@@ -65,8 +80,9 @@ func indent(text string) string {
 
 // printer writes lines and keeps the first error.
 type printer struct {
-	w   io.Writer
-	err error
+	w     io.Writer
+	err   error
+	plans *[]plannedFlow // not nil: plans are gathered for JSON
 }
 
 func (p *printer) line(format string, args ...any) {
@@ -157,7 +173,7 @@ func checkClusters(ctx context.Context, out *printer, cfg *config.Config) error 
 	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
 	var inTheWay obstacles
 	for i, flow := range cfg.Flows {
-		if i > 0 {
+		if i > 0 && out.plans == nil {
 			out.line("")
 		}
 		plan, err := planFlow(ctx, clustersOf(clusters, flow), flow)
@@ -183,6 +199,10 @@ func (o obstacles) Unwrap() []error { return o }
 
 // plan prints one flow's dry run.
 func (p *printer) plan(plan *replicate.FlowPlan) {
+	if p.plans != nil {
+		*p.plans = append(*p.plans, plannedOf(plan))
+		return
+	}
 	p.line("flow %s", plan.Flow)
 	for _, c := range []struct {
 		role string

@@ -23,7 +23,8 @@ import (
 type handoverFlags struct {
 	path, flow, groups      string
 	silent, verify, timeout time.Duration
-	dry, yes, force         bool
+	dry, yes, force, asJSON bool
+	answer                  handedOver
 }
 
 func (f *handoverFlags) add(cmd *cobra.Command) {
@@ -36,6 +37,7 @@ func (f *handoverFlags) add(cmd *cobra.Command) {
 		"give up waiting after that, with --force for each step; 0 for never")
 	cmd.Flags().BoolVar(&f.dry, "dry-run", false,
 		"print the plan and how far each step is, and change nothing; 1 if it would be refused")
+	jsonFlag(cmd, &f.asJSON)
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "go on without asking")
 	cmd.Flags().BoolVar(&f.force, "force", false,
 		"go on where a promise does not hold, or not in time; what that gives up is printed, in records, and noted")
@@ -50,6 +52,10 @@ func (f *handoverFlags) options(cmd *cobra.Command) (replicate.HandoverOptions, 
 	flow, err := cfg.Flow(f.flow)
 	if err != nil {
 		return replicate.HandoverOptions{}, err
+	}
+	f.answer.Flow = flow.Name()
+	if f.asJSON && !f.yes && !f.dry {
+		return replicate.HandoverOptions{}, &usageError{errAsked, cmd.CommandPath()}
 	}
 	if f.silent < 0 || f.verify < 0 || f.timeout < 0 {
 		return replicate.HandoverOptions{}, &usageError{errors.New("a time is never negative"), cmd.CommandPath()}
@@ -102,7 +108,7 @@ func (f *handoverFlags) goOn(ctx context.Context, cmd *cobra.Command,
 		if err != nil {
 			return false, err
 		}
-		printSteps(cmd.OutOrStdout(), states)
+		f.tellSteps(cmd.OutOrStdout(), states)
 		if err := cutover.Refusal(states); f.dry || err != nil {
 			return false, err
 		}
@@ -188,19 +194,16 @@ func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
 	defer c.Close()
 	out := cmd.OutOrStdout()
 	if found := c.Found(); found.State == cutover.Done {
-		return printDone(out, found, o.Flow.To)
+		return f.ended(out, nil, found, o.Flow.To)
 	}
 	if on, err := f.goOn(ctx, cmd, c.Look); !on {
-		return err
+		return f.looked(out, err)
 	}
 	record, err := c.Run(ctx)
 	if err != nil {
 		return err
 	}
-	if err := printBacks(out, c.Restored(), o.Flow.To); err != nil {
-		return err
-	}
-	return printDone(out, record, o.Flow.To)
+	return f.ended(out, c.Restored(), record, o.Flow.To)
 }
 
 // printSteps prints a plan, and how far it is.

@@ -22,7 +22,7 @@ func newOffsets() *cobra.Command {
 	var path, flow, topic string
 	var partition int32
 	var at int64
-	var inverse bool
+	var inverse, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "offsets -c FILE --topic T --partition P --at N",
 		Short: "Translate one offset, and tell the rule that gave the answer",
@@ -66,10 +66,14 @@ offset that has not been copied yet has no answer: that is an error.
 			if err != nil {
 				return named(cmd.Context(), look, topic, err)
 			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), translatedOf(t), true)
+			}
 			return printTranslation(cmd.OutOrStdout(), t)
 		},
 	}
 	configFlag(cmd, &path)
+	jsonFlag(cmd, &asJSON)
 	flowFlag(cmd, &flow, "which flow, as old->new (needed if there are several)")
 	cmd.Flags().StringVar(&topic, "topic", "", "the topic, by its name on the source")
 	cmd.Flags().Int32Var(&partition, "partition", 0, "the partition's number")

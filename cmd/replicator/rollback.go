@@ -64,27 +64,28 @@ func (f *handoverFlags) rollBack(cmd *cobra.Command) error {
 		}
 	}
 	if r.Found().State != cutover.RolledBack {
-		printBack(out, r.State(), o.Flow)
+		f.tellBack(out, r.State(), o.Flow)
 		if on, err := f.goOn(ctx, cmd, r.Look); !on {
-			return err
+			return f.looked(out, err)
 		}
 	}
 	record, err := r.Run(ctx)
 	if err != nil {
 		return err
 	}
-	if moved := r.MovedSince(); len(moved) > 0 {
+	if f.answer.Left = r.MovedSince(); len(f.answer.Left) > 0 && !f.asJSON {
 		fmt.Fprintf(out, "left as they are, since they were used on %s after the cutover: %s\n", o.Flow.From,
-			strings.Join(moved, ", "))
+			strings.Join(f.answer.Left, ", "))
 	}
-	if err := printBacks(out, r.Restored(), o.Flow.From); err != nil {
-		return err
-	}
-	return printDone(out, record, o.Flow.From)
+	return f.ended(out, r.Restored(), record, o.Flow.From)
 }
 
-// printBack says how far back is safe.
-func printBack(w io.Writer, s replicate.BackState, flow replicate.Config) {
+// tellBack says how far back is safe.
+func (f *handoverFlags) tellBack(w io.Writer, s replicate.BackState, flow replicate.Config) {
+	if f.asJSON {
+		f.answer.Back = &backJSON{s.Records, s.Topics, listed(s.Made), listed(s.GivenUp)}
+		return
+	}
 	fmt.Fprintf(w, "since the cutover at %s up to %d records were written to %d topics of %s\n",
 		s.Since.Format(time.RFC3339), s.Records, s.Topics, flow.To)
 	if len(s.Made) > 0 {

@@ -13,6 +13,7 @@ import (
 // newTopics makes the verb that prepares a target.
 func newTopics() *cobra.Command {
 	var path, flow string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "topics -c FILE [--flow F]",
 		Short: "Make the topics on the target as they are on the source, and copy nothing",
@@ -39,20 +40,31 @@ records is altered only if the flow's ledger knows it.
 			}
 			log := slog.New(cfg.Log.Handler(cmd.ErrOrStderr()))
 			var stopped obstacles
+			answers := []madeTopics{}
 			for _, one := range flows {
 				made, err := replicate.MakeTopics(cmd.Context(), clustersWith(cfg, log), one, log)
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)
 				}
-				right := 0
+				answer := madeTopics{one.Name(), 0, []stoppedTopic{}}
 				for _, t := range made {
 					if t.Stop != nil {
 						stopped = append(stopped, t.Stop)
+						answer.Stopped = append(answer.Stopped, stoppedTopic{t.Source, t.Stop.Reason, t.Stop.Remedy()})
 						continue
 					}
-					right++
+					answer.Right++
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "flow %s: %d topics are on %s as they are to be\n", one.Name(), right, one.To)
+				answers = append(answers, answer)
+				if !asJSON {
+					fmt.Fprintf(cmd.OutOrStdout(), "flow %s: %d topics are on %s as they are to be\n", one.Name(), answer.Right,
+						one.To)
+				}
+			}
+			if asJSON {
+				if err := printJSON(cmd.OutOrStdout(), map[string]any{"flows": answers}, true); err != nil {
+					return err
+				}
 			}
 			if len(stopped) > 0 {
 				return stopped
@@ -61,6 +73,7 @@ records is altered only if the flow's ledger knows it.
 		},
 	}
 	configFlag(cmd, &path)
+	jsonFlag(cmd, &asJSON)
 	flowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.AddCommand(newTopicsRestore())
 	return cmd

@@ -15,7 +15,7 @@ import (
 // newTopicsRestore makes the verb that puts settings of topics back.
 func newTopicsRestore() *cobra.Command {
 	var path, flow string
-	var yes bool
+	var yes, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "restore -c FILE [--flow F] [--yes]",
 		Short: "Put back what the flow has set on the target's topics, once it has done its work",
@@ -45,10 +45,16 @@ flow run it is refused, unless the flow was cut over: they would set it again.
 			}
 			log := slog.New(cfg.Log.Handler(cmd.ErrOrStderr()))
 			var refused obstacles
+			answers := []map[string]any{}
 			for _, one := range flows {
 				list, err := replicate.RestoreTopics(cmd.Context(), clustersWith(cfg, log), one, yes, log)
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)
+				}
+				refused = append(refused, refusals(list)...)
+				if asJSON {
+					answers = append(answers, map[string]any{"flow": one.Name(), "put_back": yes, "settings": listed(list)})
+					continue
 				}
 				out := &printer{w: cmd.OutOrStdout()}
 				out.line("flow %s, topics of %s:", one.Name(), one.To)
@@ -56,7 +62,11 @@ flow run it is refused, unless the flow was cut over: they would set it again.
 				if out.err != nil {
 					return out.err
 				}
-				refused = append(refused, refusals(list)...)
+			}
+			if asJSON {
+				if err := printJSON(cmd.OutOrStdout(), map[string]any{"flows": answers}, true); err != nil {
+					return err
+				}
 			}
 			if len(refused) > 0 {
 				return refused
@@ -65,6 +75,7 @@ flow run it is refused, unless the flow was cut over: they would set it again.
 		},
 	}
 	configFlag(cmd, &path)
+	jsonFlag(cmd, &asJSON)
 	flowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.Flags().BoolVar(&yes, "yes", false, "put them back; without it they are only shown")
 	return cmd

@@ -20,7 +20,7 @@ import (
 type versionFlags struct {
 	path, cluster, fromCluster, toCluster string
 	groups                                string
-	check, retire, abandon                bool
+	check, retire, abandon, asJSON        bool
 	versions.Options
 }
 
@@ -62,6 +62,10 @@ current: publishers go on with the old version.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.Say = func(format string, args ...any) {
+				if f.asJSON {
+					_ = printJSON(cmd.OutOrStdout(), map[string]string{"said": fmt.Sprintf(format, args...)}, false)
+					return
+				}
 				fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...)
 			}
 			do, err := f.choose()
@@ -85,6 +89,7 @@ current: publishers go on with the old version.
 func (f *versionFlags) flags(cmd *cobra.Command) {
 	configFlag(cmd, &f.path)
 	flags := cmd.Flags()
+	flags.BoolVar(&f.asJSON, "json", false, "print one line of JSON for each thing that is said")
 	flags.StringVar(&f.cluster, "cluster", "", "the cluster, by its name in the configuration")
 	flags.StringVar(&f.fromCluster, "from-cluster", "", "with --to-cluster: where the old version is")
 	flags.StringVar(&f.toCluster, "to-cluster", "", "with --from-cluster: where the new version is made")

@@ -11,7 +11,8 @@ import (
 
 // newVersion makes the verb that tells what this binary is.
 func newVersion() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version, the commit, and what it was built with",
 		Long:    "version prints what a report of a problem should begin with.\n\n" + exitCodes,
@@ -19,11 +20,17 @@ func newVersion() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, librdkafka := ck.LibraryVersion()
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), map[string]string{"version": versionOf(), "commit": commitOf(),
+					"go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "librdkafka": librdkafka}, true)
+			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "replicator %s\ncommit     %s\ngo         %s %s/%s\nlibrdkafka %s, %s\n",
 				versionOf(), commitOf(), runtime.Version(), runtime.GOOS, runtime.GOARCH, librdkafka, ck.LibrdkafkaLinkInfo)
 			return err
 		},
 	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
 }
 
 // versionOf is the module's version, as the build noted it.

@@ -24,7 +24,7 @@ const waitEvery = 500 * time.Millisecond
 func newWait() *cobra.Command {
 	var path, flow, pattern string
 	var lag int64
-	var drained, aged bool
+	var drained, aged, asJSON bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "wait -c FILE [--lag N] [--groups RE] [--drained] [--aged-out] [--timeout T]",
@@ -48,7 +48,7 @@ A daemon has to do the work: wait only looks.
   replicator wait -c replicator.yaml --drained --timeout 0`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			w := waiter{drained: drained, aged: aged, lag: -1}
+			w := waiter{drained: drained, aged: aged, lag: -1, asJSON: asJSON}
 			if cmd.Flags().Changed("lag") {
 				w.lag = lag
 			}
@@ -63,10 +63,11 @@ A daemon has to do the work: wait only looks.
 				return &usageError{errors.New("say what to wait for: --lag, --groups, --drained or --aged-out"), cmd.CommandPath()}
 			}
 			w.given = given("--groups", policy.Groups, pattern)
-			return w.run(cmd, path, flow, timeout)
+			return w.told(cmd, w.run(cmd, path, flow, timeout))
 		},
 	}
 	configFlag(cmd, &path)
+	jsonFlag(cmd, &asJSON)
 	flowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.Flags().Int64Var(&lag, "lag", 0, "records that may be missing on the target")
 	cmd.Flags().StringVar(&pattern, "groups", "", "groups whose whole name matches")
@@ -81,6 +82,7 @@ type waiter struct {
 	lag           int64 // -1: not asked for
 	groups        *regexp.Regexp
 	drained, aged bool
+	asJSON        bool
 	given         []replicate.Pattern
 }
 
@@ -137,6 +139,21 @@ func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duratio
 			case <-tick.C:
 			}
 		}
+	}
+	return nil
+}
+
+// told prints the answer: whether it holds, or why not.
+func (w *waiter) told(cmd *cobra.Command, err error) error {
+	var missing *notYetError
+	errors.As(err, &missing)
+	switch {
+	case w.asJSON && missing != nil:
+		return errorsOf(printJSON(cmd.OutOrStdout(), map[string]any{"holds": false, "missing": missing.missing}, true), err)
+	case err != nil:
+		return err
+	case w.asJSON:
+		return printJSON(cmd.OutOrStdout(), map[string]any{"holds": true}, true)
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), "it holds")
 	return err

@@ -192,7 +192,8 @@ func (r *Reader) read(ctx context.Context, partition int32, from ck.Offset,
 func final(err ck.Error) bool {
 	switch err.Code() {
 	case ck.ErrAutoOffsetReset, ck.ErrOffsetOutOfRange, ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopic,
-		ck.ErrTopicAuthorizationFailed, ck.ErrUnknownPartition:
+		ck.ErrTopicAuthorizationFailed, ck.ErrUnknownPartition,
+		ck.ErrBadCompression, ck.ErrBadMsg, ck.ErrNotImplemented: // a batch that cannot be unpacked is asked for for ever
 		return true
 	}
 	return err.IsFatal()

@@ -127,7 +127,7 @@ func (t *tail) following(ctx context.Context, client *kgo.Client, leader int32) 
 	if err := t.refusal(said); err != nil {
 		return nil, err
 	}
-	aborted := newAborted(said.AbortedTransactions)
+	aborted := wire.NewAborted(said.AbortedTransactions)
 	for data := said.RecordBatches; len(data) > 0; {
 		b, rest, err := wire.Next(data)
 		if errors.Is(err, wire.ErrPartial) {
@@ -137,7 +137,7 @@ func (t *tail) following(ctx context.Context, client *kgo.Client, leader int32) 
 			return nil, t.unreadable(err)
 		}
 		data = rest
-		if b.Magic() >= 2 && (aborted.hides(b) || offsets.Source(b.Last()) < t.next) {
+		if b.Magic() >= 2 && (aborted.Hides(b) || offsets.Source(b.Last()) < t.next) {
 			continue
 		}
 		return b, t.whole(b)

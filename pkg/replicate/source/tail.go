@@ -3,7 +3,6 @@ package source
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -65,7 +64,7 @@ func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, ask asked) (chunk.
 		return part, err
 	}
 	began := t.next
-	aborted := newAborted(answer.AbortedTransactions)
+	aborted := wire.NewAborted(answer.AbortedTransactions)
 	for data := answer.RecordBatches; len(data) > 0; {
 		all := true
 		b, rest, err := wire.Next(data)
@@ -142,12 +141,12 @@ const (
 
 // pass adds one batch to the part, if it holds anything visible from next on. It does
 // not add all of one that holds very much.
-func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, ask asked) (all bool, err error) {
+func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *wire.Aborted, ask asked) (all bool, err error) {
 	old := b.Magic() < 2
 	last := offsets.Source(b.Base())
 	if !old {
 		last = offsets.Source(b.Last())
-		hidden := aborted.hides(b)
+		hidden := aborted.Hides(b)
 		if last < t.next {
 			return true, nil
 		}
@@ -201,33 +200,4 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *aborted, ask asked)
 		t.epoch = b.LeaderEpoch()
 	}
 	return all, nil
-}
-
-// aborted knows which batches of one answer belong to transactions that were
-// aborted (KIP-98): the broker tells where each began, its marker tells its end.
-type aborted struct {
-	begins []kmsg.FetchResponseTopicPartitionAbortedTransaction // not reached yet, ascending
-	open   map[int64]bool                                       // by producer id
-}
-
-func newAborted(list []kmsg.FetchResponseTopicPartitionAbortedTransaction) *aborted {
-	begins := slices.Clone(list) // not every broker sorts it
-	slices.SortFunc(begins, func(x, y kmsg.FetchResponseTopicPartitionAbortedTransaction) int {
-		return int(min(max(x.FirstOffset-y.FirstOffset, -1), 1))
-	})
-	return &aborted{begins: begins, open: map[int64]bool{}}
-}
-
-// hides says whether a reader must not see the batch: a marker, or part of an
-// aborted transaction. Batches are asked for in the order of their offsets.
-func (a *aborted) hides(b wire.Batch) bool {
-	for len(a.begins) > 0 && a.begins[0].FirstOffset <= b.Last() {
-		a.open[a.begins[0].ProducerID] = true
-		a.begins = a.begins[1:]
-	}
-	if b.Control() {
-		delete(a.open, b.ProducerID()) // an abort's marker ends it; a commit's can only come for one that is not open
-		return true
-	}
-	return b.Transactional() && a.open[b.ProducerID()]
 }

@@ -13,11 +13,16 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wire"
 )
 
 const (
 	// pageBytes bounds a page as it travels. Three of a side are in memory at most.
 	pageBytes = 2 << 20
+	// unpackedBytes bounds a page unpacked, but for a record that is larger alone; a record counts recordBytes
+	// beside what it holds, a header headerBytes.
+	unpackedBytes            = 8 << 20
+	recordBytes, headerBytes = 250, 100
 	// parked is how long a broker may wait for something to answer with.
 	parked = 250 * time.Millisecond
 	// againAfter spaces the tries of a partition that moves.
@@ -28,8 +33,6 @@ const (
 	// that is slow may answer with nothing where something is.
 	emptyAnswers = 3
 )
-
-var decompressor = kgo.DefaultDecompressor() // safe for concurrent use
 
 // Remote is a [Log] in a cluster, read from the partition's leader: committed records
 // of [From,To). Whatever is to be read below To must become stable, or reading fails.
@@ -47,7 +50,8 @@ type Remote struct {
 type reading struct {
 	*Remote
 	at      int64
-	leader  int32 // -1: not known
+	answer  *answer // what is left of the last one; nil: nothing
+	leader  int32   // -1: not known
 	epoch   int32
 	empty   int       // answers in a row with nothing
 	heard   time.Time // when something came last
@@ -105,8 +109,19 @@ func (r *reading) stuck() error {
 	return fmt.Errorf("the log does not become stable up to %d: at %d nothing has come for %s", r.To, r.at, patience)
 }
 
-// step asks once and reads the answer.
+// answer is what a leader said, as far as it was not read yet.
+type answer struct {
+	start   int64 // of the log
+	more    bool  // than the range holds
+	batches []byte
+	aborted *wire.Aborted
+}
+
+// step reads on in the last answer, or asks once and reads what comes.
 func (r *reading) step(ctx context.Context) (*Page, error) {
+	if r.answer != nil {
+		return r.page()
+	}
 	if r.leader < 0 {
 		if err := r.find(ctx); err != nil {
 			return nil, err
@@ -135,30 +150,67 @@ func (r *reading) step(ctx context.Context) (*Page, error) {
 
 // take makes a page of what a leader said.
 func (r *reading) take(said *kmsg.FetchResponseTopicPartition) (*Page, error) {
-	page := &Page{Start: said.LogStartOffset, More: said.LastStableOffset > r.To}
-	if len(said.RecordBatches) == 0 {
-		if said.LastStableOffset <= r.at {
-			r.empty = 0
-			return nil, nil
+	if len(said.RecordBatches) > 0 {
+		r.empty = 0
+		r.answer = &answer{start: said.LogStartOffset, more: said.LastStableOffset > r.To, batches: said.RecordBatches,
+			aborted: wire.NewAborted(said.AbortedTransactions)}
+		return r.page()
+	}
+	if said.LastStableOffset <= r.at {
+		r.empty = 0
+		return nil, nil
+	}
+	if r.empty++; r.empty < emptyAnswers {
+		return nil, nil
+	}
+	r.empty, r.at = 0, min(said.LastStableOffset, r.To) // all of it was compacted away
+	return &Page{Start: said.LogStartOffset, More: said.LastStableOffset > r.To}, nil
+}
+
+// page takes the next records off the answer, as many as a page holds. A batch that holds
+// more is read on with the next page.
+func (r *reading) page() (*Page, error) {
+	page := &Page{Start: r.answer.start, More: r.answer.more}
+	size := 0
+	for r.at < r.To {
+		b, rest, err := wire.Next(r.answer.batches)
+		if errors.Is(err, wire.ErrPartial) { // also where nothing is left: the rest comes with the next answer
+			break
 		}
-		if r.empty++; r.empty < emptyAnswers {
-			return nil, nil
+		if err == nil && !r.hidden(b) {
+			err = wire.Records(b, r.at, func(one *kgo.Record) bool {
+				if one.Offset >= r.To || size >= unpackedBytes {
+					r.at = one.Offset
+					return false
+				}
+				r.at = one.Offset + 1
+				page.Records = append(page.Records, one)
+				size += recordBytes + len(one.Key) + len(one.Value)
+				for _, h := range one.Headers {
+					size += headerBytes + len(h.Key) + len(h.Value)
+				}
+				return true
+			})
 		}
-		r.empty, r.at = 0, min(said.LastStableOffset, r.To) // all of it was compacted away
-		return page, nil
+		if err != nil {
+			r.answer = nil
+			return nil, &unreadable{fmt.Errorf("what follows offset %d cannot be read: %w", r.at, err)}
+		}
+		if size >= unpackedBytes {
+			return page, nil
+		}
+		if b.Magic() >= 2 {
+			r.at = max(r.at, b.Last()+1)
+		}
+		r.answer.batches = rest
 	}
-	r.empty = 0
-	read, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
-		Offset: r.at, IsolationLevel: kgo.ReadCommitted(), Topic: r.Topic, Partition: r.Number,
-	}, said, decompressor, nil)
-	if read.Err != nil {
-		return nil, &unreadable{fmt.Errorf("what follows offset %d cannot be read: %w", next, read.Err)}
-	}
-	for len(read.Records) > 0 && read.Records[len(read.Records)-1].Offset >= r.To {
-		read.Records = read.Records[:len(read.Records)-1]
-	}
-	page.Records, r.at = read.Records, next
+	r.answer = nil
 	return page, nil
+}
+
+// hidden says whether a batch holds nothing to see.
+func (r *reading) hidden(b wire.Batch) bool {
+	return b.Magic() >= 2 && (r.answer.aborted.Hides(b) || b.Last() < r.at)
 }
 
 // restart goes on where the log starts by now.

@@ -1,19 +1,24 @@
 package verify
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wire"
 )
 
 // shelf is a cluster with one topic of one partition.
@@ -138,5 +143,88 @@ func TestReadATopicThatWasMadeAgain(t *testing.T) {
 	err := s.log.Read(s.ctx, func(Page) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), "created again") {
 		t.Errorf("%v, want a refusal", err)
+	}
+}
+
+// What unpacks to very much is read in pages that are not larger than others, and
+// nothing is left out or read twice.
+func TestReadVeryMuchInAPage(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	const records, size = 150, 300 << 10
+	for _, codec := range []kgo.CompressionCodec{kgo.ZstdCompression(), kgo.GzipCompression()} {
+		client := s.client(kgo.ProducerBatchMaxBytes(60<<20), kgo.ProducerBatchCompression(codec),
+			kgo.ProducerLinger(time.Second), kgo.MaxBufferedRecords(records))
+		var list []*kgo.Record
+		for i := range records {
+			list = append(list, &kgo.Record{Value: bytes.Repeat([]byte{byte(i)}, size)})
+		}
+		if err := client.ProduceSync(s.ctx, list...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.log.From, s.log.To = 3, 2*records-3
+	at, pages := s.log.From, 0
+	err := s.log.Read(s.ctx, func(p Page) error {
+		held := 0
+		for _, r := range p.Records {
+			if r.Offset != at || !bytes.Equal(r.Value, bytes.Repeat([]byte{byte(at % records)}, size)) {
+				return fmt.Errorf("offset %d comes at %d", r.Offset, at)
+			}
+			at++
+			held += len(r.Value)
+		}
+		if held > unpackedBytes+size {
+			t.Errorf("a page holds %d bytes", held)
+		}
+		pages++
+		return nil
+	})
+	if err != nil || at != s.log.To || pages < 10 {
+		t.Errorf("read up to %d of %d in %d pages: %v", at, s.log.To, pages, err)
+	}
+}
+
+// A bomb is an error that says so, and takes little memory.
+func TestReadABomb(t *testing.T) {
+	t.Parallel()
+	s := newShelf(t)
+	var packed bytes.Buffer
+	w, err := zstd.NewWriter(&packed, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	piece := make([]byte, 1<<20)
+	for range 400 {
+		if _, err := w.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := wire.Encode([]*kgo.Record{{Value: []byte("v"), Timestamp: time.UnixMilli(1)}}, kgo.CodecNone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = append(b[:wire.HeaderBytes], packed.Bytes()...)
+	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-12))
+	b[22] = byte(kgo.CodecZstd)
+	b.Stamp(wire.Producer{ID: -1, Epoch: -1}, -1)
+	s.fake.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		s.fake.KeepControl()
+		answer := request.ResponseKind().(*kmsg.FetchResponse)
+		topic := kmsg.NewFetchResponseTopic()
+		topic.Topic, topic.TopicID = "orders", s.log.ID
+		p := kmsg.NewFetchResponseTopicPartition()
+		p.HighWatermark, p.LastStableOffset, p.RecordBatches = 1, 1, b
+		topic.Partitions = append(topic.Partitions, p)
+		answer.Topics = append(answer.Topics, topic)
+		return answer, nil, true
+	})
+	s.log.From, s.log.To = 0, 1
+	err = s.log.Read(s.ctx, func(Page) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "what follows offset 0 cannot be read") {
+		t.Errorf("%d bytes: %v", len(b), err)
 	}
 }

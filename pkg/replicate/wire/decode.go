@@ -134,7 +134,8 @@ func (b Batch) record(r *kmsg.Record) *kgo.Record {
 	if b.attributes()&logAppendTimeBit != 0 {
 		at = b.MaxTimestamp()
 	}
-	made := &kgo.Record{Key: r.Key, Value: r.Value, Offset: b.Base() + int64(r.OffsetDelta), Timestamp: time.UnixMilli(at)}
+	made := &kgo.Record{Key: r.Key, Value: r.Value, Offset: b.Base() + int64(r.OffsetDelta), Timestamp: time.UnixMilli(at),
+		ProducerID: b.ProducerID()}
 	for _, h := range r.Headers {
 		made.Headers = append(made.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
@@ -223,7 +224,7 @@ func (b Batch) message() (*kgo.Record, error) {
 	if got, want := crc32.ChecksumIEEE(b[atMagic:]), uint32(b.int32(atOldChecksum)); got != want {
 		return nil, fmt.Errorf("the message at offset %d is damaged: its checksum is %08x, not %08x", b.Base(), got, want)
 	}
-	made := &kgo.Record{Offset: b.Base(), Timestamp: time.UnixMilli(-1)}
+	made := &kgo.Record{Offset: b.Base(), Timestamp: time.UnixMilli(-1), ProducerID: -1}
 	switch b.Magic() {
 	case 0:
 		var m kmsg.MessageV0

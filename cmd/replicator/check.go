@@ -172,6 +172,7 @@ func count(n int, what string) string {
 func checkClusters(ctx context.Context, out *printer, cfg *config.Config) error {
 	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
 	var inTheWay obstacles
+	var before []*replicate.FlowPlan
 	for i, flow := range cfg.Flows {
 		if i > 0 && out.plans == nil {
 			out.line("")
@@ -181,6 +182,8 @@ func checkClusters(ctx context.Context, out *printer, cfg *config.Config) error 
 			inTheWay = append(inTheWay, err)
 			continue
 		}
+		plan.Share(before)
+		before = append(before, plan)
 		out.plan(plan)
 		inTheWay = append(inTheWay, plan.InTheWay()...)
 	}

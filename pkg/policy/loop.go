@@ -111,8 +111,8 @@ type Problem struct {
 
 // Loops answers every fault that only shows when all flows are seen together: one
 // flow listed twice, two flows with one ledger, and identity naming in a circle.
-// Two flows that write the same topics of one target cannot be told from patterns;
-// the engine recognises each other's records there as foreign.
+// Two flows that write the same topics of one target are for [Shared], where the names
+// tell, and else for the engine, which sees the topics.
 func Loops(flows []Flow) []Problem {
 	var found []Problem
 	report := func(i int, path, format string, args ...any) {

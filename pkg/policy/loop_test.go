@@ -149,3 +149,37 @@ func FuzzCirclesEnd(f *testing.F) {
 		}
 	})
 }
+
+// Two flows that name one topic of one target are told; what only patterns could choose
+// is not.
+func TestShared(t *testing.T) {
+	flow := func(from, to string, naming Naming, topics ...string) Config {
+		c := DefaultConfig()
+		c.From, c.To, c.Naming, c.Topics = from, to, naming, topics
+		return c
+	}
+	for _, c := range []struct {
+		why     string
+		configs []Config
+		want    string
+	}{
+		{"the same name", []Config{flow("a", "c", Identity, "orders"), flow("b", "c", Identity, "users", "orders")},
+			"1 topics[1] flows[0], a->c, fills topic orders of c too"},
+		{"escaped", []Config{flow("a", "c", Identity, `shop\.orders`), flow("b", "c", Identity, "shop.orders")},
+			"1 topics[0] flows[0], a->c, fills topic shop.orders of c too"},
+		{"under a prefix", []Config{flow("a", "c", Prefix, "orders"), flow("b", "c", Identity, "a.orders")},
+			"1 topics[0] flows[0], a->c, fills topic a.orders of c too"},
+		{"apart by prefix", []Config{flow("a", "c", Prefix, "orders"), flow("b", "c", Prefix, "orders")}, ""},
+		{"two targets", []Config{flow("a", "c", Identity, "orders"), flow("a", "d", Identity, "orders")}, ""},
+		{"patterns", []Config{flow("a", "c", Identity, ".*"), flow("b", "c", Identity, "orders.*")}, ""},
+		{"twice in one", []Config{flow("a", "c", Identity, "orders", "orders")}, ""},
+	} {
+		got := ""
+		for _, p := range Shared(c.configs) {
+			got += fmt.Sprintf("%d %s %s", p.Flow, p.Path, p.Message)
+		}
+		if !strings.HasPrefix(got, c.want) || c.want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", c.why, got, c.want)
+		}
+	}
+}

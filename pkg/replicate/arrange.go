@@ -138,6 +138,9 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 	if err := s.commitHeaders(ctx, list); err != nil {
 		return err
 	}
+	if err := s.giveWay(ctx, list); err != nil {
+		return err
+	}
 	s.routes = map[chunk.Partition]*route{}
 	s.undecided = false
 	var positions []chunk.Position

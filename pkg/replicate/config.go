@@ -227,4 +227,11 @@ func Validate(flows []Config, bad func(i int, path, format string, args ...any))
 	for _, problem := range policy.Loops(named) {
 		bad(index[problem.Flow], problem.Path, "%s", problem.Message)
 	}
+	chosen := make([]policy.Config, len(index))
+	for i, at := range index {
+		chosen[i] = flows[at].Policy()
+	}
+	for _, problem := range policy.Shared(chosen) {
+		bad(index[problem.Flow], problem.Path, "%s", problem.Message)
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/survey"
+	"replicator/pkg/replicate/topics"
 )
 
 // whose finds out who has written what this flow has not, as far as a cluster tells:
@@ -81,19 +82,13 @@ func (w *whose) find(ctx context.Context, at chunk.Partition, offset int64) (who
 		return fmt.Sprintf("who wrote it cannot be told: %v", err), exchanged + "; if it is right so, " + apart
 	}
 	if l := w.claimed(ctx, at, offset); l != nil {
-		name := l.Topic
-		if l.Identity != nil {
-			name = l.Identity.Flow()
-		}
 		if l.Topic == w.cfg.LedgerTopic() {
 			return fmt.Sprintf("this flow wrote it before, as its ledger %s says, which has no map of it any more", l.Topic),
 				"see whether the ledger topic was restored or changed by somebody, or the topic renamed; the records are " +
 					"copies of this flow's: copy under another name (naming: prefix) to have all once more beside them"
 		}
-		return fmt.Sprintf("flow %s wrote it, as its ledger %s says: the topic is that flow's copy", name, l.Topic),
-			fmt.Sprintf("one target topic is filled by one flow: leave it out of this one (exclude_topics) or of flow %s, or "+
-				"use naming: prefix; if both names mean this flow, whose clusters were renamed, name them as before, or "+
-				"set ledger: %s", name, strings.TrimPrefix(l.Topic, w.cfg.TargetPrefix))
+		return fmt.Sprintf("flow %s wrote it, as its ledger %s says: the topic is that flow's copy", fillerOf(l), l.Topic),
+			w.oneFlow(l)
 	}
 	if flow := w.original(at.Topic); flow != "" {
 		return fmt.Sprintf("flow %s copies from this topic to %s: it is the original", flow, from),
@@ -111,6 +106,49 @@ func (w *whose) find(ctx context.Context, at chunk.Partition, offset int64) (who
 	return fmt.Sprintf("no ledger on %s claims it", to), fmt.Sprintf("%s; then %s. Last of all, and only where you know "+
 		"whose its records are and that nobody needs them, the topic may be deleted on %s: it is created again and filled",
 		exchanged, apart, to)
+}
+
+// oneFlow is what to do about a target topic that another flow fills.
+func (w *whose) oneFlow(l *ledger.Other) string {
+	return fmt.Sprintf("one target topic is filled by one flow: leave it out of this one (exclude_topics) or of flow %s, "+
+		"or use naming: prefix; if both names mean this flow, whose clusters were renamed, name them as before, or set "+
+		"ledger: %s", fillerOf(l), strings.TrimPrefix(l.Topic, w.cfg.TargetPrefix))
+}
+
+// fillerOf is the flow that a ledger names.
+func fillerOf(l *ledger.Other) string {
+	if l.Identity == nil {
+		return "of " + l.Topic
+	}
+	return l.Identity.Flow()
+}
+
+// taken tells, by target name, which topics another flow fills, whether or not it has
+// copied a record yet: its ledger on the target is about them.
+func (w *whose) taken(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {
+	standing, err := w.others.target.Look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stops := map[string]*chunk.Stop{}
+	for i := range standing.Ledgers {
+		l := &standing.Ledgers[i]
+		if l.Topic == w.cfg.LedgerTopic() || !atWork(l, standing.Cluster) || !l.Begun {
+			continue
+		}
+		fills, err := w.others.target.Fills(ctx, l.Topic)
+		if err != nil {
+			return nil, w.target.Explain(err)
+		}
+		for _, t := range there {
+			if t.TargetID != (chunk.TopicID{}) && fills[t.TargetID] {
+				stops[t.Target] = &chunk.Stop{Partition: chunk.Partition{Topic: t.Source}, Kind: chunk.StopTaken,
+					Reason: fmt.Sprintf("flow %s fills topic %s of cluster %s, as its ledger %s says", fillerOf(l), t.Target,
+						w.cfg.To, l.Topic), Fix: w.oneFlow(l)}
+			}
+		}
+	}
+	return stops, nil
 }
 
 // refresh looks at ledgers and groups, unless that was done a moment ago.

@@ -86,6 +86,33 @@ func (p *FlowPlan) InTheWay() []error {
 	return list
 }
 
+// Share compares the plan with those of flows that come before it: a target topic that one
+// of them fills is in the way.
+func (p *FlowPlan) Share(before []*FlowPlan) {
+	for _, other := range before {
+		if other.Target.ID != p.Target.ID {
+			continue
+		}
+		filled := map[string]bool{}
+		for i := range other.Topics {
+			filled[other.Topics[i].Target] = other.Topics[i].Stop == nil
+		}
+		var both []string
+		for i := range p.Topics {
+			if t := &p.Topics[i]; filled[t.Target] && (t.Stop == nil || t.Stop.Kind != chunk.StopTaken) {
+				both = append(both, t.Target)
+			}
+		}
+		if len(both) > 0 {
+			p.Problems = append(p.Problems, &kafka.Problem{
+				What: fmt.Sprintf("flow %s fills topics of %s too that flow %s chooses: %s", other.Flow, p.Target.Name, p.Flow,
+					shorten(both)),
+				Fix: "one target topic is filled by one flow: leave them out of one of the two (exclude_topics), or use " +
+					"naming: prefix"})
+		}
+	}
+}
+
 // topicStop is a Stop that is about all partitions of its topic.
 type topicStop struct{ stop *chunk.Stop }
 
@@ -148,6 +175,9 @@ func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, er
 		}
 		plan.Topics = append(plan.Topics, one)
 	}
+	if err := i.planTaken(ctx, seen, plan.Topics); err != nil {
+		return nil, err
+	}
 	i.planGroups(ctx, seen, plan)
 	if err := i.planNames(ctx, seen, plan); err != nil {
 		return nil, err
@@ -175,6 +205,36 @@ func (i *Inspection) planTopics(ctx context.Context, seen *picture) (topics.Plan
 		}
 	}
 	return t.Plan(ctx)
+}
+
+// planTaken finds the topics that another flow fills and this one has not taken up.
+func (i *Inspection) planTaken(ctx context.Context, seen *picture, changes []TopicPlan) error {
+	var own []*ledger.Shard
+	for _, b := range seen.books {
+		own = append(own, b.Shard)
+	}
+	var fresh []topics.Mirrored
+	for j := range changes {
+		t := &changes[j].Mirrored
+		if t.Stop != nil || len(changes[j].Stops) > 0 || t.TargetID == (chunk.TopicID{}) {
+			continue
+		}
+		if is, err := isOwn(own, t); err != nil {
+			return err
+		} else if !is {
+			fresh = append(fresh, *t)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	taken, err := i.whose.taken(ctx, fresh)
+	for j := range changes {
+		if stop := taken[changes[j].Target]; stop != nil {
+			changes[j].Stop = stop
+		}
+	}
+	return err
 }
 
 // topicPlan adds what is to be copied, and what is in the way of single partitions.

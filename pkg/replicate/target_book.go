@@ -70,7 +70,7 @@ func (b *targetBook) Judge(ctx context.Context, there []topics.Mirrored) (map[st
 	until := time.Now().Add(judgedAgain)
 	leave := func(t *topics.Mirrored, v topics.Verdict) {
 		verdicts[t.Target] = v
-		if v.Stop == nil || v.Stop.Kind == chunk.StopForeign {
+		if v.Stop == nil || v.Stop.Kind == chunk.StopForeign || v.Stop.Kind == chunk.StopTaken {
 			b.left[t.TargetID] = leftAlone{v, until}
 		}
 	}
@@ -131,6 +131,15 @@ func (b *targetBook) strange(ctx context.Context, there []topics.Mirrored) (map[
 	stops, err := b.filled(ctx, there)
 	if err != nil || len(there) == 0 {
 		return nil, err
+	}
+	taken, err := b.whose.taken(ctx, there)
+	if err != nil {
+		return nil, err
+	}
+	for target, stop := range taken {
+		if before := stops[target]; before == nil || before.Kind != chunk.StopForeign { // that one says more
+			stops[target] = stop
+		}
 	}
 	var books []*ledger.Shard
 	if len(stops) > 0 {

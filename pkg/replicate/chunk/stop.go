@@ -22,6 +22,7 @@ type Stop struct {
 const (
 	StopUnauthorized = "unauthorized"        // a right is missing
 	StopForeign      = "foreign_records"     // the target holds records that we did not write
+	StopTaken        = "target_taken"        // another flow fills the target topic
 	StopPartitions   = "partition_count"     // the target topic has more partitions
 	StopTooLarge     = "record_too_large"    // the target refuses the record's size
 	StopUncarried    = "record_not_carried"  // the record lane cannot carry the record unchanged
@@ -35,7 +36,7 @@ const (
 
 // StopKinds returns all kinds.
 func StopKinds() []string {
-	return []string{StopUnauthorized, StopForeign, StopPartitions, StopTooLarge, StopUncarried, StopRefused,
+	return []string{StopUnauthorized, StopForeign, StopTaken, StopPartitions, StopTooLarge, StopUncarried, StopRefused,
 		StopTruncated, StopMissing, StopTopic, StopUnreadable, StopUnavailable}
 }
 

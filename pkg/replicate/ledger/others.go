@@ -59,6 +59,8 @@ type known struct {
 	notes   map[string][]byte
 	begun   bool
 	mayRead bool
+	read    map[int32]int64          // offsets to read on from, of all partitions, for what follows
+	fills   map[string]chunk.TopicID // by key of the state: the target topic that it is about
 }
 
 type verdict int
@@ -393,35 +395,84 @@ func (o *Others) Writer(ctx context.Context, at chunk.Partition, offset int64) (
 func (o *Others) Claims(ctx context.Context, topic string) (map[int64]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
 	defer cancel()
-	ends, err := kadm.NewClient(o.client).ListEndOffsets(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	starts, err := kadm.NewClient(o.client).ListStartOffsets(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
 	claimed := map[int64]bool{}
+	err := o.readOn(ctx, topic, map[int32]int64{}, func(r *kgo.Record) error {
+		if k, err := decodeKey(r.Key); err == nil && k.kind == kindClaim {
+			claimed[k.number] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read producer ids from ledger %s: %w", topic, err)
+	}
+	return claimed, nil
+}
+
+// Fills lists the ids of target topics that a ledger, which Look has found, is about now.
+// What is not committed yet counts.
+func (o *Others) Fills(ctx context.Context, topic string) (map[chunk.TopicID]bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
+	defer cancel()
+	k := o.known[topic]
+	if k == nil {
+		return nil, nil
+	}
+	if k.fills == nil {
+		k.read, k.fills = map[int32]int64{}, map[string]chunk.TopicID{}
+	}
+	err := o.readOn(ctx, topic, k.read, func(r *kgo.Record) error {
+		key, err := decodeKey(r.Key)
+		if err != nil || key.kind != kindState {
+			return nil // what is damaged is for those whose ledger it is
+		}
+		delete(k.fills, string(r.Key))
+		if state, err := decodeState(r.Value); r.Value != nil && err == nil && state.TargetTopic != (chunk.TopicID{}) {
+			k.fills[string(r.Key)] = state.TargetTopic
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read ledger %s: %w", topic, err)
+	}
+	ids := map[chunk.TopicID]bool{}
+	for _, id := range k.fills {
+		ids[id] = true
+	}
+	return ids, nil
+}
+
+// readOn hands the records of all partitions to take that were not read before.
+func (o *Others) readOn(ctx context.Context, topic string, from map[int32]int64, take func(*kgo.Record) error) error {
+	admin := kadm.NewClient(o.client)
+	ends, err := admin.ListEndOffsets(ctx, topic)
+	if err != nil {
+		return err
+	}
+	starts, err := admin.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return err
+	}
 	for number, end := range ends[topic] {
 		start := starts[topic][number]
 		if err := errors.Join(end.Err, start.Err); err != nil {
-			return nil, err
+			return err
+		}
+		if from[number] = max(from[number], start.Offset); from[number] >= end.Offset {
+			continue
 		}
 		l, err := o.logOf(ctx, chunk.Partition{Topic: topic, Number: number})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		l.at = start.Offset
-		if err := l.read(ctx, end.Offset, func(r *kgo.Record) error {
-			if k, err := decodeKey(r.Key); err == nil && k.kind == kindClaim {
-				claimed[k.number] = true
-			}
-			return nil
-		}); err != nil {
-			return nil, fmt.Errorf("read producer ids from ledger %s: %w", topic, err)
+		l.at = from[number]
+		if err := l.read(ctx, end.Offset, take); err != nil {
+			return err
 		}
+		from[number] = l.at
 	}
-	return claimed, nil
+	return nil
 }
 
 // logOf finds the leader of a partition.

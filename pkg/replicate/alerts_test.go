@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"gopkg.in/yaml.v3"
 )
 
@@ -133,6 +134,37 @@ func TestAlertsFireAtTheFirstEvent(t *testing.T) {
 	for _, args := range [][]string{{"check", "rules", alertsFile}, {"test", "rules", alertsTestsFile}} {
 		if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+}
+
+// Every counter of a flow is there at 0 before anything has happened: the first event is an
+// increase then.
+func TestCountersAreBornAtZero(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	m := newMetrics(registry)
+	m.born("old->new")
+	m.bornTopic("old->new", "orders")
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, family := range families {
+		for _, one := range family.GetMetric() {
+			there[family.GetName()] = true
+			if one.GetCounter().GetValue() != 0 || one.GetGauge().GetValue() != 0 {
+				t.Errorf("%s is born at %v", family.GetName(), one)
+			}
+		}
+	}
+	l := &listing{}
+	newMetrics(l)
+	for _, row := range l.rows {
+		cells := strings.Split(row, "|")
+		if name := strings.Trim(cells[1], " `"); strings.TrimSpace(cells[2]) != "histogram" && !there[name] {
+			t.Errorf("%s is not there before its first event", name)
 		}
 	}
 }

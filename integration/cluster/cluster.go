@@ -73,6 +73,12 @@ func Through(address string) Option {
 	return func(s *spec) { s.through = address }
 }
 
+// OnDisk runs the broker as a process of this machine whatever the provider of the
+// others is, so that its data can be reached: [Cluster.Data].
+func OnDisk() Option {
+	return func(s *spec) { s.onDisk = true }
+}
+
 // Keep leaves the broker's data, configuration and log on disk when the test
 // has ended, and logs where.
 func Keep() Option {
@@ -89,8 +95,8 @@ type Cluster struct {
 // Start starts a cluster and ends it when the test ends.
 func Start(t testing.TB, opts ...Option) *Cluster {
 	t.Helper()
-	p := need(t)
 	s := newSpec(opts)
+	p := needFor(t, s)
 	n, err := open(p, s)
 	if err != nil {
 		t.Fatalf("start cluster %s: %v", s.name, err)
@@ -163,6 +169,16 @@ func (c *Cluster) Name() string { return c.spec.name }
 
 // Provider is "docker" or "jvm".
 func (c *Cluster) Provider() string { return c.provider }
+
+// Data is the data folder of a cluster of one broker, [OnDisk]: while it is stopped a
+// test may copy it, and put something else in its place.
+func (c *Cluster) Data() string {
+	c.t.Helper()
+	if !c.spec.onDisk || len(c.brokers) != 1 {
+		c.t.Fatalf("the data of cluster %s is not to be reached", c.spec.name)
+	}
+	return c.brokers[0].home.join("data")
+}
 
 // Logs is everything the brokers have printed so far, over all their starts.
 func (c *Cluster) Logs() string { return c.logs() }

@@ -50,6 +50,19 @@ func need(t testing.TB) provider {
 	return p
 }
 
+// needFor is need for one cluster, which may ask for a broker on this machine's disk.
+func needFor(t testing.TB, s *spec) provider {
+	t.Helper()
+	p := need(t)
+	if !s.onDisk || p.name() == (jvm{}).name() {
+		return p
+	}
+	if err := (jvm{}).check(s.version); err != nil {
+		unavailable(t, err)
+	}
+	return jvm{}
+}
+
 func unavailable(t testing.TB, err error) {
 	t.Helper()
 	if os.Getenv("REPLICATOR_REQUIRE_KAFKA") == "1" {

@@ -21,6 +21,7 @@ var log4j1 string
 // spec is what a test asked for, and, in a copy for each broker, who that is and
 // which ports were found for it.
 type spec struct {
+	onDisk    bool // see [OnDisk]
 	name      string
 	version   string
 	heap      string

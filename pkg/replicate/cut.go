@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -14,6 +17,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/source"
+	"replicator/pkg/replicate/watermarks"
 )
 
 // A cut of the source is a fact in the ledger from the first look that shows it: an
@@ -23,8 +27,58 @@ import (
 
 // doubt is what a reader has met of a partition: its position was not in the log.
 type doubt struct {
+	at   offsets.Source // the position
 	end  offsets.Source // where the log, or the epoch of the position, ended; -1: not told
 	sure bool           // the source said so of this very partition
+}
+
+// alarms are ends of the source before the progress, that whoever watches it has seen.
+type alarms struct {
+	mu   sync.Mutex
+	seen map[chunk.Partition]doubt
+}
+
+// progressNow is how far the partitions are that this process copies.
+func (f *flow) progressNow() map[chunk.Partition]offsets.Source {
+	progress := map[chunk.Partition]offsets.Source{}
+	for _, w := range f.owned() {
+		for p, r := range w.shown.snapshot() {
+			if r.assigned && r.stop == nil {
+				progress[p] = r.next
+			}
+		}
+	}
+	return progress
+}
+
+// alarm tells workers of partitions whose log ends before their progress: a reader may
+// wait there without a word, until the log has grown beyond it.
+func (f *flow) alarm(progress map[chunk.Partition]offsets.Source, stable watermarks.Marks) {
+	for p, next := range progress {
+		mark, told := stable[p]
+		if w := f.worker(p); w != nil && told && mark.Err == nil && offsets.Source(mark.Offset) < next {
+			w.alarms.mu.Lock()
+			if w.alarms.seen == nil {
+				w.alarms.seen = map[chunk.Partition]doubt{}
+			}
+			if _, before := w.alarms.seen[p]; !before {
+				f.log.Warn("the source ends before the progress", "partition", p, "end", mark.Offset, "progress", next,
+					"remedy", "nothing: it is compared with what was copied")
+			}
+			w.alarms.seen[p] = doubt{next, offsets.Source(mark.Offset), true}
+			w.alarms.mu.Unlock()
+		}
+	}
+}
+
+// alarmed takes over what was seen meanwhile, and says whether there is anything.
+func (w *worker) alarmed() bool {
+	w.alarms.mu.Lock()
+	defer w.alarms.mu.Unlock()
+	seen := len(w.alarms.seen) > 0
+	maps.Copy(w.doubts, w.alarms.seen)
+	w.alarms.seen = nil
+	return seen
 }
 
 // suspect remembers, until the next arrangement, what made a reader give up: by then
@@ -34,11 +88,11 @@ func (w *worker) suspect(err error) {
 	switch {
 	case !errors.As(err, &lost) || !lost.OutOfLog:
 	case lost.Partition != chunk.Partition{}:
-		w.doubts[lost.Partition] = doubt{lost.End, true}
+		w.doubts[lost.Partition] = doubt{lost.At, lost.End, true}
 	default: // librdkafka does not tell which one it was
 		for p, r := range w.shown.snapshot() {
 			if _, before := w.doubts[p]; r.assigned && !before {
-				w.doubts[p] = doubt{end: -1}
+				w.doubts[p] = doubt{at: r.next, end: -1}
 			}
 		}
 	}
@@ -80,26 +134,28 @@ func (s *session) lookForCut(ctx context.Context, c *candidate, m sourceMarks) e
 		delete(s.doubts, p) // a hole, and nothing that could be compared
 		return nil
 	}
-	end, is, err := s.cutBefore(ctx, c, m)
-	if err != nil {
-		return err
+	end := cutSeen(c.header, m.end[p], m.epochs, p)
+	d, doubted := s.doubts[p]
+	if !doubted {
+		d.at = c.header.Progress
 	}
-	switch {
-	case cut == nil && !is:
-		return nil
-	case cut == nil:
-		at, err := s.lastEqual(ctx, c, end)
-		if err != nil {
+	if cut == nil && (end < c.header.Progress || doubted) {
+		is, err := s.isCut(ctx, c, end, d)
+		if err != nil || !is {
 			return err
 		}
-		cut = &ledger.Cut{At: at, Copied: c.header.Progress, Epoch: c.header.Epoch,
+		if end = min(end, d.at); doubted && d.end >= 0 {
+			end = min(end, d.end)
+		}
+		if end, err = s.lastEqual(ctx, c, end); err != nil {
+			return err
+		}
+		cut = &ledger.Cut{At: end, Copied: c.header.Progress, Epoch: c.header.Epoch,
 			Seen: time.UnixMilli(time.Now().UnixMilli()), Resumed: ledger.Undecided}
 		c.header.Cuts, c.noted = c.header.Cuts.Add(*cut), cut
-	case is && end < cut.At: // again, before what was left
-		if cut.At, err = s.lastEqual(ctx, c, end); err != nil {
-			return err
-		}
-		c.header.Cuts = c.header.Cuts.Replace(*cut)
+	}
+	if cut == nil {
+		return nil
 	}
 	if c.state.Cuts.Open() != nil {
 		delete(s.doubts, p) // the ledger knows
@@ -109,33 +165,33 @@ func (s *session) lookForCut(ctx context.Context, c *candidate, m sourceMarks) e
 		return err
 	}
 	if order != nil && order.fits(cut, offsets.Source(m.end[p].Offset)) {
-		return s.resume(ctx, c, cut, order)
+		if err := s.resume(ctx, c, cut, order, end); err != nil || c.stop == nil {
+			return err
+		}
 	}
 	c.stop = cutStop(p, cut)
 	return nil
 }
 
-// cutBefore says whether the source's log ends, or once ended, before the progress,
-// and at which offset at the latest what was copied is not in it any more.
-func (s *session) cutBefore(ctx context.Context, c *candidate, m sourceMarks) (offsets.Source, bool, error) {
-	progress := c.header.Progress
-	end := cutSeen(c.header, m.end[c.partition], m.epochs, c.partition)
-	d, doubted := s.doubts[c.partition]
-	if doubted && d.end >= 0 {
-		end = min(end, d.end)
+// isCut says whether the source does not hold any more what was copied last. An end
+// before records that are still there came from a leader that was one: it is asked again.
+func (s *session) isCut(ctx context.Context, c *candidate, end offsets.Source, d doubt) (bool, error) {
+	at := min(d.at, c.header.Progress) // since it was met, more may have been read
+	found, err := s.compareBefore(ctx, c, at)
+	short := end < c.header.Progress
+	switch {
+	case err != nil:
+		return false, err
+	case found == alike && short:
+		return false, fmt.Errorf("the source says that its log ends at offset %d, but holds the record before %d", end,
+			at)
+	case short, found == differs, found != alike && d.sure:
+		return true, nil
 	}
-	if end < progress || !doubted || c.header.Cuts.Open() != nil {
-		return end, end < progress, nil
-	}
-	found, err := s.compareBefore(ctx, c, progress)
-	if err != nil {
-		return end, false, err
-	}
-	if found == alike || found != differs && !d.sure {
-		delete(s.doubts, c.partition)
-		return end, false, nil
-	}
-	return end, true, nil
+	delete(s.doubts, c.partition)
+	s.log.Info("the source holds what was copied last: nothing was cut", "partition", c.partition, "progress",
+		c.header.Progress, "end", end)
+	return false, nil
 }
 
 // lastEqual finds where the log was cut: the end that was seen, or before it where
@@ -155,22 +211,28 @@ func (s *session) lastEqual(ctx context.Context, c *candidate, end offsets.Sourc
 }
 
 // replaced says whether the source does not hold the last record any more that was
-// copied before a source offset. Where nothing is in its place, which compaction may
-// have made so, the next one tells that is there before top.
+// copied before a source offset. Where compaction may have taken it on either side, or
+// retention on the target, the next one tells that is there before top; if none does,
+// it was: then too much is copied again rather than too little.
 func (s *session) replaced(ctx context.Context, c *candidate, at, top offsets.Source) (bool, error) {
 	found, err := s.compareBefore(ctx, c, at)
-	for tries := 0; err == nil && found == gone && tries < 50; tries++ {
-		var next offsets.Target
-		var there bool
-		next, there, err = s.flow.sourcePeek.First(ctx, c.partition.Topic, c.partition.Number,
-			offsets.Target(at), offsets.Target(top), true)
-		if err != nil || !there {
-			return true, err
+	if at == top {
+		return found == differs || found == gone, err
+	}
+	for tries := 0; err == nil && (found == gone || found == unknown) && at < top && tries < 50; tries++ {
+		next := offsets.Target(at)
+		if found == gone {
+			there := false
+			next, there, err = s.flow.sourcePeek.First(ctx, c.partition.Topic, c.partition.Number, next,
+				offsets.Target(top), true)
+			if err != nil || !there {
+				return true, err
+			}
 		}
 		at = offsets.Source(next) + 1
 		found, err = s.compareBefore(ctx, c, at)
 	}
-	return found == differs || found == gone, err
+	return found != alike, err
 }
 
 // comparison is what became of a record that was copied.
@@ -221,10 +283,30 @@ func (s *session) segments(ctx context.Context) offsets.Load {
 	}
 }
 
-// resume has copying go on as ordered. What the source has lost stays on the target,
+// resume has copying go on as ordered; upTo is how far the source may hold again what
+// was copied, as when its former data was put back. What the source has lost stays on the target,
 // and what comes now follows it there; the map forgets it, so that a group goes from
 // the last record before the cut to the first one that comes after.
-func (s *session) resume(ctx context.Context, c *candidate, cut *ledger.Cut, order *CutOrder) error {
+func (s *session) resume(ctx context.Context, c *candidate, cut *ledger.Cut, order *CutOrder,
+	upTo offsets.Source) error {
+	found, err := s.compareBefore(ctx, c, upTo)
+	at := min(cut.At, upTo)
+	switch {
+	case found == alike:
+		at = upTo
+	case found == differs, found == gone:
+		at, err = s.lastEqual(ctx, c, upTo)
+	}
+	if err != nil {
+		return err
+	}
+	if at < cut.At { // it was cut again since
+		cut.At = at
+		c.header.Cuts, c.stop = c.header.Cuts.Replace(*cut), cutStop(c.partition, cut)
+		return nil
+	}
+	cut.At = at
+	from := max(order.From, at)
 	end, err := s.flow.targetEnd(ctx, c.topic.Target, c.partition.Number)
 	if err != nil {
 		return err
@@ -242,19 +324,48 @@ func (s *session) resume(ctx context.Context, c *candidate, cut *ledger.Cut, ord
 	if kept {
 		left.From = last + 1
 	}
-	cut.Resumed, cut.Decided, cut.Left = order.From, order.Ordered, left
+	cut.Resumed, cut.Decided, cut.Left = from, order.Ordered, left
 	c.header.Cuts, c.cut = c.header.Cuts.Replace(*cut), &ledger.MapCut{At: cut.At, Load: load}
-	if skipped := int64(order.From - cut.At); skipped > 0 {
+	if skipped := int64(from - cut.At); skipped > 0 {
 		s.flow.metrics.hole(s.flow.name, c.partition, skipped)
 		c.header.Holes++
 		c.header.Lost += skipped
-		c.header.LastHole = ledger.Hole{From: cut.At, To: order.From}
+		c.header.LastHole = ledger.Hole{From: cut.At, To: from}
 	}
-	c.header.Progress, c.header.Epoch, c.header.Marked = order.From, chunk.UnknownEpoch, false
+	c.header.Progress, c.header.Epoch, c.header.Marked = from, chunk.UnknownEpoch, false
 	s.log.Warn("source was cut, copying goes on as an operator has ordered", "partition", c.partition, "cut", cut.At,
-		"copied", cut.Copied, "from", order.From,
+		"copied", cut.Copied, "from", from,
 		"remedy", "nothing to do; 'replicator status' keeps what was given up")
 	return nil
+}
+
+// cutUnseen says whether the source was cut before some partition's progress, which
+// its owner has not noted.
+func (f *flow) cutUnseen(ctx context.Context, progress map[chunk.Partition]ledger.Header) (bool, error) {
+	if len(progress) == 0 {
+		return false, nil
+	}
+	var names []string
+	var at []chunk.Position
+	for p, h := range progress {
+		names = append(names, p.Topic)
+		at = append(at, chunk.Position{Partition: p, Offset: h.Progress, Epoch: h.Epoch})
+	}
+	slices.Sort(names)
+	ends, err := f.sourceMarks.Ends(ctx, slices.Compact(names))
+	if err != nil {
+		return false, err
+	}
+	epochs, err := f.sourceMarks.EpochEnds(ctx, at)
+	if err != nil {
+		return false, err
+	}
+	for p, h := range progress {
+		if mark, told := ends[p]; !told || mark.Err != nil || cutSeen(h, mark, epochs, p) < h.Progress {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // cutStop is why a partition waits for an operator.

@@ -6,9 +6,11 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/judge"
 	"replicator/pkg/offsets"
@@ -236,6 +238,61 @@ func (w *world) resume(fromEnd bool) {
 		w.t.Fatalf("cuts: %+v", cuts)
 	}
 	w.must("resume", view.Resume(w.ctx, cuts, fromEnd, "test"))
+}
+
+// TestResumeAfterAllCameBack: the source's newer data was put back before the order was
+// carried out: nothing is copied twice.
+func TestResumeAfterAllCameBack(t *testing.T) { onLanes(t, testResumeAfterAllCameBack) }
+
+func testResumeAfterAllCameBack(t *testing.T, w *world) {
+	s := w.onShelf()
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 60)
+	older := s.save()
+	w.plain(w.sides.Source, "orders", 0, 40)
+	newer := s.save()
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	r.stop()
+	s.restore(older)
+	r = w.start(nil)
+	r.stopped("orders", 0, chunk.StopTruncated)
+	r.stop()
+	s.restore(newer)
+	r = w.start(nil)
+	r.stopped("orders", 0, chunk.StopTruncated) // it is not for the flow to say that this was meant so
+	w.resume(false)
+	r.copies("orders", 0)
+	w.plain(w.sides.Source, "orders", 0, 5)
+	w.equal([]string{"orders"})
+}
+
+// TestCutIsSeenByWhoWatches: a reader that hears nothing is no reason to miss it.
+func TestCutIsSeenByWhoWatches(t *testing.T) { onLanes(t, testCutIsSeenByWhoWatches) }
+
+func testCutIsSeenByWhoWatches(t *testing.T, w *world) {
+	s := w.onShelf()
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 60)
+	saved := s.save()
+	w.plain(w.sides.Source, "orders", 0, 40)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	s.restore(saved)
+	var speaks atomic.Bool
+	w.source.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.source.KeepControl()
+		return nil, errors.New("not now"), !speaks.Load()
+	})
+	w.await("the watch has seen it", func() bool {
+		return strings.Contains(w.log.String(), "the source ends before the progress")
+	})
+	w.plain(w.sides.Source, "orders", 0, 80)
+	speaks.Store(true)
+	r.stopped("orders", 0, chunk.StopTruncated)
+	if cut := w.openCut(); cut.At != 60 {
+		t.Errorf("the cut was found at %d, want 60", cut.At)
+	}
 }
 
 // TestResumeFromEnd: what the source held when that was ordered is given up, and counted

@@ -116,8 +116,12 @@ func (f *flow) sourceEnds(ctx context.Context) (map[chunk.Partition]offsets.Sour
 
 // reached says whether all partitions are at the goal, but for those that are
 // stopped. What other replicas copy, and what they have stopped, is read from the
-// ledger.
+// ledger, and believed once the group counts this process as a member: until then
+// nobody may be there who keeps it true.
 func (f *flow) reached(ctx context.Context, goal map[chunk.Partition]offsets.Source) (bool, []*chunk.Stop, error) {
+	if !f.present.Load() {
+		return false, nil, nil
+	}
 	shown := map[chunk.Partition]shownRoute{}
 	own := map[int]bool{}
 	for _, w := range f.owned() {
@@ -144,6 +148,7 @@ func (f *flow) reached(ctx context.Context, goal map[chunk.Partition]offsets.Sou
 	for _, t := range f.topologyNow() {
 		ids[t.Source] = t.SourceID
 	}
+	beyond := map[chunk.Partition]ledger.Header{} // of what the source held when this began
 	for shard := range others {
 		book, err := f.ledger.Shard(ctx, int32(shard), 0)
 		if err != nil {
@@ -159,8 +164,13 @@ func (f *flow) reached(ctx context.Context, goal map[chunk.Partition]offsets.Sou
 				stops = append(stops, stopOf(p, state.Stop))
 			case state == nil || state.Progress < end:
 				return false, nil, nil
+			case state.Progress > end:
+				beyond[p] = state.Header
 			}
 		}
+	}
+	if cut, err := f.cutUnseen(ctx, beyond); cut || err != nil {
+		return false, nil, err // its owner will note it
 	}
 	slices.SortFunc(stops, func(a, b *chunk.Stop) int {
 		return strings.Compare(a.Partition.String(), b.Partition.String())

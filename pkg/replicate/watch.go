@@ -66,8 +66,10 @@ func (f *flow) watch(ctx context.Context) error {
 		}
 	}
 	at := time.Now()
+	progress := f.progressNow() // before the ends: they cannot have been behind it then
 	stable, err := f.sourceMarks.Stable(ctx, names)
 	f.learn(stable, at)
+	f.alarm(progress, stable)
 	if f.unready() == nil {
 		f.wasReady.Store(true)
 	}

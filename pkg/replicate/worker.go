@@ -75,7 +75,8 @@ type worker struct {
 	// troubled says since when a partition has been in a way that may pass; it outlives sessions too.
 	troubled map[chunk.Partition]time.Time
 	doubts   map[chunk.Partition]doubt // what readers have met; the next arrangement looks into it
-	shown    board                     // what others may see of this shard
+	alarms   alarms
+	shown    board // what others may see of this shard
 }
 
 // setAside is a partition that waits for its next try, or is being tried: then
@@ -271,7 +272,7 @@ func withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
 // step moves one chunk, or notes progress, or waits for news. ctx says whether
 // to go on; finish is for what must not be left half done.
 func (s *session) step(ctx, finish context.Context) error {
-	if version := s.flow.topologyVersion(); version != s.seen || s.asideIsDue() {
+	if version := s.flow.topologyVersion(); version != s.seen || s.asideIsDue() || s.alarmed() {
 		if err := s.arrange(ctx, version); err != nil {
 			return err
 		}
@@ -291,6 +292,9 @@ func (s *session) step(ctx, finish context.Context) error {
 	c, err := s.in.Next(ctx, s.take)
 	if err != nil {
 		return err
+	}
+	if s.alarmed() {
+		return errAgain // what was read may stand where something else was
 	}
 	if c.Records > 0 {
 		return s.move(ctx, finish, c)

@@ -52,6 +52,7 @@ type Unreadable struct {
 	// OutOfLog: the position is before or behind what the log holds, or its epoch ends before it.
 	OutOfLog  bool
 	Partition chunk.Partition // with OutOfLog, where it is known
+	At        offsets.Source  // the position, with Partition
 	End       offsets.Source  // where the epoch of the position ends; -1: not told
 }
 

@@ -100,7 +100,7 @@ func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
 		return nil
 	} else if end >= 0 && t.follows.IsZero() {
 		return &Unreadable{Err: fmt.Errorf("%s: the source's log was cut at offset %d", t.partition, end),
-			OutOfLog: true, Partition: t.partition, End: end}
+			OutOfLog: true, Partition: t.partition, At: t.next, End: end}
 	}
 	err := kerr.ErrorForCode(answer.ErrorCode)
 	switch {
@@ -116,7 +116,7 @@ func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
 		errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID),
 		errors.Is(err, kerr.UnknownTopicOrPartition):
 		return &Unreadable{Err: fmt.Errorf("%s: %w", t.partition, err), End: -1,
-			OutOfLog: errors.Is(err, kerr.OffsetOutOfRange), Partition: t.partition}
+			OutOfLog: errors.Is(err, kerr.OffsetOutOfRange), Partition: t.partition, At: t.next}
 	case errors.Is(err, kerr.CorruptMessage): // would be retriable, but it stays
 		return t.unreadable(err)
 	case kerr.IsRetriable(err): // the leader of now is another one

@@ -109,23 +109,25 @@ func TestLimitsOfTransactions(t *testing.T) {
 	source, _ := shared(t)
 	ctx := deadline(t, 3*time.Minute)
 	topic := unique(t)
-	must(t, workload.Topics(ctx, source.Bootstrap(), 1, workload.KeepConfigs(), topic))
-	must(t, workload.Produce(ctx, source.Bootstrap(), topic, numbered("record", 300, 0)...))
+	for _, lane := range []string{"-batch", "-record"} {
+		must(t, workload.Topics(ctx, source.Bootstrap(), 1, workload.KeepConfigs(), topic+lane))
+		must(t, workload.Produce(ctx, source.Bootstrap(), topic+lane, numbered("record", 300, 0)...))
+	}
 	t.Run("a short time", func(t *testing.T) {
+		target := cluster.Start(t, append(brokerConfig(), cluster.Config("transaction.max.timeout.ms", "10000"))...)
 		for _, lane := range []string{"batch", "record"} {
-			target := cluster.Start(t, append(brokerConfig(), cluster.Config("transaction.max.timeout.ms", "10000"))...)
-			s := newSite(t, source, target, fmt.Sprintf("topics: [%q]", topic), "lane: "+lane)
+			s := newSite(t, source, target, fmt.Sprintf("topics: [%q]", topic+"-"+lane), "lane: "+lane)
 			if out, code := s.command("check", "--connect"); code != 0 || !holds(out, "at most 10s") {
 				t.Errorf("check ends with %d:\n%s", code, out)
 			}
 			s.copyOnce()
-			judged(ctx, t, s.sides(), []string{topic}, nil)
+			judged(ctx, t, s.sides(), []string{topic + "-" + lane}, nil)
 		}
 	})
 	t.Run("too many replicas", func(t *testing.T) {
 		factor := cluster.Config("transaction.state.log.replication.factor", "3")
 		target := cluster.Start(t, append(brokerConfig(), factor)...)
-		s := newSite(t, source, target, fmt.Sprintf("topics: [%q]", topic))
+		s := newSite(t, source, target, fmt.Sprintf("topics: [%q]", topic+"-batch"))
 		for _, verb := range []string{"check --connect", "run --until-caught-up"} {
 			out, code := s.command(strings.Fields(verb)...)
 			if code != 1 || !holds(out, "log.replication.factor is 3, and 1 brokers run", "remedy: start the") {

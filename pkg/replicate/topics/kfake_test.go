@@ -447,3 +447,32 @@ func ask(w *world, c *kfake.Cluster, req kmsg.Request) kmsg.Response {
 	}
 	return resp
 }
+
+// A topic that the patterns choose and that can have no name on the target is a stopped
+// topic, in a plan and in a run, and what stands beside it is copied.
+func TestTopicWithoutANameIsStopped(t *testing.T) {
+	w := newWorld(t)
+	p, err := policy.New(policy.Config{From: "old", To: "new", Topics: []string{".*"}, Naming: policy.Prefix, Separator: "."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.cfg.Policy = p
+	long := strings.Repeat("a", 249)
+	w.topic(w.source, long, 2)
+	w.topic(w.source, "b", 1)
+	ts := w.open()
+	plan, err := ts.Plan(w.ctx)
+	if err != nil || len(plan.Topics) != 2 {
+		t.Fatalf("plan: %+v, %v", plan, err)
+	}
+	m := w.refresh(ts, all)
+	for when, got := range map[string]Mirrored{"plan": plan.Topics[0].Mirrored, "run": m[long]} {
+		if got.Source != long || got.Partitions != 2 || got.Stop == nil || got.Stop.Kind != chunk.StopTopic ||
+			!strings.Contains(got.Stop.Reason, "249") || got.Stop.Remedy() == "" {
+			t.Errorf("%s: got %+v, want it stopped", when, got)
+		}
+	}
+	if m["b"].Stop != nil || m["b"].TargetPartitions != 1 {
+		t.Errorf("beside it: got %+v, want it created", m["b"])
+	}
+}

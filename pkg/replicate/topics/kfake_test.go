@@ -452,7 +452,8 @@ func ask(w *world, c *kfake.Cluster, req kmsg.Request) kmsg.Response {
 // topic, in a plan and in a run, and what stands beside it is copied.
 func TestTopicWithoutANameIsStopped(t *testing.T) {
 	w := newWorld(t)
-	p, err := policy.New(policy.Config{From: "old", To: "new", Topics: []string{".*"}, Naming: policy.Prefix, Separator: "."})
+	p, err := policy.New(policy.Config{From: "old", To: "new", Topics: []string{".*"}, Naming: policy.Prefix,
+		Separator: "."})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func TestTargetDeletesUnread(t *testing.T) {
 		t.Errorf("the warnings are %s", told)
 	}
 	for _, args := range [][]string{{"cutover", "--dry-run"}, {"cutover", "--yes"}, {"wait", "--groups", ".*billing",
-		"--timeout", "1s"}} {
+		"--timeout", "10s"}} {
 		if out, code := s.command(args...); code != 1 || !strings.Contains(out, "2300 records that the group has not read") {
 			t.Errorf("%v ends with %d and says\n%s", args, code, out)
 		}
@@ -94,8 +94,11 @@ func TestTargetDeletesUnread(t *testing.T) {
 	deleteRecords(ctx, t, source.Bootstrap(), topic, 0, 700)
 	out, _ = s.command("status")
 	out = strings.Join(strings.Fields(out), " ")
-	if !strings.Contains(out, "1800 records that the group has not read "+
-		"were deleted on the target") || !strings.Contains(out, "500 records that the group has not read were deleted on both") {
+	for _, want := range []string{"1800 records that the group has not read were deleted on the target",
+		"500 records that the group has not read were deleted on both"} {
+		if strings.Contains(out, want) {
+			continue
+		}
 		t.Errorf("after the source has deleted 500 of them, status says\n%s", out)
 	}
 }

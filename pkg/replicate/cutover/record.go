@@ -15,6 +15,7 @@ const (
 	Begun      = "begun"       // the command is at work, or was killed
 	Done       = "done"        // applications may run on the target
 	RolledBack = "rolled_back" // applications are back on the source
+	Undone     = "undone"      // an operator took it back before anybody made use of it
 )
 
 // Record is what is known of a flow's latest cutover, kept as JSON in its ledger.
@@ -47,6 +48,7 @@ type Topic struct {
 // Group is where a group stood on both sides.
 type Group struct {
 	ID        string     `json:"id"`
+	Ended     time.Time  `json:"ended,omitzero"` // when it was moved: a cutover may go on in stages
 	Group     string     `json:"group"`
 	Target    string     `json:"target"`
 	Positions []Position `json:"positions"`

@@ -184,9 +184,14 @@ type handedOver struct {
 	Steps []cutover.State `json:"steps,omitempty"` // with --dry-run, as they were found
 	Back  *backJSON       `json:"back,omitempty"`  // of a rollback
 	// Left are groups that were used since, whose positions are left as they are.
-	Left     []string        `json:"left_as_they_are,omitempty"`
-	Settings []topics.Back   `json:"settings,omitempty"` // what became of those that the flow had set
-	Record   *cutover.Record `json:"record,omitempty"`
+	Left     []string      `json:"left_as_they_are,omitempty"`
+	Settings []topics.Back `json:"settings,omitempty"` // what became of those that the flow had set
+	// Before is the cutover before, as status tells it, and Verdict what is done about it: first (there is none that
+	// counts), go_on, nothing (is to be done), stage or anew. Undone: it is forgotten, with --undo.
+	Before  *replicate.CutoverStatus `json:"before,omitempty"`
+	Verdict cutover.Verdict          `json:"verdict,omitempty"`
+	Undone  bool                     `json:"undone,omitempty"`
+	Record  *cutover.Record          `json:"record,omitempty"`
 }
 
 // backJSON is how far back is safe.

@@ -23,7 +23,8 @@ import (
 type handoverFlags struct {
 	path, flow, groups      string
 	silent, verify, timeout time.Duration
-	dry, yes, force, asJSON bool
+	dry, yes, force, undo   bool
+	asJSON                  bool
 	answer                  handedOver
 }
 
@@ -161,6 +162,12 @@ with a remedy. With --force it is given up, and so is what does not come within
 are skipped is printed, and noted. A daemon may run meanwhile; where none does, the
 rest is copied by this command. Killed at any point, the same command goes on.
 
+After a cutover the same command says when it was and that nothing is to be done;
+with groups that were not part of it, it goes on with them. Where records have come
+to the source since and nobody has made use of the target, it is begun anew; where
+both sides were written to, it is refused with the figures. --undo forgets a cutover
+that nobody has made use of; 'replicator rollback' takes back one that was.
+
 ` + exitCodes,
 		Example: `  replicator cutover -c replicator.yaml --dry-run
   replicator cutover -c replicator.yaml --yes --silent-for 10s
@@ -169,6 +176,8 @@ rest is copied by this command. Killed at any point, the same command goes on.
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.cutOver(cmd) },
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&f.undo, "undo", false,
+		"forget the latest cutover, which nobody has made use of: the flow counts as not cut over")
 	return cmd
 }
 
@@ -193,8 +202,25 @@ func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
 	}
 	defer c.Close()
 	out := cmd.OutOrStdout()
-	if found := c.Found(); found.State == cutover.Done {
-		return f.ended(out, nil, found, o.Flow.To)
+	if f.undo {
+		return f.undoCutover(ctx, cmd, c)
+	}
+	again, err := c.Again(ctx)
+	if err == nil {
+		err = again.Refusal(&o.Flow)
+	}
+	if err != nil {
+		return err
+	}
+	f.answer.Before, f.answer.Verdict = again.Found, again.Verdict
+	if !f.asJSON {
+		printAgain(out, again, &o.Flow)
+	}
+	if again.Verdict == cutover.Nothing {
+		if f.dry {
+			return f.looked(out, nil)
+		}
+		f.yes = true // nothing is to be agreed to
 	}
 	if on, err := f.goOn(ctx, cmd, c.Look); !on {
 		return f.looked(out, err)

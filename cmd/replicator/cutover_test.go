@@ -55,7 +55,20 @@ func TestCutoverCommands(t *testing.T) {
 
 	out := w.must("cutover", "--yes", "--silent-for", "100ms")
 	says(t, "the end", out, "may start on new", "2 partitions and 1 groups")
-	says(t, "the same again", w.must("cutover", "--yes"), "may start on new")
+	says(t, "the same again", w.must("cutover"), "nothing is to be done", "with groups billing", "may start on new")
+	says(t, "the same as a plan", w.must("cutover", "--dry-run"), "nothing is to be done")
+	status := strings.Join(strings.Fields(w.must("status")), " ")
+	says(t, "status", status, "cutover "+strings.Fields(strings.TrimLeft(out[strings.Index(out, "(")+1:], " "))[0][:16])
+	says(t, "a plan to undo", w.must("cutover", "--undo", "--dry-run"), "would be forgotten")
+	says(t, "an undo", w.must("cutover", "--undo", "--yes"), "counts as not cut over")
+	says(t, "status after it", w.must("status"), "was undone")
+	if got = w.run("cutover", "--undo", "--yes"); got.code != exitFailed {
+		t.Errorf("a second undo: exit %d", got.code)
+	}
+	w.must("cutover", "--yes", "--silent-for", "100ms")
+	w.plain(w.source, "orders", 0, 3)
+	says(t, "with records behind", w.must("cutover", "--yes", "--silent-for", "100ms"),
+		"up to 3 records were written to old since", "it is begun anew", "may start on new")
 	w.must("wait", "--lag", "0", "--groups", "bill.*")
 
 	w.plain(w.target, "orders", 1, 4)

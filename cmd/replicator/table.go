@@ -94,6 +94,7 @@ func attention(s *replicate.FlowStatus) (list []remark) {
 	for _, problem := range s.Problems {
 		note("! "+problem.Error, problem.Remedy)
 	}
+	noteCutover(s, note)
 	for _, warning := range s.Warnings {
 		note("! "+warning.Error, warning.Remedy)
 	}

@@ -16,6 +16,8 @@ import (
 type Cutover struct {
 	h     *handover
 	found cutover.Record // what the ledger says; State "": nothing
+	held  []cutover.Group
+	ends  map[string]cutover.Topic
 	back  []topics.Back
 }
 
@@ -58,6 +60,16 @@ func (c *Cutover) Found() cutover.Record { return c.found }
 // Look tells how far each step is, and changes nothing. It watches for as long as the
 // source has to be silent.
 func (c *Cutover) Look(ctx context.Context) ([]cutover.State, error) {
+	again, err := c.Again(ctx)
+	if err == nil {
+		err = again.Refusal(&c.h.o.Flow)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if again.Verdict == cutover.Stage {
+		c.h.goOn(c.found, c.held, c.ends, again.Since.Rest)
+	}
 	states, err := c.h.watch(ctx, c.h.steps())
 	if err != nil {
 		return nil, err
@@ -70,7 +82,8 @@ func (c *Cutover) Look(ctx context.Context) ([]cutover.State, error) {
 func (c *Cutover) Restored() []topics.Back { return c.back }
 
 // Run brings all steps about, however long it takes; ctx ends it. A cutover that was
-// begun before goes on. Settings are put back when all else is done and noted: from then on
+// begun before goes on; one that was done is gone on with, begun anew, or left, as
+// [cutover.Record.Decide] says. Settings are put back when all else is done and noted: from then on
 // no replica sets them again.
 func (c *Cutover) Run(ctx context.Context) (cutover.Record, error) {
 	record, err := c.run(ctx)
@@ -81,13 +94,24 @@ func (c *Cutover) Run(ctx context.Context) (cutover.Record, error) {
 }
 
 func (c *Cutover) run(ctx context.Context) (cutover.Record, error) {
-	if c.found.State == cutover.Done {
-		return c.found, c.h.nameVersions(ctx) // an earlier run may have ended just before that
+	again, err := c.Again(ctx)
+	if err == nil {
+		err = again.Refusal(&c.h.o.Flow)
 	}
-	if err := c.h.begin(ctx, c.found, "", nil); err != nil {
+	if err != nil {
 		return c.found, err
 	}
-	err := cutover.Run(ctx, c.h.steps(), handoverEvery, c.h.o.tell)
+	switch again.Verdict {
+	case cutover.Nothing:
+		return c.found, c.h.nameVersions(ctx) // an earlier run may have ended just before that
+	case cutover.Stage: // the record stays as it is until the stage is done: what was moved before is
+		c.h.goOn(c.found, c.held, c.ends, again.Since.Rest)
+	default:
+		if err := c.h.begin(ctx, c.found, "", nil); err != nil {
+			return c.found, err
+		}
+	}
+	err = cutover.Run(ctx, c.h.steps(), handoverEvery, c.h.o.tell)
 	return c.h.record, err
 }
 

@@ -61,6 +61,10 @@ type handover struct {
 	given      map[string][]string      // what --force gives up, by step
 	late       map[string]bool          // steps that were waited for in vain
 	left       map[chunk.Partition]bool // partitions that are given up
+
+	// Of a stage of a cutover: groups that were moved before, and where topics ended then.
+	part  map[string]bool
+	ends0 map[string]cutover.Topic
 }
 
 // openHandover makes sure that both clusters answer.
@@ -231,7 +235,7 @@ func (h *handover) idle(ctx context.Context) (string, error) {
 
 // moves says whether a group is one of those that move.
 func (h *handover) moves(group string) bool {
-	return h.o.Groups == nil || h.o.Groups.MatchString(group)
+	return (h.o.Groups == nil || h.o.Groups.MatchString(group)) && !h.part[group]
 }
 
 // copied waits until nothing is left to copy.

@@ -52,7 +52,8 @@ func (h *handover) recorded(context.Context) (string, error) {
 func (h *handover) write(ctx context.Context) error {
 	var notes []ledger.Record
 	ends := map[string]*cutover.Topic{}
-	h.record.Partitions, h.record.Groups = len(h.status.Partitions), 0
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	h.record.Partitions, h.record.Groups = len(h.status.Partitions), len(h.part)
 	for _, p := range h.status.Partitions { // by topic and number
 		t := ends[p.Topic]
 		if t == nil {
@@ -60,7 +61,7 @@ func (h *handover) write(ctx context.Context) error {
 			ends[p.Topic] = t
 		}
 		t.SourceEnds = append(t.SourceEnds, int64(p.SourceEnd))
-		t.TargetEnds = append(t.TargetEnds, orMissing(p.TargetEnd))
+		t.TargetEnds = append(t.TargetEnds, h.targetEnd(&p))
 	}
 	for name, t := range ends {
 		notes = append(notes, ledger.NoteRecord(cutover.TopicName(name), cutover.Encode(t)))
@@ -69,7 +70,7 @@ func (h *handover) write(ctx context.Context) error {
 		if !h.moves(g.Group) {
 			continue
 		}
-		one := cutover.Group{ID: h.record.ID, Group: g.Group, Target: g.Target}
+		one := cutover.Group{ID: h.record.ID, Ended: now, Group: g.Group, Target: g.Target}
 		for _, p := range g.Positions {
 			one.Positions = append(one.Positions, cutover.Position{
 				Topic: p.Topic, Partition: p.Partition, Source: int64(p.Source), Target: orMissing(p.Target)})
@@ -77,7 +78,7 @@ func (h *handover) write(ctx context.Context) error {
 		h.record.Groups++
 		notes = append(notes, ledger.NoteRecord(cutover.GroupName(g.Group), cutover.Encode(one)))
 	}
-	h.record.State, h.record.Ended = cutover.Done, time.Now().UTC().Truncate(time.Millisecond)
+	h.record.State, h.record.Ended = cutover.Done, now
 	h.record.GivenUp = h.givenUp()
 	if err := h.findOthers(ctx); err != nil {
 		return err
@@ -91,6 +92,16 @@ func (h *handover) write(ctx context.Context) error {
 	}
 	h.written = h.noted()
 	return nil
+}
+
+// targetEnd is where a partition ends on the target; in a later stage where it ended before, if nothing came since:
+// what is behind is the applications'.
+func (h *handover) targetEnd(p *PartitionStatus) int64 {
+	before, n := h.ends0[p.Topic], int(p.Partition)
+	if n < len(before.SourceEnds) && n < len(before.TargetEnds) && before.SourceEnds[n] == int64(p.SourceEnd) {
+		return before.TargetEnds[n]
+	}
+	return orMissing(p.TargetEnd)
 }
 
 func (h *handover) note(ctx context.Context, notes ...ledger.Record) error {

@@ -40,12 +40,14 @@ type FlowStatus struct {
 	EndsUnknown int `json:"ends_unknown"`
 	// UnreadDeleted sums, over groups and partitions, the records that were deleted on the target before a group read
 	// them, and that the source still holds.
-	UnreadDeleted int64             `json:"unread_deleted"`
-	Partitions    []PartitionStatus `json:"partitions"` // by topic and number
-	Groups        []GroupStatus     `json:"groups"`     // those selected that have a position, by name
-	Problems      []ProblemStatus   `json:"problems"`   // what could not be seen, or needs somebody
-	Warnings      []ProblemStatus   `json:"warnings"`   // what may go wrong; patterns without a match
-	LeftOut       []LeftOut         `json:"left_out"`   // what its patterns choose and a rule leaves out, topics first
+	UnreadDeleted int64 `json:"unread_deleted"`
+	// Cutover is the latest one, and what has happened since; null: there was none.
+	Cutover    *CutoverStatus    `json:"cutover"`
+	Partitions []PartitionStatus `json:"partitions"` // by topic and number
+	Groups     []GroupStatus     `json:"groups"`     // those selected that have a position, by name
+	Problems   []ProblemStatus   `json:"problems"`   // what could not be seen, or needs somebody
+	Warnings   []ProblemStatus   `json:"warnings"`   // what may go wrong; patterns without a match
+	LeftOut    []LeftOut         `json:"left_out"`   // what its patterns choose and a rule leaves out, topics first
 }
 
 // ProblemStatus is something that an operator has to know.
@@ -197,6 +199,9 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 		return nil, err
 	}
 	if err := i.warnOfRetention(ctx, p, status); err != nil {
+		return nil, err
+	}
+	if status.Cutover, err = i.cutoverStatus(ctx, p, spots, status); err != nil {
 		return nil, err
 	}
 	for _, err := range p.problems {

@@ -1,0 +1,166 @@
+package replicate
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/groups"
+	announce "replicator/pkg/versions"
+)
+
+// CutoverStatus is the flow's latest cutover, and what has happened since.
+type CutoverStatus struct {
+	ID         string       `json:"id"`
+	State      string       `json:"state"` // begun, done, rolled_back or undone
+	Begun      time.Time    `json:"begun"`
+	Ended      *time.Time   `json:"ended"` // null: it has not been done
+	Partitions int          `json:"partitions"`
+	Groups     []MovedGroup `json:"groups"`             // those that were moved, by name
+	GivenUp    []string     `json:"given_up,omitempty"` // by --force
+	// Since it was done, at most that many records: written to the source, and to the target by somebody else.
+	Written int64 `json:"written_to_source_since"`
+	Used    int64 `json:"written_to_target_since"`
+}
+
+// MovedGroup is a group that a cutover has moved.
+type MovedGroup struct {
+	Group    string     `json:"group"` // by its name on the source
+	Ended    *time.Time `json:"ended"` // when it was moved; null: not noted
+	OnSource bool       `json:"at_work_on_source_since"`
+	OnTarget bool       `json:"at_work_on_target_since"`
+}
+
+// cutoverStatus compares the ledger's record with what is there now.
+func (i *Inspection) cutoverStatus(ctx context.Context, p *picture, spots map[chunk.Partition]*spot,
+	status *FlowStatus) (*CutoverStatus, error) {
+	if len(p.books) == 0 {
+		return nil, nil
+	}
+	book := p.books[0].Shard
+	record, err := recordOf(book)
+	if err != nil || record.State == "" {
+		return nil, err
+	}
+	c := &CutoverStatus{ID: record.ID, State: record.State, Begun: record.Begun, Partitions: record.Partitions,
+		GivenUp: record.GivenUp, Groups: []MovedGroup{}}
+	if !record.Ended.IsZero() {
+		c.Ended = &record.Ended
+	}
+	held, err := heldBy(book, record.ID)
+	if err != nil {
+		return nil, err
+	}
+	for j := range held {
+		c.Groups = append(c.Groups, movedGroup(&held[j], status.Groups))
+	}
+	slices.SortFunc(c.Groups, func(a, b MovedGroup) int { return strings.Compare(a.Group, b.Group) })
+	if record.State != cutover.Done {
+		return c, nil
+	}
+	for j := range status.Partitions {
+		one := &status.Partitions[j]
+		s := spots[chunk.Partition{Topic: one.Topic, Number: one.Partition}]
+		source, target, err := endsThen(p, s, record.ID)
+		if err != nil {
+			return nil, err
+		}
+		c.Written += max(int64(s.stable-max(source, s.earliest)), 0)
+		if one.Topic != announce.Meta { // the cutover itself writes there
+			c.Used += i.usedSince(ctx, s, target)
+		}
+	}
+	return c, ctx.Err()
+}
+
+// movedGroup says where a group has been at work since it was moved.
+func movedGroup(then *cutover.Group, now []GroupStatus) MovedGroup {
+	m := MovedGroup{Group: then.Group}
+	if !then.Ended.IsZero() {
+		m.Ended = &then.Ended
+	}
+	for j := range now {
+		g := &now[j]
+		if g.Group != then.Group {
+			continue
+		}
+		m.OnTarget = g.Members > 0
+		for k := range g.Positions {
+			at := &g.Positions[k]
+			was := slices.IndexFunc(then.Positions, func(p cutover.Position) bool {
+				return p.Topic == at.Topic && p.Partition == at.Partition
+			})
+			m.OnSource = m.OnSource || was < 0 || then.Positions[was].Source != int64(at.Source)
+			elsewhere := was < 0 || then.Positions[was].Target != orMissing(at.Target)
+			kind := groups.Kind(at.State)
+			m.OnTarget = m.OnTarget || (kind == groups.ForeignCommit || kind == groups.Active) && elsewhere
+		}
+	}
+	return m
+}
+
+// endsThen is where a partition ended on both sides when a cutover was done; 0 and -1: it was not there.
+func endsThen(p *picture, s *spot, id string) (source offsets.Source, target offsets.Target, err error) {
+	var topic cutover.Topic
+	err = cutover.Decode(p.books[0].Note(cutover.TopicName(s.partition.Topic)), &topic)
+	n := int(s.partition.Number)
+	if err != nil || topic.ID != id || n >= len(topic.SourceEnds) || n >= len(topic.TargetEnds) {
+		return 0, -1, err
+	}
+	return offsets.Source(topic.SourceEnds[n]), offsets.Target(topic.TargetEnds[n]), nil
+}
+
+// usedSince counts what somebody else has written to a target partition that ended there, at most. What cannot be told
+// apart counts: nothing is copied behind it without a word.
+func (i *Inspection) usedSince(ctx context.Context, s *spot, then offsets.Target) int64 {
+	if !s.targetThere {
+		return 0
+	}
+	all := max(int64(s.targetEarlyEnd-max(then, s.targetEarliest)), 0)
+	standing, err := s.standing()
+	if err != nil {
+		return all
+	}
+	end, err := i.translator.translate(ctx, standing, max(s.state.Progress, 0), nil)
+	if err != nil || end.Rule != offsets.AtEnd {
+		return all
+	}
+	used := max(int64(s.targetEarlyEnd-max(end.exact, then)), 0)
+	for _, f := range s.state.Map.Foreign() {
+		used += max(int64(min(f.To, end.exact)-max(f.From, then)), 0)
+	}
+	return used
+}
+
+// since is what a further cutover of some groups has to know; nil: of all.
+func (c *CutoverStatus) since(status *FlowStatus, only *regexp.Regexp) cutover.Since {
+	s := cutover.Since{Behind: status.Behind}
+	if c == nil {
+		return s
+	}
+	s.Written, s.Used = c.Written, c.Used
+	moved := map[string]*MovedGroup{}
+	for j := range c.Groups {
+		moved[c.Groups[j].Group] = &c.Groups[j]
+	}
+	for j := range status.Groups {
+		name := status.Groups[j].Group
+		if only != nil && !only.MatchString(name) {
+			continue
+		}
+		switch m := moved[name]; {
+		case m == nil, m.OnSource && !m.OnTarget:
+			s.Rest = append(s.Rest, name)
+		case m.OnSource:
+			s.Both = append(s.Both, name)
+		case m.OnTarget:
+			s.Moved = append(s.Moved, name)
+		}
+	}
+	return s
+}

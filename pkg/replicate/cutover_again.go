@@ -89,7 +89,8 @@ func (a *Again) Refusal(flow *Config) error {
 	case s.Used > 0:
 		return &kafka.Problem{What: what, Fix: fmt.Sprintf("stop what still writes to %s. What is there would come "+
 			"behind what applications have written to %s: 'replicator run' copies it so, if that is wanted, and then a "+
-			"rollback leaves out what is before it; 'replicator rollback' takes the applications back to %s first", from, to, from)}
+			"rollback leaves out what is before it; 'replicator rollback' takes the applications back to %s first", from, to,
+			from)}
 	}
 	return &kafka.Problem{What: what, Fix: fmt.Sprintf("start 'replicator run', which copies what is left, and give this "+
 		"command again; stop what still writes to %s when its time has come", from)}

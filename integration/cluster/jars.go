@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -79,8 +78,11 @@ func download(folder, version string) error {
 		"-q", "-B", "-f", filepath.Join(folder, "pom.xml"), "dependency:copy-dependencies",
 		"-DincludeScope=runtime", "-DoutputDirectory=" + filepath.Join(folder, "libs"), "-Dkafka.version=" + version,
 	}
-	if strings.HasPrefix(version, "3.") { // which log through reload4j
+	if logsByLog4j1(version) { // which is reload4j today
 		args = append(args, "-Dbinding.group=org.slf4j", "-Dbinding.artifact=slf4j-reload4j", "-Dbinding.version=1.7.36")
+	}
+	if version != DefaultVersion { // MirrorMaker 2 is run in the default version alone
+		args = append(args, "-Dbroker.alone=true")
 	}
 	cmd := exec.Command(mvn, args...)
 	cmd.Dir = folder

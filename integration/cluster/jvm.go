@@ -64,6 +64,10 @@ func (jvm) createOne(s *spec, h *home) (node, error) {
 		return nil, err
 	}
 	n := &jvmNode{program: program, args: s.brokerArgs(libs, h.path), log: h.join("broker.log")}
+	if s.zookeeper() {
+		n.beside = &jvmNode{program: program, args: s.zookeeperArgs(libs, h.path), log: h.join("zookeeper.log")}
+		return n, nil
+	}
 	if out, err := exec.Command(program, s.formatArgs(libs, h.path)...).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("format %s: %w\n%s", h.join("data"), err, tail(string(out), 20))
 	}
@@ -74,6 +78,7 @@ type jvmNode struct {
 	program string
 	args    []string
 	log     string
+	beside  *jvmNode // what the broker needs, for as long as its home is there; nil: nothing
 	process *os.Process
 	exited  chan struct{}
 }
@@ -81,6 +86,11 @@ type jvmNode struct {
 // start runs the broker from a thread of its own: on Linux the parent's death
 // signal is bound to the thread that started a process, not to the program.
 func (n *jvmNode) start() (<-chan struct{}, error) {
+	if n.beside != nil && n.beside.process == nil {
+		if _, err := n.beside.start(); err != nil {
+			return nil, err
+		}
+	}
 	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -123,6 +133,9 @@ func (n *jvmNode) logs() string {
 }
 
 func (n *jvmNode) remove() error {
+	if n.beside != nil {
+		defer func() { _ = n.beside.remove() }()
+	}
 	if n.process == nil {
 		return nil
 	}

@@ -150,6 +150,17 @@ func (s *spec) properties(data, bind string) string {
 		"broker.heartbeat.interval.ms": "500",
 		"broker.session.timeout.ms":    "6000",
 	}
+	if s.zookeeper() {
+		maps.DeleteFunc(p, func(key, _ string) bool {
+			return strings.HasPrefix(key, "controller.") || key == "process.roles" || key == "node.id"
+		})
+		p["broker.id"] = strconv.Itoa(s.id)
+		p["zookeeper.connect"] = fmt.Sprintf("127.0.0.1:%d", controller)
+		p["listeners"] = fmt.Sprintf("CLIENT://%s:%d", bind, s.port)
+		p["listener.security.protocol.map"] = "CLIENT:PLAINTEXT"
+		p["zookeeper.session.timeout.ms"] = "6000"
+		delete(p, "group.coordinator.rebalance.protocols")
+	}
 	maps.Copy(p, s.replicated())
 	if s.secure != "" {
 		p["listeners"] += fmt.Sprintf(",SECURE://%s:%d", bind, s.securePort)
@@ -181,10 +192,28 @@ func escape(value string) string {
 // logging gives the name, the content and the java flag of the logging
 // configuration that this version's log binding reads, kept in folder.
 func (s *spec) logging(folder string) (name, content, flag string) {
-	if strings.HasPrefix(s.version, "3.") {
+	if logsByLog4j1(s.version) {
 		return "log4j.properties", log4j1, "-Dlog4j.configuration=file:" + folder + "/log4j.properties"
 	}
 	return "log4j2.properties", log4j2, "-Dlog4j2.configurationFile=" + folder + "/log4j2.properties"
+}
+
+func logsByLog4j1(version string) bool {
+	return strings.HasPrefix(version, "2.") || strings.HasPrefix(version, "3.")
+}
+
+// zookeeper: the version has no controllers of its own that could do all that is
+// needed here. One process of ZooKeeper runs beside the broker, on the controller's port.
+func (s *spec) zookeeper() bool { return strings.HasPrefix(s.version, "2.") }
+
+// zookeeperArgs are the java arguments that run it.
+func (s *spec) zookeeperArgs(libs, folder string) []string {
+	_, _, flag := s.logging(folder)
+	return []string{
+		"-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", flag, "-Dzookeeper.admin.enableServer=false",
+		"-Dzookeeper.4lw.commands.whitelist=ruok", "-cp", libs + "/*",
+		"org.apache.zookeeper.server.ZooKeeperServerMain", strconv.Itoa(s.controllers[s.id-1]), folder + "/zookeeper",
+	}
 }
 
 // formatArgs are the java arguments that prepare empty data.

@@ -2,9 +2,11 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 const forever = "9223372036854775807"
@@ -56,9 +58,18 @@ func Topics(
 	for key, value := range configs {
 		values[key] = kadm.StringPtr(value)
 	}
-	created, err := admin.CreateTopics(ctx, partitions, -1, values, names...)
-	if err == nil {
-		err = created.Error()
+	create := func() error {
+		created, err := admin.CreateTopics(ctx, partitions, -1, values, names...)
+		if err == nil {
+			err = created.Error()
+		}
+		return err
+	}
+	err = create()
+	if errors.Is(err, kerr.InvalidConfig) { // brokers before 3.6 have one limit of timestamps, which is none by default
+		delete(values, "message.timestamp.before.max.ms")
+		delete(values, "message.timestamp.after.max.ms")
+		err = create()
 	}
 	if err != nil {
 		return fmt.Errorf("create topics %v: %w", names, err)

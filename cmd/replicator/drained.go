@@ -9,6 +9,7 @@ import (
 
 	"replicator/internal/config"
 	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/kafka"
 )
 
 // newDrained makes the verb that tells when the old cluster is no longer needed.
@@ -81,6 +82,14 @@ whatever it saw; 'replicator wait --drained' waits.`,
 	return cmd
 }
 
+// noGroups says that nothing is known to be drained, where nobody is known to read.
+func noGroups(d *replicate.Drained) error {
+	return &kafka.Problem{What: fmt.Sprintf("flow %s: no group has a position in a selected topic: whether the source is "+
+		"drained is not known", d.Flow),
+		Fix: "look at groups and exclude_groups; groups that the program's user may not Describe are hidden from it, and " +
+			"consumers without a group are not seen"}
+}
+
 func printDrained(w io.Writer, d *replicate.Drained) {
 	fmt.Fprintf(w, "flow %s\n", d.Flow)
 	for _, g := range d.Groups {
@@ -101,7 +110,11 @@ func printDrained(w io.Writer, d *replicate.Drained) {
 			fmt.Fprintf(w, "  topic %s: the target begins where the source does, or earlier\n", t.Topic)
 		}
 	}
-	fmt.Fprintf(w, "  drained: %t, aged out: %t\n", d.Drained(), d.AgedOut())
+	drained := fmt.Sprint(d.Drained())
+	if len(d.Groups) == 0 {
+		drained = "not known, no group has a position in a selected topic"
+	}
+	fmt.Fprintf(w, "  drained: %s, aged out: %t\n", drained, d.AgedOut())
 }
 
 // lostThere says what the target has lost of that.

@@ -41,6 +41,16 @@ func (e emptyPattern) Remedy() string {
 	return chunk.Remedy(e.why)
 }
 
+// emptyFlow is a flow that selects nothing, where an answer was asked for.
+type emptyFlow struct{ *replicate.Matches }
+
+func (e emptyFlow) Error() string {
+	return fmt.Sprintf("flow %s selects no topic of %s, which shows %s", e.Flow, e.From, count(e.Shown, "topic"))
+}
+
+// Remedy tells what to look at.
+func (e emptyFlow) Remedy() string { return replicate.NothingSelected }
+
 // claims are the patterns that a verb goes by.
 type claims struct {
 	given []replicate.Pattern // by flags
@@ -111,6 +121,9 @@ func (c claims) judge(warn io.Writer, seen []*replicate.Matches) error {
 		}
 	}
 	for _, m := range seen {
+		if m.Topics == 0 && slices.Contains(c.kinds, policy.Topics) {
+			empty = append(empty, emptyFlow{m})
+		}
 		for _, one := range m.File {
 			if one.Nothing() && slices.Contains(c.kinds, one.Kind) {
 				empty = append(empty, emptyPattern{Match: one})

@@ -164,3 +164,44 @@ func TestWhatIsSelectedAndCannotBeCopiedIsNeverCaughtUp(t *testing.T) {
 		}
 	}
 }
+
+// A flow that selects nothing, or that shows nothing for want of a right, is not done
+// with anything.
+func TestAFlowOfNothingIsNotDone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	nothing := "selects no topic of old, which shows 0 topics"
+	for _, round := range []string{"before it ran", "after it ran"} {
+		for _, c := range []struct {
+			line, says string
+			code       int
+		}{
+			{"verify", nothing, exitUsage},
+			{"wait --lag 0", nothing, exitUsage},
+			{"wait --aged-out", nothing, exitUsage},
+			{"wait --drained", nothing, exitUsage},
+			{"drained", nothing, exitUsage},
+			{"cutover --yes", nothing, exitUsage},
+			{"status", "NOTHING IS SELECTED", exitDone},
+			{"status --json", `"caught_up": false`, exitDone},
+			{"check --connect", "no topic is selected", exitDone},
+			{"topics", "no topic of cluster old is selected", exitFailed},
+			{"run --until-caught-up", "no topic of cluster old is selected: nothing was copied", exitFailed},
+		} {
+			got := w.run(strings.Fields(c.line)...)
+			if got.code != c.code || !strings.Contains(got.stdout+got.stderr, c.says) {
+				t.Errorf("%s, %s: exit %d, want %d with %q\n%s%s", round, c.line, got.code, c.code, c.says, got.stdout,
+					got.stderr)
+			}
+		}
+	}
+	// A topic that nobody reads as a group: nothing is known to be drained.
+	w.topic(w.source, "orders", 1)
+	got := w.run("wait", "--drained")
+	if got.code != exitFailed || !strings.Contains(got.stderr, "whether the source is drained is not known") {
+		t.Errorf("no group: exit %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	if out := w.must("drained"); !strings.Contains(out, "drained: not known, no group has a position") {
+		t.Errorf("no group: %s", out)
+	}
+}

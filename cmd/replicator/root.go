@@ -56,9 +56,10 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var unknown *config.UnknownFlowError
 	var foreign *mm2.Problems
 	var empty emptyPattern
+	var nothing emptyFlow
 	switch {
-	case errors.As(err, &empty), errors.As(err, &foreign), errors.As(err, &usage), errors.As(err, &problems),
-		errors.As(err, &unknown):
+	case errors.As(err, &empty), errors.As(err, &nothing), errors.As(err, &foreign), errors.As(err, &usage),
+		errors.As(err, &problems), errors.As(err, &unknown):
 		return exitUsage
 	}
 	return exitFailed

@@ -38,6 +38,8 @@ func headline(s *replicate.FlowStatus) string {
 	switch {
 	case s.CaughtUp:
 		parts = append(parts, "caught up")
+	case len(s.Partitions) == 0:
+		parts = append(parts, "NOTHING IS SELECTED")
 	case s.EndsUnknown > 0:
 		parts = append(parts, "at least "+behind, count(s.EndsUnknown, "partition")+" of UNKNOWN lag")
 	default:

@@ -46,6 +46,9 @@ records is altered only if the flow's ledger knows it.
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)
 				}
+				if len(made) == 0 {
+					stopped = append(stopped, &replicate.UnfinishedError{Nothing: one.From})
+				}
 				answer := madeTopics{one.Name(), 0, []stoppedTopic{}}
 				for _, t := range made {
 					if t.Stop != nil {

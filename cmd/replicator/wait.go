@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -194,6 +195,9 @@ func (w *waiter) missing(ctx context.Context, look *replicate.Inspection) (strin
 	if err != nil {
 		return "", err
 	}
+	if w.drained && !slices.ContainsFunc(d.Groups, func(g replicate.GroupDrained) bool { return w.wants(g.Group) }) {
+		return "", noGroups(d)
+	}
 	for _, g := range d.Groups {
 		if w.drained && w.wants(g.Group) && (g.Lag > 0 || g.Error != "") {
 			return strings.TrimSpace(fmt.Sprintf("group %s has not read %d records of %d partitions on the source%s %s", g.Group,
@@ -218,7 +222,7 @@ func (w *waiter) copied(s *replicate.FlowStatus) string {
 	if w.lag >= 0 {
 		for i := range s.Partitions {
 			if p := &s.Partitions[i]; !p.Phase.Free() {
-				return fmt.Sprintf("%s/%d: %s %s", p.Topic, p.Partition, p.Phase, p.Reason)
+				return strings.TrimSuffix(fmt.Sprintf("%s/%d: %s: %s", p.Topic, p.Partition, p.Phase, p.Reason), ": ")
 			}
 		}
 		if s.Behind > w.lag {

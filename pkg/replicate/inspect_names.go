@@ -23,6 +23,9 @@ type Matches struct {
 	File  []*policy.Match // those of the flow that make a claim
 	// Shares are the share groups that the flow's patterns choose, by name: they have no position that could follow.
 	Shares []string
+	// Flow selects so many Topics of those that the cluster From shows.
+	Flow, From    string
+	Topics, Shown int
 }
 
 // Match compares the patterns of a command, and those of the flow, with the names on
@@ -39,13 +42,18 @@ func (i *Inspection) Match(ctx context.Context, given []Pattern) (*Matches, erro
 	if err != nil {
 		return nil, err
 	}
-	m := &Matches{File: i.fileMatches(seen, names)}
+	m := &Matches{File: i.fileMatches(seen, names), Flow: i.cfg.Name(), From: i.cfg.From, Shown: len(seen.topics)}
 	for _, g := range names {
 		if g.Share && g.Chosen {
 			m.Shares = append(m.Shares, g.Name)
 		}
 	}
 	candidates := map[string][]policy.Candidate{policy.Topics: i.topicCandidates(seen)}
+	for _, c := range candidates[policy.Topics] {
+		if c.Why == "" {
+			m.Topics++
+		}
+	}
 	if slices.ContainsFunc(given, func(p Pattern) bool { return p.Kind == policy.Groups }) {
 		if candidates[policy.Groups], err = i.groupCandidates(ctx, names); err != nil {
 			return nil, err

@@ -30,8 +30,8 @@ type FlowStatus struct {
 	Members  []Replica `json:"members"` // these processes; null: the target does not tell
 	// Unowned are shards that no replica has: nothing of them moves. Null: not known, or being shared out.
 	Unowned []int `json:"unowned_shards"`
-	// CaughtUp: every partition is copied up to its source end, and every group position stands right or is left
-	// alone for a reason that only people or consumers can change.
+	// CaughtUp: the flow has run and selects something, every partition is copied up to its source end, and every
+	// group position stands right or is left alone for a reason that only people or consumers can change.
 	CaughtUp bool  `json:"caught_up"`
 	Behind   int64 `json:"records_behind"` // sum over the partitions whose end is known
 	Stopped  int   `json:"stopped"`        // partitions
@@ -177,7 +177,8 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 	}
 	status := &FlowStatus{
 		Flow: i.cfg.Name(), Taken: p.taken, Delivery: i.cfg.Delivery, Ledger: i.cfg.LedgerTopic(), Shards: len(p.books),
-		Partitions: []PartitionStatus{}, Groups: []GroupStatus{}, Problems: []ProblemStatus{}, CaughtUp: true,
+		Partitions: []PartitionStatus{}, Groups: []GroupStatus{}, Problems: []ProblemStatus{},
+		CaughtUp: len(p.books) > 0 && len(p.topics) > 0, // else there is nothing that could be
 	}
 	status.Lane, status.LaneWhy = i.cfg.LaneInUse()
 	if err := i.lookForHidden(ctx, p); err != nil {

@@ -30,7 +30,7 @@ func (m *migration) askTopics() {
 			Differing: []survey.Difference{},
 		}
 		switch {
-		case t.Stop != nil:
+		case t.Stop != nil, len(t.Stops) > 0:
 			one.Action = actionStop
 		case t.Create:
 			one.Action = actionCreate

@@ -30,9 +30,18 @@ const (
 type UnfinishedError struct {
 	Stops  []*chunk.Stop
 	Groups []string // positions that could not be set right, with the reason
+	// Nothing is the source of which no topic is selected: there was nothing to copy, as far as can be seen.
+	Nothing string
 }
 
+// NothingSelected is what to look at where a flow selects no topic.
+const NothingSelected = "look at topics and exclude_topics, and whether this is the right cluster; topics that the " +
+	"program's user may not Describe are hidden from it"
+
 func (e *UnfinishedError) Error() string {
+	if e.Nothing != "" {
+		return fmt.Sprintf("no topic of cluster %s is selected: nothing was copied", e.Nothing)
+	}
 	var b strings.Builder
 	for _, s := range e.Stops {
 		fmt.Fprintf(&b, "\n  %s", s.Error())
@@ -46,6 +55,9 @@ func (e *UnfinishedError) Error() string {
 
 // Remedy tells what to do about the first of them.
 func (e *UnfinishedError) Remedy() string {
+	if e.Nothing != "" {
+		return NothingSelected
+	}
 	if len(e.Stops) > 0 {
 		return e.Stops[0].Remedy()
 	}
@@ -55,6 +67,9 @@ func (e *UnfinishedError) Remedy() string {
 // untilCaughtUp returns once everything that is on the source now is on the
 // target and the groups stand right.
 func (f *flow) untilCaughtUp(ctx context.Context) error {
+	if len(f.topologyNow()) == 0 {
+		return &UnfinishedError{Nothing: f.cfg.From}
+	}
 	goal, err := f.sourceEnds(ctx)
 	if err != nil {
 		return err

@@ -106,7 +106,7 @@ func (r *Rollback) Match(ctx context.Context, given []Pattern) (*Matches, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Matches{Given: m.Given}, nil
+	return &Matches{Given: m.Given, Topics: m.Topics}, nil
 }
 
 // State tells how far back is safe.

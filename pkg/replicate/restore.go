@@ -40,6 +40,29 @@ func RestoreTopics(ctx context.Context, clusters map[string]kafka.Config, flow C
 	return r.run(ctx, really)
 }
 
+// restoredName is the note, in partition 0 of the ledger, of the cutover after which settings
+// were put back: while that one counts, no replica sets them again.
+const restoredName = "restored"
+
+// restored is what that note holds.
+type restored struct {
+	Cutover string `json:"cutover"`
+}
+
+// restoredAfter says whether a flow's settings were put back after the cutover that counts,
+// and after which.
+func restoredAfter(book *ledger.Shard) (id string, back bool, err error) {
+	record, err := recordOf(book)
+	if err != nil {
+		return "", false, err
+	}
+	var r restored
+	if err := cutover.Decode(book.Note(restoredName), &r); err != nil {
+		return "", false, err
+	}
+	return record.ID, record.State == cutover.Done && r.Cutover == record.ID, nil
+}
+
 // restoring puts back what one flow has set.
 type restoring struct {
 	clusters map[string]kafka.Config
@@ -67,8 +90,18 @@ func (r *restoring) read(ctx context.Context) (record cutover.Record, err error)
 // run puts back what is to be put back, or only looks. Of what was put back nothing is kept
 // any more: the ledger loses it after the topic has.
 func (r *restoring) run(ctx context.Context, really bool) ([]topics.Back, error) {
-	if _, err := r.read(ctx); err != nil || !r.there {
+	record, err := r.read(ctx)
+	if err != nil || !r.there {
 		return nil, err
+	}
+	if really && record.State == cutover.Done {
+		note := ledger.NoteRecord(restoredName, cutover.Encode(restored{record.ID}))
+		if err := r.write(ctx, note); err != nil {
+			return nil, err
+		}
+		if _, err := r.read(ctx); err != nil { // whoever looks from now on finds the note
+			return nil, err
+		}
 	}
 	admin, err := topics.Open(r.flow.topicsConfig(r.clusters[r.flow.From], r.clusters[r.flow.To], nil, r.log))
 	if err != nil {
@@ -98,7 +131,11 @@ func (r *restoring) run(ctx context.Context, really bool) ([]topics.Back, error)
 	if len(notes) == 0 {
 		return list, nil
 	}
-	return list, ledger.WriteNotes(ctx, r.clusters[r.flow.To], r.flow.LedgerTopic(), 0, notes)
+	return list, r.write(ctx, notes...)
+}
+
+func (r *restoring) write(ctx context.Context, notes ...ledger.Record) error {
+	return ledger.WriteNotes(ctx, r.clusters[r.flow.To], r.flow.LedgerTopic(), 0, notes)
 }
 
 // restoredStep is the last step of a cutover, as it is shown beforehand.

@@ -89,14 +89,13 @@ func (b *targetBook) Judge(ctx context.Context, there []topics.Mirrored) (map[st
 	if err != nil || len(first) == 0 {
 		return verdicts, err
 	}
-	record, err := recordOf(first[0])
+	id, back, err := restoredAfter(first[0])
 	if err != nil {
 		return nil, err
 	}
-	if record.State == cutover.Done {
-		for i := range own {
-			leave(&own[i], topics.Verdict{
-				Why: fmt.Sprintf("cutover %s is done: the topic's settings are its users'", record.ID)})
+	for i := range own {
+		if back {
+			leave(&own[i], topics.Verdict{Why: fmt.Sprintf("cutover %s is done: the topic's settings are its users'", id)})
 		}
 	}
 	return verdicts, nil

@@ -57,6 +57,9 @@ type flow struct {
 	memory
 	goals map[chunk.Partition]offsets.Source // of a one-off copy
 
+	differing     atomic.Int32 // replicas with other rules than this one's
+	toldDiffering string       // that was logged; belongs to watchReplicas
+
 	signer   signer
 	identity ledger.Identity
 	asking   sync.Mutex // held while the ledger's identity is read again
@@ -121,6 +124,7 @@ func (f *flow) open() (err error) {
 	}
 	f.owner, err = owner.Open(owner.Config{
 		Target: f.target, Group: f.cfg.GroupID(), Ledger: f.cfg.LedgerTopic(), Log: f.log, Present: f.present.Store,
+		Note: func() []byte { return f.cfg.noteFor(f.identity) },
 	})
 	return err
 }
@@ -163,7 +167,7 @@ func (f *flow) run(ctx context.Context) error {
 		return err
 	}
 	err := f.work(ctx)
-	if cause := context.Cause(ctx); inCircle(cause) || errors.As(cause, new(*metError)) {
+	if cause := context.Cause(ctx); inCircle(cause) || hasStrangers(cause) || errors.As(cause, new(*metError)) {
 		return cause
 	}
 	return err
@@ -190,6 +194,10 @@ func (f *flow) work(ctx context.Context) error {
 	g.Go(func() error { return f.owner.Run(ctx, gain, f.lose) })
 	g.Go(func() error {
 		f.periodically(ctx, f.cfg.RefreshInterval, f.soon, "topics", "topics cannot be compared", f.refresh)
+		return nil
+	})
+	g.Go(func() error {
+		f.periodically(ctx, f.cfg.RefreshInterval, nil, "flow", "other replicas cannot be seen", f.watchReplicas)
 		return nil
 	})
 	g.Go(func() error {
@@ -275,6 +283,9 @@ func (f *flow) prepare(ctx context.Context) error {
 	if _, err := f.meet(ctx); err != nil { // before anything is made
 		return err
 	}
+	if err := f.alone(ctx); err != nil {
+		return err
+	}
 	_, shards, err := f.topics.EnsureLedger(ctx, f.cfg.LedgerTopic(), f.cfg.Shards)
 	if err != nil {
 		return err
@@ -291,21 +302,6 @@ func (f *flow) prepare(ctx context.Context) error {
 		return err
 	}
 	return f.compare(ctx, seen)
-}
-
-// ShardsError reports a ledger that was made for another number of shards.
-type ShardsError struct {
-	Ledger     string
-	Have, Want int
-}
-
-func (e *ShardsError) Error() string {
-	return fmt.Sprintf("ledger topic %q has %d partitions, the configuration asks for %d shards", e.Ledger, e.Have, e.Want)
-}
-
-// Remedy tells what to do.
-func (e *ShardsError) Remedy() string {
-	return fmt.Sprintf("set shards: %d; the number is fixed once the ledger topic exists", e.Have)
 }
 
 // openWriter opens the door out of a shard.

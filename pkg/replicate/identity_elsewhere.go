@@ -283,3 +283,18 @@ func (i *Inspection) ofFlow(ctx context.Context) error {
 	_, _, err := s.compare(ctx, i.cfg.identity(i.sourceID, i.targetID))
 	return err
 }
+
+// ShardsError reports a ledger that was made for another number of shards.
+type ShardsError struct {
+	Ledger     string
+	Have, Want int
+}
+
+func (e *ShardsError) Error() string {
+	return fmt.Sprintf("ledger topic %q has %d partitions, the configuration asks for %d shards", e.Ledger, e.Have, e.Want)
+}
+
+// Remedy tells what to do.
+func (e *ShardsError) Remedy() string {
+	return fmt.Sprintf("set shards: %d; the number is fixed once the ledger topic exists", e.Have)
+}

@@ -14,6 +14,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/owner"
 )
 
 // Replica is a process that runs the flow, as its group on the target tells. One that was
@@ -22,6 +23,8 @@ type Replica struct {
 	Member string `json:"member"` // its id in the group
 	Host   string `json:"host"`   // from where it is connected
 	Shards []int  `json:"shards"` // that it owns
+	// OtherRules are the keys of the configuration in which its rules are not those that status was given.
+	OtherRules []string `json:"other_rules,omitempty"`
 }
 
 // replicas counts the processes that share the flow's shards now.
@@ -59,6 +62,7 @@ func (i *Inspection) members(ctx context.Context) (list []Replica, settled bool,
 
 func (i *Inspection) replicasOf(group *kadm.DescribedGroup) (list []Replica, settled bool) {
 	list = []Replica{}
+	rules := i.cfg.rules()
 	for _, m := range group.Members {
 		r := Replica{Member: m.MemberID, Host: strings.TrimPrefix(m.ClientHost, "/"), Shards: []int{}}
 		if assigned, ok := m.Assigned.AsConsumer(); ok {
@@ -71,6 +75,10 @@ func (i *Inspection) replicasOf(group *kadm.DescribedGroup) (list []Replica, set
 			}
 		}
 		slices.Sort(r.Shards)
+		member := owner.MemberOf(&m)
+		if note, ok := memberNoteOf(&member); ok {
+			r.OtherRules = differing(rules, note.Rules)
+		}
 		list = append(list, r)
 	}
 	slices.SortFunc(list, func(a, b Replica) int { return strings.Compare(a.Host+" "+a.Member, b.Host+" "+b.Member) })
@@ -89,6 +97,7 @@ func (i *Inspection) lookAtReplicas(ctx context.Context, p *picture, status *Flo
 	if status.Shards == 0 && n > 0 {
 		i.missLedger(ctx, p)
 	}
+	i.tellOtherRules(p, list)
 	if !settled {
 		return
 	}
@@ -103,6 +112,23 @@ func (i *Inspection) lookAtReplicas(ctx context.Context, p *picture, status *Flo
 		if !owned[shard] {
 			status.Unowned = append(status.Unowned, shard)
 		}
+	}
+}
+
+// tellOtherRules tells of replicas whose rules are not those of the configuration at hand.
+func (i *Inspection) tellOtherRules(p *picture, list []Replica) {
+	o := others{hosts: map[string]bool{}, keys: map[string]bool{}}
+	for _, r := range list {
+		for _, key := range r.OtherRules {
+			o.keys[key], o.hosts[r.Host] = true, true
+		}
+		if len(r.OtherRules) > 0 {
+			o.n++
+		}
+	}
+	if o.n > 0 {
+		p.problems = append(p.problems, &kafka.Problem{
+			What: fmt.Sprintf("%s than this configuration", o.String()), Fix: mixedRemedy})
 	}
 }
 

@@ -160,7 +160,7 @@ type collector struct {
 	lagRecords, lagSeconds, lagUnknown, progress      *prometheus.Desc
 	stopped, partitions, shards, lane                 *prometheus.Desc
 	groupLag, groupAge, groupPositions, cluster, info *prometheus.Desc
-	groupDeleted, shareGroups, groupShelf             *prometheus.Desc
+	groupDeleted, shareGroups, groupShelf, differing  *prometheus.Desc
 }
 
 func newCollector(e *Engine) *collector {
@@ -180,6 +180,8 @@ func newCollector(e *Engine) *collector {
 		partitions: desc("partitions", "Partitions that this process copies."),
 		shards: desc("shards", "Shards: expected are those of the flow, in all processes; owned those that this process "+
 			"owns, working those of them that have read the ledger and are at work.", "state"),
+		differing: desc("replicas_differing",
+			"Replicas of the flow whose rules are not those of this process: what only some choose may be copied by nobody."),
 		lane: desc("lane_info", "Always 1: the lane that the flow's records take, and why.", "lane", "why"),
 		groupLag: desc("group_lag_records", "Target offsets between a group's position and the end, summed by topic.",
 			"group", "topic"),
@@ -204,7 +206,7 @@ func newCollector(e *Engine) *collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.lagRecords, c.lagSeconds, c.lagUnknown, c.progress, c.stopped, c.partitions,
 		c.shards, c.lane, c.groupLag, c.groupAge, c.groupPositions,
-		c.shareGroups, c.groupDeleted, c.groupShelf, c.cluster, c.info} {
+		c.shareGroups, c.groupDeleted, c.groupShelf, c.cluster, c.info, c.differing} {
 		ch <- d
 	}
 }
@@ -236,6 +238,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		out.put(c.shards, float64(f.cfg.Shards), f.name, "expected")
 		out.put(c.shards, float64(state.Shards), f.name, "owned")
 		out.put(c.shards, float64(state.Working), f.name, "working")
+		out.put(c.differing, float64(f.differing.Load()), f.name)
 		lane, why := f.cfg.LaneInUse()
 		out.put(c.lane, 1, f.name, string(lane), why)
 		c.collectPartitions(out, f.name, &state, now)

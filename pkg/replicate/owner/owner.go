@@ -41,6 +41,8 @@ type Config struct {
 	Group  string // replicator.<from>.<to>
 	Ledger string // the topic whose partitions stand for shards
 	Log    *slog.Logger
+	// Note, asked for when the process joins, is what it lets the other members know; nil: nothing.
+	Note func() []byte
 	// Present, if not nil, is told whether the group counts this process as a member: true once it has been given its
 	// shards, perhaps none; false before they are taken back because the membership is over.
 	Present func(bool)
@@ -85,6 +87,9 @@ func Open(cfg Config) (*Group, error) {
 	if cfg.Present == nil {
 		cfg.Present = func(bool) {}
 	}
+	if cfg.Note == nil {
+		cfg.Note = func() []byte { return nil }
+	}
 	g := &Group{cfg: cfg, held: map[int]bool{}}
 	given := func(_ context.Context, _ *kgo.Client, list map[string][]int32) {
 		g.give(list[cfg.Ledger])
@@ -106,7 +111,8 @@ func Open(cfg Config) (*Group, error) {
 	ctx, g.end = context.WithCancel(context.Background())
 	var err error
 	g.client, err = kafka.NewFranz(target, kgo.WithContext(ctx), kgo.MaxVersions(versions), kgo.ConsumerGroup(cfg.Group),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.DisableAutoCommit(), kgo.SessionTimeout(session),
+		kgo.Balancers(noting{kgo.CooperativeStickyBalancer(), cfg.Note}), kgo.DisableAutoCommit(),
+		kgo.SessionTimeout(session),
 		kgo.HeartbeatInterval(min(cfg.Target.Duration("heartbeat.interval.ms", heartbeat), session/2)),
 		kgo.RebalanceTimeout(cfg.Target.Duration("max.poll.interval.ms", rebalance)),
 		kgo.RequestTimeoutOverhead(session/2), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),

@@ -1,0 +1,93 @@
+package owner
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// noteMark stands in a member's metadata between what the balancer wrote and the note; its
+// digit is the version.
+var noteMark = []byte("\x00replicator1\x00")
+
+// noting is the balancer that lets each member tell the others something. Other readers of
+// its metadata stop before it.
+type noting struct {
+	kgo.GroupBalancer
+	note func() []byte
+}
+
+// JoinGroupMetadata implements kgo.GroupBalancer.
+func (n noting) JoinGroupMetadata(topics []string, held map[string][]int32, generation int32) []byte {
+	written := n.GroupBalancer.JoinGroupMetadata(topics, held, generation)
+	var m kmsg.ConsumerMemberMetadata
+	if err := m.ReadFrom(written); err != nil {
+		return written
+	}
+	m.UserData = slices.Concat(m.UserData, noteMark, n.note())
+	return m.AppendTo(nil)
+}
+
+// Member is one process of the group, as its coordinator describes it.
+type Member struct {
+	ID, Host string
+	// Told: the coordinator tells what follows. It does not while shards are shared out.
+	Told   bool
+	Topics []string // that it is subscribed to: the ledger
+	Note   []byte   // what it let the others know, see Config.Note; nil: nothing
+}
+
+// MemberOf takes a description apart.
+func MemberOf(m *kadm.DescribedGroupMember) Member {
+	one := Member{ID: m.MemberID, Host: strings.TrimPrefix(m.ClientHost, "/")}
+	joined, ok := m.Join.AsConsumer()
+	if !ok || len(joined.Topics) == 0 {
+		return one
+	}
+	one.Told, one.Topics = true, joined.Topics
+	if _, note, found := bytes.Cut(joined.UserData, noteMark); found {
+		one.Note = note
+	}
+	return one
+}
+
+// Members lists the processes of the group, this one among them once it has joined. It
+// waits for a coordinator, as a new cluster has to make its offsets topic first.
+func (g *Group) Members(ctx context.Context) ([]Member, error) {
+	asking, cancel := context.WithTimeoutCause(ctx, confirmLimit, errNoAnswer)
+	defer cancel()
+	for {
+		described, err := kadm.NewClient(g.client).DescribeGroups(asking, g.cfg.Group)
+		group := described[g.cfg.Group]
+		if err == nil {
+			err = group.Err
+		}
+		switch {
+		case err == nil:
+			list := make([]Member, len(group.Members))
+			for i := range group.Members {
+				list[i] = MemberOf(&group.Members[i])
+			}
+			return list, nil
+		case errors.Is(err, kerr.GroupIDNotFound):
+			return nil, nil
+		case asking.Err() != nil:
+			return nil, g.explain(context.Cause(asking))
+		case !errors.Is(err, kerr.CoordinatorNotAvailable) && !errors.Is(err, kerr.CoordinatorLoadInProgress) &&
+			!errors.Is(err, kerr.NotCoordinator):
+			return nil, g.explain(err)
+		}
+		select {
+		case <-asking.Done():
+		case <-time.After(heartbeat / 4):
+		}
+	}
+}

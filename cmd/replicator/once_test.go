@@ -222,7 +222,7 @@ func TestStopsAreTold(t *testing.T) {
 	if s.CaughtUp || s.Stopped != 3 {
 		t.Errorf("caught up %v with %d stopped, want false with 3", s.CaughtUp, s.Stopped)
 	}
-	table := w.must("status")
+	table := w.must("status", "--all")
 	for _, want := range []string{"! wide/0, 1 stopped since", "3 STOPPED", "NO REPLICA RUNS"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("status does not say %q:\n%s", want, table)

@@ -39,7 +39,7 @@ func testVerifyALiveFlow(t *testing.T, w *world) {
 	w.start(nil)
 	w.await("all partitions have begun", func() bool {
 		v := w.verify(VerifyOptions{})
-		return !v.NeverRan && !slices.ContainsFunc(v.Partitions, func(p VerifiedPartition) bool { return p.State != Copying })
+		return !v.NeverRan && !slices.ContainsFunc(v.Partitions, func(p VerifiedPartition) bool { return !p.State.Free() })
 	})
 	compared := int64(0)
 	for range 3 {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"time"
 
@@ -59,6 +60,7 @@ const (
 	credentials
 	encryption
 	denied
+	garbled
 )
 
 func classify(err error) fault {
@@ -84,9 +86,15 @@ func classify(err error) fault {
 		return unreachable
 	case strings.Contains(err.Error(), "tls alert record"): // spoken to in plain text; the library has no type for it
 		return encryption
+	case noKafka.MatchString(err.Error()): // nor for these
+		return garbled
 	}
 	return other
 }
+
+// noKafka is what franz-go says of answers that are none of Kafka's.
+var noKafka = regexp.MustCompile("response size|did not contain enough data|correlation ID mismatch|short response|" +
+	"invalidly contained no ApiKeys")
 
 func classifyCode(code int, text string) fault {
 	switch ck.ErrorCode(code) {
@@ -97,6 +105,8 @@ func classifyCode(code int, text string) fault {
 	case ck.ErrTopicAuthorizationFailed, ck.ErrGroupAuthorizationFailed, ck.ErrClusterAuthorizationFailed,
 		ck.ErrTransactionalIDAuthorizationFailed:
 		return denied
+	case ck.ErrBadMsg, ck.ErrUnderflow:
+		return garbled
 	case ck.ErrTimedOut, ck.ErrTransport, ck.ErrAllBrokersDown, ck.ErrResolve, ck.ErrMsgTimedOut,
 		ck.ErrTimedOutQueue, ck.ErrBrokerNotAvailable:
 		return fromText(text, unreachable)
@@ -153,6 +163,8 @@ func (c Config) Explain(err error) error {
 		return &Problem{What: c.what("cannot be spoken to over TLS", text), Fix: c.fixEncryption(), Err: err}
 	case denied:
 		return c.Denied("", "", err)
+	case garbled:
+		return &Problem{What: c.what("answers with what cannot be read", text), Fix: c.fixGarbled(), Err: err}
 	}
 	return fmt.Errorf("cluster %s: %w", c.Name, err)
 }
@@ -196,6 +208,11 @@ func (c Config) fixConnection() string {
 	return fmt.Sprintf("check that the brokers in clusters.%[1]s.bootstrap.servers run and can be reached from this "+
 		"machine, that the addresses they advertise (advertised.listeners) can be reached too, and that "+
 		"clusters.%[1]s.security.protocol (%[2]s) is what that port speaks", c.Name, c.protocol())
+}
+
+func (c Config) fixGarbled() string {
+	return fmt.Sprintf("check that clusters.%s.bootstrap.servers, and the addresses that its brokers advertise, lead to "+
+		"Kafka brokers and to nothing else; if they do, see their logs", c.Name)
 }
 
 func (c Config) fixCredentials() string {

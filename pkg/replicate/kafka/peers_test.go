@@ -111,6 +111,7 @@ func TestBrokenPeers(t *testing.T) {
 			_, _ = io.Copy(io.Discard, conn)
 		}
 	}
+	noise := func(int16, int16) []byte { return []byte("\xfe\xed\xfa\xce\xca\xfe\xba\xbe\xfe\xed") }
 	for why, does := range map[string]func(net.Conn){
 		"closes at once":           func(net.Conn) {},
 		"closes when it is asked":  func(conn net.Conn) { _, _, _, _ = asked(conn) },
@@ -122,7 +123,7 @@ func TestBrokenPeers(t *testing.T) {
 		"claims a negative size":   first("\xff\xff\xff\xff\x00\x00\x00\x01"),
 		"answers another question": first("\x00\x00\x00\x08\x7f\x7f\x7f\x7f\x00\x00\x00\x00"),
 		"cuts its answer short":    answering(func(int16, int16) []byte { return []byte{0} }),
-		"answers with noise":       answering(func(int16, int16) []byte { return []byte("\xfe\xed\xfa\xce\xca\xfe\xba\xbe\xfe\xed") }),
+		"answers with noise":       answering(noise),
 		"knows no request": answering(func(_, version int16) []byte {
 			if version < 3 {
 				return []byte{0, 0, 0, 0, 0, 0}

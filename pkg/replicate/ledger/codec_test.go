@@ -2,10 +2,13 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"os"
 	"reflect"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +217,44 @@ func TestCutValuesAreRefused(t *testing.T) {
 				t.Errorf("key %x is accepted as %v, %s is whole", whole[:n], k, text)
 			}
 		}
+	}
+}
+
+// A number that a hostile record claims, of runs, bytes or parts, takes no memory, and
+// what such records say together is no map.
+func TestClaimedNumbersTakeNoMemory(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	tried := 0
+	for _, number := range []uint64{1 << 20, 1 << 31, 1 << 62, 1<<64 - 1} {
+		claim := binary.AppendUvarint(nil, number)
+		for kind, values := range map[byte][]string{
+			kindShard: {goldenShard}, kindState: {goldenState, goldenStopped, goldenCut}, kindDelta: {goldenDelta},
+			kindSeal: {goldenSeal}, kindClaim: {goldenClaim}, kindNote: {goldenNote},
+		} {
+			for _, text := range values {
+				whole := unhex(t, text)
+				for at := 1; at < len(whole); at++ {
+					_ = decodeAny(kind, slices.Concat(whole[:at], claim, whole[at+1:]))
+					tried++
+				}
+			}
+		}
+		for _, text := range []string{goldenStateKey, goldenDeltaKey, goldenSealKey, goldenClaimKey, goldenNoteKey} {
+			whole := unhex(t, text)
+			for at := 2; at < len(whole); at++ {
+				_, _ = decodeKey(slices.Concat(whole[:at], claim, whole[at+1:]))
+				tried++
+			}
+		}
+		record := stateRecord{tail: int64(number >> 2), slots: int64(number >> 2)}
+		if _, err := newAssembly().state(goldenKey(t), record); record.tail > 0 && err == nil {
+			t.Errorf("%d segments and parts that are not there are a map", record.tail)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 10; took > uint64(tried) { // a KiB for each
+		t.Errorf("%d records took %d KiB", tried, took)
 	}
 }
 

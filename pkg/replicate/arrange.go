@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/topics"
 	"replicator/pkg/replicate/watermarks"
 )
@@ -42,18 +46,38 @@ func (w *worker) putAside(stop *chunk.Stop) {
 // staying is the Stop of a trouble that has lasted, or is back when its partition is
 // tried again; nil for any other error.
 func (w *worker) staying(err error) *chunk.Stop {
-	var trouble *chunk.Trouble
-	if !errors.As(err, &trouble) {
+	stop := w.lingering(err)
+	if stop == nil {
 		return nil
 	}
-	p := trouble.Partition
+	p := stop.Partition
 	if w.troubled[p].IsZero() {
 		w.troubled[p] = time.Now()
 	}
-	if w.aside[p] == nil && time.Since(w.troubled[p]) < troubleFor {
+	if w.aside[p] == nil && time.Since(w.troubled[p]) < w.flow.troubleFor {
 		return nil
 	}
-	return trouble.Stop()
+	return stop
+}
+
+// lingering is what becomes of an error of one partition that does not pass; nil for any
+// other error. A topic that may not be read is mostly seen when topics are compared; not
+// every cluster tells rights there.
+func (w *worker) lingering(err error) *chunk.Stop {
+	var trouble *chunk.Trouble
+	if errors.As(err, &trouble) {
+		return trouble.Stop()
+	}
+	var refused *source.Unreadable
+	if !errors.As(err, &refused) || refused.OutOfLog || refused.Partition == (chunk.Partition{}) {
+		return nil
+	}
+	if code, _ := kafka.Code(refused); code != int(kerr.TopicAuthorizationFailed.Code) {
+		return nil
+	}
+	problem := w.flow.source.Denied("Read", "topic "+refused.Partition.Topic, nil)
+	return &chunk.Stop{Partition: refused.Partition, Kind: chunk.StopUnauthorized, Reason: problem.What, Fix: problem.Fix,
+		Err: refused.Err}
 }
 
 // recovered forgets troubles that have not come back, and takes what was tried again

@@ -265,3 +265,45 @@ func TestSourceTopicIsHidden(t *testing.T) {
 		t.Errorf("the log does not name the topic that is stopped: %q", said)
 	}
 }
+
+// TestSourceRefusesOneTopic: a source that lets us describe a topic, tells no rights, and
+// refuses to read it. The topic is stopped with the reason, the others of the shard go on.
+func TestSourceRefusesOneTopic(t *testing.T) {
+	onLanes(t, func(t *testing.T, w *world) {
+		w.cfg.Shards = 1
+		w.tune = func(o *Options) { o.troubleFor = 500 * time.Millisecond }
+		w.topic("orders", 1)
+		w.topic("secret", 1)
+		w.plain(w.sides.Source, "orders", 0, 5)
+		w.plain(w.sides.Source, "secret", 0, 5)
+		id := w.source.TopicInfo("secret").TopicID
+		w.source.ControlKey(int16(kmsg.Fetch), func(in kmsg.Request) (kmsg.Response, error, bool) {
+			w.source.KeepControl()
+			req := in.(*kmsg.FetchRequest)
+			out := req.ResponseKind().(*kmsg.FetchResponse)
+			refuses := false
+			for _, topic := range req.Topics {
+				refuses = refuses || topic.Topic == "secret" || topic.TopicID == id
+				one := kmsg.NewFetchResponseTopic()
+				one.Topic, one.TopicID = topic.Topic, topic.TopicID
+				for _, p := range topic.Partitions {
+					part := kmsg.NewFetchResponseTopicPartition()
+					part.Partition, part.HighWatermark, part.LastStableOffset = p.Partition, p.FetchOffset, p.FetchOffset
+					part.RecordBatches = []byte{}
+					if topic.Topic == "secret" || topic.TopicID == id {
+						part.ErrorCode = kerr.TopicAuthorizationFailed.Code
+					}
+					one.Partitions = append(one.Partitions, part)
+				}
+				out.Topics = append(out.Topics, one)
+			}
+			return out, nil, refuses
+		})
+		r := w.start(nil)
+		stop := r.stopped("secret", 0, chunk.StopUnauthorized)
+		if !strings.Contains(stop.Reason, "do Read on topic secret") {
+			t.Errorf("the reason does not name right and topic: %s", stop.Reason)
+		}
+		w.await("the other topic is copied", func() bool { return r.scrape("replicator_progress_offset")["0/orders"] == 5 })
+	})
+}

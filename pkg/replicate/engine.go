@@ -15,6 +15,7 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,6 +49,7 @@ type Options struct {
 	wrap func(shard int, w writer) writer
 	// How often clusters are asked whether they answer, and after what silence it is said; 0: the defaults.
 	askEvery, sayAfter time.Duration
+	troubleFor         time.Duration // see there
 }
 
 // Engine copies flows. Run it once.
@@ -115,7 +117,7 @@ func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
 		cfg.Flows = append(slices.Clone(own), met...)
 		f := &flow{
 			cfg: cfg, met: met, name: cfg.Name(), once: e.options.UntilCaughtUp, metrics: e.metrics,
-			log: log, baseLog: e.options.Log,
+			log: log, baseLog: e.options.Log, troubleFor: cmp.Or(e.options.troubleFor, troubleFor),
 			source: e.options.Clusters[cfg.From], target: e.options.Clusters[cfg.To], wrap: e.options.wrap,
 		}
 		e.enter(f)

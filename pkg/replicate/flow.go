@@ -34,6 +34,7 @@ type flow struct {
 	log, baseLog   *slog.Logger // with and without the flow's name
 	metrics        *metrics
 	wrap           func(shard int, w writer) writer // see Options
+	troubleFor     time.Duration                    // the constant, but for tests
 	met            []policy.Flow                    // of other configurations, that cfg.Flows holds beside its own
 
 	rooms

@@ -51,7 +51,7 @@ type Unreadable struct {
 	Err error
 	// OutOfLog: the position is before or behind what the log holds, or its epoch ends before it.
 	OutOfLog  bool
-	Partition chunk.Partition // with OutOfLog, where it is known
+	Partition chunk.Partition // where it is known
 	At        offsets.Source  // the position, with Partition
 	End       offsets.Source  // where the epoch of the position ends; -1: not told
 }
@@ -209,6 +209,12 @@ func (r *Records) take(ctx context.Context, c *chunk.Chunk, event ck.Event) erro
 		switch {
 		case event.IsFatal():
 			return fmt.Errorf("source reader: %w", event)
+		case event.Code() == ck.ErrTopicAuthorizationFailed:
+			var which *Unreadable
+			if errors.As(r.probe(ctx, event), &which) {
+				return which
+			}
+			return lost(event)
 		case unreadable(event.Code()):
 			return lost(event)
 		case undecodable(event.Code()):
@@ -225,7 +231,11 @@ func (r *Records) take(ctx context.Context, c *chunk.Chunk, event ck.Event) erro
 // takeMessage adds one record, and refuses one that is not where it must be.
 func (r *Records) takeMessage(c *chunk.Chunk, m *ck.Message) error {
 	if m.TopicPartition.Error != nil {
-		return lost(m.TopicPartition.Error)
+		u := lost(m.TopicPartition.Error)
+		if m.TopicPartition.Topic != nil && !u.OutOfLog {
+			u.Partition = chunk.Partition{Topic: *m.TopicPartition.Topic, Number: m.TopicPartition.Partition}
+		}
+		return u
 	}
 	reading := r.find(m.TopicPartition.Topic, m.TopicPartition.Partition)
 	if reading == nil {
@@ -283,7 +293,7 @@ func (r *Records) find(topic *string, number int32) *reading {
 }
 
 // lost is what becomes of such an error.
-func lost(err error) error {
+func lost(err error) *Unreadable {
 	u := &Unreadable{Err: err, End: -1}
 	var code ck.Error
 	if errors.As(err, &code) {

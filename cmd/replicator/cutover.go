@@ -191,7 +191,7 @@ func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
 	if f.force {
 		claims.kinds = nil
 	}
-	if err := claims.hold(cmd, o.Clusters, []replicate.Config{o.Flow}); err != nil {
+	if _, err := claims.hold(cmd, o.Clusters, []replicate.Config{o.Flow}); err != nil {
 		return err
 	}
 	ctx, cancel := f.limited(cmd.Context())

@@ -43,7 +43,7 @@ whatever it saw; 'replicator wait --drained' waits.`,
 				return err
 			}
 			clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
-			if err := claimsOfGroups(pattern).hold(cmd, clusters, flows); err != nil {
+			if flows, err = claimsOfGroups(pattern).hold(cmd, clusters, flows); err != nil {
 				return err
 			}
 			seen := []*replicate.Drained{}

@@ -55,7 +55,9 @@ func (e emptyFlow) Remedy() string { return replicate.NothingSelected }
 type claims struct {
 	given []replicate.Pattern // by flags
 	kinds []string            // of which the file's patterns have to choose something
-	moves bool                // applications are moved: share groups among them begin anew
+	// partial: not all flows could be looked at, so that what chooses nothing may choose something there.
+	partial bool
+	moves   bool // applications are moved: share groups among them begin anew
 }
 
 // given is a flag's pattern, none for "".
@@ -76,15 +78,26 @@ func claimsOfGroups(pattern string) claims {
 
 // hold looks whether the patterns choose something on the clusters, before a verb
 // answers by them: a flag's in one of the flows, the file's each. The error is all that
-// do not.
-func (c claims) hold(cmd *cobra.Command, clusters map[string]kafka.Config, flows []replicate.Config) error {
+// do not. It answers the flows that there is something to say about: not those in which a
+// flag's pattern chooses nothing. One that cannot be looked at stays: the verb says why.
+func (c claims) hold(cmd *cobra.Command, clusters map[string]kafka.Config,
+	flows []replicate.Config) ([]replicate.Config, error) {
 	var seen []*replicate.Matches
+	var rest []replicate.Config
+	var away obstacles
 	for _, flow := range flows {
 		m, err := matchFlow(cmd.Context(), clusters, flow, c.given)
 		if err != nil {
-			return err
+			away, rest = append(away, err), append(rest, flow)
+			continue
 		}
 		seen = append(seen, m)
+		if !slices.ContainsFunc(m.Given, (*policy.Match).Nothing) {
+			rest = append(rest, flow)
+		}
+	}
+	if len(seen) == 0 && len(away) > 0 {
+		return nil, away
 	}
 	for _, m := range seen {
 		if n := len(m.Shares); c.moves && n > 0 {
@@ -92,7 +105,14 @@ func (c claims) hold(cmd *cobra.Command, clusters map[string]kafka.Config, flows
 				groups.WhyShare)
 		}
 	}
-	return c.judge(cmd.ErrOrStderr(), seen)
+	c.partial = len(away) > 0
+	err := c.judge(cmd.ErrOrStderr(), seen)
+	for _, m := range seen {
+		if i := slices.IndexFunc(m.Given, (*policy.Match).Nothing); i >= 0 && err == nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "flow %s is left out: %s\n", m.Flow, m.Given[i].Error())
+		}
+	}
+	return rest, err
 }
 
 func matchFlow(ctx context.Context, clusters map[string]kafka.Config, flow replicate.Config,
@@ -116,7 +136,7 @@ func (c claims) judge(warn io.Writer, seen []*replicate.Matches) error {
 			}
 			hint(warn, m.Given[n])
 		}
-		if len(nothing) == len(seen) {
+		if len(nothing) == len(seen) && !c.partial {
 			empty = append(empty, nothing...)
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -203,5 +204,53 @@ func TestAFlowOfNothingIsNotDone(t *testing.T) {
 	}
 	if out := w.must("drained"); !strings.Contains(out, "drained: not known, no group has a position") {
 		t.Errorf("no group: %s", out)
+	}
+}
+
+// With several flows a pattern need not choose something in each of them, and one
+// whose cluster is away does not keep the others from an answer.
+func TestPatternsOfSeveralFlows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	third := fake(t, "third-id")
+	text := fmt.Sprintf(`clusters:
+  old: {bootstrap.servers: "%s"}
+  new: {bootstrap.servers: "%s"}
+  third: {bootstrap.servers: "%s"}
+  away: {bootstrap.servers: "127.0.0.1:1"}
+flows:
+  - {from: old, to: new, shards: 2, commit_interval: 50ms}
+  - {from: third, to: new, shards: 2, commit_interval: 50ms}
+`, addresses(w.source), addresses(w.target), addresses(third))
+	end := "http: {listen: \"\"}\n"
+	write := func(text string) {
+		if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(text + end)
+	w.topic(w.source, "orders", 1)
+	w.topic(third, "carts", 1)
+	w.plain(w.source, "orders", 0, 3)
+	w.plain(third, "carts", 0, 3)
+	w.commit(w.source, "billing", "orders", 0, 3)
+	w.commit(third, "shop", "carts", 0, 3)
+	w.must("run", "--until-caught-up")
+	for _, line := range []string{
+		"verify --topics orders", "wait --groups billing", "wait --drained --groups billing", "drained --groups shop",
+	} {
+		got := w.run(strings.Fields(line)...)
+		if got.code != exitDone || !strings.Contains(got.stderr, " is left out: --") {
+			t.Errorf("%s: exit %d\n%s%s", line, got.code, got.stdout, got.stderr)
+		}
+	}
+	if got := w.run("verify", "--topics", "nope"); got.code != exitUsage {
+		t.Errorf("in no flow: exit %d\n%s", got.code, got.stderr)
+	}
+	write(text + "  - {from: away, to: third, shards: 2}\n" + end)
+	got := w.run("verify")
+	if got.code != exitFailed || strings.Count(got.stdout, "verdict     equal") != 2 ||
+		!strings.Contains(got.stderr, "cluster away (127.0.0.1:1) cannot be reached") {
+		t.Errorf("one is away: exit %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
 }

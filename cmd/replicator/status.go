@@ -124,7 +124,8 @@ func (n *narrowing) compile(cmd *cobra.Command, clusters map[string]kafka.Config
 	if n.topics, err = wholeNames(cmd, "--topic", n.pattern); err != nil || n.topics == nil {
 		return err
 	}
-	return claims{given: given("--topic", policy.Topics, n.pattern)}.hold(cmd, clusters, flows)
+	_, err = claims{given: given("--topic", policy.Topics, n.pattern)}.hold(cmd, clusters, flows)
+	return err
 }
 
 func (n *narrowing) some() bool { return n.behind || n.topics != nil }

@@ -124,7 +124,8 @@ func (w *verifyWords) run(cmd *cobra.Command, cfg *config.Config, flows []replic
 	options replicate.VerifyOptions) error {
 	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
 	claims := claims{given: given("--topics", policy.Topics, w.topics), kinds: []string{policy.Topics}}
-	if err := claims.hold(cmd, clusters, flows); err != nil {
+	flows, err := claims.hold(cmd, clusters, flows)
+	if err != nil {
 		return err
 	}
 	proof, err := openProof(w, flows)

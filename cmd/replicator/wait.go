@@ -101,7 +101,7 @@ func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duratio
 	if w.groups == nil && w.drained {
 		claims.kinds = append(claims.kinds, policy.Groups)
 	}
-	if err := claims.hold(cmd, clusters, flows); err != nil {
+	if flows, err = claims.hold(cmd, clusters, flows); err != nil {
 		return err
 	}
 	ctx := cmd.Context()

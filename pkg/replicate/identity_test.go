@@ -347,6 +347,12 @@ func TestCommandsKnowStrangers(t *testing.T) {
 	stranger("check", errors.Join(plan.InTheWay()...))
 	_, err = OpenCutover(w.ctx, HandoverOptions{Clusters: clusters, Flow: w.cfg})
 	stranger("cutover", err)
+	_, err = MakeTopics(w.ctx, clusters, w.cfg, slog.New(slog.DiscardHandler))
+	stranger("topics", err)
+	_, err = RestoreTopics(w.ctx, clusters, w.cfg, true, nil)
+	stranger("topics restore", err)
+	_, err = look.OpenCuts(w.ctx)
+	stranger("resume", err)
 }
 
 // TestAcceptClusters: a source that was built anew is accepted by an operator's word alone,

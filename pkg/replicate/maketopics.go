@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"replicator/pkg/policy"
@@ -50,6 +51,10 @@ func MakeTopics(ctx context.Context, clusters map[string]kafka.Config, flow Conf
 	}
 	if err := policy.SameCluster(flow.Flow(), from, to); err != nil {
 		return nil, err
+	}
+	s := newSigner(&flow, clusters[flow.From], clusters[flow.To], chosen, log)
+	if _, _, err := s.compare(ctx, flow.identity(from, to)); err != nil && !errors.As(err, new(*RenamedError)) {
+		return nil, err // by another flow's ledger topics would be taken for ours
 	}
 	around, err := others.look(ctx)
 	if err == nil {

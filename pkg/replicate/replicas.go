@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/owner"
@@ -148,14 +149,33 @@ func (f *flow) strangers(members []owner.Member) error {
 	return e
 }
 
-// alone makes sure, before this process joins, that the group is not another flow's.
+// alone makes sure, before this process joins, that the group is not another flow's. A
+// member that was killed is one until its session is over.
 func (f *flow) alone(ctx context.Context) error {
-	members, err := f.owner.Members(ctx)
-	if err != nil {
-		return err
+	tick := time.NewTicker(aloneEvery)
+	defer tick.Stop()
+	for giveUp := time.Now().Add(f.owner.Session() + aloneMore); ; {
+		members, err := f.owner.Members(ctx)
+		if err == nil {
+			if err = f.strangers(members); err == nil {
+				return nil
+			}
+		}
+		if !hasStrangers(err) || time.Now().After(giveUp) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
 	}
-	return f.strangers(members)
 }
+
+const (
+	aloneEvery = 250 * time.Millisecond
+	aloneMore  = 2 * time.Second // what a coordinator takes to notice
+)
 
 // watchReplicas looks at the other members of the group: strangers end the flow, and other
 // rules are told.

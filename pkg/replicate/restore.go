@@ -22,6 +22,9 @@ func RestoreTopics(ctx context.Context, clusters map[string]kafka.Config, flow C
 		return nil, err
 	}
 	defer look.Close()
+	if err := look.ofFlow(ctx); err != nil {
+		return nil, err
+	}
 	r := restoring{clusters: clusters, flow: flow, log: log}
 	record, err := r.read(ctx)
 	if err != nil {

@@ -91,3 +91,8 @@ func (g *Group) Members(ctx context.Context) ([]Member, error) {
 		}
 	}
 }
+
+// Session is how long the group counts a process as a member that it does not hear any more.
+func (g *Group) Session() time.Duration {
+	return g.cfg.Target.Duration("session.timeout.ms", session)
+}

@@ -102,7 +102,7 @@ func Open(cfg Config) (*Group, error) {
 	}
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(int16(kmsg.OffsetCommit), 9) // later ones name the topic by its id, see KIP-848
-	session := cfg.Target.Duration("session.timeout.ms", session)
+	session := g.Session()
 	// A member that its coordinator does not answer has to notice in about a session, in which it tries twice.
 	target := cfg.Target
 	target.Properties = maps.Clone(target.Properties)

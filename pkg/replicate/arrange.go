@@ -166,7 +166,7 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 		return err
 	}
 	s.routes = map[chunk.Partition]*route{}
-	s.undecided = false
+	s.undecided, s.later = false, chunk.Chunk{}
 	var positions []chunk.Position
 	known := map[chunk.Partition]bool{}
 	for _, c := range list {

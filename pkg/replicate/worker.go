@@ -76,6 +76,8 @@ type worker struct {
 	troubled map[chunk.Partition]time.Time
 	doubts   map[chunk.Partition]doubt // what readers have met; the next arrangement looks into it
 	alarms   alarms
+	most     int   // bytes of a transaction, since larger ones were too slow; 0: as usual. It outlives sessions
+	quick    int   // transactions of about that size that were quick, one after another
 	shown    board // what others may see of this shard
 }
 
@@ -107,6 +109,7 @@ type session struct {
 
 	take         source.Limit // most of one call of Next
 	chunkRecords int          // most of one transaction
+	later        chunk.Chunk  // what the last one had no room for; valid until more is read
 	rested       time.Time    // when progress was last committed
 	trailing     bool         // it was committed with records
 
@@ -289,7 +292,7 @@ func (s *session) step(ctx, finish context.Context) error {
 		s.flow.awaitTopology(ctx, s.seen, restEvery)
 		return nil
 	}
-	c, err := s.in.Next(ctx, s.take)
+	c, err := s.arrived(ctx)
 	if err != nil {
 		return err
 	}
@@ -314,27 +317,52 @@ func (s *session) step(ctx, finish context.Context) error {
 	return nil
 }
 
+// arrived is what the last transaction had no room for, or what comes next.
+func (s *session) arrived(ctx context.Context) (chunk.Chunk, error) {
+	if c := s.later; len(c.Parts) > 0 {
+		s.later = chunk.Chunk{}
+		return c, nil
+	}
+	limit := s.take
+	if s.most > 0 {
+		limit.Bytes = min(limit.Bytes, s.most)
+	}
+	return s.in.Next(ctx, limit)
+}
+
 // move copies one chunk, which begins with what has arrived already.
 func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
+	begun := time.Now()
+	var total chunk.Chunk
+	err := s.transact(ctx, finish, c, &total)
+	if err != nil && finish.Err() == nil {
+		s.smaller(total.Bytes, time.Since(begun), err)
+	}
+	return err
+}
+
+// transact is one transaction; total is what it holds so far.
+func (s *session) transact(ctx, finish context.Context, c chunk.Chunk, total *chunk.Chunk) error {
 	begun := time.Now()
 	deadline := begun.Add(s.flow.cfg.CommitInterval)
 	if err := s.begin(finish); err != nil {
 		return err
 	}
 	onlyWaits := s.atGoal() // for others: there is no end to hurry to
-	var total chunk.Chunk
 	var err error
 	for {
+		c = s.room(c, total.Bytes)
+		total.Records += c.Records
+		total.Bytes += c.Bytes
 		if err := s.write(finish, c); err != nil {
 			return err
 		}
-		total.Records += c.Records
-		total.Bytes += c.Bytes
 		left := time.Until(deadline)
 		if total.Bytes < littleBytes { // no backlog that a longer transaction would make cheaper
 			left -= s.flow.cfg.CommitInterval / 2
 		}
 		if total.Records >= s.chunkRecords || total.Bytes >= chunkBytes || left <= 0 || ctx.Err() != nil ||
+			len(s.later.Parts) > 0 || s.most > 0 && total.Bytes >= s.most ||
 			s.flow.once && (c.Records == 0 || !onlyWaits && s.atGoal()) {
 			break
 		}
@@ -355,7 +383,8 @@ func (s *session) move(ctx, finish context.Context, c chunk.Chunk) error {
 		return err
 	}
 	s.trailing = true
-	s.flow.metrics.committed(s.flow.name, total, time.Since(begun))
+	s.larger(total.Bytes, time.Since(begun))
+	s.flow.metrics.committed(s.flow.name, *total, time.Since(begun))
 	s.flow.copiedBytes.Add(int64(total.Bytes))
 	s.retry.reset()
 	return s.stopCut()

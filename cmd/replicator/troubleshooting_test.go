@@ -33,8 +33,8 @@ var said = map[string]string{
 	"differentError": "incomplete", "existsError": "exists, and no file is overwritten",
 	"keptError": "is kept:", "placeError": "is kept:", "notPutBack": "what was there before keeps less",
 	"notYetError": "not in time:", "interruptedError": "interrupted", "usageError": "exit code 2",
-	"Problems": "problems",
-	"Problem":  "", "Stop": "", "Error": "", "topicStop": "", // their text is told by the rows of what makes them
+	"Problems": "problems", "StrangersError": "is that of another flow now", "emptyFlow": "selects no topic of",
+	"Problem": "", "Stop": "", "Error": "", "topicStop": "", // their text is told by the rows of what makes them
 	"DifferenceError": "", "LateError": "", // of the demo
 }
 

@@ -144,6 +144,7 @@ func TestVerifyBadFlags(t *testing.T) {
 			t.Errorf("%s: exit %d without %q\n%s", args, got.code, want, got.stderr)
 		}
 	}
+	w.topic(w.source, "orders", 1)
 	got := w.run("verify", "--report", "/nowhere/proof.json")
 	if got.code != exitFailed || !strings.Contains(got.stderr, "--report: ") {
 		t.Errorf("a report that cannot be written: exit %d\n%s", got.code, got.stderr)

@@ -198,6 +198,7 @@ type handedOver struct {
 type backJSON struct {
 	Records int64    `json:"records"` // at most that many were written on the target since the cutover
 	Topics  int      `json:"topics"`
+	Written []string `json:"written_topics"` // those of them that were written to
 	Made    []string `json:"made_since"`
 	GivenUp []string `json:"force_gives_up"`
 }

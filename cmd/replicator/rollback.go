@@ -83,11 +83,16 @@ func (f *handoverFlags) rollBack(cmd *cobra.Command) error {
 // tellBack says how far back is safe.
 func (f *handoverFlags) tellBack(w io.Writer, s replicate.BackState, flow replicate.Config) {
 	if f.asJSON {
-		f.answer.Back = &backJSON{s.Records, s.Topics, listed(s.Made), listed(s.GivenUp)}
+		f.answer.Back = &backJSON{s.Records, s.Topics, listed(s.Written), listed(s.Made), listed(s.GivenUp)}
 		return
 	}
-	fmt.Fprintf(w, "since the cutover at %s up to %d records were written to %d topics of %s\n",
-		s.Since.Format(time.RFC3339), s.Records, s.Topics, flow.To)
+	if len(s.Written) == 0 {
+		fmt.Fprintf(w, "since the cutover at %s nothing was written to its %s on %s\n", s.Since.Format(time.RFC3339),
+			count(s.Topics, "topic"), flow.To)
+	} else {
+		fmt.Fprintf(w, "since the cutover at %s up to %d records were written to %d of %s on %s: %s\n",
+			s.Since.Format(time.RFC3339), s.Records, len(s.Written), count(s.Topics, "topic"), flow.To, few(s.Written))
+	}
 	if len(s.Made) > 0 {
 		fmt.Fprintf(w, "%d more topics were made there since, and come back as well: %s\n", len(s.Made),
 			strings.Join(s.Made, ", "))

@@ -244,10 +244,12 @@ func (i *Inspection) lookAtSource(ctx context.Context, p *picture) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.sourceStable, err = i.sourceMarks.Stable(ctx, p.topics); err != nil {
+	// The high watermarks come first: a stable offset that has not reached one by now is held back by a transaction,
+	// not by records that came in between.
+	if p.sourceHigh, err = i.sourceMarks.Ends(ctx, p.topics); err != nil {
 		return err
 	}
-	if p.sourceHigh, err = i.sourceMarks.Ends(ctx, p.topics); err != nil {
+	if p.sourceStable, err = i.sourceMarks.Stable(ctx, p.topics); err != nil {
 		return err
 	}
 	p.taken = time.Now()

@@ -11,11 +11,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"replicator/pkg/offsets"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/peek"
 	"replicator/pkg/replicate/topics"
 )
 
@@ -42,6 +44,7 @@ type BackState struct {
 	Since   time.Time // of the cutover
 	Records int64     // at most that many were written on the target since
 	Topics  int       // of the cutover
+	Written []string  // those of them that were written to since, by name on the source
 	Made    []string  // topics that applications have made there since
 	GivenUp []string  // what stands in the way, by partition, with its records
 }
@@ -162,11 +165,24 @@ func (r *Rollback) measure(ctx context.Context) error {
 	}
 	turned := d.Cutover == r.record.ID // what is on the source since is what was brought back
 	spots := r.look.spots(seen)
+	source := peek.Open(r.o.Clusters[r.o.Flow.From], r.o.Log)
+	defer source.Close() //nolint:errcheck // only read
 	for _, p := range slices.SortedFunc(maps.Keys(spots), chunk.Partition.Compare) {
 		if slices.Contains(r.state.Made, p.Topic) {
 			continue // it is on the source since a run of this command that was killed
 		}
-		r.state.add(spots[p], turned, r.o.Flow.From, r.o.Flow.To)
+		written, left, err := r.changed(ctx, spots[p], source)
+		if err != nil {
+			return err
+		}
+		if n := len(r.state.Written); written > 0 && (n == 0 || r.state.Written[n-1] != p.Topic) {
+			r.state.Written = append(r.state.Written, p.Topic)
+		}
+		r.state.Records += written
+		if turned {
+			left = 0
+		}
+		r.state.add(spots[p], left, r.o.Flow.From, r.o.Flow.To)
 	}
 	if given := r.state.GivenUp; len(given) > 0 && !r.o.Force {
 		return &kafka.Problem{What: shorten(given), Fix: "save them by other means, then --force goes on without them"}
@@ -174,8 +190,29 @@ func (r *Rollback) measure(ctx context.Context) error {
 	return nil
 }
 
-// add counts one partition; turned says that the opposite flow carries records already.
-func (b *BackState) add(s *spot, turned bool, source, target string) {
+// countMost bounds the records that are counted one by one in each partition.
+const countMost = 10_000
+
+// changed counts what was written since to one partition: on the target behind our last
+// record, and on the source behind our progress. Markers are no records, nor is what was
+// aborted.
+func (r *Rollback) changed(ctx context.Context, s *spot, source *peek.Peek) (written, left int64, err error) {
+	if !s.targetSame || !s.started() || s.blocked != "" {
+		return 0, 0, nil // which is told otherwise
+	}
+	if from := max(s.state.Expected(), s.targetEarliest); from < s.targetEarlyEnd {
+		written, err = r.look.peek.Count(ctx, s.at.Topic, s.at.Number, from, s.targetEarlyEnd, countMost)
+	}
+	if from := max(s.state.Progress, s.earliest); err == nil && from < s.stable {
+		left, err = source.Count(ctx, s.partition.Topic, s.partition.Number, offsets.Target(from), offsets.Target(s.stable),
+			countMost)
+	}
+	return written, left, err
+}
+
+// add tells what stands in the way in one partition; left are the records that were written to
+// the source since, and have not come from the target.
+func (b *BackState) add(s *spot, left int64, source, target string) {
 	give := func(format string, values ...any) {
 		b.GivenUp = append(b.GivenUp, fmt.Sprintf("%s: "+format, append([]any{s.partition}, values...)...))
 	}
@@ -196,15 +233,14 @@ func (b *BackState) add(s *spot, turned bool, source, target string) {
 		return
 	}
 	from := s.state.Expected()
-	written := int64(s.targetEarlyEnd - from)
+	first := from // that the applications can have written
 	if s.state.Marked {
-		written-- // the marker of our last commit
+		first++ // the marker of our last commit
 	}
-	b.Records += max(written, 0)
-	if lost := int64(s.targetEarliest - from); lost > 0 {
+	if lost := int64(s.targetEarliest - first); lost > 0 {
 		give("retention has deleted up to %d records on %s that were written since the cutover", lost, target)
 	}
-	if left := int64(s.stable - s.state.Progress); left > 0 && !turned {
+	if left > 0 {
 		give("up to %d records were written to %s after the cutover: they stay there, and %s lacks them", left, source,
 			target)
 	}

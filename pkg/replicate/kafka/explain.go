@@ -74,7 +74,8 @@ func classify(err error) fault {
 	var verification *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &unknownCA), errors.As(err, &wrongHost), errors.As(err, &invalid),
-		errors.As(err, &notTLS), errors.As(err, &verification):
+		errors.As(err, &notTLS), errors.As(err, &verification),
+		strings.Contains(err.Error(), "remote error: tls:"): // the broker's alert
 		return encryption
 	}
 	var operation *net.OpError
@@ -119,7 +120,8 @@ func fromText(text string, vague fault) fault {
 	switch {
 	case aboutCredentials(text):
 		return credentials
-	case strings.Contains(text, "SSL handshake") || strings.Contains(text, "certificate"):
+	case strings.Contains(text, "SSL handshake") || strings.Contains(text, "SSL routines") ||
+		strings.Contains(text, "certificate"):
 		return encryption
 	}
 	return vague
@@ -160,7 +162,11 @@ func (c Config) Explain(err error) error {
 	case credentials:
 		return &Problem{What: c.what("refused the credentials", text), Fix: c.fixCredentials(), Err: err}
 	case encryption:
-		return &Problem{What: c.what("cannot be spoken to over TLS", text), Fix: c.fixEncryption(), Err: err}
+		fix := c.fixEncryption()
+		if c.withoutCertificate() && wantsCertificate(err.Error()+text) {
+			fix = c.fixCertificate()
+		}
+		return &Problem{What: c.what("cannot be spoken to over TLS", text), Fix: fix, Err: err}
 	case denied:
 		return c.Denied("", "", err)
 	case garbled:
@@ -207,7 +213,37 @@ func (c Config) what(happened, text string) string {
 func (c Config) fixConnection() string {
 	return fmt.Sprintf("check that the brokers in clusters.%[1]s.bootstrap.servers run and can be reached from this "+
 		"machine, that the addresses they advertise (advertised.listeners) can be reached too, and that "+
-		"clusters.%[1]s.security.protocol (%[2]s) is what that port speaks", c.Name, c.protocol())
+		"clusters.%[1]s.security.protocol (%[2]s) is what that port speaks%[3]s", c.Name, c.protocol(), c.orCertificate())
+}
+
+// withoutCertificate says whether the client speaks TLS and has no certificate to show.
+func (c Config) withoutCertificate() bool {
+	for _, property := range []string{"ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"} {
+		if c.Properties[property] != "" {
+			return false
+		}
+	}
+	return strings.HasSuffix(strings.ToUpper(c.protocol()), "SSL")
+}
+
+// wantsCertificate says whether a broker's alert is one that a client without a
+// certificate gets: certificate required (116), bad certificate (42), handshake failure (40).
+func wantsCertificate(text string) bool {
+	lower := strings.ToLower(text)
+	for _, alert := range []string{"certificate required", "bad certificate", "bad_certificate", "handshake failure",
+		"certificate_required"} {
+		if strings.Contains(lower, alert) {
+			return true
+		}
+	}
+	return false
+}
+
+// fixCertificate is for brokers that ask clients for a certificate.
+func (c Config) fixCertificate() string {
+	return fmt.Sprintf("the brokers seem to ask clients for a certificate (mutual TLS, ssl.client.auth there): set "+
+		"ssl.certificate.location and ssl.key.location of clusters.%s to one that an authority which they trust has signed",
+		c.Name)
 }
 
 func (c Config) fixGarbled() string {
@@ -231,7 +267,17 @@ func (c Config) fixCredentials() string {
 func (c Config) fixEncryption() string {
 	return fmt.Sprintf("check that the port of clusters.%[1]s.bootstrap.servers speaks TLS (security.protocol is "+
 		"%[2]s), that ssl.ca.location names the authority that signed the brokers' certificates, that these hold the "+
-		"names in bootstrap.servers and advertised.listeners, and that they have not expired", c.Name, c.protocol())
+		"names in bootstrap.servers and advertised.listeners, and that they have not expired%[3]s", c.Name, c.protocol(),
+		c.orCertificate())
+}
+
+// orCertificate is what a client without a certificate may lack besides.
+func (c Config) orCertificate() string {
+	if !c.withoutCertificate() {
+		return ""
+	}
+	return fmt.Sprintf("; brokers that ask clients for a certificate (ssl.client.auth) need ssl.certificate.location and "+
+		"ssl.key.location of clusters.%s", c.Name)
 }
 
 // Denied is the error for a right that is missing: operation as in kafka-acls

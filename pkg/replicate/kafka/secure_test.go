@@ -192,6 +192,35 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// Brokers that ask for a certificate, and a client that has none: the remedy names the
+// properties, by both libraries and in both versions of TLS.
+func TestMutualTLSWithoutCertificate(t *testing.T) {
+	ours := newAuthority(t)
+	for why, version := range map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13} {
+		t.Run(why, func(t *testing.T) {
+			t.Parallel()
+			chain, key := ours.sign("127.0.0.1")
+			pair, err := tls.X509KeyPair(chain, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			servers := brokers(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: version,
+				MaxVersion: version, ClientAuth: tls.RequireAnyClientCert}))
+			var out logged
+			c := Config{Name: "old", Logger: out.logger(), Properties: with("bootstrap.servers", servers,
+				"security.protocol", "SSL", "ssl.ca.pem", ours.pem())}
+			librdkafka, franz := reach(t, c, fails)
+			for library, err := range map[string]error{"librdkafka": librdkafka, "franz-go": franz} {
+				var problem *Problem
+				if !errors.As(c.Explain(err), &problem) || !strings.Contains(problem.What, "TLS") ||
+					!strings.Contains(problem.Fix, "set ssl.certificate.location and ssl.key.location of clusters.old") {
+					t.Errorf("%s: got %v, remedy %q; log:\n%s", library, c.Explain(err), problem.Remedy(), out.String())
+				}
+			}
+		})
+	}
+}
+
 func TestNotCarried(t *testing.T) {
 	a := newAuthority(t)
 	chain, key := a.sign("client")

@@ -95,6 +95,24 @@ func (p *Peek) Stretch(ctx context.Context, topic string, partition int32, from,
 	return first, end, found, nil
 }
 
+// Count counts the visible committed records in [from,to), up to most of them; beyond that
+// it answers the number of offsets that are left as well, which is at most too high.
+func (p *Peek) Count(ctx context.Context, topic string, partition int32, from, to offsets.Target, most int64,
+) (n int64, err error) {
+	last := from
+	_, err = p.committed.read(ctx, topic, partition, from, to, func(m *ck.Message) bool {
+		n, last = n+1, offsets.Target(m.TopicPartition.Offset)
+		return n < most
+	})
+	if err != nil {
+		return 0, p.explain(err, topic, partition, from)
+	}
+	if n == most {
+		n += max(int64(to-last)-1, 0)
+	}
+	return n, nil
+}
+
 // Record reads the one committed record at an offset. If there is none (any more)
 // the error is a *MissingError.
 func (p *Peek) Record(ctx context.Context, topic string, partition int32, offset offsets.Target,

@@ -4,8 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -215,6 +219,32 @@ func TestCompletion(t *testing.T) {
 		got := command(t.Context(), "completion", shell)
 		if got.code != exitDone || !strings.Contains(got.stdout, "replicator") {
 			t.Errorf("completion %s: exit %d\n%s", shell, got.code, got.stderr)
+		}
+	}
+}
+
+// What check announces is served.
+func TestCheckAnnouncesPagesThatAreServed(t *testing.T) {
+	t.Parallel()
+	got := command(t.Context(), "check", "-c", filepath.Join("..", "..", "configs", "minimal.yaml"))
+	_, line, found := strings.Cut(got.stdout, "metrics at http://")
+	if got.code != exitDone || !found {
+		t.Fatalf("exit %d, nothing is announced\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	served := httptest.NewServer(pages(newRegistry(), func() error { return nil }, log.New(io.Discard, "", 0)))
+	defer served.Close()
+	announced := regexp.MustCompile(`/[a-z]+`).FindAllString(line, -1)
+	if len(announced) != 3 {
+		t.Errorf("announced: %v in %q", announced, line)
+	}
+	for _, path := range announced {
+		answer, err := http.Get(served.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			t.Errorf("%s is announced, and answers %s", path, answer.Status)
 		}
 	}
 }

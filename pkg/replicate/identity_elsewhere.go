@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -236,6 +237,9 @@ func (f *flow) sameLedger(ctx context.Context) error {
 // errRenamed ends a flow that is run under other names by now.
 var errRenamed = errors.New("the ledger says that the flow has other names by now")
 
+// elsewhereAgain spaces the looks of one command for another ledger of the same copy.
+const elsewhereAgain = time.Minute
+
 // sameFlow compares what the ledger says of its flow with this one, and notes in the
 // picture why nothing that it holds is about it.
 func (i *Inspection) sameFlow(ctx context.Context, p *picture) error {
@@ -266,8 +270,10 @@ func (i *Inspection) sameFlow(ctx context.Context, p *picture) error {
 		if _, err = all(); err == nil {
 			err = s.contradiction(s.seen)
 		}
-	default:
-		err = s.elsewhere(ctx)
+	case time.Since(i.elsewhere) > elsewhereAgain: // all other ledgers are read for it
+		if err = s.elsewhere(ctx); err == nil {
+			i.elsewhere = time.Now()
+		}
 	}
 	var shards *ShardsError
 	if isStranger(err) || errors.As(err, &shards) {

@@ -27,7 +27,8 @@ type Inspection struct {
 	cfg Config
 
 	sourceCluster, targetCluster kafka.Config
-	sourceID, targetID           string // of the clusters
+	sourceID, targetID           string    // of the clusters
+	elsewhere                    time.Time // when no other ledger held this flow's copy
 	source, target               *kgo.Client
 	translator                   translator
 	kept                         keptBoth

@@ -25,6 +25,8 @@ type Replica struct {
 	Shards []int  `json:"shards"` // that it owns
 	// OtherRules are the keys of the configuration in which its rules are not those that status was given.
 	OtherRules []string `json:"other_rules,omitempty"`
+
+	member owner.Member
 }
 
 // replicas counts the processes that share the flow's shards now.
@@ -75,8 +77,8 @@ func (i *Inspection) replicasOf(group *kadm.DescribedGroup) (list []Replica, set
 			}
 		}
 		slices.Sort(r.Shards)
-		member := owner.MemberOf(&m)
-		if note, ok := memberNoteOf(&member); ok {
+		r.member = owner.MemberOf(&m)
+		if note, ok := memberNoteOf(&r.member); ok {
 			r.OtherRules = differing(rules, note.Rules)
 		}
 		list = append(list, r)
@@ -117,6 +119,28 @@ func (i *Inspection) lookAtReplicas(ctx context.Context, p *picture, status *Flo
 
 // tellOtherRules tells of replicas whose rules are not those of the configuration at hand.
 func (i *Inspection) tellOtherRules(p *picture, list []Replica) {
+	if text := otherRules(list); text != "" {
+		p.problems = append(p.problems, &kafka.Problem{What: text, Fix: mixedRemedy})
+	}
+}
+
+// planReplicas tells what the replicas that run already are to a run with this configuration.
+func (i *Inspection) planReplicas(plan *FlowPlan, list []Replica) {
+	members := make([]owner.Member, len(list))
+	for j := range list {
+		members[j] = list[j].member
+	}
+	if err := i.cfg.strangers(members); err != nil {
+		plan.Problems = append(plan.Problems, err)
+		return
+	}
+	if text := otherRules(list); text != "" {
+		plan.Warnings = append(plan.Warnings, text+": "+mixedRemedy)
+	}
+}
+
+// otherRules names the replicas whose rules are not those of the configuration at hand; "": none.
+func otherRules(list []Replica) string {
 	o := others{hosts: map[string]bool{}, keys: map[string]bool{}}
 	for _, r := range list {
 		for _, key := range r.OtherRules {
@@ -126,10 +150,10 @@ func (i *Inspection) tellOtherRules(p *picture, list []Replica) {
 			o.n++
 		}
 	}
-	if o.n > 0 {
-		p.problems = append(p.problems, &kafka.Problem{
-			What: fmt.Sprintf("%s than this configuration", o.String()), Fix: mixedRemedy})
+	if o.n == 0 {
+		return ""
 	}
+	return o.String() + " than this configuration"
 }
 
 // missLedger tells of a flow that runs without a ledger. It looks again: replicas that have

@@ -359,12 +359,14 @@ func (i *Inspection) planLedger(ctx context.Context, seen *picture, plan *FlowPl
 // that shares the shards, and on the transactional ids. A right to describe comes
 // with the one that is needed; that is all that can be asked without using it.
 func (i *Inspection) planRights(ctx context.Context, plan *FlowPlan) error {
-	if _, err := i.replicas(ctx); err != nil {
+	list, _, err := i.members(ctx)
+	if err != nil {
 		if !errors.Is(err, kerr.GroupAuthorizationFailed) {
 			return err
 		}
 		plan.Problems = append(plan.Problems, i.targetCluster.Denied("Read", "group "+i.cfg.GroupID(), err))
 	}
+	i.planReplicas(plan, list)
 	if err := i.planClaims(ctx, plan); err != nil {
 		return err
 	}

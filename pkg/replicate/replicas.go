@@ -132,11 +132,11 @@ func (e *StrangersError) Remedy() string {
 }
 
 // strangers finds members of the group that work for another ledger.
-func (f *flow) strangers(members []owner.Member) error {
-	e := &StrangersError{Group: f.cfg.GroupID(), Ledger: f.cfg.LedgerTopic()}
+func (c *Config) strangers(members []owner.Member) error {
+	e := &StrangersError{Group: c.GroupID(), Ledger: c.LedgerTopic()}
 	for i := range members {
 		m := &members[i]
-		if m.Told && !slices.Contains(m.Topics, f.cfg.LedgerTopic()) {
+		if m.Told && !slices.Contains(m.Topics, c.LedgerTopic()) {
 			e.Others, e.Hosts = append(e.Others, m.Topics...), append(e.Hosts, m.Host)
 		}
 	}
@@ -157,7 +157,7 @@ func (f *flow) alone(ctx context.Context) error {
 	for giveUp := time.Now().Add(f.owner.Session() + aloneMore); ; {
 		members, err := f.owner.Members(ctx)
 		if err == nil {
-			if err = f.strangers(members); err == nil {
+			if err = f.cfg.strangers(members); err == nil {
 				return nil
 			}
 		}
@@ -184,7 +184,7 @@ func (f *flow) watchReplicas(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := f.strangers(members); err != nil {
+	if err := f.cfg.strangers(members); err != nil {
 		f.stop(err)
 		return err
 	}

@@ -46,6 +46,10 @@ func TestReplicasOfOtherRules(t *testing.T) {
 	if !told || status.CaughtUp {
 		t.Errorf("status says %+v, caught up %v", status.Problems, status.CaughtUp)
 	}
+	plan := w.planOf(w.cfg)
+	if said := strings.Join(plan.Warnings, " "); !strings.Contains(said, "(exclude_groups, topics) than this") {
+		t.Errorf("check warns of %q", said)
+	}
 	// The way of a change: the others get the same rules, one by one.
 	second.cancel()
 	<-second.done
@@ -90,6 +94,14 @@ func TestStrangersInTheGroup(t *testing.T) {
 	}
 	if topics, err := w.to.ListTopics(w.ctx); err != nil || topics.Has("__replicator.twin") || topics.Has("bills") {
 		t.Errorf("it has made its topics: %v, %v", topics.Names(), err)
+	}
+	seen, err := Inspect(w.ctx, e.options.Clusters, cfg, nil)
+	w.must("inspect", err)
+	defer seen.Close()
+	plan, err := seen.Plan(w.ctx)
+	w.must("plan", err)
+	if !hasStrangers(errors.Join(plan.InTheWay()...)) {
+		t.Errorf("check says %v", plan.InTheWay())
 	}
 	w.plain(w.sides.Source, "orders", 0, 3)
 	w.equal([]string{"orders"})

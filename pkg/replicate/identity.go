@@ -207,6 +207,8 @@ type signer struct {
 	policy         *policy.Policy
 	log            *slog.Logger
 
+	sure bool // that no other ledger holds the same copy
+
 	seen *evidence
 }
 
@@ -233,7 +235,7 @@ func (s *signer) compare(ctx context.Context, now ledger.Identity) (*ledger.Iden
 			if err = s.contradiction(found); err == nil {
 				err = s.otherTopics(found)
 			}
-		default:
+		case !s.sure:
 			err = s.elsewhere(ctx)
 		}
 		return nil, nil, err

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/offsets"
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/groups"
@@ -140,22 +141,27 @@ func (t *turn) seed(ctx context.Context, books []*ledger.Shard) error {
 }
 
 func (t *turn) ensureLedger(ctx context.Context) error {
-	look, err := Inspect(ctx, t.clusters, t.opens, t.log)
+	source, target := t.clusters[t.opens.From], t.clusters[t.opens.To]
+	chosen, err := policy.New(t.opens.Policy())
 	if err != nil {
 		return err
 	}
-	defer look.Close()
-	s := newSigner(&t.opens, look.sourceCluster, look.targetCluster, look.policy, t.log)
-	now := t.opens.identity(look.sourceID, look.targetID)
-	kept, changes, err := s.compare(ctx, now)
-	if err != nil {
-		return err
-	}
-	admin, err := topics.Open(t.opens.topicsConfig(t.clusters[t.opens.From], t.clusters[t.opens.To], nil, t.log))
+	admin, err := topics.Open(t.opens.topicsConfig(source, target, nil, t.log))
 	if err != nil {
 		return err
 	}
 	defer admin.Close()
+	from, to, err := admin.ClusterIDs(ctx)
+	if err != nil {
+		return err
+	}
+	s := newSigner(&t.opens, source, target, chosen, t.log)
+	s.sure = true
+	now := t.opens.identity(from, to)
+	kept, changes, err := s.compare(ctx, now)
+	if err != nil {
+		return err
+	}
 	_, shards, err := admin.EnsureLedger(ctx, t.opens.LedgerTopic(), t.opens.Shards)
 	if err == nil && shards != t.opens.Shards {
 		err = &ShardsError{Ledger: t.opens.LedgerTopic(), Have: shards, Want: t.opens.Shards}

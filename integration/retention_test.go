@@ -92,7 +92,7 @@ func TestTargetDeletesUnread(t *testing.T) {
 		}
 	}
 	deleteRecords(ctx, t, source.Bootstrap(), topic, 0, 700)
-	out, _ = s.command("status")
+	out, _ = s.command("status", "--all")
 	out = strings.Join(strings.Fields(out), " ")
 	for _, want := range []string{"1800 records that the group has not read were deleted on the target",
 		"500 records that the group has not read were deleted on both"} {

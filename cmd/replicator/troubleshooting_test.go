@@ -22,6 +22,7 @@ var said = map[string]string{
 	"StretchError": "of the offset map", "RunError": "of the offset map", "VersionError": "format version",
 	"IdentityError": "belongs to another flow", "InternalTopicError": "cannot be made or written to",
 	"Match": "matches no topic of", "emptyPattern": "matches no topic of", "MissingError": "has no committed record at",
+	"NotLedgerError":  "a record that is none of a ledger",
 	"NamesInUseError": "is still run as", "NotCarriedError": "cannot be carried over to both client libraries",
 	"Outlived": "has ended a transaction that was not done after", "RefusedError": "it would be refused: step",
 	"RenamedError": "holds the same copy", "RenewedError": "certificates or passwords were renewed",

@@ -162,7 +162,8 @@ func final(err error) bool {
 	var shards *ShardsError
 	var version *ledger.VersionError
 	var damage *ledger.Damage
-	return isStranger(err) ||
+	var strange *ledger.NotLedgerError
+	return isStranger(err) || errors.As(err, &strange) ||
 		errors.As(err, &same) || errors.As(err, &shards) || errors.As(err, &version) || errors.As(err, &damage) ||
 		isClosed(err)
 }

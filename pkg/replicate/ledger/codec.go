@@ -58,6 +58,22 @@ func (e *Damage) Remedy() string {
 		"it is: ledger: NAME, with naming: prefix or into a target where nobody uses the topics"
 }
 
+// NotLedgerError reports a record that no release has written: the topic is somebody
+// else's, or somebody else writes to it.
+type NotLedgerError struct{ Err error }
+
+func (e *NotLedgerError) Error() string {
+	return fmt.Sprintf("the topic holds a record that is none of a ledger: %v", e.Err)
+}
+
+func (e *NotLedgerError) Unwrap() error { return e.Err }
+
+// Remedy tells what to do.
+func (e *NotLedgerError) Remedy() string {
+	return "leave the topic to whom it belongs and name another one, which is created: ledger: NAME in the flow. If it " +
+		"was the flow's ledger, find out who else writes to it; nothing was changed"
+}
+
 var errShort = errors.New("it ends early")
 
 func encodeShardKey() []byte { return []byte{version, kindShard} }
@@ -94,8 +110,22 @@ type decodedKey struct {
 }
 
 func decodeKey(b []byte) (decodedKey, error) {
+	k, err := readKey(b)
+	var later *VersionError
+	if err != nil && !errors.As(err, &later) {
+		err = &NotLedgerError{err}
+	}
+	return k, err
+}
+
+// lastVersion is the highest that a version may become: what is above begins a text.
+const lastVersion = ' ' - 1
+
+func readKey(b []byte) (decodedKey, error) {
 	r := reader{rest: b}
-	if v := r.byte(); v != version && r.err == nil {
+	if v := r.byte(); v > lastVersion {
+		return decodedKey{}, fmt.Errorf("its key begins with %q", v)
+	} else if v != version && r.err == nil {
 		return decodedKey{}, &VersionError{What: "a key", Got: v}
 	}
 	k := decodedKey{kind: r.byte()}

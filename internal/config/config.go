@@ -225,7 +225,7 @@ func (p *parser) clusters(n *yaml.Node, path string) map[string]kafka.Config {
 		p.files.used = false
 		c, prefix := p.cluster(name, value, path)
 		if p.files.used {
-			c.Renew = p.renewal(name, value, path)
+			c.Renew = p.renewal(name, value, path, c.Properties)
 		}
 		clusters[name], p.prefixes[name] = c, prefix
 	})

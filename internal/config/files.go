@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 )
@@ -135,19 +136,21 @@ func (p *parser) fromFile(name, path string) (string, bool) {
 	return text, true
 }
 
-// renewal reads a cluster again, with what is in the files then; nil where none of its
-// values came from one. While files are being replaced, and do not say what is needed,
-// there is no answer.
-func (p *parser) renewal(name string, n *yaml.Node, path string) func() map[string]string {
+// renewal reads a cluster again, with what is in the files then. While files are being
+// replaced, and do not say what is needed, the answer is the one before.
+func (p *parser) renewal(name string, n *yaml.Node, path string, last map[string]string) func() map[string]string {
 	getenv, environment, read := p.process, p.files.environment, p.files.read
+	var mu sync.Mutex
 	return func() map[string]string {
+		mu.Lock()
+		defer mu.Unlock()
 		again := newParser(getenv, read)
 		again.files.environment = environment
 		again.load("env_file")
 		cluster, _ := again.cluster(name, n, path)
-		if len(again.problems) > 0 {
-			return nil
+		if len(again.problems) == 0 {
+			last = cluster.Properties
 		}
-		return maps.Clone(cluster.Properties)
+		return maps.Clone(last)
 	}
 }

@@ -88,13 +88,13 @@ env_file: %s
 	write("environment", "OLD_PASSWORD='second'\nHOST=old\n")
 	is("renewed", "old", "second")
 	write("environment", "OLD_PASSWORD='half wri")
-	is("half written", "old", "")
+	is("half written", "old", "second")
 	write("password", "")
-	is("emptied", "new", "")
+	is("emptied", "new", "second-new")
 	if err := os.Remove(pass); err != nil {
 		t.Fatal(err)
 	}
-	is("gone", "new", "")
+	is("gone", "new", "second-new")
 
 	_, err = Parse("site.yaml", []byte(text), environment("WHO", "mirror"))
 	for _, part := range []string{

@@ -17,6 +17,7 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wire"
 )
 
 // Others finds the ledgers that stand on a cluster, whosever they are, and what each
@@ -342,7 +343,7 @@ func (l *log) read(ctx context.Context, end int64, take func(*kgo.Record) error)
 		empty = 0
 		read, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 			Offset: l.at, IsolationLevel: kgo.ReadUncommitted(), Topic: l.topic, Partition: l.number,
-		}, said, kgo.DefaultDecompressor(), nil)
+		}, said, wire.Decompressor{}, nil)
 		if read.Err != nil {
 			return read.Err
 		}

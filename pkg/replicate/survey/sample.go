@@ -10,6 +10,7 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wire"
 )
 
 // Pace is how much was moved in what time.
@@ -58,7 +59,8 @@ func Sample(ctx context.Context, conf kafka.Config, from map[chunk.Partition]Spa
 	}
 	m := &meter{from: time.Now()}
 	client, err := kafka.NewFranz(conf, kgo.WithHooks(m), kgo.ConsumePartitions(partitions), kgo.KeepControlRecords(),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.MaxBufferedBytes(int(bytes)))
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.MaxBufferedBytes(int(bytes)),
+		kgo.WithDecompressor(wire.Decompressor{}))
 	if err != nil {
 		return Pace{}, err
 	}

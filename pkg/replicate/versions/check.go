@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wire"
 	announce "replicator/pkg/versions"
 	"replicator/pkg/versions/tail"
 )
@@ -256,6 +257,7 @@ func (m *mover) sample(ctx context.Context) ([]placed, error) {
 		end := min(last[p], stable[p])
 		for _, from := range []int64{first[p], max(first[p], end-sampled)} {
 			reader := tail.New(m.from.client, m.source.name, int32(p))
+			reader.Unpack(wire.Decompressor{})
 			reader.Limit(64 << 10)
 			for at := from; at < min(from+sampled, end); {
 				answer, err := reader.Fetch(ctx, at, 0)

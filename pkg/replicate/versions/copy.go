@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wire"
 	announce "replicator/pkg/versions"
 	"replicator/pkg/versions/tail"
 )
@@ -73,6 +74,7 @@ func (c *copier) open(ctx context.Context) error {
 	c.readers = nil
 	for p := range c.source.partitions {
 		r := tail.New(c.from.client, c.source.name, p)
+		r.Unpack(wire.Decompressor{})
 		r.Limit(max(64<<10, stepBytes/c.source.partitions))
 		c.readers = append(c.readers, r)
 	}

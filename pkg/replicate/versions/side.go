@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wire"
 	announce "replicator/pkg/versions"
 	"replicator/pkg/versions/tail"
 )
@@ -121,6 +122,7 @@ func (s *side) visibleEnd(ctx context.Context, name string, p int32, first, last
 		from := max(first, last-window)
 		end := from
 		reader := tail.New(s.client, name, p)
+		reader.Unpack(wire.Decompressor{})
 		found := false
 		for at := from; at < last; {
 			answer, err := reader.Fetch(ctx, at, 0)

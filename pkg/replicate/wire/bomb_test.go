@@ -232,3 +232,31 @@ func TestHeadersAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// What franz-go unpacks itself is bounded in bytes, and in what its records and headers
+// take; what is honest is unpacked as by franz-go.
+func TestDecompressor(t *testing.T) {
+	tiny := bytes.Repeat(append(varints(6), append([]byte{0}, varints(0, 0, -1, -1, 0)...)...), 2<<20)
+	headers := append(varints(16<<20), append([]byte{0}, varints(0, 0, -1, -1, 8<<20)...)...)
+	headers = append(headers, make([]byte, 16<<20+len(varints(16<<20))-len(headers))...)
+	for _, codec := range []kgo.CompressionCodecType{kgo.CodecGzip, kgo.CodecLz4, kgo.CodecZstd} {
+		for why, packed := range map[string][]byte{
+			"zeros":   bomb(t, codec, nil, 400<<20),
+			"records": bomb(t, codec, tiny, 0),
+			"headers": bomb(t, codec, headers, 0),
+		} {
+			var much *TooMuchError
+			_, err := Decompressor{}.Decompress(packed, codec)
+			if !errors.As(err, &much) {
+				t.Errorf("%s, %s, %d bytes: %v", codecs[codec], why, len(packed), err)
+			}
+		}
+	}
+	for codec := range codecs {
+		honest := bytes.Repeat([]byte("honest "), 100_000)
+		got, err := Decompressor{}.Decompress(pack(t, codec, honest), codec)
+		if err != nil || !bytes.Equal(got, honest) {
+			t.Errorf("%s: %d bytes, %v", codecs[codec], len(got), err)
+		}
+	}
+}

@@ -197,3 +197,49 @@ func (s *snappy) Read(into []byte) (int, error) {
 	s.block = s.block[n:]
 	return n, nil
 }
+
+// Decompressor unpacks batches for a client of franz-go, which takes each whole: not more
+// than [MostRecord] bytes, nor so many records or headers that they would take more memory
+// than such a record.
+type Decompressor struct{}
+
+// Decompress implements kgo.Decompressor.
+func (Decompressor) Decompress(packed []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+	w, err := unpacked(packed, codec)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	for size := min(pieceBytes, MostRecord); ; size = min(2*size, MostRecord) {
+		all, err := w.ahead(size)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(all) < size:
+			return all, affordable(all)
+		case size == MostRecord:
+			return nil, &TooMuchError{"bytes", MostRecord}
+		}
+	}
+}
+
+// Memory that a record and a header take beside what they hold.
+const recordTakes, headerTakes = 250, 80
+
+// affordable refuses a row of records that takes much more memory than its bytes. What is
+// no such row, such as messages of the old formats, is the reader's to refuse.
+func affordable(row []byte) error {
+	takes := 0
+	for len(row) > 0 {
+		length, n := binary.Varint(row)
+		if n <= 0 || length < 0 || length > int64(len(row)-n) {
+			return nil
+		}
+		one := row[n : n+int(length)]
+		takes += recordTakes + headerTakes*int(min(max(headers(one), 0), MostRecord))
+		if row = row[n+int(length):]; takes > 2*MostRecord {
+			return &TooMuchError{"records and headers for the memory they take", 2 * MostRecord}
+		}
+	}
+	return nil
+}

@@ -40,6 +40,7 @@ type Reader struct {
 	topic     string
 	partition int32
 	most      int32 // bytes of an answer
+	unpack    kgo.Decompressor
 
 	known  bool // id and leader are
 	id     [16]byte
@@ -49,11 +50,17 @@ type Reader struct {
 
 // New makes a reader; nothing is asked yet.
 func New(client *kgo.Client, topic string, partition int32) *Reader {
-	return &Reader{client: client, topic: topic, partition: partition, most: mostBytes}
+	return &Reader{client: client, topic: topic, partition: partition, most: mostBytes,
+		unpack: unpack}
 }
 
 // Limit bounds each answer to so many bytes, but for a single batch that is larger.
 func (r *Reader) Limit(bytes int32) { r.most = bytes }
+
+// Unpack sets who unpacks batches, and how large one may become.
+func (r *Reader) Unpack(by kgo.Decompressor) { r.unpack = by }
+
+var unpack = kgo.DefaultDecompressor() // safe for concurrent use
 
 // Answer is what one look brought.
 type Answer struct {
@@ -123,7 +130,7 @@ func (r *Reader) fetch(ctx context.Context, at int64, wait time.Duration) (Answe
 func (r *Reader) take(p *kmsg.FetchResponseTopicPartition, at int64, throttled bool) (Answer, error) {
 	got, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Offset: at, IsolationLevel: kgo.ReadCommitted(), Topic: r.topic, Partition: r.partition,
-	}, p, kgo.DefaultDecompressor(), nil)
+	}, p, r.unpack, nil)
 	if got.Err != nil {
 		return Answer{}, got.Err
 	}

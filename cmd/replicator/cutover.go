@@ -17,6 +17,7 @@ import (
 	"replicator/internal/config"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/kafka"
 )
 
 // handoverFlags are what cutover and rollback have in common.
@@ -196,6 +197,20 @@ func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
 	}
 	ctx, cancel := f.limited(cmd.Context())
 	defer cancel()
+	return f.inTime(ctx, f.cutOverBy(ctx, cmd, o))
+}
+
+// inTime says of an error that came of the time that ran out that it did.
+func (f *handoverFlags) inTime(ctx context.Context, err error) error {
+	var waits *cutover.WaitingError
+	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.As(err, &waits) {
+		return err
+	}
+	return &kafka.Problem{What: fmt.Sprintf("the clusters had not answered when the time-out of %s came", f.timeout),
+		Fix: "see with 'replicator status' whether both answer, and how fast; or give more time with --timeout"}
+}
+
+func (f *handoverFlags) cutOverBy(ctx context.Context, cmd *cobra.Command, o replicate.HandoverOptions) error {
 	c, err := replicate.OpenCutover(ctx, o)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -48,6 +49,10 @@ func (f *handoverFlags) rollBack(cmd *cobra.Command) error {
 	}
 	ctx, cancel := f.limited(cmd.Context())
 	defer cancel()
+	return f.inTime(ctx, f.rollBackBy(ctx, cmd, o))
+}
+
+func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o replicate.HandoverOptions) error {
 	r, err := replicate.OpenRollback(ctx, o)
 	if err != nil {
 		return err

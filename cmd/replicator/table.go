@@ -210,6 +210,13 @@ func (p *printer) positions(s *replicate.FlowStatus) {
 				notes[len(rows)-1] += "\nremedy: " + g.Remedy
 			}
 		}
+		var nowhere []string
+		for _, at := range g.Nowhere {
+			nowhere = append(nowhere, fmt.Sprintf("%s/%d at %d", at.Topic, at.Partition, at.Source))
+		}
+		if len(nowhere) > 0 {
+			notes[len(rows)-1] += "\nthe source has no such partition, so nothing is carried over: " + few(nowhere)
+		}
 		said := ""
 		for j := range g.Positions {
 			one := &g.Positions[j]

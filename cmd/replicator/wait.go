@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,6 +115,9 @@ func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duratio
 	defer tick.Stop()
 	for _, one := range flows {
 		look, err := replicate.Inspect(ctx, clusters, one, nil)
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return stillMissing(one.Name(), "")
+		}
 		if err != nil {
 			return err
 		}
@@ -162,7 +166,7 @@ func (w *waiter) told(cmd *cobra.Command, err error) error {
 
 func stillMissing(flow, missing string) error {
 	if missing == "" {
-		missing = "the clusters have not answered"
+		missing = "not known yet: the clusters had not answered when the time ran out"
 	}
 	return &notYetError{fmt.Sprintf("flow %s: %s", flow, missing)}
 }
@@ -222,7 +226,8 @@ func (w *waiter) copied(s *replicate.FlowStatus) string {
 	if w.lag >= 0 {
 		for i := range s.Partitions {
 			if p := &s.Partitions[i]; !p.Phase.Free() {
-				return strings.TrimSuffix(fmt.Sprintf("%s/%d: %s: %s", p.Topic, p.Partition, p.Phase, p.Reason), ": ")
+				why := cmp.Or(p.Reason, "the ledger does not know it yet")
+				return fmt.Sprintf("%s/%d: %s: %s", p.Topic, p.Partition, p.Phase, why)
 			}
 		}
 		if s.Behind > w.lag {

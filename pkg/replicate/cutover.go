@@ -65,7 +65,7 @@ func (c *Cutover) Look(ctx context.Context) ([]cutover.State, error) {
 		err = again.Refusal(&c.h.o.Flow)
 	}
 	if err != nil {
-		return nil, err
+		return nil, cutover.Late(ctx, "silent", err)
 	}
 	if again.Verdict == cutover.Stage {
 		c.h.goOn(c.found, c.held, c.ends, again.Since.Rest)
@@ -90,7 +90,7 @@ func (c *Cutover) Run(ctx context.Context) (cutover.Record, error) {
 	if err == nil && c.h.o.Groups == nil {
 		c.back, err = c.h.restoring().run(ctx, true)
 	}
-	return record, err
+	return record, cutover.Late(ctx, "restored", err)
 }
 
 func (c *Cutover) run(ctx context.Context) (cutover.Record, error) {
@@ -99,7 +99,7 @@ func (c *Cutover) run(ctx context.Context) (cutover.Record, error) {
 		err = again.Refusal(&c.h.o.Flow)
 	}
 	if err != nil {
-		return c.found, err
+		return c.found, cutover.Late(ctx, "silent", err)
 	}
 	switch again.Verdict {
 	case cutover.Nothing:
@@ -108,7 +108,7 @@ func (c *Cutover) run(ctx context.Context) (cutover.Record, error) {
 		c.h.goOn(c.found, c.held, c.ends, again.Since.Rest)
 	default:
 		if err := c.h.begin(ctx, c.found, "", nil); err != nil {
-			return c.found, err
+			return c.found, cutover.Late(ctx, "silent", err)
 		}
 	}
 	err = cutover.Run(ctx, c.h.steps(), handoverEvery, c.h.o.tell)
@@ -122,9 +122,9 @@ func (o *HandoverOptions) tell(step cutover.Step, missing string) { o.Tell(step.
 func (h *handover) watch(ctx context.Context, steps []cutover.Step) ([]cutover.State, error) {
 	h.looking = true
 	defer func() { h.looking = false }()
-	cutover.Look(ctx, steps[:1])
-	if err := cutover.Pause(ctx, h.o.SilentFor); err != nil {
-		return nil, err
+	begun := cutover.Look(ctx, steps[:1])
+	if cutover.Pause(ctx, h.o.SilentFor) != nil {
+		return begun, cutover.InTime(ctx, begun)
 	}
 	states := cutover.Look(ctx, steps)
 	for i := range states {
@@ -132,7 +132,7 @@ func (h *handover) watch(ctx context.Context, steps []cutover.Step) ([]cutover.S
 			states[i].Done, states[i].Missing = false, "--force gives up: "+shorten(given)
 		}
 	}
-	return states, ctx.Err()
+	return states, cutover.InTime(ctx, states)
 }
 
 // firstBook reads the partition of the ledger that has the record; nil: no ledger.

@@ -285,8 +285,14 @@ func (h *handover) copyRest(ctx context.Context) error {
 	return err
 }
 
+// copiedUnknown is what is missing of all steps that go by what the one before has seen.
+const copiedUnknown = "not known yet: step copied has not been answered"
+
 // positioned waits until the groups stand right on the target.
 func (h *handover) positioned(context.Context) (string, error) {
+	if h.status == nil {
+		return copiedUnknown, nil
+	}
 	var lacks []lack
 	for i := range h.status.Groups {
 		g := &h.status.Groups[i]
@@ -317,6 +323,9 @@ func (h *handover) tailID() string {
 // verified says whether the last records were compared, up to the ends as they are now;
 // up to where they were then, if something is given up that may move them.
 func (h *handover) verified(context.Context) (string, error) {
+	if h.status == nil {
+		return copiedUnknown, nil
+	}
 	if h.equal != h.tailID() && (h.equal == "" || len(h.late) == 0) {
 		return "the last records are being compared", nil
 	}

@@ -42,6 +42,9 @@ func (h *handover) noted() string {
 // recorded says whether the record is about how everything stands now; while something
 // is given up that may move, about how it stood when the same was given up.
 func (h *handover) recorded(context.Context) (string, error) {
+	if h.status == nil {
+		return copiedUnknown, nil
+	}
 	if h.written != h.noted() {
 		return "the record is to be written", nil
 	}

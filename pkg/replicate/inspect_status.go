@@ -125,6 +125,15 @@ type GroupStatus struct {
 	Error     string           `json:"error,omitempty"`
 	Remedy    string           `json:"remedy,omitempty"`
 	Positions []PositionStatus `json:"positions"` // by topic and partition
+	// Nowhere are positions in partitions that the source does not have: nothing is read there, and nothing carried over.
+	Nowhere []NowherePosition `json:"without_partition,omitempty"`
+}
+
+// NowherePosition is a position in a partition that is not there.
+type NowherePosition struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Source    int64  `json:"source_offset"`
 }
 
 // PositionStatus is where a group stands in one partition.
@@ -345,7 +354,9 @@ func (i *Inspection) groupStatus(ctx context.Context, held *groups.Held,
 	for j := range held.Positions {
 		s := spots[held.Positions[j].Partition]
 		if s == nil {
-			continue // the topic was deleted since
+			at := &held.Positions[j]
+			g.Nowhere = append(g.Nowhere, NowherePosition{at.Partition.Topic, at.Partition.Number, at.Source.Offset})
+			continue
 		}
 		one, kind := i.positionStatus(ctx, held, &held.Positions[j], s)
 		g.Positions = append(g.Positions, one)

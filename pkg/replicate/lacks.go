@@ -35,7 +35,7 @@ func (h *handover) without(step string, lacks []lack) (missing string, err error
 	for _, l := range lacks {
 		switch {
 		case l.remedy == "" && !enough:
-			waits = append(waits, l.waits)
+			waits = append(waits, cmp.Or(l.waits, l.gives))
 			continue
 		case l.remedy == "":
 			h.late[step] = true

@@ -295,7 +295,7 @@ func topicsOf(book *ledger.Shard, id string) ([]string, error) {
 func (r *Rollback) Look(ctx context.Context) ([]cutover.State, error) {
 	h, err := openHandover(ctx, r.back)
 	if err != nil {
-		return nil, err
+		return nil, cutover.Late(ctx, "turned", err)
 	}
 	defer h.look.Close()
 	h.back = true
@@ -308,7 +308,7 @@ func (r *Rollback) Look(ctx context.Context) ([]cutover.State, error) {
 	for _, s := range h.steps() {
 		states = append(states, cutover.State{Name: s.Name, Do: s.Do, Undo: s.Undo, Missing: "comes after the turn"})
 	}
-	return states, nil
+	return states, cutover.InTime(ctx, states)
 }
 
 // turnStep sets the opposite flow up.
@@ -347,6 +347,11 @@ func (t *turn) missing(ctx context.Context) (string, error) {
 // Run brings everything about, however long it takes; ctx ends it. One that was begun
 // before goes on. It answers the record of the way back.
 func (r *Rollback) Run(ctx context.Context) (cutover.Record, error) {
+	record, err := r.run(ctx)
+	return record, cutover.Late(ctx, "turned", err)
+}
+
+func (r *Rollback) run(ctx context.Context) (cutover.Record, error) {
 	if r.record.State == cutover.RolledBack {
 		return r.backRecord(ctx)
 	}

@@ -69,12 +69,52 @@ func Look(ctx context.Context, steps []Step) []State {
 	states := make([]State, len(steps))
 	for i, s := range steps {
 		missing, err := s.Check(ctx)
-		states[i] = State{Name: s.Name, Do: s.Do, Undo: s.Undo, Done: missing == "" && err == nil, Missing: missing}
-		if err != nil {
-			states[i].Missing, states[i].Refused, states[i].Remedy = err.Error(), true, remedyOf(err)
-		}
+		states[i] = s.state(missing, err, ctx.Err())
 	}
 	return states
+}
+
+// state makes a state of what a check has answered; cut is why it may have been cut short. A step that is not done
+// always says what is missing.
+func (s *Step) state(missing string, err, cut error) State {
+	state := State{Name: s.Name, Do: s.Do, Undo: s.Undo, Missing: missing}
+	switch {
+	case cut != nil && missing == "": // whatever the check says then is about the time that ran out
+		state.Missing = notAsked(cut)
+	case err != nil:
+		state.Missing, state.Refused, state.Remedy = err.Error(), true, remedyOf(err)
+	default:
+		state.Done = missing == ""
+	}
+	return state
+}
+
+// notAsked is what is missing of a step that is not known.
+func notAsked(cut error) string {
+	if errors.Is(cut, context.DeadlineExceeded) {
+		return "not known yet: the time ran out before the clusters had answered"
+	}
+	return "not known yet: it was interrupted before the clusters had answered"
+}
+
+// Late answers err, unless ctx has ended: what was asked of a cluster then fails in many ways, none of which is true of
+// the cluster, and step is not known.
+func Late(ctx context.Context, step string, err error) error {
+	var waits *WaitingError
+	if err == nil || ctx.Err() == nil || errors.As(err, &waits) {
+		return err
+	}
+	return &WaitingError{Step: step, Missing: notAsked(ctx.Err()), Err: ctx.Err()}
+}
+
+// InTime answers nil while ctx lasts; after it the error of the first step that is not done, or not known to be.
+func InTime(ctx context.Context, states []State) error {
+	for _, s := range states {
+		if err := ctx.Err(); err != nil && !s.Done {
+			return &WaitingError{Step: s.Name, Missing: s.Missing, Err: err}
+		}
+	}
+	return ctx.Err()
 }
 
 // remedyOf is what an error says that there is to do.
@@ -109,13 +149,22 @@ func (e *WaitingError) Remedy() string {
 // missing; each time that it is something else.
 func Run(ctx context.Context, steps []Step, every time.Duration, tell func(step Step, missing string)) error {
 	told, acted := "", ""
+	last := WaitingError{}
+	reached := -1 // the step that last is about
 	for {
-		step, missing, err := first(ctx, steps)
-		switch {
-		case err != nil && ctx.Err() == nil:
-			return fmt.Errorf("step %s: %w", step.Name, err)
-		case err == nil && missing == "":
+		n, missing, err := first(ctx, steps)
+		if n == len(steps) {
 			return nil
+		}
+		step := steps[n]
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("step %s: %w", step.Name, err)
+		}
+		switch {
+		case missing != "":
+			reached, last = n, WaitingError{Step: step.Name, Missing: missing}
+		case n > reached: // the check was cut short, and all before it hold
+			last = WaitingError{Step: step.Name, Missing: notAsked(ctx.Err())}
 		}
 		if missing != "" && step.Name+missing != told {
 			told = step.Name + missing
@@ -131,7 +180,8 @@ func Run(ctx context.Context, steps []Step, every time.Duration, tell func(step 
 			}
 		}
 		if err := Pause(ctx, every); err != nil {
-			return &WaitingError{Step: step.Name, Missing: missing, Err: err}
+			last.Err = err
+			return &last
 		}
 	}
 }
@@ -148,12 +198,15 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// first finds the first step that is not done.
-func first(ctx context.Context, steps []Step) (Step, string, error) {
-	for _, s := range steps {
-		if missing, err := s.Check(ctx); missing != "" || err != nil {
-			return s, missing, err
+// first finds the first step that is not done, or not known to be: its number, len(steps) if there is none.
+func first(ctx context.Context, steps []Step) (n int, missing string, err error) {
+	for n := range steps {
+		if missing, err := steps[n].Check(ctx); missing != "" || err != nil {
+			return n, missing, err
+		}
+		if err := ctx.Err(); err != nil && n+1 < len(steps) { // what comes after it is not known
+			return n + 1, "", err
 		}
 	}
-	return Step{}, "", nil
+	return len(steps), "", nil
 }

@@ -278,7 +278,8 @@ func (p *printer) verification(v *replicate.Verification) {
 		p.line("not checked %d records: %s", v.Unverified[reason], reason)
 	}
 	if v.KnownLost > 0 {
-		p.line("known lost  at most %d records: the source deleted them before they were copied", v.KnownLost)
+		p.line("known lost  at most %d records: the source deleted them before they were copied, or an order gave them up",
+			v.KnownLost)
 	}
 	if v.NotCopied > 0 {
 		p.line("not copied  %d offsets, at that time", v.NotCopied)

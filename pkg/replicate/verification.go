@@ -42,7 +42,8 @@ type Verification struct {
 	Ended      time.Time   `json:"ended"`
 	Since      *time.Time  `json:"since"` // what is older was not compared; null: all was
 	VerifiedCounts
-	// KnownLost is how many records at most are in holes: the source deleted them before they were copied.
+	// KnownLost is how many records at most are in holes: the source deleted them before they were copied, or an order
+	// of 'resume' gave them up.
 	KnownLost  int64               `json:"known_lost"`
 	Unverified map[string]int64    `json:"unverified"` // records that could not be checked, by reason
 	NotCopied  int64               `json:"not_copied"` // source offsets beyond progress, when progress was taken
@@ -163,7 +164,8 @@ func (p *VerifiedPartition) doubt() (why, remedy string) {
 		return fmt.Sprintf("nothing of it is copied yet: %d source offsets", p.NotCopied),
 			"let 'replicator run' copy it, and verify again"
 	case p.KnownLost > 0:
-		return fmt.Sprintf("up to %d records are lost: the source deleted them before they were copied, the last at [%d,%d)",
+		return fmt.Sprintf("up to %d records are lost: the source deleted them before they were copied, or an order "+
+				"gave them up, the last at [%d,%d)",
 				p.KnownLost, p.Holes.Last.From, p.Holes.Last.To), "they are on neither side; raise retention on the source. " +
 				"--since with a later time compares what came after"
 	}

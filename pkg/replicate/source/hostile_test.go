@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
@@ -150,4 +151,53 @@ func (f *fixture) stopOf(p chunk.Partition) error {
 	}
 	f.t.Fatal("no error came")
 	return nil
+}
+
+// Batches that grow when they are taken apart, because their records are alike and are
+// spread over several, are taken a few at a time.
+func TestBatchesThatGrow(t *testing.T) {
+	const batches, each = 8, 14
+	noise := make([]byte, 1<<20-200)
+	for i := 0; i < len(noise); i += sha512.Size {
+		sum := sha512.Sum512(binary.AppendVarint(nil, int64(i)))
+		copy(noise[i:], sum[:])
+	}
+	var list []*kgo.Record
+	for range each {
+		list = append(list, &kgo.Record{Timestamp: time.UnixMilli(1), Value: noise})
+	}
+	var data []byte
+	one, err := wire.Encode(list, kgo.CodecNone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := zstd.NewWriter(nil, zstd.WithWindowSize(8<<20), zstd.WithEncoderLevel(zstd.SpeedDefault))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one = append(one[:wire.HeaderBytes], w.EncodeAll(one[wire.HeaderBytes:], nil)...)
+	binary.BigEndian.PutUint32(one[8:], uint32(len(one)-12))
+	one[22] = byte(kgo.CodecZstd)
+	for i := range int64(batches) {
+		data = append(data, at(i*each, stamped(append(wire.Batch{}, one...)))...)
+	}
+	tail := &tail{partition: orders, most: 1 << 20, stable: untold}
+	answers, most := 0, 0
+	for tail.next < batches*each {
+		part, err := tail.take(&kmsg.FetchResponseTopicPartition{RecordBatches: data, LastStableOffset: batches * each,
+			DivergingEpoch: kmsg.NewFetchResponseTopicPartitionDivergingEpoch()}, asked{func(string) {},
+			func(wire.Batch) (bool, error) { return false, nil }})
+		if err != nil || part.Next == 0 {
+			t.Fatalf("after %d answers, at %d: %v", answers, tail.next, err)
+		}
+		size := 0
+		for _, b := range part.Batches {
+			size += len(b.Raw)
+		}
+		most = max(most, size)
+		answers++
+	}
+	if limit := growsTo*len(data) + growsBy + 17<<20; most > limit || answers < 2 {
+		t.Errorf("%d bytes became up to %d in one of %d answers, want %d at most", len(data), most, answers, limit)
+	}
 }

@@ -65,6 +65,8 @@ func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, ask asked) (chunk.
 	}
 	began := t.next
 	aborted := wire.NewAborted(answer.AbortedTransactions)
+	// What is taken apart and written anew is about as large as before, but for what was made to be otherwise.
+	left := growsTo*len(answer.RecordBatches) + growsBy
 	for data := answer.RecordBatches; len(data) > 0; {
 		all := true
 		b, rest, err := wire.Next(data)
@@ -73,8 +75,13 @@ func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, ask asked) (chunk.
 		}
 		if err == nil {
 			data = rest
-			if all, err = t.pass(&part, b, aborted, ask); !all {
-				data = nil // its rest comes with the next answer, which begins with this batch again
+			had := len(part.Batches)
+			all, err = t.pass(&part, b, aborted, ask)
+			for _, made := range part.Batches[had:] {
+				left -= len(made.Raw)
+			}
+			if !all || left < 0 {
+				data = nil // the rest comes with the next answer, which begins with this batch again where not all was taken
 			}
 		} else {
 			err = t.unreadable(err)
@@ -92,6 +99,9 @@ func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, ask asked) (chunk.
 	}
 	return part, nil
 }
+
+// What is made of an answer's batches may have so many times their bytes, and so many more.
+const growsTo, growsBy = 4, 1 << 20
 
 // refusal sorts what a broker says instead of records.
 func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {

@@ -123,43 +123,69 @@ func (b *targetBook) Strangers(ctx context.Context, there []topics.Mirrored) (ma
 	return b.strange(ctx, there)
 }
 
-// strange does the work of Strangers. The records are looked for before the ledger is
-// read: a replica's first record comes after its map.
+// strange does the work of Strangers. Where logs begin and end is asked before the ledger is
+// read: a replica's first record comes after its map. What stands there is looked at last,
+// up to those ends, and only where the ledger does not know the topic.
 func (b *targetBook) strange(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {
 	there = slices.DeleteFunc(slices.Clone(there), func(t topics.Mirrored) bool { return b.ours[t.TargetID] })
-	stops, err := b.filled(ctx, there)
-	if err != nil || len(there) == 0 {
+	if len(there) == 0 {
+		return nil, nil
+	}
+	earliest, stable, err := b.ends(ctx, there)
+	if err != nil {
 		return nil, err
 	}
 	taken, err := b.whose.taken(ctx, there)
 	if err != nil {
 		return nil, err
 	}
-	for target, stop := range taken {
-		if before := stops[target]; before == nil || before.Kind != chunk.StopForeign { // that one says more
-			stops[target] = stop
-		}
-	}
+	doubtful := slices.DeleteFunc(slices.Clone(there), func(t topics.Mirrored) bool {
+		return taken[t.Target] == nil && isEmpty(&t, earliest, stable)
+	})
 	var books []*ledger.Shard
-	if len(stops) > 0 {
+	if len(doubtful) > 0 {
 		if books, err = readBooks(ctx, b.target, *b.cfg); err != nil {
 			return nil, err
 		}
 	}
-	for _, t := range there {
-		if stops[t.Target] != nil {
-			own, err := isOwn(books, &t)
+	stops := map[string]*chunk.Stop{}
+	for _, t := range doubtful {
+		if own, err := isOwn(books, &t); own || err != nil {
 			if err != nil {
 				return nil, err
 			}
-			if !own {
-				continue
-			}
-			delete(stops, t.Target)
+			continue
 		}
-		b.ours[t.TargetID] = true
+		stop, err := b.firstRecord(ctx, &t, earliest, stable)
+		if err != nil {
+			return nil, err
+		}
+		if other := taken[t.Target]; other != nil && (stop == nil || stop.Kind != chunk.StopForeign) { // else it says more
+			stop = other
+		}
+		if stop != nil {
+			stops[t.Target] = stop
+		}
+	}
+	for _, t := range there {
+		if stops[t.Target] == nil {
+			b.ours[t.TargetID] = true
+		}
 	}
 	return stops, nil
+}
+
+// isEmpty says that no partition of a target topic holds anything, markers included.
+func isEmpty(t *topics.Mirrored, earliest, stable watermarks.Marks) bool {
+	for n := range t.TargetPartitions {
+		at := chunk.Partition{Topic: t.Target, Number: int32(n)}
+		from, err := offsetOf(earliest, at)
+		to, errTo := offsetOf(stable, at)
+		if err != nil || errTo != nil || from < to {
+			return false
+		}
+	}
+	return true
 }
 
 // isOwn says whether a ledger has a map of the target topic, or says that its flow has
@@ -182,34 +208,12 @@ func isOwn(books []*ledger.Shard, t *topics.Mirrored) (bool, error) {
 	return false, nil
 }
 
-// filled finds the target topics that hold a record, with the Stop that it would be.
-func (b *targetBook) filled(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {
+// ends asks where the logs begin and end; a topic that was just created may have no leaders yet.
+func (b *targetBook) ends(ctx context.Context, there []topics.Mirrored) (earliest, stable watermarks.Marks, err error) {
 	var names []string
 	for _, t := range there {
 		names = append(names, t.Target)
 	}
-	if len(names) == 0 {
-		return nil, nil
-	}
-	earliest, stable, err := b.ends(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	stops := map[string]*chunk.Stop{}
-	for _, t := range there {
-		stop, err := b.firstRecord(ctx, &t, earliest, stable)
-		if err != nil {
-			return nil, err
-		}
-		if stop != nil {
-			stops[t.Target] = stop
-		}
-	}
-	return stops, nil
-}
-
-// ends asks where the logs begin and end; a topic that was just created may have no leaders yet.
-func (b *targetBook) ends(ctx context.Context, names []string) (earliest, stable watermarks.Marks, err error) {
 	for giveUp := time.Now().Add(electionLimit); ; {
 		if earliest, err = b.marks.Earliest(ctx, names); err != nil {
 			return nil, nil, err

@@ -91,7 +91,11 @@ func attention(s *replicate.FlowStatus) (list []remark) {
 		for _, p := range same {
 			numbers = append(numbers, fmt.Sprint(p.Partition))
 		}
-		note(fmt.Sprintf("! %s/%s %s%s: %s", one.Topic, few(numbers), word(one.Phase), since, one.Reason), one.Remedy)
+		reason := one.Reason
+		if slices.ContainsFunc(same, func(p *replicate.PartitionStatus) bool { return p.Reason != reason }) {
+			reason += " (the others alike)"
+		}
+		note(fmt.Sprintf("! %s/%s %s%s: %s", one.Topic, few(numbers), word(one.Phase), since, reason), one.Remedy)
 	}
 	for _, problem := range s.Problems {
 		note("! "+problem.Error, problem.Remedy)
@@ -140,7 +144,8 @@ func history(one *replicate.PartitionStatus) (list []remark) {
 	return list
 }
 
-// together groups the partitions of a topic that have one reason not to be copied.
+// together groups the partitions of a topic that have one reason not to be copied, but for
+// partitions and offsets in it.
 func together(partitions []replicate.PartitionStatus) [][]*replicate.PartitionStatus {
 	var groups [][]*replicate.PartitionStatus
 	for i := range partitions {
@@ -148,7 +153,12 @@ func together(partitions []replicate.PartitionStatus) [][]*replicate.PartitionSt
 		if one.Reason == "" {
 			continue
 		}
-		if n := len(groups) - 1; n >= 0 && groups[n][0].Topic == one.Topic && groups[n][0].Reason == one.Reason {
+		alike := func(same []*replicate.PartitionStatus) bool {
+			first := same[0]
+			return first.Topic == one.Topic && first.Phase == one.Phase && first.Remedy == one.Remedy &&
+				(one.Remedy != "" || first.Reason == one.Reason)
+		}
+		if n := slices.IndexFunc(groups, alike); n >= 0 {
 			groups[n] = append(groups[n], one)
 			continue
 		}

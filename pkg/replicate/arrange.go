@@ -92,22 +92,6 @@ func (w *worker) recovered() {
 	}
 }
 
-// tell logs a stop, unless it was logged before.
-func (w *worker) tell(stop *chunk.Stop) {
-	if w.told[stop.Partition] != stop.Reason {
-		w.told[stop.Partition] = stop.Reason
-		w.log.Error("partition stopped", "partition", stop.Partition, "error", stop, "remedy", stop.Remedy())
-	}
-}
-
-// goesOn logs the end of a stop.
-func (w *worker) goesOn(p chunk.Partition) {
-	if w.told[p] != "" {
-		delete(w.told, p)
-		w.log.Info("partition goes on", "partition", p)
-	}
-}
-
 // asideIsDue says whether some partition is to be tried again.
 func (w *worker) asideIsDue() bool {
 	for _, a := range w.aside {

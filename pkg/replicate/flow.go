@@ -69,6 +69,7 @@ type flow struct {
 	window *sink.Window // what all writers of the batch lane have under way
 
 	tellLeftOut, tellUnread sync.Once
+	news                    stopNews
 
 	soon chan struct{}     // asks for a refresh before its time
 	came chan struct{}     // tells a one-off copy that a shard has come further

@@ -74,7 +74,7 @@ func (p *FlowPlan) InTheWay() []error {
 		if t.Stop != nil {
 			list = append(list, fmt.Errorf("topic %s: %w", t.Source, topicStop{t.Stop}))
 		}
-		for _, s := range t.Stops {
+		for _, s := range chunk.Together(t.Stops) {
 			list = append(list, s)
 		}
 	}

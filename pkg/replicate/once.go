@@ -43,7 +43,7 @@ func (e *UnfinishedError) Error() string {
 		return fmt.Sprintf("no topic of cluster %s is selected: nothing was copied", e.Nothing)
 	}
 	var b strings.Builder
-	for _, s := range e.Stops {
+	for _, s := range chunk.Together(e.Stops) {
 		fmt.Fprintf(&b, "\n  %s", s.Error())
 	}
 	for _, g := range e.Groups {

@@ -58,6 +58,7 @@ func TestTimeOutsHaveAReason(t *testing.T) {
 		}
 		cut := timedOut{ctx}
 		err := Run(cut, steps, time.Nanosecond, func(Step, string) {})
+		end()
 		var waits *WaitingError
 		if !errors.As(err, &waits) || waits.Step != row.step || !strings.Contains(waits.Missing, row.want) ||
 			waits.Remedy() == "" || strings.HasSuffix(strings.TrimSpace(err.Error()), ":") {

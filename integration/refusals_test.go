@@ -307,6 +307,14 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("check --connect ended with %d:\n%s", code, out)
 		}
 	})
+	t.Run("the flow turned round", func(t *testing.T) {
+		newSite(t, source, target, patterns(t, []string{name})...).copyOnce()
+		s := newSite(t, target, source, patterns(t, []string{name})...) // whose names for the clusters are exchanged as well
+		s.run().fails(time.Minute, "in a circle", "flow old->new", name, "from and to of this flow exchanged")
+		if out, code := s.command("check", "--connect"); code != 1 || !holds(out, "in a circle", "flow old->new", name) {
+			t.Errorf("check --connect ended with %d:\n%s", code, out)
+		}
+	})
 	t.Run("a later ledger", func(t *testing.T) {
 		laterLedger(ctx, t, newSite(t, source, target, patterns(t, []string{name + "-ledger"})...), name+"-ledger")
 	})

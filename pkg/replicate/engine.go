@@ -162,9 +162,11 @@ func final(err error) bool {
 	var shards *ShardsError
 	var version *ledger.VersionError
 	var damage *ledger.Damage
+	var idless *NoTopicIDsError
 	var strange *ledger.NotLedgerError
 	return isStranger(err) || errors.As(err, &strange) ||
 		errors.As(err, &same) || errors.As(err, &shards) || errors.As(err, &version) || errors.As(err, &damage) ||
+		errors.As(err, &idless) ||
 		isClosed(err)
 }
 

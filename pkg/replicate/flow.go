@@ -288,12 +288,20 @@ func (f *flow) prepare(ctx context.Context) error {
 	if err := f.alone(ctx); err != nil {
 		return err
 	}
-	_, shards, err := f.topics.EnsureLedger(ctx, f.cfg.LedgerTopic(), f.cfg.Shards)
+	if err := f.targetHasIDs(ctx); err != nil {
+		return err
+	}
+	created, shards, err := f.topics.EnsureLedger(ctx, f.cfg.LedgerTopic(), f.cfg.Shards)
 	if err != nil {
 		return err
 	}
 	if shards != f.cfg.Shards {
 		return &ShardsError{Ledger: f.cfg.LedgerTopic(), Have: shards, Want: f.cfg.Shards}
+	}
+	if created { // the first topic that shows, perhaps
+		if err := f.targetHasIDs(ctx); err != nil {
+			return err
+		}
 	}
 	if kept, err = f.signer.sign(ctx, f.identity, kept, changes); err != nil {
 		return err

@@ -74,6 +74,9 @@ func (i *Inspection) look(ctx context.Context, wanted func(topic string) bool, w
 	if err != nil {
 		return nil, err
 	}
+	if err := i.lookForIDs(ctx, p); err != nil {
+		return nil, err
+	}
 	if p.earliest, err = i.targetMarks.Earliest(ctx, targets); err != nil {
 		return nil, err
 	}

@@ -179,6 +179,11 @@ func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, er
 		return nil, err
 	}
 	i.planGroups(ctx, seen, plan)
+	if topic := seen.source.withoutID(); topic != "" {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("cluster %s gives its topics no ids (Kafka before 2.8, or an "+
+			"inter-broker protocol before it): a topic that is deleted and made again there is not noticed, and 'replicator "+
+			"rollback' cannot carry anything back to it", i.cfg.From))
+	}
 	if err := i.planNames(ctx, seen, plan); err != nil {
 		return nil, err
 	}

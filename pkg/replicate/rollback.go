@@ -159,6 +159,9 @@ func (r *Rollback) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if topic := seen.source.withoutID(); topic != "" {
+		return &NoTopicIDsError{Cluster: r.o.Flow.From, Topic: topic, Back: true}
+	}
 	d, err := directionOf(seen.books[0].Shard)
 	if err != nil {
 		return err

@@ -273,6 +273,23 @@ func (w *Watermarks) EpochEnds(ctx context.Context, at []chunk.Position) (Marks,
 	return marks, nil
 }
 
+// WithoutID finds a topic that the cluster describes without an id (KIP-516), among all
+// that it shows; found is false where all have one, or none shows.
+func (w *Watermarks) WithoutID(ctx context.Context) (topic string, found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	response, err := kafka.MetadataRequest(nil).RequestWith(ctx, w.client)
+	if err != nil {
+		return "", false, fmt.Errorf("ask for topic ids: %w", w.cluster.Explain(err))
+	}
+	for _, t := range response.Topics {
+		if t.ErrorCode == 0 && t.Topic != nil && chunk.TopicID(t.TopicID) == (chunk.TopicID{}) {
+			return *t.Topic, true, nil
+		}
+	}
+	return "", false, nil
+}
+
 // TopicIDs answers the ids of the topics that are there. It asks the broker by a
 // request of its own: kadm's Metadata answers from a memory, and a topic that was
 // just created again would still have its old id.

@@ -102,7 +102,10 @@ func (w *worker) suspect(err error) {
 // another reason: the log may have grown by the time that this has passed.
 func (s *session) settleCut(ctx context.Context, c *candidate, m sourceMarks) error {
 	switch {
-	case c.state == nil || c.topic.Stop != nil:
+	case c.state == nil: // what a reader met was in another topic of that name
+		delete(s.doubts, c.partition)
+		return nil
+	case c.topic.Stop != nil:
 		return nil
 	case c.waiting:
 		if cut := c.header.Cuts.Open(); cut != nil {

@@ -1,12 +1,14 @@
 package replicate
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
 
 // TestDeletedTopicPausesNobody: of a shard's topics one is deleted on the source. The
-// others are copied on at once, and not when topics are looked at the next time.
+// others are copied on at once: neither does the shard start over, nor do they wait for
+// the next look at the topics.
 func TestDeletedTopicPausesNobody(t *testing.T) { onLanes(t, testDeletedTopicPausesNobody) }
 
 func testDeletedTopicPausesNobody(t *testing.T, w *world) {
@@ -24,4 +26,7 @@ func testDeletedTopicPausesNobody(t *testing.T, w *world) {
 		w.equal([]string{"orders"})
 	}
 	r.copies("orders", 0)
+	if strings.Contains(w.log.String(), "starting over") {
+		t.Error("the shard has started over")
+	}
 }

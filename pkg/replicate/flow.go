@@ -363,7 +363,7 @@ func (f *flow) openReader() (reader, error) {
 	}
 	if f.inBatches() {
 		return source.OpenBatches(source.BatchesConfig{
-			Cluster: f.source, AnswerBytes: f.share() / 4, Trouble: trouble,
+			Cluster: f.source, AnswerBytes: f.share() / 4, Trouble: trouble, Absent: f.refreshSoon,
 			Rebuilt: f.rebuilt, Claimed: f.cameFromTarget(),
 		})
 	}

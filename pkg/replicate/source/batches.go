@@ -26,6 +26,9 @@ const (
 	// lossLasts is how long a partition may not be readable before its shard goes on without it: an election takes
 	// seconds.
 	lossLasts = 20 * time.Second
+	// absenceLasts is how long a topic may be unknown to its leader before Next says so: a look at the topics tells
+	// sooner that it was deleted, and the others are read on meanwhile.
+	absenceLasts = 3 * time.Second
 	// followsFor is how long a partition is read from a replica that is nearer than its leader, before the leader is
 	// asked again which one is.
 	followsFor = 5 * time.Minute
@@ -38,6 +41,7 @@ type BatchesConfig struct {
 	// answers of a broker are in memory at most: one that is being copied, and one that has been asked for.
 	AnswerBytes int
 	Trouble     func(error)
+	Absent      func()              // told that a topic may be gone, or another one by now; nil: nobody is
 	Rebuilt     func(reason string) // told of each batch that could not travel as it was
 	// Claimed says whether a batch, seen at that time, was written by a flow that copies from the cluster that is
 	// written to here: it must not go back. Nil: there is no such flow.
@@ -67,6 +71,9 @@ type Batches struct {
 	lost    map[chunk.Partition]bool  // that no feeder has
 	losses  map[chunk.Partition]*loss // since they were last read well
 	looked  time.Time                 // when leaders were last looked for
+
+	absent      error     // the first topic that its leader did not know since the last Assign; nil: none
+	absentSince time.Time // when that was
 }
 
 // loss is why a partition could not be read, and since when, as long as the source
@@ -83,6 +90,7 @@ type answer struct {
 	well   []*tail  // that were lost before, and are read now
 	lost   []*tail  // that the feeder has no more, after the chunk
 	nearer []nearer // that it has no more either
+	absent error    // a topic whose leader does not know it: its partitions are not read any more
 	err    error    // what was in the way
 	ended  bool     // the feeder is no more
 	final  bool     // nothing can be read any more, because of err
@@ -115,7 +123,7 @@ func (b *Batches) Assign(positions []chunk.Position) error {
 		b.lost[at.Partition] = true
 	}
 	b.feeders, b.losses, b.looked = map[int32]*feeder{}, map[chunk.Partition]*loss{}, time.Time{}
-	b.fresh = nil
+	b.fresh, b.absent = nil, nil
 	return nil
 }
 
@@ -125,6 +133,9 @@ func (b *Batches) Assign(positions []chunk.Position) error {
 func (b *Batches) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
 	if len(b.rest.Parts) > 0 {
 		return b.piece(limit.Bytes), nil
+	}
+	if b.absent != nil && time.Since(b.absentSince) > absenceLasts {
+		return chunk.Chunk{}, b.absent
 	}
 	wait := time.NewTimer(limit.Wait)
 	defer wait.Stop()
@@ -194,6 +205,12 @@ func (b *Batches) accept(a answer) error {
 	for _, part := range a.chunk.Parts {
 		t := b.assigned[part.Partition]
 		t.next, t.epoch = part.Next, part.Epoch
+	}
+	if a.absent != nil && b.absent == nil {
+		b.absent, b.absentSince = a.absent, time.Now()
+		if b.cfg.Absent != nil {
+			b.cfg.Absent()
+		}
 	}
 	for _, t := range a.well {
 		delete(b.losses, t.partition)

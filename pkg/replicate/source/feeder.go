@@ -57,7 +57,7 @@ func (f *feeder) run(ctx context.Context) {
 		if len(f.tails) > 0 {
 			a = f.fetch(ctx)
 		}
-		if len(a.chunk.Parts)+len(a.well)+len(a.lost)+len(a.nearer) > 0 || a.err != nil || a.ended {
+		if len(a.chunk.Parts)+len(a.well)+len(a.lost)+len(a.nearer) > 0 || a.err != nil || a.ended || a.absent != nil {
 			select {
 			case f.b.answers <- a:
 			case <-ctx.Done():
@@ -150,7 +150,10 @@ func (f *feeder) fetch(ctx context.Context) answer {
 func (f *feeder) take(a *answer, t *tail, said *kmsg.FetchResponseTopicPartition, ask asked) {
 	part, err := t.take(said, ask)
 	leaves := true
+	var unreadable *Unreadable
 	switch {
+	case errors.As(err, &unreadable) && unreadable.absent:
+		a.absent = err
 	case err != nil && isFinal(err):
 		a.err, a.final = err, true
 		return

@@ -53,6 +53,7 @@ type Unreadable struct {
 	OutOfLog  bool
 	Partition chunk.Partition // where it is known
 	At        offsets.Source  // the position, with Partition
+	absent    bool            // the leader does not know the topic, or one of another id
 	End       offsets.Source  // where the epoch of the position ends; -1: not told
 }
 

@@ -126,6 +126,7 @@ func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
 		errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID),
 		errors.Is(err, kerr.UnknownTopicOrPartition):
 		return &Unreadable{Err: fmt.Errorf("%s: %w", t.partition, err), End: -1,
+			absent:   !errors.Is(err, kerr.OffsetOutOfRange) && !errors.Is(err, kerr.TopicAuthorizationFailed),
 			OutOfLog: errors.Is(err, kerr.OffsetOutOfRange), Partition: t.partition, At: t.next}
 	case errors.Is(err, kerr.CorruptMessage): // would be retriable, but it stays
 		return t.unreadable(err)

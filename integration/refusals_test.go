@@ -308,6 +308,9 @@ func TestMistakes(t *testing.T) {
 		}
 	})
 	t.Run("the flow turned round", func(t *testing.T) {
+		name := name + "-turned"
+		must(t, workload.Topics(ctx, source.Bootstrap(), 1, workload.KeepConfigs(), name))
+		mixed(ctx, t, source.Bootstrap(), name, 63, 100, 1)
 		newSite(t, source, target, patterns(t, []string{name})...).copyOnce()
 		s := newSite(t, target, source, patterns(t, []string{name})...) // whose names for the clusters are exchanged as well
 		s.run().fails(time.Minute, "in a circle", "flow old->new", name, "from and to of this flow exchanged")

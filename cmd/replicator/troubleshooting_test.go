@@ -22,6 +22,7 @@ var said = map[string]string{
 	"StretchError": "of the offset map", "RunError": "of the offset map", "VersionError": "format version",
 	"IdentityError": "belongs to another flow", "InternalTopicError": "cannot be made or written to",
 	"Match": "matches no topic of", "emptyPattern": "matches no topic of", "MissingError": "has no committed record at",
+	"NoTopicIDsError": "gives its topics no ids",
 	"NotLedgerError":  "a record that is none of a ledger",
 	"NamesInUseError": "is still run as", "NotCarriedError": "cannot be carried over to both client libraries",
 	"Outlived": "has ended a transaction that was not done after", "RefusedError": "it would be refused: step",
@@ -35,7 +36,7 @@ var said = map[string]string{
 	"keptError": "is kept:", "placeError": "is kept:", "notPutBack": "what was there before keeps less",
 	"notYetError": "not in time:", "interruptedError": "interrupted", "usageError": "exit code 2",
 	"Problems": "problems", "StrangersError": "is that of another flow now", "emptyFlow": "selects no topic of",
-	"Problem": "", "Stop": "", "Error": "", "topicStop": "", // their text is told by the rows of what makes them
+	"Problem": "", "Stop": "", "Alike": "", "Error": "", "topicStop": "", // their text is told by the rows of what makes them
 	"DifferenceError": "", "LateError": "", // of the demo
 }
 

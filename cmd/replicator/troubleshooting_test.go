@@ -36,7 +36,8 @@ var said = map[string]string{
 	"keptError": "is kept:", "placeError": "is kept:", "notPutBack": "what was there before keeps less",
 	"notYetError": "not in time:", "interruptedError": "interrupted", "usageError": "exit code 2",
 	"Problems": "problems", "StrangersError": "is that of another flow now", "emptyFlow": "selects no topic of",
-	"Problem": "", "Stop": "", "Alike": "", "Error": "", "topicStop": "", // their text is told by the rows of what makes them
+	"Alike":   "",                                           // as the Stops are that it puts together
+	"Problem": "", "Stop": "", "Error": "", "topicStop": "", // their text is told by the rows of what makes them
 	"DifferenceError": "", "LateError": "", // of the demo
 }
 

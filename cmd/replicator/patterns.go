@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"replicator/internal/config"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
@@ -170,14 +169,5 @@ func warnOf(w io.Writer, m *policy.Match) {
 func hint(w io.Writer, m *policy.Match) {
 	if text := m.Hint(); text != "" && !m.Nothing() {
 		fmt.Fprintf(w, "warning: %s %q: %s\n", m.Where, m.Pattern, text)
-	}
-}
-
-// warnOfPatterns tells of the file's patterns alone; a cluster that is away shows later.
-func warnOfPatterns(cmd *cobra.Command, cfg *config.Config, clusters map[string]kafka.Config) {
-	for _, flow := range cfg.Flows {
-		if m, err := matchFlow(cmd.Context(), clusters, flow, nil); err == nil {
-			_ = claims{}.judge(cmd.ErrOrStderr(), []*replicate.Matches{m})
-		}
 	}
 }

@@ -130,7 +130,7 @@ func TestOwnTopicIsAltered(t *testing.T) {
 	}
 	w.must("alter", workload.Alter(w.ctx, w.sides.Source, "orders", map[string]string{"retention.ms": "70000000"}))
 	w.must("alter", workload.Alter(w.ctx, w.sides.Source, "empty", map[string]string{"retention.ms": "70000000"}))
-	r = w.start(nil)
+	w.start(nil)
 	for _, topic := range []string{"orders", "empty"} {
 		w.await(topic+" is altered", func() bool { return w.settings(w.sides.Target, topic)["retention.ms"] == "70000000" })
 	}
@@ -220,7 +220,7 @@ func testSettingsComeBack(t *testing.T, w *world) {
 			}
 		}
 	}
-	r = w.start(nil)
+	w.start(nil)
 	w.plain(w.sides.Source, "made", 0, 5)
 	w.equal([]string{"made"})
 	has("when the flow goes on", "made", "message.timestamp.type", "CreateTime")

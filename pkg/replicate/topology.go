@@ -29,7 +29,7 @@ func (f *flow) compare(ctx context.Context, seen *neighbourhood) error {
 	}
 	for _, t := range list {
 		if _, known := slices.BinarySearch(seen.source.Topics, t.Source); !known { // it was made a moment ago
-			if seen, err = f.watchNeighbours(ctx); err != nil {
+			if _, err = f.watchNeighbours(ctx); err != nil {
 				return err
 			}
 			break

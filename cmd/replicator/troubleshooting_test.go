@@ -38,7 +38,6 @@ var said = map[string]string{
 	"Problems": "problems", "StrangersError": "is that of another flow now", "emptyFlow": "selects no topic of",
 	"Alike":   "",                                           // as the Stops are that it puts together
 	"Problem": "", "Stop": "", "Error": "", "topicStop": "", // their text is told by the rows of what makes them
-	"NoTopicIDsError": "gives its topics no ids", "Alike": "",
 	"DifferenceError": "", "LateError": "", // of the demo
 }
 

@@ -143,7 +143,7 @@ func (c *Claims) decide(producer int64) bool {
 }
 
 // readOn reads what the ledger has that was not read yet.
-func (c *Claims) readOn(ctx context.Context) error {
+func (c *Claims) readOn(ctx context.Context) (err error) {
 	topic, err := topicThere(c.consumer, c.cluster, c.topic)
 	if topic == nil || err != nil {
 		return err // a topic that may not be seen is not one that is not there: what it claims is not known
@@ -159,7 +159,7 @@ func (c *Claims) readOn(ctx context.Context) error {
 	if err := c.consumer.Assign(assigned); err != nil {
 		return err
 	}
-	defer func() { _ = c.consumer.Unassign() }()
+	defer func() { _ = kafka.Unassign(c.consumer, err == nil) }()
 	ended := map[int32]bool{}
 	for giveUp := time.Now().Add(claimsWait); len(ended) < len(assigned); {
 		if err := ctx.Err(); err != nil {

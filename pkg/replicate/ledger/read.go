@@ -155,7 +155,7 @@ func (r *Reader) read(ctx context.Context, partition int32, from ck.Offset,
 	if err := r.consumer.Assign([]ck.TopicPartition{{Topic: &topic, Partition: partition, Offset: from}}); err != nil {
 		return err
 	}
-	defer func() { _ = r.consumer.Unassign() }()
+	defer func() { _ = kafka.Unassign(r.consumer, err == nil) }()
 	for heard := time.Now(); ; {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -146,7 +146,7 @@ func (s *stretch) run(ctx context.Context) (moved bool, err error) {
 		return false, fmt.Errorf("assign: %w", err)
 	}
 	moved, err = s.poll(ctx)
-	return moved, errors.Join(err, s.consumer.Unassign())
+	return moved, errors.Join(err, kafka.Unassign(s.consumer, err == nil))
 }
 
 // bounds asks where the log starts and ends, at the consumer's isolation. The call

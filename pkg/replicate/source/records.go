@@ -80,6 +80,8 @@ const fetchBytes = 3 << 19
 // Records reads whole records through librdkafka. It belongs to one goroutine.
 type Records struct {
 	consumer *ck.Consumer
+	cfg      Config
+	used     bool // the handle has had an assignment
 	cluster  kafka.Config
 	opened   kafka.Credentials
 	trouble  func(error)
@@ -102,8 +104,15 @@ type reading struct {
 // OpenRecords opens a reader that has nothing assigned yet. The error explains
 // itself.
 func OpenRecords(cfg Config) (*Records, error) {
-	opened := cfg.Cluster.Credentials()
-	consumer, err := kafka.NewConsumer(cfg.Cluster, map[string]any{
+	r := &Records{cfg: cfg, cluster: cfg.Cluster, trouble: cfg.Trouble, assigned: map[chunk.Partition]*reading{}}
+	return r, r.open()
+}
+
+// open opens a handle.
+func (r *Records) open() (err error) {
+	cfg := r.cfg
+	r.opened, r.used = cfg.Cluster.Credentials(), false
+	r.consumer, err = kafka.NewConsumer(cfg.Cluster, map[string]any{
 		// librdkafka wants a name here; with manual assignment no group comes into being.
 		"group.id":                   "replicator.reader." + cfg.Flow,
 		"enable.auto.commit":         false,
@@ -118,14 +127,22 @@ func OpenRecords(cfg Config) (*Records, error) {
 		"fetch.message.max.bytes":    fetchBytes,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open source reader: %w", err)
+		return fmt.Errorf("open source reader: %w", err)
 	}
-	return &Records{consumer: consumer, cluster: cfg.Cluster, opened: opened, trouble: cfg.Trouble,
-		assigned: map[chunk.Partition]*reading{}}, nil
+	return nil
 }
 
-// Assign replaces what is read by the given positions.
+// Assign replaces what is read by the given positions, with a handle of its own:
+// librdkafka 2.11.1 ends the process, with an assertion on rktp_started, where a
+// partition is told to stop again before it has stopped, as when an assignment is
+// replaced twice in a row.
 func (r *Records) Assign(positions []chunk.Position) error {
+	if r.used {
+		if err := errors.Join(r.consumer.Close(), r.open()); err != nil {
+			return err
+		}
+	}
+	r.used = true
 	r.assigned = make(map[chunk.Partition]*reading, len(positions))
 	r.last, r.stopped = nil, nil
 	list := make([]ck.TopicPartition, len(positions))
@@ -320,5 +337,8 @@ func unreadable(code ck.ErrorCode) bool {
 
 // Close lets go of the handle. It can be called once.
 func (r *Records) Close() error {
-	return errors.Join(r.consumer.Unassign(), r.consumer.Close())
+	if r.consumer == nil {
+		return nil // it could not be opened anew
+	}
+	return r.consumer.Close()
 }

@@ -15,6 +15,8 @@ import (
 
 const (
 	pollSlice = 100 * time.Millisecond
+	// connectWait bounds how long a new handle may take to find its brokers before it is used all the same.
+	connectWait = time.Second
 	// cachedSegments bounds the segments kept in memory after a look into old history: 6 KiB each.
 	cachedSegments = 128
 	// silence is how long a partition may say nothing: librdkafka does not tell of one that is gone.
@@ -30,6 +32,7 @@ type Reader struct {
 
 	mu       sync.Mutex
 	consumer *ck.Consumer
+	fresh    bool // it has read nothing yet
 	opened   kafka.Credentials
 	failed   bool // the last read did
 	cache    map[place][]offsets.Run
@@ -52,7 +55,18 @@ func OpenReader(target kafka.Config, topic string) (*Reader, error) {
 func (r *Reader) open() (err error) {
 	r.opened = r.cluster.Credentials()
 	r.consumer, err = openConsumer(r.cluster, r.topic, "read_committed")
+	r.fresh = err == nil
 	return err
+}
+
+// connect lets a new handle find its brokers: where a partition is assigned before,
+// librdkafka looks for its leader half a second later. A cluster that is away shows in
+// what follows.
+func (r *Reader) connect() {
+	if r.fresh {
+		_, _ = r.consumer.GetMetadata(&r.topic, false, int(connectWait.Milliseconds()))
+		r.fresh = false
+	}
 }
 
 // renew opens another handle where the one that failed holds former certificates or
@@ -151,6 +165,7 @@ func (r *Reader) read(ctx context.Context, partition int32, from ck.Offset,
 		return err
 	}
 	defer func() { r.failed = err != nil }()
+	r.connect()
 	topic := r.topic
 	if err := r.consumer.Assign([]ck.TopicPartition{{Topic: &topic, Partition: partition, Offset: from}}); err != nil {
 		return err

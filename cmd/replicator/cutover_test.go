@@ -168,3 +168,34 @@ func TestTopics(t *testing.T) {
 		t.Errorf("a ledger was made:\n%s", all)
 	}
 }
+
+// On the way back a group that was not used on the target stays where its consumers have
+// left it on the source: one that the cutover did not move, and one whose unread records
+// the target had deleted, which the source still holds.
+func TestRollbackLeavesWhatWasNotUsed(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "orders", 1)
+	w.plain(w.source, "orders", 0, 100)
+	for group, at := range map[string]int64{"forced": 20, "late": 20, "moved": 90} {
+		w.commit(w.source, group, "orders", 0, at)
+	}
+	w.must("run", "--until-caught-up")
+	var gone kadm.Offsets
+	gone.AddOffset("orders", 0, 60, -1)
+	if deleted, err := w.admin(w.target).DeleteRecords(w.ctx, gone); err != nil || deleted.Error() != nil {
+		t.Fatal(err, deleted.Error())
+	}
+	w.must("run", "--until-caught-up")
+	out := w.must("cutover", "--yes", "--force", "--groups", "forced|moved", "--silent-for", "100ms")
+	says(t, "the cutover", out, "given up", "may start on new")
+	w.commit(w.target, "moved", "orders", 0, 95)
+	w.commit(w.source, "late", "orders", 0, 40) // it goes on reading on the source
+	out = w.must("rollback", "--yes", "--silent-for", "100ms")
+	says(t, "the way back", out, "may start on old")
+	at := w.admin(w.source).FetchManyOffsets(w.ctx, "forced", "late", "moved")
+	for group, want := range map[string]int64{"forced": 20, "late": 40, "moved": 95} {
+		if got := at[group].Fetched["orders"][0].At; got != want {
+			t.Errorf("after the rollback group %s stands at %d on the source, want %d", group, got, want)
+		}
+	}
+}

@@ -303,6 +303,10 @@ func (h *handover) positioned(context.Context) (string, error) {
 			lacks = append(lacks, h.unreadable(g))
 		}
 		for j := range g.Positions {
+			// On the way back a group that was not used on the target stands where its consumers have left it.
+			if h.back && g.Positions[j].unused && g.Positions[j].Target != nil {
+				continue
+			}
 			if l, lacking := h.notRight(g, &g.Positions[j]); lacking {
 				lacks = append(lacks, l)
 			}

@@ -76,7 +76,8 @@ func (h *handover) write(ctx context.Context) error {
 		one := cutover.Group{ID: h.record.ID, Ended: now, Group: g.Group, Target: g.Target}
 		for _, p := range g.Positions {
 			one.Positions = append(one.Positions, cutover.Position{
-				Topic: p.Topic, Partition: p.Partition, Source: int64(p.Source), Target: orMissing(p.Target)})
+				Topic: p.Topic, Partition: p.Partition, Source: int64(p.Source), Target: orMissing(p.Target),
+				Unread: p.UnreadDeleted})
 		}
 		h.record.Groups++
 		notes = append(notes, ledger.NoteRecord(cutover.GroupName(g.Group), cutover.Encode(one)))

@@ -163,6 +163,8 @@ type PositionStatus struct {
 	// KeptForAtLeast is how long, in whole seconds, the target keeps what the group reads next, at least; left out where
 	// it has read all, where records are kept for ever, and where a consumer on the target goes its own way.
 	KeptForAtLeast *int64 `json:"kept_for_at_least_seconds,omitempty"`
+	// unused: the source's position is one that the opposite flow has put there, and nobody has read from since.
+	unused bool
 	// With stopped_before_foreign: the stretch of the target in the way, how many of our records the group
 	// would read again where it stops, and how many of somebody else's it would skip if it were moved on.
 	Foreign        *Range `json:"foreign,omitempty"`
@@ -372,6 +374,7 @@ func (i *Inspection) positionStatus(ctx context.Context, held *groups.Held, at *
 	one := PositionStatus{
 		Topic: s.partition.Topic, Partition: s.partition.Number, TargetTopic: s.at.Topic,
 		Source: from, SourceLag: max(int64(s.stable-from), 0),
+		unused: groups.Ours(i.cfg.To+"->"+i.cfg.From, at.Source),
 	}
 	var position *offsets.Target
 	if at.Target != nil {

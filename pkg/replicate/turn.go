@@ -280,7 +280,8 @@ func (t *turn) takeGroups(ctx context.Context) error {
 	for _, g := range t.held {
 		var handed []groups.Handed
 		for _, p := range g.Positions {
-			if p.Source >= 0 && p.Target >= 0 {
+			// What the target had deleted unread is still to be read on the way back: that position stays as it is.
+			if p.Source >= 0 && p.Target >= 0 && p.Unread == 0 {
 				handed = append(handed, groups.Handed{
 					Partition: chunk.Partition{Topic: p.Topic, Number: p.Partition}, Source: p.Target, Target: p.Source})
 			}

@@ -60,6 +60,9 @@ type Position struct {
 	Partition int32  `json:"partition"`
 	Source    int64  `json:"source"`
 	Target    int64  `json:"target"`
+	// Unread counts the records from Source on that the target had deleted before the group read them: Target is
+	// behind them.
+	Unread int64 `json:"unread_deleted,omitempty"`
 }
 
 // Direction says, in each partition of a ledger, which way the flow runs.

@@ -185,6 +185,9 @@ func TestRollbackLeavesWhatWasNotUsed(t *testing.T) {
 	if deleted, err := w.admin(w.target).DeleteRecords(w.ctx, gone); err != nil || deleted.Error() != nil {
 		t.Fatal(err, deleted.Error())
 	}
+	if dry := w.run("cutover", "--dry-run", "--silent-for", "100ms"); dry.code != exitFailed {
+		t.Errorf("a plan that would be refused: exit %d\n%s%s", dry.code, dry.stdout, dry.stderr)
+	}
 	w.must("run", "--until-caught-up")
 	out := w.must("cutover", "--yes", "--force", "--groups", "forced|moved", "--silent-for", "100ms")
 	says(t, "the cutover", out, "given up", "may start on new")

@@ -165,7 +165,7 @@ func (h *handover) notRight(g *GroupStatus, p *PositionStatus) (l lack, lacking 
 // even then: below, the consumer's auto.offset.reset would decide.
 func (h *handover) unreadDeleted(g *GroupStatus, p *PositionStatus, exact bool) lack {
 	name := fmt.Sprintf("group %s in %s/%d: %s", g.Group, p.Topic, p.Partition, p.Why)
-	if !exact {
+	if !exact && !h.looking { // a look brings nothing about, and the position would be refused once it is moved
 		return lack{waits: name + "; it is yet to be moved to where the target's log begins", gives: name}
 	}
 	return lack{gives: name, remedy: cmp.Or(p.Remedy, seeStatus)}

@@ -135,7 +135,14 @@ func (s *site) run(args ...string) *daemon {
 		close(d.done)
 	}()
 	s.t.Cleanup(func() {
-		d.kill()
+		// One that is killed stays in its group for a session, where flows of later tests, whose clusters have the same
+		// names, would find it.
+		_ = d.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-d.done:
+		case <-time.After(20 * time.Second):
+			d.kill()
+		}
 		if s.t.Failed() {
 			s.t.Logf("the daemon said:\n%s", d.out.String())
 		}

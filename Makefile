@@ -34,7 +34,7 @@ check: ## format, vet, staticcheck, import directions, tests without a broker
 	$(GO) test -short $$($(GO) list ./... | grep -v '/integration')
 
 test: ## all tests, on real brokers where a Docker engine or Java and Maven are found
-	$(GO) test -tags integration -timeout 60m ./...
+	$(GO) test -tags integration -timeout 75m ./...
 
 integration: ## the tests on real brokers alone, which fail where none can be had
 	REPLICATOR_REQUIRE_KAFKA=1 $(GO) test -count=1 -timeout 60m -tags integration ./integration/... \

@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"replicator/integration/cluster"
 	"replicator/integration/judge"
 )
@@ -64,7 +67,32 @@ func newSite(t *testing.T, source, target *cluster.Cluster, lines ...string) *si
 	if err := os.WriteFile(s.path, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.forget("__replicator." + unique(t)) })
 	return s
+}
+
+// forget deletes the test's ledgers: every flow that begins on a shared broker would read them.
+func (s *site) forget(prefix string) {
+	for _, c := range []*cluster.Cluster{s.source, s.target} {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(c.Bootstrap(), ",")...))
+		if err == nil {
+			admin := kadm.NewClient(client)
+			if topics, err := admin.ListTopicsWithInternal(ctx); err == nil {
+				var names []string
+				for _, name := range topics.Names() {
+					if strings.HasPrefix(name, prefix) {
+						names = append(names, name)
+					}
+				}
+				if len(names) > 0 {
+					_, _ = admin.DeleteTopics(ctx, names...)
+				}
+			}
+			client.Close()
+		}
+		cancel()
+	}
 }
 
 // edit puts another text in the place of one, everywhere in the configuration.

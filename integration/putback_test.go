@@ -36,6 +36,8 @@ func TestSourceIsPutBack(t *testing.T) {
 		write(lane, 60)
 		sites[lane] = newSite(t, source, target, patterns(t, []string{id + "-" + lane}, "lane: "+lane)...)
 		sites[lane].edit("__replicator."+id, "__replicator."+id+"-"+lane)
+		sites[lane].edit("  old: {", "  old-"+lane+": {") // two flows to one cluster have sources of other names
+		sites[lane].edit("from: old\n", "from: old-"+lane+"\n")
 		sites[lane].edit("to: new\n", "to: new\n    shards: 1\n")
 	}
 	source.Stop()

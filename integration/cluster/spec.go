@@ -158,7 +158,8 @@ func (s *spec) properties(data, bind string) string {
 		p["zookeeper.connect"] = fmt.Sprintf("127.0.0.1:%d", controller)
 		p["listeners"] = fmt.Sprintf("CLIENT://%s:%d", bind, s.port)
 		p["listener.security.protocol.map"] = "CLIENT:PLAINTEXT"
-		p["zookeeper.session.timeout.ms"] = "6000"
+		p["zookeeper.session.timeout.ms"] = "18000"
+		p["zookeeper.connection.timeout.ms"] = "120000" // it may start on a busy machine
 		delete(p, "group.coordinator.rebalance.protocols")
 	}
 	maps.Copy(p, s.replicated())

@@ -153,7 +153,7 @@ func newApps(t *testing.T, source, target *cluster.Cluster, set ...func(*apps)) 
 	}
 	a.must(workload.Topics(a.ctx, source.Bootstrap(), 3, workload.KeepConfigs(), a.topic))
 	a.site = newSite(t, source, target, patterns(t, []string{a.topic})...)
-	admin := a.admin(target)
+	admin := adminOf(t, target)
 	a.await("no daemon of another test is in the flow's group", func() bool {
 		described, err := admin.DescribeGroups(a.ctx, "replicator.old.new")
 		return err == nil && len(described["replicator.old.new"].Members) == 0
@@ -162,15 +162,6 @@ func newApps(t *testing.T, source, target *cluster.Cluster, set ...func(*apps)) 
 	a.consume(source)
 	a.await("the group has read", func() bool { return len(a.consumers[source].So()) > 100 })
 	return a
-}
-
-// admin asks a cluster.
-func (a *apps) admin(on *cluster.Cluster) *kadm.Client {
-	a.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(on.Bootstrap()))
-	a.must(err)
-	a.t.Cleanup(client.Close)
-	return kadm.NewClient(client)
 }
 
 func (a *apps) must(err error) {

@@ -302,6 +302,30 @@ func directionOf(book *ledger.Shard) (d cutover.Direction, err error) {
 	return d, cutover.Decode(book.Note(cutover.DirectionName), &d)
 }
 
+// ledgerPartitions is how many partitions a ledger topic has, which must be readable; 0
+// where it is not there.
+func ledgerPartitions(ctx context.Context, target kafka.Config, name string) (int, error) {
+	client, err := kafka.NewFranz(target)
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	seen, err := describe(ctx, client, target, []string{name})
+	if err != nil {
+		return 0, err
+	}
+	topic, there := seen.topics[name]
+	switch {
+	case !there:
+		return 0, nil
+	case topic.err != nil:
+		return 0, topic.err
+	case !topic.may(kmsg.ACLOperationRead):
+		return 0, target.Denied("Read", "topic "+name, nil)
+	}
+	return topic.partitions, nil
+}
+
 // readBooks reads all partitions of a flow's ledger; none where there is no ledger.
 func readBooks(ctx context.Context, target kafka.Config, cfg Config) ([]*ledger.Shard, error) {
 	return readFirstBooks(ctx, target, cfg, cfg.Shards)
@@ -309,26 +333,13 @@ func readBooks(ctx context.Context, target kafka.Config, cfg Config) ([]*ledger.
 
 // readFirstBooks reads the first n partitions of it.
 func readFirstBooks(ctx context.Context, target kafka.Config, cfg Config, n int) ([]*ledger.Shard, error) {
-	client, err := kafka.NewFranz(target)
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
 	name := cfg.LedgerTopic()
-	seen, err := describe(ctx, client, target, []string{name})
-	if err != nil {
-		return nil, err
-	}
-	topic, there := seen.topics[name]
+	partitions, err := ledgerPartitions(ctx, target, name)
 	switch {
-	case !there:
-		return nil, nil
-	case topic.err != nil:
-		return nil, topic.err
-	case !topic.may(kmsg.ACLOperationRead):
-		return nil, target.Denied("Read", "topic "+name, nil)
-	case topic.partitions != cfg.Shards:
-		return nil, &ShardsError{Ledger: name, Have: topic.partitions, Want: cfg.Shards}
+	case err != nil || partitions == 0:
+		return nil, err
+	case partitions != cfg.Shards:
+		return nil, &ShardsError{Ledger: name, Have: partitions, Want: cfg.Shards}
 	}
 	marks, err := endsOf(ctx, target, name)
 	if err != nil {
@@ -355,30 +366,16 @@ func readFirstBooks(ctx context.Context, target kafka.Config, cfg Config, n int)
 // readAllBooks reads all partitions of a ledger topic, however many it has; none where it
 // is not there. It waits for no open transaction.
 func readAllBooks(ctx context.Context, target kafka.Config, name string) ([]*ledger.Shard, error) {
-	client, err := kafka.NewFranz(target)
-	if err != nil {
+	partitions, err := ledgerPartitions(ctx, target, name)
+	if err != nil || partitions == 0 {
 		return nil, err
-	}
-	defer client.Close()
-	seen, err := describe(ctx, client, target, []string{name})
-	if err != nil {
-		return nil, err
-	}
-	topic, there := seen.topics[name]
-	switch {
-	case !there:
-		return nil, nil
-	case topic.err != nil:
-		return nil, topic.err
-	case !topic.may(kmsg.ACLOperationRead):
-		return nil, target.Denied("Read", "topic "+name, nil)
 	}
 	reader, err := ledger.OpenReader(target, name)
 	if err != nil {
 		return nil, err
 	}
 	defer reader.Close() //nolint:errcheck // only read
-	books := make([]*ledger.Shard, topic.partitions)
+	books := make([]*ledger.Shard, partitions)
 	for shard := range books {
 		if books[shard], err = reader.Shard(ctx, int32(shard), 0); err != nil {
 			return nil, target.Explain(err)

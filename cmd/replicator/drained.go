@@ -3,11 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 
-	"replicator/internal/config"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/kafka"
 )
@@ -30,7 +28,7 @@ whatever it saw; 'replicator wait --drained' waits.`,
   replicator drained -c replicator.yaml --groups "billing-.*" --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(path)
+			on, err := chooseFlows(path, flow, io.Discard)
 			if err != nil {
 				return err
 			}
@@ -38,17 +36,13 @@ whatever it saw; 'replicator wait --drained' waits.`,
 			if err != nil {
 				return err
 			}
-			flows, err := flowsOf(cfg, flow)
+			flows, err := claimsOfGroups(pattern).hold(cmd, on.clusters, on.flows)
 			if err != nil {
-				return err
-			}
-			clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
-			if flows, err = claimsOfGroups(pattern).hold(cmd, clusters, flows); err != nil {
 				return err
 			}
 			seen := []*replicate.Drained{}
 			for _, one := range flows {
-				look, err := replicate.Inspect(cmd.Context(), clusters, one, nil)
+				look, err := replicate.Inspect(cmd.Context(), on.clusters, one, nil)
 				if err != nil {
 					return err
 				}

@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"replicator/internal/config"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/kafka"
 )
@@ -36,22 +34,17 @@ former ones on the target; where the target was built anew, all is copied once m
   replicator ledger -c replicator.yaml --flow "old->new" --accept-clusters`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(path)
+			on, err := chooseFlows(path, flow, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			flows, err := flowsOf(cfg, flow)
-			if err != nil {
-				return err
-			}
-			log := slog.New(cfg.Log.Handler(cmd.ErrOrStderr()))
 			var refused obstacles
-			for _, one := range flows {
+			for _, one := range on.flows {
 				var seen *replicate.LedgerView
 				if accept {
-					seen, err = replicate.AcceptClusters(cmd.Context(), clustersWith(cfg, log), one, log)
+					seen, err = replicate.AcceptClusters(cmd.Context(), on.clusters, one, on.log)
 				} else {
-					seen, err = replicate.ViewLedger(cmd.Context(), clustersWith(cfg, log), one)
+					seen, err = replicate.ViewLedger(cmd.Context(), on.clusters, one)
 				}
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)

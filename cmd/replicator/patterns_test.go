@@ -93,7 +93,8 @@ func TestPatternsOfTheFileThatChooseNothing(t *testing.T) {
 			}
 		}
 	}
-	for _, line := range []string{"verify", "wait --lag 0", "drained", "cutover --dry-run"} {
+	for _, line := range []string{"verify", "wait --lag 0", "drained", "cutover --dry-run", "topics",
+		"topics restore", "topics restore --yes"} {
 		got := w.run(strings.Fields(line)...)
 		if got.code != exitUsage || !strings.Contains(got.stderr, missing[0]) {
 			t.Errorf("%s: exit %d\n%s%s", line, got.code, got.stdout, got.stderr)
@@ -186,7 +187,8 @@ func TestAFlowOfNothingIsNotDone(t *testing.T) {
 			{"status", "NOTHING IS SELECTED", exitDone},
 			{"status --json", `"caught_up": false`, exitDone},
 			{"check --connect", "no topic is selected", exitDone},
-			{"topics", "no topic of cluster old is selected", exitFailed},
+			{"topics", nothing, exitUsage},
+			{"topics restore", nothing, exitUsage},
 			{"run --until-caught-up", "no topic of cluster old is selected: nothing was copied", exitFailed},
 		} {
 			got := w.run(strings.Fields(c.line)...)

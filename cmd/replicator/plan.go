@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
+	"io"
 	"math"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"replicator/internal/config"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/kafka"
 )
@@ -42,16 +41,12 @@ the way; warnings and what is not known do not fail it.`,
   replicator plan -c replicator.yaml --flow "old->new" --rate 50MiB --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(path)
-			if err != nil {
-				return err
-			}
-			flows, err := flowsOf(cfg, flow)
+			on, err := chooseFlows(path, flow, io.Discard)
 			if err != nil {
 				return err
 			}
 			opts.Rate = float64(rate)
-			plans, inTheWay := surveyFlows(cmd.Context(), cfg, flows, opts)
+			plans, inTheWay := surveyFlows(cmd.Context(), on, opts)
 			if asJSON {
 				err = printJSON(cmd.OutOrStdout(), map[string]any{"flows": plans}, true)
 			} else {
@@ -77,13 +72,12 @@ the way; warnings and what is not known do not fail it.`,
 }
 
 // surveyFlows plans all flows; what is in the way includes those that cannot be looked at.
-func surveyFlows(ctx context.Context, cfg *config.Config, flows []replicate.Config,
+func surveyFlows(ctx context.Context, on *chosen,
 	opts replicate.SurveyOptions) ([]*replicate.Migration, obstacles) {
-	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
 	plans := []*replicate.Migration{}
 	var inTheWay obstacles
-	for _, one := range flows {
-		m, err := surveyFlow(ctx, clustersOf(clusters, one), one, opts)
+	for _, one := range on.flows {
+		m, err := surveyFlow(ctx, clustersOf(on.clusters, one), one, opts)
 		if err != nil {
 			inTheWay = append(inTheWay, err)
 			continue

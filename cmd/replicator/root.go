@@ -175,13 +175,29 @@ func clustersWith(cfg *config.Config, log *slog.Logger) map[string]kafka.Config 
 	return clusters
 }
 
-// flowsOf are the flows to look at: the one with that name, or all for "".
-func flowsOf(cfg *config.Config, name string) ([]replicate.Config, error) {
-	if name == "" {
-		return cfg.Flows, nil
+// chosen are the flows that a verb is about, and what it needs to work on them.
+type chosen struct {
+	flows    []replicate.Config
+	clusters map[string]kafka.Config
+	log      *slog.Logger
+}
+
+// chooseFlows reads a file: the flow with that name, or all for "". What is logged goes to w.
+func chooseFlows(path, name string, w io.Writer) (*chosen, error) {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, err
 	}
-	flow, err := cfg.Flow(name)
-	return []replicate.Config{flow}, err
+	log := slog.New(cfg.Log.Handler(w))
+	c := &chosen{cfg.Flows, clustersWith(cfg, log), log}
+	if name != "" {
+		flow, err := cfg.Flow(name)
+		if err != nil {
+			return nil, err
+		}
+		c.flows = []replicate.Config{flow}
+	}
+	return c, nil
 }
 
 // flowFlag adds --flow.

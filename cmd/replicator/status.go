@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"regexp"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"replicator/internal/config"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/groups"
@@ -54,15 +52,11 @@ whatever it saw.`,
   replicator status -c replicator.yaml --flow "old->new" --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(path)
+			on, err := chooseFlows(path, flow, io.Discard)
 			if err != nil {
 				return err
 			}
-			flows, err := flowsOf(cfg, flow)
-			if err != nil {
-				return err
-			}
-			return status(cmd, cfg, flows, &narrow, view{asJSON, watch, all})
+			return status(cmd, on, &narrow, view{asJSON, watch, all})
 		},
 	}
 	configFlag(cmd, &path)
@@ -79,12 +73,11 @@ whatever it saw.`,
 type view struct{ asJSON, watch, all bool }
 
 // status looks once, or again and again.
-func status(cmd *cobra.Command, cfg *config.Config, flows []replicate.Config, narrow *narrowing, how view) error {
-	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
-	if err := narrow.compile(cmd, clusters, flows); err != nil {
+func status(cmd *cobra.Command, on *chosen, narrow *narrowing, how view) error {
+	if err := narrow.compile(cmd, on.clusters, on.flows); err != nil {
 		return err
 	}
-	v := newViewer(clusters, flows)
+	v := newViewer(on.clusters, on.flows)
 	defer v.close()
 	show := showFlows
 	if how.all || narrow.some() {

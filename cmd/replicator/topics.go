@@ -2,11 +2,10 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 
-	"replicator/internal/config"
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 )
 
@@ -30,24 +29,20 @@ records is altered only if the flow's ledger knows it.
   replicator topics -c replicator.yaml --flow "old->new"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(path)
+			on, err := chooseFlows(path, flow, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			flows, err := flowsOf(cfg, flow)
+			flows, err := claims{kinds: []string{policy.Topics}}.hold(cmd, on.clusters, on.flows)
 			if err != nil {
 				return err
 			}
-			log := slog.New(cfg.Log.Handler(cmd.ErrOrStderr()))
 			var stopped obstacles
 			answers := []madeTopics{}
 			for _, one := range flows {
-				made, err := replicate.MakeTopics(cmd.Context(), clustersWith(cfg, log), one, log)
+				made, err := replicate.MakeTopics(cmd.Context(), on.clusters, one, on.log)
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)
-				}
-				if len(made) == 0 {
-					stopped = append(stopped, &replicate.UnfinishedError{Nothing: one.From})
 				}
 				answer := madeTopics{one.Name(), 0, []stoppedTopic{}}
 				for _, t := range made {

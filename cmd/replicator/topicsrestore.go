@@ -3,11 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 
-	"replicator/internal/config"
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/topics"
 )
@@ -35,19 +34,18 @@ flow run it is refused, unless the flow was cut over: they would set it again.
   replicator topics restore -c replicator.yaml --yes`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(path)
+			on, err := chooseFlows(path, flow, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			flows, err := flowsOf(cfg, flow)
+			flows, err := claims{kinds: []string{policy.Topics}}.hold(cmd, on.clusters, on.flows)
 			if err != nil {
 				return err
 			}
-			log := slog.New(cfg.Log.Handler(cmd.ErrOrStderr()))
 			var refused obstacles
 			answers := []map[string]any{}
 			for _, one := range flows {
-				list, err := replicate.RestoreTopics(cmd.Context(), clustersWith(cfg, log), one, yes, log)
+				list, err := replicate.RestoreTopics(cmd.Context(), on.clusters, one, yes, on.log)
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)
 				}

@@ -5,14 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"replicator/internal/config"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
@@ -59,15 +57,11 @@ a comparison of nothing (1).
 			if err != nil {
 				return &usageError{err, cmd.CommandPath()}
 			}
-			cfg, err := config.Load(words.path)
+			on, err := chooseFlows(words.path, words.flow, io.Discard)
 			if err != nil {
 				return err
 			}
-			flows, err := flowsOf(cfg, words.flow)
-			if err != nil {
-				return err
-			}
-			return words.run(cmd, cfg, flows, options)
+			return words.run(cmd, on, options)
 		},
 	}
 	configFlag(cmd, &words.path)
@@ -120,11 +114,10 @@ type failedFlow struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-func (w *verifyWords) run(cmd *cobra.Command, cfg *config.Config, flows []replicate.Config,
+func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 	options replicate.VerifyOptions) error {
-	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
 	claims := claims{given: given("--topics", policy.Topics, w.topics), kinds: []string{policy.Topics}}
-	flows, err := claims.hold(cmd, clusters, flows)
+	flows, err := claims.hold(cmd, on.clusters, on.flows)
 	if err != nil {
 		return err
 	}
@@ -136,7 +129,7 @@ func (w *verifyWords) run(cmd *cobra.Command, cfg *config.Config, flows []replic
 	all := verified{[]*replicate.Verification{}, []failedFlow{}}
 	var failed obstacles
 	for _, flow := range flows {
-		look, err := replicate.Inspect(cmd.Context(), clusters, flow, nil)
+		look, err := replicate.Inspect(cmd.Context(), on.clusters, flow, nil)
 		if err == nil {
 			var v *replicate.Verification
 			if v, err = verifyFlow(cmd.Context(), cmd.ErrOrStderr(), look, options); err == nil {

@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"replicator/internal/config"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/groups"
@@ -89,20 +88,16 @@ type waiter struct {
 }
 
 func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duration) error {
-	cfg, err := config.Load(path)
+	on, err := chooseFlows(path, flow, io.Discard)
 	if err != nil {
 		return err
 	}
-	flows, err := flowsOf(cfg, flow)
-	if err != nil {
-		return err
-	}
-	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
 	claims := claims{given: w.given, kinds: []string{policy.Topics}}
 	if w.groups == nil && w.drained {
 		claims.kinds = append(claims.kinds, policy.Groups)
 	}
-	if flows, err = claims.hold(cmd, clusters, flows); err != nil {
+	flows, err := claims.hold(cmd, on.clusters, on.flows)
+	if err != nil {
 		return err
 	}
 	ctx := cmd.Context()
@@ -114,7 +109,7 @@ func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duratio
 	tick := time.NewTicker(waitEvery)
 	defer tick.Stop()
 	for _, one := range flows {
-		look, err := replicate.Inspect(ctx, clusters, one, nil)
+		look, err := replicate.Inspect(ctx, on.clusters, one, nil)
 		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return stillMissing(one.Name(), "")
 		}

@@ -130,18 +130,22 @@ func (w *whose) taken(ctx context.Context, there []topics.Mirrored) (map[string]
 	if err != nil {
 		return nil, err
 	}
+	var names []string
+	foreign := slices.DeleteFunc(slices.Clone(standing.Ledgers), func(l ledger.Other) bool {
+		return l.Topic == w.cfg.LedgerTopic() || !atWork(&l, standing.Cluster) || !l.Begun
+	})
+	for i := range foreign {
+		names = append(names, foreign[i].Topic)
+	}
+	fills, err := w.others.target.Fills(ctx, names)
+	if err != nil {
+		return nil, w.target.Explain(err)
+	}
 	stops := map[string]*chunk.Stop{}
-	for i := range standing.Ledgers {
-		l := &standing.Ledgers[i]
-		if l.Topic == w.cfg.LedgerTopic() || !atWork(l, standing.Cluster) || !l.Begun {
-			continue
-		}
-		fills, err := w.others.target.Fills(ctx, l.Topic)
-		if err != nil {
-			return nil, w.target.Explain(err)
-		}
+	for i := range foreign {
+		l := &foreign[i]
 		for _, t := range there {
-			if t.TargetID != (chunk.TopicID{}) && fills[t.TargetID] {
+			if t.TargetID != (chunk.TopicID{}) && fills[l.Topic][t.TargetID] {
 				stops[t.Target] = &chunk.Stop{Partition: chunk.Partition{Topic: t.Source}, Kind: chunk.StopTaken,
 					Reason: fmt.Sprintf("flow %s fills topic %s of cluster %s, as its ledger %s says", fillerOf(l), t.Target,
 						w.cfg.To, l.Topic), Fix: w.oneFlow(l)}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/cutover"
@@ -53,11 +55,16 @@ type neighbourhood struct {
 // look reads what is new in all ledgers of both clusters.
 func (n *neighbours) look(ctx context.Context) (*neighbourhood, error) {
 	v := &neighbourhood{begun: map[policy.Flow]bool{}}
-	var err error
-	if v.target, err = n.target.Look(ctx); err != nil {
-		return nil, err
-	}
-	if v.source, err = n.source.Look(ctx); err != nil {
+	g, looking := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		v.target, err = n.target.Look(looking)
+		return err
+	})
+	g.Go(func() (err error) {
+		v.source, err = n.source.Look(looking)
+		return err
+	})
+	if err := g.Wait(); err != nil {
 		return nil, err
 	}
 	for _, l := range v.target.Ledgers {

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -75,8 +76,6 @@ const (
 const (
 	// othersWait bounds one question to the cluster.
 	othersWait = 15 * time.Second
-	// pageBytes bounds one answer of a ledger's records.
-	pageBytes = 8 << 20
 	// noRights is what a broker answers that does not tell rights.
 	noRights int32 = -1 << 31
 )
@@ -123,25 +122,62 @@ func (o *Others) look(ctx context.Context) (*Standing, error) {
 	if len(names) == 0 {
 		return standing, nil
 	}
-	admin := kadm.NewClient(o.client)
-	starts, err := admin.ListStartOffsets(ctx, names...)
+	bounds, err := o.bounds(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	ends, err := admin.ListEndOffsets(ctx, names...)
-	if err != nil {
+	logs := map[string]*log{}
+	for _, name := range names {
+		logs[name] = o.unread(name, bounds)
+	}
+	readLogs(ctx, o.client, slices.Collect(maps.Values(logs)))
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		one, is, err := o.one(ctx, name, starts[name], ends[name])
-		if err != nil {
-			return nil, err
-		}
-		if is {
+		if one, is := o.one(logs[name], bounds.begun(name)); is {
 			standing.Ledgers = append(standing.Ledgers, one)
 		}
 	}
 	return standing, nil
+}
+
+// bounds tell where partitions begin and end.
+type bounds struct{ starts, ends kadm.ListedOffsets }
+
+// bounds asks for all partitions of the topics at once.
+func (o *Others) bounds(ctx context.Context, topics []string) (*bounds, error) {
+	admin := kadm.NewClient(o.client)
+	g, ctx := errgroup.WithContext(ctx)
+	b := &bounds{}
+	g.Go(func() (err error) {
+		b.starts, err = admin.ListStartOffsets(ctx, topics...)
+		return err
+	})
+	g.Go(func() (err error) {
+		b.ends, err = admin.ListEndOffsets(ctx, topics...)
+		return err
+	})
+	return b, g.Wait()
+}
+
+func (b *bounds) of(topic string, number int32) (start, end int64, err error) {
+	first, ok := b.starts.Lookup(topic, number)
+	last, there := b.ends.Lookup(topic, number)
+	if !ok || !there {
+		return 0, 0, kerr.UnknownTopicOrPartition
+	}
+	return first.Offset, last.Offset, errors.Join(first.Err, last.Err)
+}
+
+// begun says whether a ledger holds more than notes.
+func (b *bounds) begun(topic string) bool {
+	for number, end := range b.ends[topic] {
+		if number != 0 && end.Err == nil && end.Offset > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // list takes over which topics there are.
@@ -223,56 +259,57 @@ func (o *Others) choose(ctx context.Context) error {
 	return nil
 }
 
-// one reads what is new in a topic that may be a ledger.
-func (o *Others) one(ctx context.Context, name string, starts, ends map[int32]kadm.ListedOffset) (Other, bool, error) {
+// unread is what is new in partition 0 of a topic that may be a ledger.
+func (o *Others) unread(name string, bounds *bounds) *log {
 	k := o.known[name]
+	l := &log{topic: name, id: k.id, leader: k.leader}
 	if !k.mayRead {
-		return Other{Topic: name, Err: o.cluster.Denied("Read", "topic "+name, nil)}, true, nil
+		l.err = kerr.TopicAuthorizationFailed
+		return l
 	}
-	begun := false
-	for number, end := range ends {
-		begun = begun || number != 0 && end.Err == nil && end.Offset > 0
+	start, end, err := bounds.of(name, 0)
+	if err != nil {
+		l.err = fmt.Errorf("where its partition 0 ends: %w", err)
+		return l
 	}
-	start, end := starts[0], ends[0]
-	if err := errors.Join(start.Err, end.Err); err != nil {
-		return o.silent(ctx, name, fmt.Errorf("end of %s/0: %w", name, err))
-	}
-	if end.Offset < k.next { // another topic, of a cluster without topic ids
+	if end < k.next { // another topic, of a cluster without topic ids
 		*k = known{id: k.id, leader: k.leader, verdict: candidate, notes: map[string][]byte{}, mayRead: true}
 	}
-	k.next = max(k.next, start.Offset)
-	l := log{client: o.client, topic: name, id: k.id, leader: k.leader, at: k.next}
-	err := l.read(ctx, end.Offset, func(r *kgo.Record) error { return k.take(r) })
-	k.next = l.at
+	l.at, l.end, l.take = max(k.next, start), end, k.take
+	return l
+}
+
+// one is what a topic that was read turns out to be.
+func (o *Others) one(l *log, begun bool) (Other, bool) {
+	k := o.known[l.topic]
+	k.next = max(k.next, l.at)
 	switch {
-	case errors.Is(err, kerr.TopicAuthorizationFailed):
-		return Other{Topic: name, Err: o.cluster.Denied("Read", "topic "+name, err)}, true, nil
-	case errors.Is(err, errNoLedger):
+	case errors.Is(l.err, kerr.TopicAuthorizationFailed):
+		return Other{Topic: l.topic, Err: o.cluster.Denied("Read", "topic "+l.topic, nil)}, true
+	case errors.Is(l.err, errNoLedger):
 		k.verdict = none
-		return Other{}, false, nil
-	case err != nil:
-		return o.silent(ctx, name, fmt.Errorf("read ledger %s/0: %w", name, err))
+		return Other{}, false
+	case l.err != nil:
+		return o.silent(l.topic, fmt.Errorf("read ledger %s: %w", l.topic, l.err))
 	case k.verdict != ledger:
-		return Other{}, false, nil // nothing stands in it yet
+		return Other{}, false // nothing stands in it yet
 	}
-	one := Other{Topic: name, Notes: maps.Clone(k.notes), Begun: begun || k.begun}
+	one := Other{Topic: l.topic, Notes: maps.Clone(k.notes), Begun: begun || k.begun}
+	var err error
 	if one.Identity, err = DecodeIdentity(k.notes[IdentityName]); err == nil {
 		one.Rules, err = DecodeRules(k.notes[RulesName])
 	}
 	if err != nil {
-		one.Err = fmt.Errorf("ledger topic %q on cluster %s: %w", name, o.cluster.Name, err)
+		one.Err = fmt.Errorf("ledger topic %q on cluster %s: %w", l.topic, o.cluster.Name, err)
 	}
-	return one, true, nil
+	return one, true
 }
 
 // silent is a ledger that does not answer now: the others are told of all the same. What has
 // only the settings of one, and has never been read, is not taken for one.
-func (o *Others) silent(ctx context.Context, name string, err error) (Other, bool, error) {
-	if ctx.Err() != nil {
-		return Other{}, false, err
-	}
+func (o *Others) silent(name string, err error) (Other, bool) {
 	is := o.known[name].verdict == ledger || strings.Contains(name, "__replicator.")
-	return Other{Topic: name, Err: o.cluster.Explain(err)}, is, nil
+	return Other{Topic: name, Err: o.cluster.Explain(err)}, is
 }
 
 // errNoLedger: the first record is not a ledger's.
@@ -315,100 +352,107 @@ func (k *known) take(r *kgo.Record) error {
 func (o *Others) Writer(ctx context.Context, at chunk.Partition, offset int64) (producer int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, othersWait)
 	defer cancel()
-	l, err := o.logOf(ctx, at)
+	logs, err := o.logs(ctx, []string{at.Topic})
 	if err != nil {
 		return -1, err
 	}
-	producer, l.at = -1, offset
-	err = l.read(ctx, offset+1, func(r *kgo.Record) error {
+	logs = slices.DeleteFunc(logs, func(l *log) bool { return l.number != at.Number })
+	if len(logs) != 1 {
+		return -1, kerr.UnknownTopicOrPartition
+	}
+	l := logs[0]
+	if producer = -1; offset < l.at {
+		return producer, l.err
+	}
+	l.at, l.end, l.take = offset, offset+1, func(r *kgo.Record) error {
 		if r.Offset == offset {
 			producer = r.ProducerID
 		}
 		return nil
-	})
-	return producer, err
+	}
+	readLogs(ctx, o.client, logs)
+	return producer, l.err
 }
 
 // Claims lists the producer ids that a ledger on the cluster has claimed.
 func (o *Others) Claims(ctx context.Context, topic string) (map[int64]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
 	defer cancel()
+	logs, err := o.logs(ctx, []string{topic})
 	claimed := map[int64]bool{}
-	err := o.readOn(ctx, topic, map[int32]int64{}, func(r *kgo.Record) error {
-		if k, err := decodeKey(r.Key); err == nil && k.kind == kindClaim {
-			claimed[k.number] = true
+	for _, l := range logs {
+		l.take = func(r *kgo.Record) error {
+			if k, err := decodeKey(r.Key); err == nil && k.kind == kindClaim {
+				claimed[k.number] = true
+			}
+			return nil
 		}
-		return nil
-	})
-	if err != nil {
+	}
+	readLogs(ctx, o.client, logs)
+	if err = errors.Join(err, firstError(logs)); err != nil {
 		return nil, fmt.Errorf("read producer ids from ledger %s: %w", topic, err)
 	}
 	return claimed, nil
 }
 
-// Fills lists the ids of target topics that a ledger, which Look has found, is about now.
-// What is not committed yet counts.
-func (o *Others) Fills(ctx context.Context, topic string) (map[chunk.TopicID]bool, error) {
+// Fills lists, by ledger, the ids of target topics that ledgers which Look has found are
+// about now. What is not committed yet counts.
+func (o *Others) Fills(ctx context.Context, ledgers []string) (map[string]map[chunk.TopicID]bool, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	ledgers = slices.DeleteFunc(slices.Clone(ledgers), func(topic string) bool { return o.known[topic] == nil })
+	fills := map[string]map[chunk.TopicID]bool{}
+	if len(ledgers) == 0 {
+		return fills, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
 	defer cancel()
-	k := o.known[topic]
-	if k == nil {
-		return nil, nil
-	}
-	if k.fills == nil {
-		k.read, k.fills = map[int32]int64{}, map[string]chunk.TopicID{}
-	}
-	err := o.readOn(ctx, topic, k.read, func(r *kgo.Record) error {
-		key, err := decodeKey(r.Key)
-		if err != nil || key.kind != kindState {
-			return nil // what is damaged is for those whose ledger it is
-		}
-		delete(k.fills, string(r.Key))
-		if state, err := decodeState(r.Value); r.Value != nil && err == nil && state.TargetTopic != (chunk.TopicID{}) {
-			k.fills[string(r.Key)] = state.TargetTopic
-		}
-		return nil
-	})
+	logs, err := o.logs(ctx, ledgers)
 	if err != nil {
-		return nil, fmt.Errorf("read ledger %s: %w", topic, err)
+		return nil, fmt.Errorf("read ledgers: %w", err)
 	}
-	ids := map[chunk.TopicID]bool{}
-	for _, id := range k.fills {
-		ids[id] = true
+	for _, l := range logs {
+		k := o.known[l.topic]
+		if k.fills == nil {
+			k.read, k.fills = map[int32]int64{}, map[string]chunk.TopicID{}
+		}
+		l.at, l.take = max(l.at, k.read[l.number]), k.takeFill
 	}
-	return ids, nil
+	readLogs(ctx, o.client, logs)
+	for _, l := range logs {
+		if l.err != nil {
+			return nil, fmt.Errorf("read ledger %s/%d: %w", l.topic, l.number, l.err)
+		}
+		k := o.known[l.topic]
+		k.read[l.number] = l.at
+		ids := map[chunk.TopicID]bool{}
+		for _, id := range k.fills {
+			ids[id] = true
+		}
+		fills[l.topic] = ids
+	}
+	return fills, nil
 }
 
-// readOn hands the records of all partitions to take that were not read before.
-func (o *Others) readOn(ctx context.Context, topic string, from map[int32]int64, take func(*kgo.Record) error) error {
-	admin := kadm.NewClient(o.client)
-	ends, err := admin.ListEndOffsets(ctx, topic)
-	if err != nil {
-		return err
+// takeFill notes which target topic a partition's state is about.
+func (k *known) takeFill(r *kgo.Record) error {
+	key, err := decodeKey(r.Key)
+	if err != nil || key.kind != kindState {
+		return nil // what is damaged is for those whose ledger it is
 	}
-	starts, err := admin.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return err
+	delete(k.fills, string(r.Key))
+	if state, err := decodeState(r.Value); r.Value != nil && err == nil && state.TargetTopic != (chunk.TopicID{}) {
+		k.fills[string(r.Key)] = state.TargetTopic
 	}
-	for number, end := range ends[topic] {
-		start := starts[topic][number]
-		if err := errors.Join(end.Err, start.Err); err != nil {
-			return err
+	return nil
+}
+
+// firstError is the first thing that kept one of the logs from its end, or nil.
+func firstError(logs []*log) error {
+	for _, l := range logs {
+		if l.err != nil {
+			return l.err
 		}
-		if from[number] = max(from[number], start.Offset); from[number] >= end.Offset {
-			continue
-		}
-		l, err := o.logOf(ctx, chunk.Partition{Topic: topic, Number: number})
-		if err != nil {
-			return err
-		}
-		l.at = from[number]
-		if err := l.read(ctx, end.Offset, take); err != nil {
-			return err
-		}
-		from[number] = l.at
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
 )
 
 // handoverOptions are a cutover of the world's flow that does not wait long.
@@ -224,6 +225,12 @@ func TestCutoverRefuses(t *testing.T) {
 	w.equal([]string{"orders"})
 	_, err = OpenRollback(w.ctx, w.handoverOptions())
 	refused("a rollback of a running flow", err, "no record of a cutover")
+	begun := ledger.NoteRecord(cutover.RecordName, cutover.Encode(cutover.Record{
+		Version: cutover.Version, ID: "x", Flow: w.cfg.Name(), State: cutover.Begun, Begun: time.Now()}))
+	w.must("note", ledger.WriteNotes(w.ctx, w.kafka("new", w.sides.Target), w.cfg.LedgerTopic(), 0,
+		[]ledger.Record{begun}))
+	_, err = OpenRollback(w.ctx, w.handoverOptions())
+	refused("a rollback of what was only begun", err, "cutover x was begun at")
 	w.cutOver()
 	_, err = OpenRollback(w.ctx, w.handoverOptions())
 	refused("a rollback beside a daemon", err, "1 replicas")

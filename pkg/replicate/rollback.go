@@ -57,27 +57,18 @@ func OpenRollback(ctx context.Context, o HandoverOptions) (*Rollback, error) {
 		return nil, &kafka.Problem{What: fmt.Sprintf("flow %s names topics otherwise on its target", o.Flow.Name()),
 			Fix: "a rollback needs naming: identity, under which applications find the same topics on both sides"}
 	}
-	book, err := firstBook(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	if book != nil {
-		if r.record, err = recordOf(book); err != nil {
-			return nil, err
-		}
-	}
-	if r.record.State != cutover.Done && r.record.State != cutover.RolledBack {
-		return nil, &kafka.Problem{What: fmt.Sprintf("flow %s has no record of a cutover", o.Flow.Name()),
-			Fix: "nothing was moved over by 'replicator cutover', so there is nothing to take back: the applications may use " +
-				"cluster " + o.Flow.From + " as before"}
-	}
-	if r.held, err = heldBy(book, r.record.ID); err != nil {
-		return nil, err
-	}
+	var err error // a cluster that does not answer comes first: then nothing is known
 	if r.look, err = Inspect(ctx, o.Clusters, o.Flow, o.Log); err != nil {
 		return nil, err
 	}
+	var book *ledger.Shard
 	if err = r.look.ofFlow(ctx); err == nil {
+		book, err = firstBook(ctx, o)
+	}
+	if err == nil {
+		err = r.find(book)
+	}
+	if err == nil {
 		err = r.prepare(ctx, book)
 	}
 	if err != nil {
@@ -85,6 +76,29 @@ func OpenRollback(ctx context.Context, o HandoverOptions) (*Rollback, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// find takes up the cutover that is to be taken back; a nil book is no ledger.
+func (r *Rollback) find(book *ledger.Shard) (err error) {
+	if book != nil {
+		if r.record, err = recordOf(book); err != nil {
+			return err
+		}
+	}
+	flow := &r.o.Flow
+	switch r.record.State {
+	case cutover.Done, cutover.RolledBack:
+		r.held, err = heldBy(book, r.record.ID)
+		return err
+	case cutover.Begun:
+		return &kafka.Problem{What: fmt.Sprintf("cutover %s was begun at %s and has not come to its end", r.record.ID,
+			r.record.Begun.Format(time.RFC3339)),
+			Fix: "'replicator cutover' goes on with it, and --undo forgets it: until it is done applications use cluster " +
+				flow.From}
+	}
+	return &kafka.Problem{What: fmt.Sprintf("flow %s has no record of a cutover", flow.Name()),
+		Fix: "nothing was moved over by 'replicator cutover', so there is nothing to take back: the applications may use " +
+			"cluster " + flow.From + " as before"}
 }
 
 // Close ends the connections, and what copies.

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// A cluster that does not answer is told as that by every verb: none takes it for one on
+// which there is nothing, neither before a cutover nor after one.
+func TestUnreachableIsNotNothing(t *testing.T) {
+	t.Parallel()
+	verbs := []string{
+		"rollback --dry-run", "rollback --yes", "cutover --dry-run", "cutover --yes", "cutover --undo --yes",
+		"verify", "status", "wait --lag 0", "wait --drained", "drained", "offsets --topic orders --partition 0 --at 1",
+		"check --connect", "plan --rate 1MiB", "ledger", "topics", "topics restore", "resume --dry-run",
+	}
+	for _, name := range []string{"old", "new"} {
+		for _, over := range []bool{false, true} {
+			w := newWorld(t)
+			w.topic(w.source, "orders", 1)
+			w.plain(w.source, "orders", 0, 5)
+			w.must("run", "--until-caught-up")
+			if over {
+				w.must("cutover", "--yes", "--silent-for", "0s")
+			}
+			map[string]*kfake.Cluster{"old": w.source, "new": w.target}[name].Close()
+			var together sync.WaitGroup // each waits for its tries
+			for _, line := range verbs {
+				together.Go(func() {
+					got := w.run(strings.Fields(line)...)
+					said := strings.Join(strings.Fields(got.stdout+got.stderr), " ")
+					if got.code != exitFailed || !strings.Contains(said, "cluster "+name) ||
+						!strings.Contains(said, "connection refused") {
+						t.Errorf("%s is away, cut over %v: %s: exit %d\n%s%s", name, over, line, got.code, got.stdout, got.stderr)
+					}
+				})
+			}
+			together.Wait()
+		}
+	}
+}

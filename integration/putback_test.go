@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"os"
 	"testing"
 	"time"
@@ -84,4 +85,22 @@ func TestSourceIsPutBack(t *testing.T) {
 			judge.TargetFrom(map[string]map[int32]int64{topic: {0: end}}))
 	}
 	running.stop()
+	putBackUnseen(ctx, t, source, sites, saved, write)
+}
+
+// putBackUnseen puts the copy back once more while nothing looks: the log grows beyond what had been copied under the
+// leader epoch that it had, so that its records alone tell.
+func putBackUnseen(ctx context.Context, t *testing.T, source *cluster.Cluster, sites map[string]*site, saved string,
+	write func(lane string, n int)) {
+	t.Helper()
+	source.Stop()
+	must(t, os.RemoveAll(source.Data()))
+	must(t, os.CopyFS(source.Data(), os.DirFS(saved)))
+	source.Start()
+	for lane, s := range sites {
+		write(lane, 200)
+		if out, code := s.command("run", "--until-caught-up"); code != 1 || !holds(out, "was cut at offset 60") {
+			t.Errorf("%s: run after the log has grown unseen: exit %d\n%s", lane, code, out)
+		}
+	}
 }

@@ -1,7 +1,6 @@
 package replicate
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,8 +9,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
@@ -236,48 +233,6 @@ func (s *session) replaced(ctx context.Context, c *candidate, at, top offsets.So
 		found, err = s.compareBefore(ctx, c, at)
 	}
 	return found != alike, err
-}
-
-// comparison is what became of a record that was copied.
-type comparison int
-
-const (
-	unknown comparison = iota // the target does not hold it any more, or the source's log begins behind it
-	alike                     // it is the same on both sides
-	differs                   // the source holds another one in its place
-	gone                      // nothing is in its place on the source
-)
-
-// compareBefore compares, on both sides, the last record that was copied before a
-// source offset.
-func (s *session) compareBefore(ctx context.Context, c *candidate, at offsets.Source) (comparison, error) {
-	from, to, mapped, err := c.state.Map.Before(at, s.segments(ctx))
-	if err != nil || !mapped || from < c.earliest {
-		return unknown, err
-	}
-	ours, err := s.flow.peek.Message(ctx, c.topic.Target, c.partition.Number, to)
-	if err != nil || ours == nil {
-		return unknown, err
-	}
-	theirs, err := s.flow.sourcePeek.Message(ctx, c.partition.Topic, c.partition.Number, offsets.Target(from))
-	switch {
-	case err != nil:
-		return unknown, err
-	case theirs == nil:
-		return gone, nil
-	case sameRecord(ours, theirs):
-		return alike, nil
-	}
-	return differs, nil
-}
-
-func sameRecord(a, b *ck.Message) bool {
-	same := a.Timestamp.Equal(b.Timestamp) && bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value) &&
-		len(a.Headers) == len(b.Headers)
-	for i := range a.Headers {
-		same = same && a.Headers[i].Key == b.Headers[i].Key && bytes.Equal(a.Headers[i].Value, b.Headers[i].Value)
-	}
-	return same
 }
 
 func (s *session) segments(ctx context.Context) offsets.Load {

@@ -325,3 +325,43 @@ func testResumeFromEnd(t *testing.T, w *world) {
 		t.Errorf("the map goes from %v to %v", first, last)
 	}
 }
+
+// TestCutThatNobodySaw: a source that was put back, and has grown beyond the progress with
+// the same leader epoch before anybody looks, is told by its records; and nothing that
+// follows them is copied.
+func TestCutThatNobodySaw(t *testing.T) { onLanes(t, testCutThatNobodySaw) }
+
+func testCutThatNobodySaw(t *testing.T, w *world) {
+	w.cutAt60()
+	w.plain(w.sides.Source, "orders", 0, 80) // up to 140
+	r := w.start(nil)
+	r.stopped("orders", 0, chunk.StopTruncated)
+	r.stop()
+	if cut := w.openCut(); cut.At != 60 || cut.Copied != 100 {
+		t.Errorf("the ledger says that %+v, want a cut at 60 of 100", cut)
+	}
+	if n := w.count(w.sides.Target, "orders", 1); n != 100 {
+		t.Errorf("the target holds %d records, want the 100 of before", n)
+	}
+}
+
+// TestCutWhileRunning: the same under a daemon that runs, whose connections break and are
+// made again.
+func TestCutWhileRunning(t *testing.T) { onLanes(t, testCutWhileRunning) }
+
+func testCutWhileRunning(t *testing.T, w *world) {
+	s := w.onShelf()
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 60)
+	saved := s.save()
+	w.plain(w.sides.Source, "orders", 0, 40)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	s.restore(saved)
+	w.plain(w.sides.Source, "orders", 0, 80)
+	r.stopped("orders", 0, chunk.StopTruncated)
+	if n := w.count(w.sides.Target, "orders", 1); n != 100 {
+		t.Errorf("the target holds %d records, want the 100 of before", n)
+	}
+	r.stop()
+}

@@ -44,6 +44,7 @@ type flow struct {
 	owner      *owner.Group
 	others     *neighbours
 	whose      *whose
+	both       *both
 	// stop ends the flow with the reason.
 	stop context.CancelCauseFunc
 	// claims are those of the flow in the opposite direction; nil: there is none, or no batch tells its writer.
@@ -109,6 +110,9 @@ func (f *flow) open() (err error) {
 		return err
 	}
 	f.sourcePeek = peek.Open(f.source, f.log)
+	if f.both, err = openBoth(f.source, f.target); err != nil {
+		return err
+	}
 	if f.whose, err = openWhose(&f.cfg, f.others, f.target); err != nil {
 		return err
 	}
@@ -149,6 +153,9 @@ func (f *flow) close() {
 	}
 	if f.others != nil {
 		f.others.close()
+	}
+	if f.both != nil {
+		f.both.close()
 	}
 	if f.sourcePeek != nil {
 		closing.Go(func() { _ = f.sourcePeek.Close() })

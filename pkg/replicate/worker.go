@@ -327,7 +327,7 @@ func (s *session) arrived(ctx context.Context) (chunk.Chunk, error) {
 	if s.most > 0 {
 		limit.Bytes = min(limit.Bytes, s.most)
 	}
-	return s.in.Next(ctx, limit)
+	return s.next(ctx, limit)
 }
 
 // move copies one chunk, which begins with what has arrived already.
@@ -368,7 +368,7 @@ func (s *session) transact(ctx, finish context.Context, c chunk.Chunk, total *ch
 		}
 		limit := s.take
 		limit.Wait = min(left, idleWait)
-		if c, err = s.in.Next(ctx, limit); err != nil {
+		if c, err = s.next(ctx, limit); err != nil {
 			return err
 		}
 	}

@@ -102,6 +102,7 @@ type Part struct {
 	Epoch     int32          // leader epoch of Next, or UnknownEpoch
 	Newest    int64          // timestamp of the last record (in the batch lane: the largest of the last batch), ms
 	Most      int            // as its Position says
+	Anew      bool           // the first since a connection to the partition's broker was made
 }
 
 // Empty says that the part is progress alone.

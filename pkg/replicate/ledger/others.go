@@ -10,14 +10,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/kafka/glance"
 )
 
 // Others finds the ledgers that stand on a cluster, whosever they are, and what each
@@ -122,57 +121,29 @@ func (o *Others) look(ctx context.Context) (*Standing, error) {
 	if len(names) == 0 {
 		return standing, nil
 	}
-	bounds, err := o.bounds(ctx, names)
+	bounds, err := glance.BoundsOf(ctx, o.client, names)
 	if err != nil {
 		return nil, err
 	}
-	logs := map[string]*log{}
+	logs := map[string]*glance.Log{}
 	for _, name := range names {
 		logs[name] = o.unread(name, bounds)
 	}
-	readLogs(ctx, o.client, slices.Collect(maps.Values(logs)))
+	glance.Read(ctx, o.client, slices.Collect(maps.Values(logs)))
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		if one, is := o.one(logs[name], bounds.begun(name)); is {
+		if one, is := o.one(logs[name], begun(bounds, name)); is {
 			standing.Ledgers = append(standing.Ledgers, one)
 		}
 	}
 	return standing, nil
 }
 
-// bounds tell where partitions begin and end.
-type bounds struct{ starts, ends kadm.ListedOffsets }
-
-// bounds asks for all partitions of the topics at once.
-func (o *Others) bounds(ctx context.Context, topics []string) (*bounds, error) {
-	admin := kadm.NewClient(o.client)
-	g, ctx := errgroup.WithContext(ctx)
-	b := &bounds{}
-	g.Go(func() (err error) {
-		b.starts, err = admin.ListStartOffsets(ctx, topics...)
-		return err
-	})
-	g.Go(func() (err error) {
-		b.ends, err = admin.ListEndOffsets(ctx, topics...)
-		return err
-	})
-	return b, g.Wait()
-}
-
-func (b *bounds) of(topic string, number int32) (start, end int64, err error) {
-	first, ok := b.starts.Lookup(topic, number)
-	last, there := b.ends.Lookup(topic, number)
-	if !ok || !there {
-		return 0, 0, kerr.UnknownTopicOrPartition
-	}
-	return first.Offset, last.Offset, errors.Join(first.Err, last.Err)
-}
-
 // begun says whether a ledger holds more than notes.
-func (b *bounds) begun(topic string) bool {
-	for number, end := range b.ends[topic] {
+func begun(bounds *glance.Bounds, topic string) bool {
+	for number, end := range bounds.Ends[topic] {
 		if number != 0 && end.Err == nil && end.Offset > 0 {
 			return true
 		}
@@ -260,47 +231,47 @@ func (o *Others) choose(ctx context.Context) error {
 }
 
 // unread is what is new in partition 0 of a topic that may be a ledger.
-func (o *Others) unread(name string, bounds *bounds) *log {
+func (o *Others) unread(name string, bounds *glance.Bounds) *glance.Log {
 	k := o.known[name]
-	l := &log{topic: name, id: k.id, leader: k.leader}
+	l := &glance.Log{Topic: name, ID: k.id, Leader: k.leader}
 	if !k.mayRead {
-		l.err = kerr.TopicAuthorizationFailed
+		l.Err = kerr.TopicAuthorizationFailed
 		return l
 	}
-	start, end, err := bounds.of(name, 0)
+	start, end, err := bounds.Of(name, 0)
 	if err != nil {
-		l.err = fmt.Errorf("where its partition 0 ends: %w", err)
+		l.Err = fmt.Errorf("where its partition 0 ends: %w", err)
 		return l
 	}
 	if end < k.next { // another topic, of a cluster without topic ids
 		*k = known{id: k.id, leader: k.leader, verdict: candidate, notes: map[string][]byte{}, mayRead: true}
 	}
-	l.at, l.end, l.take = max(k.next, start), end, k.take
+	l.At, l.End, l.Take = max(k.next, start), end, k.take
 	return l
 }
 
 // one is what a topic that was read turns out to be.
-func (o *Others) one(l *log, begun bool) (Other, bool) {
-	k := o.known[l.topic]
-	k.next = max(k.next, l.at)
+func (o *Others) one(l *glance.Log, begun bool) (Other, bool) {
+	k := o.known[l.Topic]
+	k.next = max(k.next, l.At)
 	switch {
-	case errors.Is(l.err, kerr.TopicAuthorizationFailed):
-		return Other{Topic: l.topic, Err: o.cluster.Denied("Read", "topic "+l.topic, nil)}, true
-	case errors.Is(l.err, errNoLedger):
+	case errors.Is(l.Err, kerr.TopicAuthorizationFailed):
+		return Other{Topic: l.Topic, Err: o.cluster.Denied("Read", "topic "+l.Topic, nil)}, true
+	case errors.Is(l.Err, errNoLedger):
 		k.verdict = none
 		return Other{}, false
-	case l.err != nil:
-		return o.silent(l.topic, fmt.Errorf("read ledger %s: %w", l.topic, l.err))
+	case l.Err != nil:
+		return o.silent(l.Topic, fmt.Errorf("read ledger %s: %w", l.Topic, l.Err))
 	case k.verdict != ledger:
 		return Other{}, false // nothing stands in it yet
 	}
-	one := Other{Topic: l.topic, Notes: maps.Clone(k.notes), Begun: begun || k.begun}
+	one := Other{Topic: l.Topic, Notes: maps.Clone(k.notes), Begun: begun || k.begun}
 	var err error
 	if one.Identity, err = DecodeIdentity(k.notes[IdentityName]); err == nil {
 		one.Rules, err = DecodeRules(k.notes[RulesName])
 	}
 	if err != nil {
-		one.Err = fmt.Errorf("ledger topic %q on cluster %s: %w", l.topic, o.cluster.Name, err)
+		one.Err = fmt.Errorf("ledger topic %q on cluster %s: %w", l.Topic, o.cluster.Name, err)
 	}
 	return one, true
 }
@@ -352,43 +323,28 @@ func (k *known) take(r *kgo.Record) error {
 func (o *Others) Writer(ctx context.Context, at chunk.Partition, offset int64) (producer int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, othersWait)
 	defer cancel()
-	logs, err := o.logs(ctx, []string{at.Topic})
-	if err != nil {
-		return -1, err
+	records, err := glance.Records(ctx, o.client, map[chunk.Partition]glance.Place{at: {Offset: offset}})
+	if r := records[at]; r != nil {
+		return r.ProducerID, nil
 	}
-	logs = slices.DeleteFunc(logs, func(l *log) bool { return l.number != at.Number })
-	if len(logs) != 1 {
-		return -1, kerr.UnknownTopicOrPartition
-	}
-	l := logs[0]
-	if producer = -1; offset < l.at {
-		return producer, l.err
-	}
-	l.at, l.end, l.take = offset, offset+1, func(r *kgo.Record) error {
-		if r.Offset == offset {
-			producer = r.ProducerID
-		}
-		return nil
-	}
-	readLogs(ctx, o.client, logs)
-	return producer, l.err
+	return -1, err
 }
 
 // Claims lists the producer ids that a ledger on the cluster has claimed.
 func (o *Others) Claims(ctx context.Context, topic string) (map[int64]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
 	defer cancel()
-	logs, err := o.logs(ctx, []string{topic})
+	logs, err := glance.Find(ctx, o.client, []string{topic})
 	claimed := map[int64]bool{}
 	for _, l := range logs {
-		l.take = func(r *kgo.Record) error {
+		l.Take = func(r *kgo.Record) error {
 			if k, err := decodeKey(r.Key); err == nil && k.kind == kindClaim {
 				claimed[k.number] = true
 			}
 			return nil
 		}
 	}
-	readLogs(ctx, o.client, logs)
+	glance.Read(ctx, o.client, logs)
 	if err = errors.Join(err, firstError(logs)); err != nil {
 		return nil, fmt.Errorf("read producer ids from ledger %s: %w", topic, err)
 	}
@@ -407,29 +363,29 @@ func (o *Others) Fills(ctx context.Context, ledgers []string) (map[string]map[ch
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
 	defer cancel()
-	logs, err := o.logs(ctx, ledgers)
+	logs, err := glance.Find(ctx, o.client, ledgers)
 	if err != nil {
 		return nil, fmt.Errorf("read ledgers: %w", err)
 	}
 	for _, l := range logs {
-		k := o.known[l.topic]
+		k := o.known[l.Topic]
 		if k.fills == nil {
 			k.read, k.fills = map[int32]int64{}, map[string]chunk.TopicID{}
 		}
-		l.at, l.take = max(l.at, k.read[l.number]), k.takeFill
+		l.At, l.Take = max(l.At, k.read[l.Number]), k.takeFill
 	}
-	readLogs(ctx, o.client, logs)
+	glance.Read(ctx, o.client, logs)
 	for _, l := range logs {
-		if l.err != nil {
-			return nil, fmt.Errorf("read ledger %s/%d: %w", l.topic, l.number, l.err)
+		if l.Err != nil {
+			return nil, fmt.Errorf("read ledger %s/%d: %w", l.Topic, l.Number, l.Err)
 		}
-		k := o.known[l.topic]
-		k.read[l.number] = l.at
+		k := o.known[l.Topic]
+		k.read[l.Number] = l.At
 		ids := map[chunk.TopicID]bool{}
 		for _, id := range k.fills {
 			ids[id] = true
 		}
-		fills[l.topic] = ids
+		fills[l.Topic] = ids
 	}
 	return fills, nil
 }
@@ -448,10 +404,10 @@ func (k *known) takeFill(r *kgo.Record) error {
 }
 
 // firstError is the first thing that kept one of the logs from its end, or nil.
-func firstError(logs []*log) error {
+func firstError(logs []*glance.Log) error {
 	for _, l := range logs {
-		if l.err != nil {
-			return l.err
+		if l.Err != nil {
+			return l.Err
 		}
 	}
 	return nil

@@ -131,17 +131,6 @@ func (p *Peek) Record(ctx context.Context, topic string, partition int32, offset
 	return key, value, nil
 }
 
-// Message reads the one committed record at an offset whole; nil: there is none, or none
-// any more.
-func (p *Peek) Message(ctx context.Context, topic string, partition int32, offset offsets.Target,
-) (record *ck.Message, err error) {
-	_, err = p.committed.read(ctx, topic, partition, offset, offset+1, func(m *ck.Message) bool {
-		record = m
-		return false
-	})
-	return record, p.explain(err, topic, partition, offset)
-}
-
 func (p *Peek) explain(err error, topic string, partition int32, from offsets.Target) error {
 	if err == nil {
 		return nil

@@ -56,6 +56,7 @@ type BatchesConfig struct {
 type Batches struct {
 	cfg      BatchesConfig
 	client   *kgo.Client
+	made     *connections
 	assigned map[chunk.Partition]*tail // as far as they were handed over
 	answers  chan answer
 	patience time.Duration      // lossLasts, but for tests
@@ -104,12 +105,13 @@ type nearer struct {
 
 // OpenBatches opens a reader that has nothing assigned yet.
 func OpenBatches(cfg BatchesConfig) (*Batches, error) {
-	client, err := kafka.NewFranz(cfg.Cluster, kgo.MetadataMinAge(10*time.Millisecond))
+	made := &connections{}
+	client, err := kafka.NewFranz(cfg.Cluster, kgo.MetadataMinAge(10*time.Millisecond), kgo.WithHooks(made))
 	if err != nil {
 		return nil, fmt.Errorf("open source reader: %w", err)
 	}
-	return &Batches{cfg: cfg, client: client, answers: make(chan answer), patience: lossLasts, renewal: sessionLasts,
-		sessions: map[int32]*session{}}, nil
+	return &Batches{cfg: cfg, client: client, made: made, answers: make(chan answer), patience: lossLasts,
+		renewal: sessionLasts, sessions: map[int32]*session{}}, nil
 }
 
 // Assign replaces what is read by the given positions.
@@ -182,7 +184,7 @@ func (b *Batches) piece(most int) chunk.Chunk {
 		taken.Bytes += size
 		if n < len(part.Batches) {
 			later := part
-			part.Batches, later.Batches = part.Batches[:n], part.Batches[n:]
+			part.Batches, later.Batches, later.Anew = part.Batches[:n], part.Batches[n:], false
 			last := &part.Batches[n-1]
 			raw := wire.Batch(last.Raw)
 			part.Next, part.Newest = last.End(), raw.MaxTimestamp()
@@ -334,7 +336,7 @@ func (b *Batches) stillLost() error {
 func (b *Batches) give(broker int32, t *tail, p chunk.Partition) {
 	at := b.assigned[p]
 	t.partition, t.next, t.epoch, t.most = p, at.next, at.epoch, at.most
-	t.home, t.shaky, t.stable = at.home, b.losses[p] != nil, untold
+	t.home, t.shaky, t.stable, t.anew = at.home, b.losses[p] != nil, untold, true
 	delete(b.lost, p)
 	if b.stop == nil {
 		b.feeding, b.stop = context.WithCancel(context.Background())

@@ -28,6 +28,7 @@ type feeder struct {
 	turn    int   // which partition is named first: a broker fills its answer in that order
 	first   *tail // that the request under way names first; nil: the order is the broker's own
 	full    int   // partitions that the last answer had records of
+	made    int   // connections to the broker, by the time of the last answer
 
 	mu       sync.Mutex
 	arriving []*tail // given, and not among the tails yet
@@ -101,6 +102,12 @@ func (f *feeder) fetch(ctx context.Context) answer {
 	if err != nil {
 		a.lost, a.ended, a.err = f.tails, true, fmt.Errorf("read from the source's broker %d: %w", f.broker, err)
 		return a
+	}
+	if made := f.b.made.to(f.broker); made != f.made { // another life of the broker may have answered
+		f.made = made
+		for _, t := range f.tails {
+			t.anew = true
+		}
 	}
 	seen, response := time.Now(), got.(*kmsg.FetchResponse)
 	f.session.id = response.SessionID
@@ -179,6 +186,7 @@ func (f *feeder) take(a *answer, t *tail, said *kmsg.FetchResponseTopicPartition
 		f.drop(t)
 	}
 	if part.Next > 0 {
+		t.anew = false
 		a.chunk.Parts = append(a.chunk.Parts, part)
 		for _, batch := range part.Batches {
 			a.chunk.Records += batch.Count
@@ -231,7 +239,9 @@ func (f *feeder) skipEmpty(ctx context.Context, a *answer, all bool) {
 		at, known := local.Lookup(t.partition.Topic, t.partition.Number)
 		if known && at.Err == nil && offsets.Source(at.Offset) <= t.next {
 			t.next, t.epoch = t.stable, chunk.UnknownEpoch
-			a.chunk.Parts = append(a.chunk.Parts, chunk.Part{Partition: t.partition, Next: t.next, Epoch: t.epoch})
+			a.chunk.Parts = append(a.chunk.Parts,
+				chunk.Part{Partition: t.partition, Next: t.next, Epoch: t.epoch, Anew: t.anew})
+			t.anew = false
 		}
 	}
 }

@@ -96,6 +96,7 @@ type reading struct {
 	partition chunk.Partition
 	next      offsets.Source
 	epoch     int32
+	anew      bool           // nothing has come since a connection was made, or broke
 	round     uint64         // of Next in which slot was given
 	slot      int            // index of its part in the chunk of that round
 	records   []chunk.Record // reused from round to round
@@ -153,7 +154,7 @@ func (r *Records) Assign(positions []chunk.Position) error {
 			epoch := at.Epoch
 			list[i].LeaderEpoch = &epoch
 		}
-		r.assigned[at.Partition] = &reading{partition: at.Partition, next: at.Offset, epoch: at.Epoch}
+		r.assigned[at.Partition] = &reading{partition: at.Partition, next: at.Offset, epoch: at.Epoch, anew: true}
 	}
 	// Assigning before a broker is connected makes librdkafka look for the leaders a whole second later.
 	if _, err := r.consumer.GetMetadata(nil, false, int(metadataWait.Milliseconds())); err != nil {
@@ -239,6 +240,9 @@ func (r *Records) take(ctx context.Context, c *chunk.Chunk, event ck.Event) erro
 			r.trouble(event)
 			return r.probe(ctx, event)
 		default:
+			for _, reading := range r.assigned { // librdkafka does not tell whose broker it was
+				reading.anew = true
+			}
 			r.trouble(event)
 			return r.opened.Renewed()
 		}
@@ -295,7 +299,8 @@ func (r *Records) part(c *chunk.Chunk, reading *reading) {
 	reading.round, reading.slot = r.round, len(c.Parts)
 	clear(reading.records) // lets go of the payloads of the round before
 	reading.records = reading.records[:0]
-	c.Parts = append(c.Parts, chunk.Part{Partition: reading.partition})
+	c.Parts = append(c.Parts, chunk.Part{Partition: reading.partition, Anew: reading.anew})
+	reading.anew = false
 }
 
 // find gives the assigned partition that an event is about, or nil.

@@ -24,6 +24,7 @@ type tail struct {
 	asked       place          // by the last request that named it
 	idle        offsets.Source // the stable offset that an answer without any bytes told of, just before; 0: none
 	most        int            // bytes of the largest batch that the target takes; 0: not known
+	anew        bool           // nothing has come since a connection to its broker was made
 	shaky       bool           // it was lost, and was not read since
 	home        bool           // only its leader is to be asked
 	follows     time.Time      // since when a replica nearer than the leader is read; zero: the leader is
@@ -59,7 +60,7 @@ type asked struct {
 // take reads what a broker answers for the partition and moves on past it. The
 // part's Next is 0 where there is no news.
 func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, ask asked) (chunk.Part, error) {
-	part := chunk.Part{Partition: t.partition, Most: t.most}
+	part := chunk.Part{Partition: t.partition, Most: t.most, Anew: t.anew}
 	if err := t.refusal(answer); err != nil {
 		return part, err
 	}

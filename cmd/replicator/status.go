@@ -36,8 +36,9 @@ what is stopped, why, and what to do. A partition is copying while a replica has
 its shard; idle, if nothing is in its way but nobody does.
 
 The answer fits a terminal of 80 x 24: what does not fit is summed up by topic,
-and --all shows it. --topic and --behind show a part, in full; what the first line
-says is of the whole flow all the same. Columns that do not fit are left out;
+and --all shows it. What happened in several partitions of a topic, such as holes, is
+one line; --topic and --all show each. --topic and --behind show a part, in full; what
+the first line says is of the whole flow all the same. Columns that do not fit are left out;
 --json has everything.
 
 It reads the clusters alone: no daemon needs to run. Ends are last stable
@@ -81,7 +82,7 @@ func status(cmd *cobra.Command, on *chosen, narrow *narrowing, how view) error {
 	defer v.close()
 	show := showFlows
 	if how.all || narrow.some() {
-		show = showAll(narrow)
+		show = showAll(narrow, how.all || narrow.topics != nil)
 	}
 	if how.asJSON {
 		show = showJSON(!how.watch)
@@ -173,8 +174,8 @@ func printJSON(w io.Writer, document any, indented bool) error {
 	return encoder.Encode(document)
 }
 
-// showAll prints flows with all that is left of them.
-func showAll(narrow *narrowing) show {
+// showAll prints flows with all that is left of them; each as in attention.
+func showAll(narrow *narrowing, each bool) show {
 	return func(w io.Writer, seen []*replicate.FlowStatus) error {
 		p := &printer{w: w}
 		for i, status := range seen {
@@ -182,7 +183,7 @@ func showAll(narrow *narrowing) show {
 				p.line("")
 			}
 			p.heading(status)
-			for _, n := range attention(status) {
+			for _, n := range attention(status, each) {
 				p.note(n.fact, n.remedy)
 			}
 			switch {

@@ -57,7 +57,7 @@ func (p *printer) short(s *replicate.FlowStatus, height int) {
 	})
 	left := height - lines(heading) - lines(groups) - 1 // the last line says how to see more
 	fmt.Fprint(p.w, heading)
-	remarks := attention(s)
+	remarks := attention(s, false)
 	room := left * 2 / 3
 	for i, r := range remarks {
 		text := rendered(func(p *printer) { p.note(r.fact, r.remedy) })

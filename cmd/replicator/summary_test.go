@@ -95,6 +95,48 @@ func TestStatusFitsATerminal(t *testing.T) {
 	}
 }
 
+// What happened in many partitions of a topic is one line, which says how to see each; --topic and --all show each.
+func TestHistoryIsFolded(t *testing.T) {
+	t.Parallel()
+	s := &replicate.FlowStatus{Flow: "old->new", Shards: 8}
+	at, since := offsets.Source(9), time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
+	for number := range int32(100) {
+		s.Partitions = append(s.Partitions, replicate.PartitionStatus{Topic: "wide", TargetTopic: "old.wide",
+			Partition: number, Phase: replicate.Copying, SourceOpen: 2,
+			Holes:   &replicate.HoleStatus{Count: 2, Offsets: 7, Last: replicate.Range{From: 3, To: 8}},
+			Cuts:    &replicate.CutStatus{Count: 1, Offsets: 4, At: 5, Copied: at, Resumed: &at, Decided: &since},
+			Foreign: []replicate.Range{{From: 1, To: 4}, {From: 6, To: 7}}})
+	}
+	s.Partitions = append(s.Partitions, replicate.PartitionStatus{Topic: "zone", Phase: replicate.Copying,
+		Holes: &replicate.HoleStatus{Count: 1, Offsets: 5, Last: replicate.Range{From: 1, To: 6}}})
+	said := func(each bool) string {
+		var text []string
+		for _, r := range attention(s, each) {
+			text = append(text, r.fact+" "+r.remedy)
+		}
+		return strings.Join(text, "\n")
+	}
+	short := said(false)
+	if n := lines(short) + 1; n != 5 {
+		t.Errorf("%d lines for four kinds in one topic and one in another:\n%s", n, short)
+	}
+	says(t, "the summary", short,
+		"wide has 200 holes in 100 partitions: at most 700 records were deleted on the source",
+		"wide: the source lost up to 400 records after they were copied (100 cuts in 100 partitions)",
+		"old.wide holds up to 400 records of somebody else on the target, 200 stretches in 100 partitions",
+		"wide: transactions are open on the source in 100 partitions; 200 offsets",
+		"'replicator status --topic wide' shows each", "zone/0 has 1 hole: at most 5 records")
+	says(t, "the details", said(true), "wide/99 has 2 holes",
+		"old.wide/99 holds records of somebody else on the target at [6,7)")
+	var out bytes.Buffer
+	if err := showFlows(&out, []*replicate.FlowStatus{s}); err != nil {
+		t.Fatal(err)
+	}
+	if n := lines(out.String()); n > tableHeight || !strings.HasPrefix(out.String(), "flow old->new") {
+		t.Errorf("%d lines:\n%s", n, out.String())
+	}
+}
+
 // A partition is copying while a replica runs, and idle when none does; a part can be asked for.
 func TestStatusOfAPart(t *testing.T) {
 	t.Parallel()

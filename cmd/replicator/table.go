@@ -18,7 +18,7 @@ const (
 // flow prints one flow: what needs somebody first, then the tables.
 func (p *printer) flow(s *replicate.FlowStatus) {
 	p.heading(s)
-	for _, n := range attention(s) {
+	for _, n := range attention(s, false) {
 		p.note(n.fact, n.remedy)
 	}
 	p.partitions(s)
@@ -65,8 +65,8 @@ func headline(s *replicate.FlowStatus) string {
 // remark is a fact that an operator has to know, and what to do.
 type remark struct{ fact, remedy string }
 
-// attention is what an operator has to know or do.
-func attention(s *replicate.FlowStatus) (list []remark) {
+// attention is what an operator has to know or do; each: of every partition what happened there, not of topics.
+func attention(s *replicate.FlowStatus, each bool) (list []remark) {
 	note := func(fact, remedy string) { list = append(list, remark{fact, remedy}) }
 	switch {
 	case s.Replicas != nil && *s.Replicas == 0:
@@ -104,10 +104,7 @@ func attention(s *replicate.FlowStatus) (list []remark) {
 	for _, warning := range s.Warnings {
 		note("! "+warning.Error, warning.Remedy)
 	}
-	for i := range s.Partitions {
-		list = append(list, history(&s.Partitions[i])...)
-	}
-	return list
+	return append(list, histories(s, each)...)
 }
 
 // hosts are where the replicas are, each once.
@@ -118,30 +115,6 @@ func hosts(members []replicate.Replica) string {
 	}
 	slices.Sort(list)
 	return few(slices.Compact(list))
-}
-
-// history is what happened to a partition and does not go away.
-func history(one *replicate.PartitionStatus) (list []remark) {
-	if h := one.Holes; h != nil {
-		list = append(list, remark{fmt.Sprintf("! %s/%d has %s: at most %d records were deleted on the source before they "+
-			"were copied, the last at [%d,%d)", one.Topic, one.Partition, count(int(h.Count), "hole"), h.Offsets,
-			h.Last.From, h.Last.To), ""})
-	}
-	if c := one.Cuts; c != nil && !c.Open() {
-		list = append(list, remark{fmt.Sprintf("! %s/%d: the source lost up to %d records after they were copied (%s, the "+
-			"last at [%d,%d)); they are on the target alone, and copying went on at offset %d on %s as ordered", one.Topic,
-			one.Partition, c.Offsets, count(int(c.Count), "cut"), c.At, c.Copied, *c.Resumed,
-			c.Decided.Format(time.RFC3339)), ""})
-	}
-	for _, f := range one.Foreign {
-		list = append(list, remark{fmt.Sprintf("! %s/%d holds records of somebody else on the target at [%d,%d)",
-			one.TargetTopic, one.Partition, f.From, f.To), "find out who writes there; groups stop before these records"})
-	}
-	if one.SourceOpen > 0 {
-		list = append(list, remark{fmt.Sprintf("  %s/%d: a transaction is open on the source; %d offsets behind it wait for "+
-			"its end", one.Topic, one.Partition, one.SourceOpen), ""})
-	}
-	return list
 }
 
 // together groups the partitions of a topic that have one reason not to be copied, but for

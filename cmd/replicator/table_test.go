@@ -37,7 +37,7 @@ func TestTablesFit(t *testing.T) {
 		Problems: []replicate.ProblemStatus{{Error: "a ledger of another size", Remedy: "set shards"}},
 	}
 	var out bytes.Buffer
-	if err := showAll(&narrowing{})(&out, []*replicate.FlowStatus{status}); err != nil {
+	if err := showAll(&narrowing{}, true)(&out, []*replicate.FlowStatus{status}); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range strings.Split(out.String(), "\n") {

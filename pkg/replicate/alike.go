@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
@@ -13,7 +14,6 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/kafka/glance"
 	"replicator/pkg/replicate/ledger"
-	"replicator/pkg/replicate/source"
 )
 
 // A source that was put back to an earlier state, and has grown beyond the progress
@@ -139,14 +139,18 @@ func (s *session) compareBefore(ctx context.Context, c *candidate, at offsets.So
 	return found[c.partition], err
 }
 
-// next waits for records. Of partitions whose log may be another one than the one that
-// was read before, what was copied last is compared first: what follows something else is
-// not copied.
-func (s *session) next(ctx context.Context, limit source.Limit) (chunk.Chunk, error) {
-	c, err := s.in.Next(ctx, limit)
-	if err != nil {
-		return c, err
-	}
+// interrupts says whether a chunk has records of a partition over a new connection, of
+// which the present transaction holds some from before: those are in no map yet.
+func (s *session) interrupts(c chunk.Chunk) bool {
+	return slices.ContainsFunc(c.Parts, func(p chunk.Part) bool {
+		r := s.routes[p.Partition]
+		return p.Anew && r != nil && r.landed
+	})
+}
+
+// compareLast compares what was copied last of the partitions of a chunk whose log may be
+// another one than the one that was read before: what follows something else is not copied.
+func (s *session) compareLast(ctx context.Context, c chunk.Chunk) error {
 	var places []copiedPlace
 	for i := range c.Parts {
 		part := &c.Parts[i]
@@ -154,27 +158,25 @@ func (s *session) next(ctx context.Context, limit source.Limit) (chunk.Chunk, er
 		if !part.Anew || r == nil {
 			continue
 		}
-		if r.landed { // what the present transaction holds of it is in no map yet
-			return chunk.Chunk{}, errAgain
-		}
+		part.Anew = false
 		state := s.book.State(r.key)
 		if state == nil || state.TargetTopic != r.topic.TargetID {
 			continue
 		}
 		place, mapped, err := s.lastCopied(ctx, r.key, state, r.topic.Target, state.Progress)
 		if err != nil {
-			return chunk.Chunk{}, err
+			return err
 		}
 		if mapped {
 			places = append(places, place)
 		}
 	}
 	if len(places) == 0 {
-		return c, nil
+		return nil
 	}
 	found, err := s.flow.both.compare(ctx, places)
 	if err != nil {
-		return chunk.Chunk{}, err
+		return err
 	}
 	for _, p := range places {
 		if found[p.source] == differs {
@@ -182,5 +184,5 @@ func (s *session) next(ctx context.Context, limit source.Limit) (chunk.Chunk, er
 			err = errAgain // with a look at where the log was cut
 		}
 	}
-	return c, err
+	return err
 }

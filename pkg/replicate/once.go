@@ -333,3 +333,17 @@ func (f *flow) unsettled(ctx context.Context, view *Inspection, right map[string
 	}
 	return open, stuck, nil
 }
+
+// atGoal says whether a one-off copy has nothing more to wait for here.
+func (s *session) atGoal() bool {
+	goals := s.flow.goal()
+	if len(goals) == 0 {
+		return false
+	}
+	for p, r := range s.routes {
+		if r.next < goals[p] {
+			return false
+		}
+	}
+	return true
+}

@@ -318,16 +318,18 @@ func (s *session) step(ctx, finish context.Context) error {
 }
 
 // arrived is what the last transaction had no room for, or what comes next.
-func (s *session) arrived(ctx context.Context) (chunk.Chunk, error) {
-	if c := s.later; len(c.Parts) > 0 {
-		s.later = chunk.Chunk{}
-		return c, nil
+func (s *session) arrived(ctx context.Context) (c chunk.Chunk, err error) {
+	c, s.later = s.later, chunk.Chunk{}
+	if len(c.Parts) == 0 {
+		limit := s.take
+		if s.most > 0 {
+			limit.Bytes = min(limit.Bytes, s.most)
+		}
+		if c, err = s.in.Next(ctx, limit); err != nil {
+			return c, err
+		}
 	}
-	limit := s.take
-	if s.most > 0 {
-		limit.Bytes = min(limit.Bytes, s.most)
-	}
-	return s.next(ctx, limit)
+	return c, s.compareLast(ctx, c)
 }
 
 // move copies one chunk, which begins with what has arrived already.
@@ -368,7 +370,14 @@ func (s *session) transact(ctx, finish context.Context, c chunk.Chunk, total *ch
 		}
 		limit := s.take
 		limit.Wait = min(left, idleWait)
-		if c, err = s.next(ctx, limit); err != nil {
+		if c, err = s.in.Next(ctx, limit); err != nil {
+			return err
+		}
+		if s.interrupts(c) {
+			s.later = c
+			break
+		}
+		if err = s.compareLast(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -388,20 +397,6 @@ func (s *session) transact(ctx, finish context.Context, c chunk.Chunk, total *ch
 	s.flow.copiedBytes.Add(int64(total.Bytes))
 	s.retry.reset()
 	return s.stopCut()
-}
-
-// atGoal says whether a one-off copy has nothing more to wait for here.
-func (s *session) atGoal() bool {
-	goals := s.flow.goal()
-	if len(goals) == 0 {
-		return false
-	}
-	for p, r := range s.routes {
-		if r.next < goals[p] {
-			return false
-		}
-	}
-	return true
 }
 
 // write sends a chunk's records on, and notes the progress that they make.

@@ -43,8 +43,9 @@ is kept and this one gets a name beside it, or --overwrite replaces it.
 The verdict is one of three. equal: no difference in all that was copied (0).
 different: at least one (1). incomplete: none was seen, but something of what was
 asked for is not known to be equal, and each reason is told: a partition that is
-stopped, not begun or could not be read, records known lost, a flow that never ran,
-a comparison of nothing (1).
+stopped, not begun or could not be read, records known lost, a group that has not
+read what the target has deleted, or that cannot be read, a flow that never ran, a
+comparison of nothing (1).
 
 ` + exitCodes,
 		Example: `  replicator verify -c replicator.yaml

@@ -63,6 +63,11 @@ func TestVerifyACopy(t *testing.T) {
 				}
 			}
 
+			for _, p := range proof.Partitions {
+				if p.State != replicate.Idle {
+					t.Errorf("%s/%d is %s, want idle: no replica runs", p.Topic, p.Partition, p.State)
+				}
+			}
 			some := w.must("verify", "--topics", "pay.*", "--since", "1h", "--json")
 			if !strings.Contains(some, `"compared": 49`) || strings.Contains(some, `"orders"`) {
 				t.Errorf("one topic, an hour: %s", some)

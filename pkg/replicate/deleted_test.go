@@ -103,6 +103,12 @@ func TestUnreadRecordsDeletedOnTheTarget(t *testing.T) {
 			t.Errorf("drained: %+v, want %d", g, want)
 		}
 	}
+	v, err := look.Verify(w.ctx, VerifyOptions{})
+	w.must("verify", err)
+	if v.Verdict != Incomplete || len(v.Incomplete) != 1 || v.Incomplete[0].Remedy == "" ||
+		!strings.Contains(v.Incomplete[0].String(), "orders/0: group billing has not read 2300 records") {
+		t.Errorf("a group that would pass records by: verdict %s, %+v", v.Verdict, v.Incomplete)
+	}
 	w.refusedFor("2300 records")
 
 	w.cut(w.from, "orders", 700) // 500 of them are gone there too

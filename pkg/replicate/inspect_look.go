@@ -41,7 +41,8 @@ type picture struct {
 	sourceEarliest, sourceStable, sourceHigh, starts, epochs watermarks.Marks
 
 	taken     time.Time
-	problems  []error          // what could not be seen
+	problems  []error // what could not be seen
+	work      work
 	hidden    map[string]error // topics that the ledger knows and the source does not let us see
 	ledgerErr error            // why the ledger could not be read: then nothing is known of the flow
 }

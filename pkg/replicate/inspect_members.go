@@ -94,27 +94,38 @@ func (i *Inspection) lookAtReplicas(ctx context.Context, p *picture, status *Flo
 		p.problems = append(p.problems, err)
 		return
 	}
-	n := len(list)
-	status.Replicas, status.Members = &n, list
-	if status.Shards == 0 && n > 0 {
+	p.work = workOf(list, settled, len(p.books))
+	status.Replicas, status.Members, status.Unowned = p.work.replicas, list, p.work.unowned
+	if status.Shards == 0 && len(list) > 0 {
 		i.missLedger(ctx, p)
 	}
 	i.tellOtherRules(p, list)
+}
+
+// work is who works on which shards now.
+type work struct {
+	replicas *int  // processes that run the flow; nil: not known
+	unowned  []int // shards that nobody has; nil: not known, or being shared out
+}
+
+func workOf(list []Replica, settled bool, shards int) work {
+	n := len(list)
+	w := work{replicas: &n}
 	if !settled {
-		return
+		return w
 	}
-	owned := map[int]bool{}
-	for _, r := range list {
-		for _, shard := range r.Shards {
-			owned[shard] = true
+	w.unowned = []int{}
+	for shard := range shards {
+		if !slices.ContainsFunc(list, func(r Replica) bool { return slices.Contains(r.Shards, shard) }) {
+			w.unowned = append(w.unowned, shard)
 		}
 	}
-	status.Unowned = []int{}
-	for shard := range len(p.books) {
-		if !owned[shard] {
-			status.Unowned = append(status.Unowned, shard)
-		}
-	}
+	return w
+}
+
+// rests says that nobody works on a shard.
+func (w *work) rests(shard int) bool {
+	return w.replicas != nil && *w.replicas == 0 || slices.Contains(w.unowned, shard)
 }
 
 // tellOtherRules tells of replicas whose rules are not those of the configuration at hand.

@@ -227,12 +227,8 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 func (i *Inspection) statusPartitions(p *picture, spots map[chunk.Partition]*spot, status *FlowStatus) {
 	for _, topic := range slices.Sorted(slices.Values(p.topics)) {
 		for n := range p.source.topics[topic].partitions {
-			one := i.partitionStatus(p, spots[chunk.Partition{Topic: topic, Number: int32(n)}])
-			if one.Phase == Copying && (status.Replicas != nil && *status.Replicas == 0 ||
-				slices.Contains(status.Unowned, one.Shard)) {
-				one.Phase = Idle
-			}
-			status.Partitions = append(status.Partitions, one)
+			status.Partitions = append(status.Partitions,
+				i.partitionStatus(p, spots[chunk.Partition{Topic: topic, Number: int32(n)}]))
 		}
 	}
 	status.Partitions = append(status.Partitions, i.hiddenStatus(p)...)
@@ -291,6 +287,8 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 	case !s.targetSame && s.state.TargetTopic != chunk.TopicID{}:
 		one.Phase, one.Reason = Waiting, "the target topic is another one than was copied to"
 		one.Remedy = "nothing to do while the flow runs: it is filled anew"
+	case p.work.rests(s.shard):
+		one.Phase = Idle
 	}
 	if s.state == nil {
 		return one

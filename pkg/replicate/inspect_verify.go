@@ -132,6 +132,9 @@ func (i *Inspection) planVerify(ctx context.Context, o *VerifyOptions) (*Verific
 			return nil, nil, err
 		}
 	}
+	if list, settled, err := i.members(ctx); err == nil {
+		p.work = workOf(list, settled, len(p.books))
+	}
 	v := &Verification{
 		Version: VerificationVersion, Program: o.Program, Flow: i.cfg.Name(), Delivery: i.cfg.Delivery,
 		Incomplete: []Doubt{}, Filters: o.Filters, NeverRan: p.neverRan(), LeftOut: []LeftOut{},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/verify"
 )
 
@@ -17,8 +18,8 @@ type Verdict string
 const (
 	Equal     Verdict = "equal"     // no difference among all that could be checked, and nothing of Incomplete
 	Different Verdict = "different" // at least one difference
-	// Incomplete: no difference was seen, but something of what was asked for is not known to be equal: see the field
-	// of that name.
+	// Incomplete: no difference was seen, but something of what was asked for is not known to be equal, or a group would
+	// not read all of it on the target: see the field of that name.
 	Incomplete Verdict = "incomplete"
 )
 
@@ -172,6 +173,22 @@ func (p *VerifiedPartition) doubt() (why, remedy string) {
 	return "", ""
 }
 
+// doubts are why the group would not read on the target all that it would read on the source.
+func (g *GroupStatus) doubts() (list []Doubt) {
+	if g.Error != "" {
+		list = append(list, Doubt{Why: fmt.Sprintf("group %s: its positions are not known: %s", g.Group, g.Error),
+			Remedy: g.Remedy})
+	}
+	for i := range g.Positions {
+		if at := &g.Positions[i]; at.UnreadDeleted > 0 {
+			list = append(list, Doubt{at.Topic, &at.Partition, fmt.Sprintf("group %s has not read %d records that were "+
+				"deleted on the target: it would pass them by there", g.Group, at.UnreadDeleted),
+				groups.DeletedRemedy(at.TargetTopic)})
+		}
+	}
+	return list
+}
+
 // judge gives the verdict, once all partitions are added.
 func (v *Verification) judge() {
 	unverified, begun := int64(0), false
@@ -198,6 +215,9 @@ func (v *Verification) judge() {
 	}
 	for _, p := range v.Problems {
 		whole(p.Error, p.Remedy)
+	}
+	for i := range v.Groups {
+		v.Incomplete = append(v.Incomplete, v.Groups[i].doubts()...)
 	}
 	v.Incomplete = append(about, v.Incomplete...)
 	switch {

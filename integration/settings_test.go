@@ -114,15 +114,19 @@ func TestLimitsOfTransactions(t *testing.T) {
 		must(t, workload.Produce(ctx, source.Bootstrap(), topic+lane, numbered("record", 300, 0)...))
 	}
 	t.Run("a short time", func(t *testing.T) {
-		target := cluster.Start(t, append(brokerConfig(), cluster.Config("transaction.max.timeout.ms", "10000"))...)
+		target := cluster.Start(t, append(brokerConfig(), cluster.Config("transaction.max.timeout.ms", "5000"),
+			cluster.Config("quota.window.num", "2"))...)
 		for _, lane := range []string{"batch", "record"} {
 			s := newSite(t, source, target, fmt.Sprintf("topics: [%q]", topic+"-"+lane), "lane: "+lane)
-			if out, code := s.command("check", "--connect"); code != 0 || !holds(out, "at most 10s") {
+			if out, code := s.command("check", "--connect"); code != 0 || !holds(out, "at most 5s") {
 				t.Errorf("check ends with %d:\n%s", code, out)
 			}
 			s.copyOnce()
 			judged(ctx, t, s.sides(), []string{topic + "-" + lane}, nil)
 		}
+		t.Run("a slow target", func(t *testing.T) {
+			onLanes(t, func(t *testing.T, lane string) { slowTarget(ctx, t, source, target, lane) })
+		})
 	})
 	t.Run("too many replicas", func(t *testing.T) {
 		factor := cluster.Config("transaction.state.log.replication.factor", "3")

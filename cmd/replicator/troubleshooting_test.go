@@ -25,7 +25,7 @@ var said = map[string]string{
 	"NoTopicIDsError": "gives its topics no ids",
 	"NotLedgerError":  "a record that is none of a ledger",
 	"NamesInUseError": "is still run as", "NotCarriedError": "cannot be carried over to both client libraries",
-	"Outlived": "has ended a transaction that was not done after", "RefusedError": "it would be refused: step",
+	"Outlived": "was too slow for a transaction, which was not done", "RefusedError": "it would be refused: step",
 	"RenamedError": "holds the same copy", "RenewedError": "certificates or passwords were renewed",
 	"SameClusterError": "source and target are the same cluster", "ShardsError": "the configuration asks for",
 	"TooShortError": "needs transactions of", "UnfinishedError": "everything else was copied, but",

@@ -14,8 +14,15 @@ import (
 // outlives what it allows. The same once more would end the same: the next one is half
 // as large, down to one batch or record, and they grow again while they are quick.
 
-// slowFrom is what a transaction may take before a failure counts as slowness.
-const slowFrom = sink.Margin * 2 / 3
+// slowFrom is what a transaction may take before a failure counts as slowness: most of
+// the time after which its records are given up, where the target allows that.
+func (f *flow) slowFrom() time.Duration {
+	lasts := sink.Margin
+	if most := time.Duration(f.transaction.Load()); most > 0 {
+		lasts = min(lasts, most)
+	}
+	return lasts * 2 / 3
+}
 
 // quickOnes is how many of them have to be quick.
 const quickOnes = 8
@@ -23,7 +30,7 @@ const quickOnes = 8
 // smaller halves what the next transactions may hold, if this one failed for its time.
 func (w *worker) smaller(bytes int, took time.Duration, err error) {
 	var old *sink.Outlived
-	if !errors.As(err, &old) && took < slowFrom {
+	if !errors.As(err, &old) && took < w.flow.slowFrom() {
 		return
 	}
 	w.most, w.quick = max(bytes/2, 1), 0
@@ -38,7 +45,7 @@ func (w *worker) larger(bytes int, took time.Duration) {
 	switch {
 	case w.most == 0 || bytes < w.most/2:
 		return
-	case took > slowFrom/4:
+	case took > w.flow.slowFrom()/4:
 		w.quick = 0
 		return
 	}

@@ -3,6 +3,7 @@ package replicate
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
@@ -78,5 +79,26 @@ func testSlowTarget(t *testing.T, w *world) {
 	w.must("verify", err)
 	if v.Verdict != Equal || v.Compared < 18 {
 		t.Errorf("verify says %s of %d records: %+v", v.Verdict, v.Compared, v.Partitions)
+	}
+}
+
+// TestWhatIsSlow: a failure counts as slowness after most of the time that the target allows
+// a transaction, and not before.
+func TestWhatIsSlow(t *testing.T) {
+	for _, c := range []struct{ allowed, took time.Duration }{
+		{0, 21 * time.Second}, {time.Hour, 21 * time.Second}, {10 * time.Second, 7 * time.Second},
+	} {
+		for _, slow := range []bool{false, true} {
+			f := &flow{log: slog.New(slog.DiscardHandler)}
+			f.transaction.Store(int64(c.allowed))
+			w, took := newWorker(f, 0), c.took
+			if !slow {
+				took = c.took * 9 / 10
+			}
+			w.smaller(1000, took, errors.New("made by the test"))
+			if (w.most == 500) != slow {
+				t.Errorf("after %s of %s the next ones hold %d bytes, want them smaller: %t", took, c.allowed, w.most, slow)
+			}
+		}
 	}
 }

@@ -95,9 +95,13 @@ type Records struct {
 	last    *lane // of the report before: neighbours mostly share it
 	waiting int   // records written whose report has not come
 	ledger  []int64
-	id      int64 // producer id; -1: not known
-	failure error // what went wrong first in this transaction
-	reason  error // what librdkafka last said about the connection
+	id      int64     // producer id; -1: not known
+	begun   time.Time // the transaction
+	failure error     // what went wrong first in it
+	taken   bool      // the target has acknowledged a part of it
+	slow    bool      // and not in time what followed
+	broken  bool      // but connections broke
+	reason  error     // what librdkafka last said about the connection
 	opened  kafka.Credentials
 	renewed error // the handles hold former certificates or passwords, and there is trouble
 }
@@ -215,7 +219,8 @@ func (s *Records) ProducerID() int64 { return s.id }
 // Begin starts a transaction.
 func (s *Records) Begin() error {
 	s.ledger = s.ledger[:0]
-	s.failure = nil
+	s.begun, s.failure = time.Now(), nil
+	s.taken, s.slow, s.broken = false, false, false
 	for _, l := range s.lanes {
 		l.runs = nil
 	}
@@ -254,7 +259,7 @@ func (s *Records) Write(ctx context.Context, part chunk.Part, topic string) erro
 		}
 	}
 	s.drain()
-	return s.failure
+	return s.judged()
 }
 
 // Push has nothing to do: librdkafka sends by itself.

@@ -1,8 +1,10 @@
 package sink
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
@@ -77,6 +79,55 @@ func TestReports(t *testing.T) {
 			t.Errorf("%s: %v, runs %v", why, s.failure, l.runs)
 		case c.want != "" && (s.failure == nil || !strings.Contains(s.failure.Error(), c.want)):
 			t.Errorf("%s: failure %v, want %q", why, s.failure, c.want)
+		}
+	}
+}
+
+// TestSlowReports: a target that takes a part of a transaction, and not the rest in time,
+// is too slow for it; whoever takes nothing at all has another fault.
+func TestSlowReports(t *testing.T) {
+	report := func(topic string, number int32, code ck.ErrorCode) *ck.Message {
+		m := &ck.Message{TopicPartition: ck.TopicPartition{Topic: &topic, Partition: number, Offset: 5}}
+		if code != ck.ErrNoError {
+			m.TopicPartition.Error = ck.NewError(code, "said by the test", false)
+		}
+		return m
+	}
+	first, late := report("orders", 0, ck.ErrNoError), report("orders", 0, ck.ErrMsgTimedOut)
+	other, ledger := report("orders", 1, ck.ErrMsgTimedOut), report("ledger", 0, ck.ErrMsgTimedOut)
+	fatal := ck.NewError(ck.ErrFenced, "said by the test", true)
+	for _, c := range []struct {
+		why    string
+		age    time.Duration
+		events []ck.Event
+		slow   bool
+		blamed bool // a partition
+	}{
+		{"a partition that was taken before", 0, []ck.Event{first, late}, true, false},
+		{"beside it one that was not", 0, []ck.Event{first, other, late}, true, false},
+		{"only one that was not", 0, []ck.Event{first, other}, false, true},
+		{"nothing is taken", 0, []ck.Event{late, other}, false, true},
+		{"the ledger's record", 0, []ck.Event{first, ledger}, true, false},
+		{"the ledger's record alone", 0, []ck.Event{ledger}, false, false},
+		{"connections break", 0, []ck.Event{first, ck.NewError(ck.ErrTransport, "broke", false), late}, false, true},
+		{"a record is refused", 0, []ck.Event{first, late, report("orders", 1, ck.ErrMsgSizeTooLarge)}, false, true},
+		{"shut out in time", 0, []ck.Event{first, fatal}, false, false},
+		{"shut out when it was over", time.Hour, []ck.Event{first, fatal}, true, false},
+	} {
+		s := &Records{cfg: Config{Ledger: "ledger", Interval: time.Second}, lanes: map[place]*lane{},
+			begun: time.Now().Add(-c.age)}
+		for number := range int32(2) {
+			s.lane(chunk.Partition{Topic: "orders", Number: number}, "orders").pending = []offsets.Source{10, 11}
+		}
+		for _, e := range c.events {
+			s.take(e)
+		}
+		err := s.judged()
+		var outlived *Outlived
+		var trouble *chunk.Trouble
+		var stop *chunk.Stop
+		if errors.As(err, &outlived) != c.slow || (errors.As(err, &trouble) || errors.As(err, &stop)) != c.blamed {
+			t.Errorf("%s: %v, want too slow: %t, a partition's: %t", c.why, err, c.slow, c.blamed)
 		}
 	}
 }

@@ -36,8 +36,11 @@ func (s *Records) settle(ctx context.Context, p *ck.Producer) error {
 	for s.waiting > 0 {
 		var stop *chunk.Stop
 		var kerr ck.Error
-		if errors.As(s.failure, &stop) || errors.As(s.failure, &kerr) && kerr.IsFatal() {
+		switch {
+		case errors.As(s.failure, &stop):
 			return s.failure
+		case errors.As(s.failure, &kerr) && kerr.IsFatal():
+			return s.judged()
 		}
 		if s.renewed != nil {
 			return s.renewed
@@ -46,7 +49,17 @@ func (s *Records) settle(ctx context.Context, p *ck.Producer) error {
 			return err
 		}
 	}
-	return s.failure
+	return s.judged()
+}
+
+// judged is the failure, if any: that of the whole transaction, and of no partition, where
+// the target took what it holds, but not in time.
+func (s *Records) judged() error {
+	var stop *chunk.Stop
+	if !s.slow || s.broken || errors.As(s.failure, &stop) {
+		return s.failure
+	}
+	return &Outlived{Took: time.Since(s.begun), Err: errors.New(s.failure.Error())}
 }
 
 // report waits for one event. librdkafka gives every record a report within
@@ -72,10 +85,15 @@ func (s *Records) take(event ck.Event) {
 		s.takeReport(event)
 	case ck.Error:
 		if event.IsFatal() {
+			s.slow = s.slow || time.Since(s.begun) > s.cfg.lasts() // see Batches.noted
 			s.fail(fmt.Errorf("target writer: %w", event))
 			return
 		}
 		s.reason = event // e.g. why an authentication failed: the calls only time out
+		switch event.Code() {
+		case ck.ErrTransport, ck.ErrResolve, ck.ErrAuthentication, ck.ErrSsl:
+			s.broken = true
+		}
 		s.renewed = s.opened.Renewed()
 	}
 }
@@ -86,6 +104,7 @@ func (s *Records) takeReport(m *ck.Message) {
 	at := m.TopicPartition
 	if *at.Topic == s.cfg.Ledger {
 		if at.Error != nil {
+			s.slow = s.slow || s.taken && timedOut(at.Error)
 			s.fail(fmt.Errorf("write ledger record: %w", at.Error))
 		}
 		s.ledger = append(s.ledger, int64(at.Offset))
@@ -100,6 +119,7 @@ func (s *Records) takeReport(m *ck.Message) {
 		l.pending, l.head = l.pending[:0], 0
 	}
 	if at.Error != nil {
+		s.slow = s.slow || timedOut(at.Error) && len(l.runs) > 0
 		s.fail(refused(l.partition, l.target.topic, source, at.Error))
 		return
 	}
@@ -120,7 +140,13 @@ func (s *Records) takeReport(m *ck.Message) {
 		s.fail(fmt.Errorf("%s: source offset %d was acknowledged without a target offset", l.partition, source))
 		return
 	}
-	l.runs = append(l.runs, run)
+	l.runs, s.taken = append(l.runs, run), true
+}
+
+// timedOut says whether a record was given up because it was not taken in time.
+func timedOut(err error) bool {
+	code, _ := kafka.Code(err)
+	return ck.ErrorCode(code) == ck.ErrMsgTimedOut
 }
 
 // fail keeps the failure that explains the others: one that names its partition

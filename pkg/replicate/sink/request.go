@@ -79,14 +79,15 @@ func (b *Batches) noted(err error) error {
 	return err
 }
 
-// Outlived says that the target has ended a transaction for the time it took.
+// Outlived says that a transaction has lasted as long as it may, while the target took
+// what it holds too slowly.
 type Outlived struct {
 	Took time.Duration
-	Err  error // what the target said
+	Err  error // what the target said, or what it has not taken
 }
 
 func (o *Outlived) Error() string {
-	return fmt.Sprintf("the target has ended a transaction that was not done after %s: %v",
+	return fmt.Sprintf("the target was too slow for a transaction, which was not done after %s: %v",
 		o.Took.Round(time.Second), o.Err)
 }
 

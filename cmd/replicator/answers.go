@@ -165,11 +165,15 @@ type translated struct {
 	SourceEnd offsets.Source    `json:"source_end"`
 	TargetEnd offsets.Target    `json:"target_end"`
 	Foreign   []replicate.Range `json:"foreign"` // stretches of the target that the flow did not write
+	// GivenUp is the stretch around the source's offset that an order of resume has left out; SourceLost: what stands
+	// at the target's offset, from which was asked, was copied before the source lost it.
+	GivenUp    *replicate.GivenUp `json:"given_up,omitempty"`
+	SourceLost bool               `json:"source_lost,omitempty"`
 }
 
 func translatedOf(t *replicate.Translation) translated {
 	one := translated{t.Flow, t.Topic, t.TargetTopic, t.Partition, t.Inverse, t.Source, t.Target, t.RuleCode, sentence(t),
-		t.Progress, t.SourceEnd, t.TargetEnd, []replicate.Range{}}
+		t.Progress, t.SourceEnd, t.TargetEnd, []replicate.Range{}, t.GivenUp, t.SourceLost}
 	for _, f := range t.Foreign {
 		one.Foreign = append(one.Foreign, replicate.Range{From: int64(f.From), To: int64(f.To)})
 	}

@@ -145,7 +145,48 @@ func TestDrained(t *testing.T) {
 	if _, err := w.admin(w.source).DeleteRecords(w.ctx, offsetsOf("orders", 0, 10)); err != nil {
 		t.Fatal(err)
 	}
-	w.must("wait", "--aged-out")
+	says(t, "the answer", w.must("wait", "--aged-out"), "it holds; by timestamps alone in orders")
+	says(t, "the table", w.must("drained"), "(by timestamps alone in partition 0, which no flow has copied)")
+	w.commit(w.source, "billing", "orders", 0, 99)
+	got = w.run("wait", "--drained", "--timeout", "20s")
+	says(t, "a position behind the end", got.stderr, "does not come by waiting", "offset 99 of orders/0, beyond the end")
+}
+
+// What no waiting brings about ends wait at once.
+func TestWaitEndsWhereWaitingDoesNotHelp(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "orders", 1)
+	w.plain(w.source, "orders", 0, 4)
+	ends := func(what, verb string, want ...string) {
+		t.Helper()
+		got := w.run(strings.Fields("wait --timeout 20s " + verb)...)
+		if got.code != exitFailed {
+			t.Errorf("%s: exit %d", what, got.code)
+		}
+		says(t, what, got.stderr, append(want, "it does not come by waiting", "remedy:")...)
+	}
+	if err := w.target.CreateTopic("orders", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.keepForEver("orders")
+	ends("records that are kept for ever", "--aged-out", "the source keeps its records for ever")
+	w.must("run", "--until-caught-up")
+	says(t, "when a flow has copied", w.must("wait", "--aged-out"), "it holds\n")
+	w.commit(w.source, "billing", "orders", 0, 2)
+	w.commit(w.target, "billing", "orders", 0, 3)
+	ends("a group that a consumer has moved", "--groups billing", "group billing in orders/0: a consumer on the target")
+	w.config = w.write(addresses(w.target), addresses(w.source))
+	ends("a circle", "--lag 0", "records would go in a circle")
+}
+
+// keepForEver takes a topic's retention away on the source.
+func (w *world) keepForEver(topic string) {
+	w.t.Helper()
+	ever := "-1"
+	_, err := w.admin(w.source).AlterTopicConfigs(w.ctx, []kadm.AlterConfig{{Name: "retention.ms", Value: &ever}}, topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func offsetsOf(topic string, partition int32, at int64) kadm.Offsets {

@@ -18,9 +18,12 @@ func newDrained() *cobra.Command {
 		Use:   "drained -c FILE [--groups RE] [--json]",
 		Short: "Show what consumers have not read on the source, and what the target lacks for how long",
 		Long: `drained tells whether the source is still needed: which groups have not read all of
-it, and which topics hold records there that are older than what the target begins
-with, and for how long retention keeps them. It is for applications that write to
-both clusters themselves: no flow needs to run.
+it, and which topics hold records there that the target lacks, and for how long
+retention keeps them. Where a flow has begun to copy, its offset map tells exactly;
+else, for applications that write to both clusters themselves, the records' timestamps:
+what is older than the target's first record is lacking, and what has the same
+timestamp, or one out of order, may be. While a partition is stopped because its
+source was cut, the answer is never yes.
 
 ` + exitCodes + ` It is done when it could look,
 whatever it saw; 'replicator wait --drained' waits.`,
@@ -51,12 +54,8 @@ whatever it saw; 'replicator wait --drained' waits.`,
 				if err != nil {
 					return err
 				}
-				all := d.Groups
-				d.Groups = []replicate.GroupDrained{}
-				for _, g := range all {
-					if only == nil || only.MatchString(g.Group) {
-						d.Groups = append(d.Groups, g)
-					}
+				if only != nil {
+					d.Only(only.MatchString)
 				}
 				seen = append(seen, d)
 			}
@@ -86,6 +85,9 @@ func noGroups(d *replicate.Drained) error {
 
 func printDrained(w io.Writer, d *replicate.Drained) {
 	fmt.Fprintf(w, "flow %s\n", d.Flow)
+	for _, cut := range d.Cuts {
+		fmt.Fprintf(w, "  ! %s\n    remedy: %s\n", cut.String(), cut.Remedy)
+	}
 	for _, g := range d.Groups {
 		switch {
 		case g.Error != "":
@@ -93,22 +95,44 @@ func printDrained(w io.Writer, d *replicate.Drained) {
 		case g.Lag > 0:
 			fmt.Fprintf(w, "  group %s: %d records of %d partitions not read, %d members%s\n", g.Group, g.Lag, g.Behind,
 				g.Members, lostThere(&g))
+		case !g.Drained():
+			fmt.Fprintf(w, "  group %s: has read what is there, but %s/%d was cut, %d members\n", g.Group, g.Cuts[0].Topic,
+				g.Cuts[0].Partition, g.Members)
 		default:
 			fmt.Fprintf(w, "  group %s: drained, %d members\n", g.Group, g.Members)
 		}
 	}
 	for _, t := range d.Topics {
-		if t.Lacks > 0 {
-			fmt.Fprintf(w, "  topic %s: the target lacks %s\n", t.Topic, lacking(t))
-		} else {
-			fmt.Fprintf(w, "  topic %s: the target begins where the source does, or earlier\n", t.Topic)
+		switch {
+		case t.Lacks > 0:
+			fmt.Fprintf(w, "  topic %s: the target lacks %s%s\n", t.Topic, lacking(t), basis(&t))
+		case len(t.ByTimestamps) > 0:
+			fmt.Fprintf(w, "  topic %s: the target begins where the source does, or earlier%s\n", t.Topic, basis(&t))
+		default:
+			fmt.Fprintf(w, "  topic %s: the target has all that the source holds\n", t.Topic)
 		}
 	}
 	drained := fmt.Sprint(d.Drained())
 	if len(d.Groups) == 0 {
 		drained = "not known, no group has a position in a selected topic"
 	}
-	fmt.Fprintf(w, "  drained: %s, aged out: %t\n", drained, d.AgedOut())
+	aged := fmt.Sprint(d.AgedOut())
+	if len(d.ByTimestamps()) > 0 {
+		aged += ", by timestamps alone where nothing is copied by a flow"
+	}
+	fmt.Fprintf(w, "  drained: %s, aged out: %s\n", drained, aged)
+}
+
+// basis says what an answer goes by that is not exact.
+func basis(t *replicate.TopicAged) string {
+	if len(t.ByTimestamps) == 0 {
+		return ""
+	}
+	var list []string
+	for _, n := range t.ByTimestamps {
+		list = append(list, fmt.Sprint(n))
+	}
+	return fmt.Sprintf(" (by timestamps alone in partition %s, which no flow has copied)", few(list))
 }
 
 // lostThere says what the target has lost of that.

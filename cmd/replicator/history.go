@@ -22,6 +22,7 @@ type kind int
 
 const (
 	holes kind = iota
+	leftBehind
 	cuts
 	strangers
 	open
@@ -36,6 +37,10 @@ func events(one *replicate.PartitionStatus) (list []event) {
 		add(holes, one.Topic, h.Offsets, h.Count, fmt.Sprintf("! %s/%d has %s: at most %d records were deleted on the "+
 			"source before they were copied, the last at [%d,%d)", one.Topic, one.Partition, count(int(h.Count), "hole"),
 			h.Offsets, h.Last.From, h.Last.To), "")
+	}
+	for _, g := range one.GivenUp {
+		add(leftBehind, one.Topic, g.To-g.From, 1, fmt.Sprintf("! %s/%d: %s: the target lacks them", one.Topic,
+			one.Partition, g), "")
 	}
 	if c := one.Cuts; c != nil && !c.Open() {
 		add(cuts, one.Topic, c.Offsets, c.Count, fmt.Sprintf("! %s/%d: the source lost up to %d records after they were "+
@@ -93,6 +98,9 @@ func folded(same []event, name string) remark {
 	case holes:
 		return remark{fmt.Sprintf("! %s has %s in %s: at most %d records were deleted on the source before they were "+
 			"copied", topic, count(int(times), "hole"), in, offsets), where}
+	case leftBehind:
+		return remark{fmt.Sprintf("! %s: 'replicator resume' has given up up to %d records in %s: the target lacks them",
+			topic, offsets, in), where}
 	case cuts:
 		return remark{fmt.Sprintf("! %s: the source lost up to %d records after they were copied (%s in %s); they are on "+
 			"the target alone, and copying went on as ordered", topic, offsets, count(int(times), "cut"), in), where}

@@ -118,6 +118,12 @@ func printTranslation(w io.Writer, t *replicate.Translation) error {
 	if t.DeletedOnBoth > 0 {
 		text += fmt.Sprintf("deleted   %d records from there on are gone from both sides\n", t.DeletedOnBoth)
 	}
+	if t.GivenUp != nil {
+		text += fmt.Sprintf("given up  %s: the answer is what was copied next\n", t.GivenUp)
+	}
+	if t.SourceLost {
+		text += "lost      what stood there the source has lost since it was copied: the answer is what comes next there\n"
+	}
 	_, err := io.WriteString(w, text)
 	return err
 }
@@ -125,6 +131,10 @@ func printTranslation(w io.Writer, t *replicate.Translation) error {
 // sentence says a rule in words; seen from the target some read otherwise.
 func sentence(t *replicate.Translation) string {
 	switch {
+	case t.GivenUp != nil && (t.Rule == offsets.InGap || t.Rule == offsets.AtEnd):
+		return "given up by an order: the next record copied"
+	case t.SourceLost && (t.Rule == offsets.InGap || t.Rule == offsets.AtEnd):
+		return "the source has lost it: its next record"
 	case t.Inverse && t.Rule == offsets.InGap:
 		return "no record of this flow there: its next record"
 	case t.Inverse && t.Rule == offsets.AtEnd:

@@ -35,7 +35,7 @@ stopped, however the log grows, until this command is given.
   --from-cut  what the source holds now from the cut on is copied, behind the records
               that it has lost: those stay on the target, and the groups pass them by
   --from-end  copying goes on where the source ends now; what it holds from the cut
-              up to there is given up, and counted as a hole
+              up to there is given up; status, verify and cutover name it
 
 The order is noted in the ledger and kept. A flow that runs takes it up within
 seconds, another one when it runs next. Without names, --dry-run lists every
@@ -139,6 +139,10 @@ func (f *resumeFlags) print(w io.Writer, cuts []replicate.OpenCut) {
 			c.Partition, c.At, c.Seen.Format(time.RFC3339), c.Copied, c.SourceEnd)
 		if c.Unknown != nil {
 			fmt.Fprintf(w, "  where the source ends is not known: %v\n", c.Unknown)
+		}
+		if o := c.Ordered; o != nil {
+			fmt.Fprintf(w, "  an order of %s to go on at offset %d waits for a replica to carry it out; a new one replaces it\n",
+				o.At.Format(time.RFC3339), o.From)
 		}
 		if f.fromCut || either {
 			fmt.Fprintf(w, "  --from-cut gives up nothing that the source holds: up to %d records are copied from offset %d "+

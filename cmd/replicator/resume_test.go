@@ -61,13 +61,23 @@ func TestResume(t *testing.T) {
 		}
 		w.plain(w.source, "orders", 0, 8)
 	}
+	w.commit(w.source, "billing", "orders", 0, 22)
+	const never = "does not come by waiting: flow old->new: "
 	for verb, want := range map[string]string{
 		"check --connect": "cut at offset 6", "status": "cut at offset 6", "verify": "cut at offset 6",
-		"wait --lag 0 --timeout 2s": "cut at offset 6", "cutover --yes --silent-for 0s": "cut at offset 6",
+		"wait --lag 0 --timeout 20s":                  never + "orders/0: stopped: the source's log was cut",
+		"wait --drained --timeout 20s":                never + "orders/0: the source's log was cut",
+		"wait --aged-out --timeout 20s --json":        `"never": true`,
+		"wait --groups billing --timeout 20s":         never + "group billing in orders/0",
+		"drained":                                     "orders/0 was cut",
+		"drained --json":                              "replicator resume orders/0 --from-cut",
+		"offsets --topic orders --partition 0 --at 8": "replicator resume orders/0 --from-cut",
+		"cutover --yes --silent-for 0s":               "cut at offset 6",
 	} {
 		got := w.run(strings.Fields(verb)...)
 		said := strings.Join(strings.Fields(got.stdout+got.stderr), " ")
-		if got.code == exitDone && verb != "status" || !strings.Contains(said, want) {
+		looks := verb == "status" || strings.HasPrefix(verb, "drained")
+		if (got.code == exitDone) != looks || !strings.Contains(said, want) {
 			t.Errorf("%s: exit %d without %q\n%s%s", verb, got.code, want, got.stdout, got.stderr)
 		}
 	}
@@ -105,6 +115,15 @@ func TestResume(t *testing.T) {
 		t.Errorf("--json says %+v, %v", said, err)
 	}
 	w.must("resume", "orders/0", "--from-cut", "--yes")
+	for verb, want := range map[string]string{
+		"status": "an order of 'replicator resume' to go on at offset 6 waits", "wait --lag 0 --timeout 1s": "not in time",
+		"resume --dry-run": "to go on at offset 6 waits for a replica to carry it out",
+	} {
+		got := w.run(strings.Fields(verb)...)
+		if said := strings.Join(strings.Fields(got.stdout+got.stderr), " "); !strings.Contains(said, want) {
+			t.Errorf("%s, while the order waits: exit %d without %q\n%s", verb, got.code, want, said)
+		}
+	}
 	w.must("run", "--until-caught-up")
 	if got := w.must("status"); !strings.Contains(strings.Join(strings.Fields(got), " "),
 		"orders/0: the source lost up to 4 records after they were copied") {

@@ -105,6 +105,7 @@ func TestHistoryIsFolded(t *testing.T) {
 			Partition: number, Phase: replicate.Copying, SourceOpen: 2,
 			Holes:   &replicate.HoleStatus{Count: 2, Offsets: 7, Last: replicate.Range{From: 3, To: 8}},
 			Cuts:    &replicate.CutStatus{Count: 1, Offsets: 4, At: 5, Copied: at, Resumed: &at, Decided: &since},
+			GivenUp: []replicate.GivenUp{{Range: replicate.Range{From: 5, To: 9}, Ordered: since}},
 			Foreign: []replicate.Range{{From: 1, To: 4}, {From: 6, To: 7}}})
 	}
 	s.Partitions = append(s.Partitions, replicate.PartitionStatus{Topic: "zone", Phase: replicate.Copying,
@@ -117,16 +118,18 @@ func TestHistoryIsFolded(t *testing.T) {
 		return strings.Join(text, "\n")
 	}
 	short := said(false)
-	if n := lines(short) + 1; n != 5 {
-		t.Errorf("%d lines for four kinds in one topic and one in another:\n%s", n, short)
+	if n := lines(short) + 1; n != 6 {
+		t.Errorf("%d lines for five kinds in one topic and one in another:\n%s", n, short)
 	}
 	says(t, "the summary", short,
 		"wide has 200 holes in 100 partitions: at most 700 records were deleted on the source",
 		"wide: the source lost up to 400 records after they were copied (100 cuts in 100 partitions)",
+		"wide: 'replicator resume' has given up up to 400 records in 100 partitions",
 		"old.wide holds up to 400 records of somebody else on the target, 200 stretches in 100 partitions",
 		"wide: transactions are open on the source in 100 partitions; 200 offsets",
 		"'replicator status --topic wide' shows each", "zone/0 has 1 hole: at most 5 records")
 	says(t, "the details", said(true), "wide/99 has 2 holes",
+		"wide/99: 'replicator resume' has given up source offsets [5,9) on 2026-01-31T06:00:00Z, up to 4 records",
 		"old.wide/99 holds records of somebody else on the target at [6,7)")
 	var out bytes.Buffer
 	if err := showFlows(&out, []*replicate.FlowStatus{s}); err != nil {

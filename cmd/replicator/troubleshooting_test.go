@@ -34,6 +34,7 @@ var said = map[string]string{
 	"Unreadable":         "a source position cannot be read", "WaitingError": "is not done:",
 	"differentError": "incomplete", "existsError": "exists, and no file is overwritten",
 	"keptError": "is kept:", "placeError": "is kept:", "notPutBack": "what was there before keeps less",
+	"neverError":  "it does not come by waiting:",
 	"notYetError": "not in time:", "interruptedError": "interrupted", "usageError": "exit code 2",
 	"Problems": "problems", "StrangersError": "is that of another flow now", "emptyFlow": "selects no topic of",
 	"Alike":   "",                                           // as the Stops are that it puts together

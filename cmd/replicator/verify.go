@@ -271,9 +271,11 @@ func (p *printer) verification(v *replicate.Verification) {
 	for _, reason := range slices.Sorted(maps.Keys(v.Unverified)) {
 		p.line("not checked %d records: %s", v.Unverified[reason], reason)
 	}
-	if v.KnownLost > 0 {
-		p.line("known lost  at most %d records: the source deleted them before they were copied, or an order gave them up",
-			v.KnownLost)
+	if lost := v.KnownLost - v.GivenUp; lost > 0 {
+		p.line("known lost  at most %d records: the source deleted them before they were copied", lost)
+	}
+	if v.GivenUp > 0 {
+		p.line("given up    at most %d records, by orders of 'replicator resume'", v.GivenUp)
 	}
 	if v.NotCopied > 0 {
 		p.line("not copied  %d offsets, at that time", v.NotCopied)

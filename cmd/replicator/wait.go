@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,15 +29,17 @@ func newWait() *cobra.Command {
 		Use:   "wait -c FILE [--lag N] [--groups RE] [--drained] [--aged-out] [--timeout T]",
 		Short: "Wait until the copy is that near, for scripts",
 		Long: `wait ends with 0 as soon as all that was asked for holds, and with 1 when it does
-not within --timeout; then it says what is missing.
+not within --timeout; then it says what is missing. What does not come by waiting
+ends it with 1 at once, with what to do.
 
   --lag N      no more than N records are missing on the target, and no partition
                is stopped
   --groups RE  the groups with such names stand on the target exactly where they
                stand on the source
   --drained    the groups (of --groups, or all) have read everything on the source
-  --aged-out   the source holds nothing that is older than what the target begins
-               with: for applications that write to both clusters themselves
+  --aged-out   the source holds nothing that the target lacks; where no flow has
+               copied, by timestamps alone: nothing older than what the target
+               begins with
 
 A daemon has to do the work: wait only looks.
 
@@ -73,7 +73,7 @@ A daemon has to do the work: wait only looks.
 	cmd.Flags().Int64Var(&lag, "lag", 0, "records that may be missing on the target")
 	cmd.Flags().StringVar(&pattern, "groups", "", "groups whose whole name matches")
 	cmd.Flags().BoolVar(&drained, "drained", false, "the groups have read everything on the source")
-	cmd.Flags().BoolVar(&aged, "aged-out", false, "the source holds nothing older than what the target begins with")
+	cmd.Flags().BoolVar(&aged, "aged-out", false, "the source holds nothing that the target lacks")
 	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "give up after that; 0 for never")
 	return cmd
 }
@@ -85,7 +85,18 @@ type waiter struct {
 	drained, aged bool
 	asJSON        bool
 	given         []replicate.Pattern
+	byTimestamps  []string // topics of which that is all that tells
 }
+
+// gap is what does not hold.
+type gap struct {
+	missing string // "": it holds
+	never   bool   // waiting does not bring it about
+	remedy  string // then
+}
+
+// coming is a gap that a flow which runs may fill.
+func coming(format string, args ...any) gap { return gap{missing: fmt.Sprintf(format, args...)} }
 
 func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duration) error {
 	on, err := chooseFlows(path, flow, io.Discard)
@@ -119,7 +130,8 @@ func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duratio
 		defer look.Close()
 		told := ""
 		for {
-			missing, err := w.missing(ctx, look)
+			found, err := w.missing(ctx, look)
+			missing := found.missing
 			if missing == "" && err == nil {
 				break
 			}
@@ -128,6 +140,9 @@ func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duratio
 			}
 			if err != nil {
 				return err
+			}
+			if found.never {
+				return &neverError{fmt.Sprintf("flow %s: %s", one.Name(), missing), found.remedy}
 			}
 			if missing != told {
 				told = missing
@@ -146,14 +161,30 @@ func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duratio
 // told prints the answer: whether it holds, or why not.
 func (w *waiter) told(cmd *cobra.Command, err error) error {
 	var missing *notYetError
-	errors.As(err, &missing)
+	var never *neverError
+	answer := map[string]any{"holds": false}
 	switch {
-	case w.asJSON && missing != nil:
-		return errorsOf(printJSON(cmd.OutOrStdout(), map[string]any{"holds": false, "missing": missing.missing}, true), err)
+	case errors.As(err, &missing):
+		answer["missing"] = missing.missing
+	case errors.As(err, &never):
+		answer["missing"], answer["never"] = never.missing, true
 	case err != nil:
 		return err
+	default:
+		answer["holds"] = true
+	}
+	if len(w.byTimestamps) > 0 {
+		answer["by_timestamps"] = w.byTimestamps
+	}
+	switch {
 	case w.asJSON:
-		return printJSON(cmd.OutOrStdout(), map[string]any{"holds": true}, true)
+		return errorsOf(printJSON(cmd.OutOrStdout(), answer, true), err)
+	case err != nil:
+		return err
+	case len(w.byTimestamps) > 0:
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "it holds; by timestamps alone in %s, where no flow has copied\n",
+			few(w.byTimestamps))
+		return err
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), "it holds")
 	return err
@@ -176,77 +207,160 @@ func (e *notYetError) Remedy() string {
 	return "see 'replicator status' for what is in the way, or give it more time with --timeout"
 }
 
+// neverError is what does not come about by waiting.
+type neverError struct{ missing, remedy string }
+
+func (e *neverError) Error() string { return "it does not come by waiting: " + e.missing }
+
+// Remedy tells what to do.
+func (e *neverError) Remedy() string { return cmp.Or(e.remedy, "see 'replicator status'") }
+
 // missing answers the first thing that does not hold.
-func (w *waiter) missing(ctx context.Context, look *replicate.Inspection) (string, error) {
+func (w *waiter) missing(ctx context.Context, look *replicate.Inspection) (gap, error) {
 	if w.lag >= 0 || w.groups != nil && !w.drained {
 		status, err := look.Status(ctx)
 		if err != nil {
-			return "", err
+			return gap{}, err
 		}
-		if missing := w.copied(status); missing != "" {
-			return missing, nil
+		if found := w.copied(status); found.missing != "" {
+			return found, nil
 		}
 	}
 	if !w.drained && !w.aged {
-		return "", nil
+		return gap{}, nil
 	}
 	d, err := look.Drained(ctx)
 	if err != nil {
-		return "", err
+		return gap{}, err
 	}
-	if w.drained && !slices.ContainsFunc(d.Groups, func(g replicate.GroupDrained) bool { return w.wants(g.Group) }) {
-		return "", noGroups(d)
+	if w.aged {
+		w.byTimestamps = d.ByTimestamps()
+		if found := agedGap(d); found.missing != "" {
+			return found, nil
+		}
+	}
+	if w.drained {
+		if w.groups != nil {
+			d.Only(w.wants)
+		}
+		if len(d.Groups) == 0 {
+			return gap{}, noGroups(d)
+		}
+		return undrained(d), nil
+	}
+	return gap{}, nil
+}
+
+// undrained is the first thing for which the source is not drained.
+func undrained(d *replicate.Drained) gap {
+	if len(d.Cuts) > 0 {
+		cut := d.Cuts[0]
+		return gap{cut.String(), cut.Undecided, cut.Remedy}
 	}
 	for _, g := range d.Groups {
-		if w.drained && w.wants(g.Group) && (g.Lag > 0 || g.Error != "") {
-			return strings.TrimSpace(fmt.Sprintf("group %s has not read %d records of %d partitions on the source%s %s", g.Group,
-				g.Lag, g.Behind, lostThere(&g), g.Error)), nil
+		switch {
+		case g.Error != "":
+			return gap{fmt.Sprintf("group %s: %s", g.Group, g.Error), true, g.Remedy}
+		case g.Lag > 0:
+			return coming("group %s has not read %d records of %d partitions on the source%s", g.Group, g.Lag, g.Behind,
+				lostThere(&g))
 		}
 	}
+	return gap{}
+}
+
+// agedGap is the first thing for which the source holds what the target lacks.
+func agedGap(d *replicate.Drained) gap {
 	for _, t := range d.Topics {
-		if w.aged && t.Lacks > 0 {
-			return fmt.Sprintf("topic %s: the target lacks %s", t.Topic, lacking(t)), nil
+		for _, cut := range d.Cuts {
+			if cut.Topic == t.Topic {
+				return gap{cut.String(), cut.Undecided, cut.Remedy}
+			}
+		}
+		if t.Lacks > 0 {
+			return gap{fmt.Sprintf("topic %s: the target lacks %s", t.Topic, lacking(t)), t.ForEver,
+				"it never ages out: have a flow copy it, as docs/runbooks/keep-old-events.md does"}
 		}
 	}
-	return "", nil
+	return gap{}
 }
 
 func (w *waiter) wants(group string) bool { return w.groups == nil || w.groups.MatchString(group) }
 
-// copied says what is missing of the copy, "" for nothing.
-func (w *waiter) copied(s *replicate.FlowStatus) string {
+// copied says what is missing of the copy.
+func (w *waiter) copied(s *replicate.FlowStatus) gap {
+	for _, p := range s.Problems {
+		if p.Lasting {
+			return gap{p.Error, true, p.Remedy}
+		}
+	}
 	if len(s.Problems) > 0 {
-		return s.Problems[0].Error
+		return coming("%s", s.Problems[0].Error)
 	}
 	if w.lag >= 0 {
-		for i := range s.Partitions {
-			if p := &s.Partitions[i]; !p.Phase.Free() {
-				why := cmp.Or(p.Reason, "the ledger does not know it yet")
-				return fmt.Sprintf("%s/%d: %s: %s", p.Topic, p.Partition, p.Phase, why)
-			}
-		}
-		if s.Behind > w.lag {
-			return fmt.Sprintf("lag %d", s.Behind)
+		if found := w.behind(s); found.missing != "" {
+			return found
 		}
 	}
 	if w.groups == nil || w.drained {
-		return ""
+		return gap{}
 	}
 	for i := range s.Groups {
-		g := &s.Groups[i]
-		if !w.wants(g.Group) {
-			continue
-		}
-		if g.Error != "" {
-			return fmt.Sprintf("group %s: %s", g.Group, g.Error)
-		}
-		for _, p := range g.Positions {
-			if p.State != string(groups.Right) {
-				return fmt.Sprintf("group %s in %s/%d: %s", g.Group, p.Topic, p.Partition, p.Why)
+		if g := &s.Groups[i]; w.wants(g.Group) {
+			if found := misplaced(g); found.missing != "" {
+				return found
 			}
 		}
 	}
-	return ""
+	return gap{}
+}
+
+// behind says what is missing of the partitions. A stopped one is tried again by the flow, unless only an operator or
+// another configuration can have it go on.
+func (w *waiter) behind(s *replicate.FlowStatus) gap {
+	first := gap{}
+	for i := range s.Partitions {
+		p := &s.Partitions[i]
+		if p.Phase.Free() {
+			continue
+		}
+		why := cmp.Or(p.Reason, "the ledger does not know it yet")
+		found := gap{fmt.Sprintf("%s/%d: %s: %s", p.Topic, p.Partition, p.Phase, why), p.Lasting, p.Remedy}
+		if found.never {
+			return found
+		}
+		if first.missing == "" {
+			first = found
+		}
+	}
+	if first.missing == "" && s.Behind > w.lag {
+		first = coming("lag %d", s.Behind)
+	}
+	if first.missing != "" && s.Replicas != nil && *s.Replicas == 0 {
+		first.missing += "; no replica runs the flow"
+	}
+	return first
+}
+
+// misplaced says which position of a group does not stand right.
+func misplaced(g *replicate.GroupStatus) gap {
+	if g.Error != "" {
+		return gap{fmt.Sprintf("group %s: %s", g.Group, g.Error), true, g.Remedy}
+	}
+	first := gap{}
+	for _, p := range g.Positions {
+		if p.State == string(groups.Right) {
+			continue
+		}
+		found := gap{fmt.Sprintf("group %s in %s/%d: %s", g.Group, p.Topic, p.Partition, p.Why), p.Lasting(), p.Remedy}
+		if found.never {
+			return found
+		}
+		if first.missing == "" {
+			first = found
+		}
+	}
+	return first
 }
 
 // lacking says what the target lacks of a topic, and for how long.

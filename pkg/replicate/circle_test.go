@@ -257,3 +257,26 @@ func testCircleOverThree(t *testing.T, w *world) {
 	w.plain(w.sides.Source, "orders", 0, 10)
 	w.await("the chain goes on", copied(20))
 }
+
+// A circle that is closed while somebody looks on is seen by the next look, and is told as what stays.
+func TestCircleIsSeenByWhoLooksOn(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 5)
+	other := w.other("west", "east", nil)
+	look, err := Inspect(w.ctx, other.Clusters, other.Flows[0], nil)
+	w.must("inspect", err)
+	t.Cleanup(look.Close)
+	status, err := look.Status(w.ctx)
+	w.must("status", err)
+	if len(status.Problems) > 0 {
+		t.Errorf("before there is a circle: %+v", status.Problems)
+	}
+	w.start(nil)
+	w.equal([]string{"orders"})
+	status, err = look.Status(w.ctx)
+	w.must("status", err)
+	if len(status.Problems) != 1 || !status.Problems[0].Lasting || !strings.Contains(status.Problems[0].Error, "circle") {
+		t.Errorf("with a circle: %+v", status.Problems)
+	}
+}

@@ -284,15 +284,9 @@ func (s *session) resume(ctx context.Context, c *candidate, cut *ledger.Cut, ord
 	}
 	cut.Resumed, cut.Decided, cut.Left = from, order.Ordered, left
 	c.header.Cuts, c.cut = c.header.Cuts.Replace(*cut), &ledger.MapCut{At: cut.At, Load: load}
-	if skipped := int64(from - cut.At); skipped > 0 {
-		s.flow.metrics.hole(s.flow.name, c.partition, skipped)
-		c.header.Holes++
-		c.header.Lost += skipped
-		c.header.LastHole = ledger.Hole{From: cut.At, To: from}
-	}
 	c.header.Progress, c.header.Epoch, c.header.Marked = from, chunk.UnknownEpoch, false
 	s.log.Warn("source was cut, copying goes on as an operator has ordered", "partition", c.partition, "cut", cut.At,
-		"copied", cut.Copied, "from", from,
+		"copied", cut.Copied, "from", from, "given_up_at_most", int64(from-cut.At),
 		"remedy", "nothing to do; 'replicator status' keeps what was given up")
 	return nil
 }

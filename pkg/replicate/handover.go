@@ -255,6 +255,7 @@ func (h *handover) copied(ctx context.Context) (string, error) {
 			partitions[chunk.Partition{Topic: p.Topic, Number: p.Partition}] = true
 		}
 	}
+	h.nameGivenUp()
 	missing, err := h.without("copied", lacks)
 	if missing == "" {
 		h.left = partitions

@@ -60,7 +60,7 @@ func (i *Inspection) lookForIDs(ctx context.Context, p *picture) error {
 		}
 	}
 	if topic := seen.withoutID(); topic != "" {
-		p.problems = append(p.problems, &NoTopicIDsError{Cluster: i.cfg.To, Topic: topic})
+		p.problems = append(p.problems, &lasting{&NoTopicIDsError{Cluster: i.cfg.To, Topic: topic}})
 	}
 	return nil
 }

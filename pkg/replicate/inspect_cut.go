@@ -26,10 +26,48 @@ type CutStatus struct {
 	// Resumed is where copying went on, Decided when that was ordered; null: nobody has decided.
 	Resumed *offsets.Source `json:"resumed"`
 	Decided *time.Time      `json:"decided"`
+	// Ordered is an order about the latest cut that no replica has carried out; null: there is none.
+	Ordered *OrderStatus `json:"ordered"`
 }
 
-// Open says that nobody has decided about the latest cut.
+// Open says that copying does not go on behind the latest cut.
 func (c *CutStatus) Open() bool { return c != nil && c.Resumed == nil }
+
+// Waits says that an order to go on waits for a replica to carry it out.
+func (c *CutStatus) Waits() bool { return c.Open() && c.Ordered != nil && c.Ordered.Fits }
+
+// Undecided says that the latest cut is noted, and copying goes on only when an operator has decided.
+func (c *CutStatus) Undecided() bool { return c.Open() && c.Seen != nil && !c.Waits() }
+
+// OrderStatus is an order of 'resume' that no replica has carried out.
+type OrderStatus struct {
+	At   time.Time      `json:"at"`
+	From offsets.Source `json:"from"` // where copying is to go on
+	// Fits: it is about the cut as it is now, and a position of the log; if not, it is never carried out.
+	Fits bool `json:"fits"`
+}
+
+// GivenUp is a stretch of the source that an order of 'resume' has left out: at most as
+// many records as it has offsets are not on the target.
+type GivenUp struct {
+	Range
+	Ordered time.Time `json:"ordered"`
+}
+
+func (g GivenUp) String() string {
+	return fmt.Sprintf("'replicator resume' has given up source offsets [%d,%d) on %s, up to %d records", g.From, g.To,
+		g.Ordered.Format(time.RFC3339), g.To-g.From)
+}
+
+// givenUp are those of the partition.
+func (s *spot) givenUp() (list []GivenUp) {
+	if s.started() {
+		for _, one := range s.state.GivenUp() {
+			list = append(list, GivenUp{Range{int64(one.From), int64(one.To)}, one.Ordered})
+		}
+	}
+	return list
+}
 
 // OpenCut is a cut of the source that waits for an operator.
 type OpenCut struct {
@@ -43,6 +81,8 @@ type OpenCut struct {
 	New     int64 `json:"new"`
 	Lost    int64 `json:"lost"`
 	Unknown error `json:"-"` // why SourceEnd is not known
+	// Ordered is an order about it that no replica has carried out, which another one replaces; null: there is none.
+	Ordered *OrderStatus `json:"ordered"`
 
 	key   ledger.Key
 	cuts  *ledger.Cuts
@@ -70,7 +110,7 @@ func (i *Inspection) OpenCuts(ctx context.Context) ([]OpenCut, error) {
 			Partition: s.partition, At: cut.At, Copied: cut.Copied, Seen: cut.Seen, SourceEnd: s.stable,
 			New: max(int64(s.stable-cut.At), 0), Lost: int64(cut.Copied - cut.At), Unknown: s.unknown,
 			key: ledger.Key{Topic: p.source.topics[s.partition.Topic].id, Partition: s.partition}, cuts: s.state.Cuts,
-			shard: s.shard,
+			shard: s.shard, Ordered: s.cutStatus().Ordered,
 		})
 	}
 	slices.SortFunc(list, func(a, b OpenCut) int { return a.Partition.Compare(b.Partition) })
@@ -128,7 +168,12 @@ func (s *spot) seeCut(p *picture) {
 	if !s.started() {
 		return
 	}
-	if s.cut = s.state.Cuts.Open(); s.cut != nil || s.unknown != nil || s.state.Progress < s.earliest {
+	if s.cut = s.state.Cuts.Open(); s.cut != nil {
+		key := ledger.Key{Topic: p.source.topics[s.partition.Topic].id, Partition: s.partition}
+		s.order, s.orderErr = orderOf(s.book.Shard, key, s.state.Cuts)
+		return
+	}
+	if s.unknown != nil || s.state.Progress < s.earliest {
 		return
 	}
 	if at := cutSeen(s.state.Header, p.sourceHigh[s.partition], p.epochs, s.partition); at < s.state.Progress {
@@ -155,10 +200,47 @@ func (s *spot) cutStatus() *CutStatus {
 	} else {
 		status.Seen = &last.Seen
 	}
+	if s.order != nil {
+		status.Ordered = &OrderStatus{s.order.Ordered, s.order.From, s.orderFits()}
+	}
 	if last.Resumed != ledger.Undecided {
 		status.Resumed, status.Decided = &last.Resumed, &last.Decided
 	}
 	return status
+}
+
+// resumeFix is what a cut waits for.
+const resumeFix = "'replicator resume --dry-run' tells what either way gives up"
+
+// cutFix is what has to be done before copying goes on behind the cut; "": an order waits, or the flow has to look
+// into it first.
+func (s *spot) cutFix() string {
+	if s.cut == nil || s.cut.Seen.IsZero() || s.order != nil && s.orderFits() {
+		return ""
+	}
+	_, fix := s.cutWords()
+	return fix
+}
+
+// orderFits says whether whoever owns the shard will carry the order out.
+func (s *spot) orderFits() bool { return s.unknown != nil || s.order.fits(s.cut, s.high) }
+
+// cutWords say why the partition waits behind a cut, and what has it go on.
+func (s *spot) cutWords() (reason, remedy string) {
+	stop := cutStop(s.partition, s.cut)
+	switch {
+	case s.cut.Seen.IsZero():
+		return stop.Reason, "let the flow run, so that it looks into it and notes the cut; " + stop.Fix
+	case s.order == nil:
+		return stop.Reason, stop.Fix
+	case s.orderFits():
+		return fmt.Sprintf("%s; since %s an order of 'replicator resume' to go on at offset %d waits, which no replica has "+
+				"carried out yet", stop.Reason, s.order.Ordered.Format(time.RFC3339), s.order.From),
+			fmt.Sprintf("the replica that has shard %d carries it out within seconds; where none runs, start one with "+
+				"'replicator run'", s.shard)
+	}
+	return fmt.Sprintf("%s; the order of %s to go on at offset %d does not fit any more, since the source was cut again",
+		stop.Reason, s.order.Ordered.Format(time.RFC3339), s.order.From), stop.Fix
 }
 
 // askEpochs asks the source where the epochs of the copies' progress end.

@@ -54,6 +54,11 @@ type book struct {
 	unsettled bool
 }
 
+// lasting is a problem that stays however long one waits, whatever runs.
+type lasting struct{ error }
+
+func (l *lasting) Unwrap() error { return l.error }
+
 // errUnsettled is why nothing is translated then.
 var errUnsettled = errors.New("a transaction is open on its ledger partition, as after a replica was killed while " +
 	"it committed; the target ends it within a minute")
@@ -166,7 +171,7 @@ func (i *Inspection) readLedger(ctx context.Context, p *picture) error {
 		return nil
 	}
 	if topic.partitions != i.cfg.Shards {
-		p.problems = append(p.problems, &ShardsError{Ledger: name, Have: topic.partitions, Want: i.cfg.Shards})
+		p.problems = append(p.problems, &lasting{&ShardsError{Ledger: name, Have: topic.partitions, Want: i.cfg.Shards}})
 	}
 	ends, err := i.targetMarks.Ends(ctx, []string{name})
 	if err != nil {
@@ -267,7 +272,9 @@ type spot struct {
 	shard     int
 	book      *book         // nil: there is no ledger yet
 	state     *ledger.State // nil: not started
-	cut       *ledger.Cut   // of the source, that waits for an operator; nil: none
+	cut       *ledger.Cut   // of the source, that is not decided or whose order nobody has carried out; nil: none
+	order     *CutOrder     // about that cut, as the ledger has it; nil: none
+	orderErr  error         // why that cannot be read
 
 	earliest, stable offsets.Source // of the source
 	high             offsets.Source
@@ -355,7 +362,7 @@ func (s *spot) standing() (standing, error) {
 		return standing{}, errors.New("the target topic is another one than was copied to")
 	}
 	return standing{
-		partition: s.partition, at: s.at, shard: int32(s.shard), state: s.state, cut: s.cut,
+		partition: s.partition, at: s.at, shard: int32(s.shard), state: s.state, cut: s.cut, cutFix: s.cutFix(),
 		earliest: s.targetEarliest, stable: s.targetEarlyEnd, ahead: true,
 		source: func(context.Context) (sourceLog, error) { return sourceLog{s.earliest, s.high}, s.unknown },
 	}, nil

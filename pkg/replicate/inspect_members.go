@@ -175,7 +175,7 @@ func (i *Inspection) missLedger(ctx context.Context, p *picture) {
 	if _, there := seen.topicsOrNone()[name]; err != nil || there {
 		return
 	}
-	p.problems = append(p.problems, ledgerDeleted(name, i.targetCluster.Name, nil))
+	p.problems = append(p.problems, &lasting{ledgerDeleted(name, i.targetCluster.Name, nil)})
 }
 
 // ledgerDeleted is a flow that runs without its ledger.

@@ -184,7 +184,7 @@ func (i *Inspection) statusNames(ctx context.Context, p *picture, status *FlowSt
 	status.LeftOut = i.leftOutNames(p.source, names, p.held)
 	for _, m := range i.fileMatches(p.source, names) {
 		if m.Nothing() && (m.Kind == policy.Topics || err == nil) {
-			status.Warnings = append(status.Warnings, ProblemStatus{m.Error(), m.Remedy()})
+			status.Warnings = append(status.Warnings, problemStatus(m))
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -30,6 +31,9 @@ type Translation struct {
 	// From the source to the target: records from Source on that were copied and are not on the target any more; those
 	// of DeletedOnBoth are gone from the source as well.
 	Deleted, DeletedOnBoth int64
+	GivenUp                *GivenUp // the stretch around Source that an order has left out; nil: none
+	// SourceLost: what stands at Target, from which was asked, was copied before the source lost it.
+	SourceLost bool
 }
 
 // Translate answers where a reader goes on at the target that stands at source
@@ -38,7 +42,7 @@ type Translation struct {
 func (i *Inspection) Translate(ctx context.Context, p chunk.Partition, at offsets.Source) (*Translation, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
-	t, on, err := i.locate(ctx, p)
+	t, s, on, err := i.locate(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -51,15 +55,18 @@ func (i *Inspection) Translate(ctx context.Context, p chunk.Partition, at offset
 			Fix: "ask for an offset of the log; a consumer that stands there begins where its auto.offset.reset says"}
 	}
 	if got.Rule == offsets.NotYet {
-		return nil, &kafka.Problem{
-			What: fmt.Sprintf("source offset %d of %s is beyond what has been copied: progress is %d, the source ends at %d",
-				at, p, t.Progress, t.SourceEnd),
-			Fix: "ask again when it has been copied; 'replicator status' shows how far the flow is",
-		}
+		return nil, i.notCopied(ctx, s, at, t)
 	}
 	if !got.Ready {
-		return nil, &kafka.Problem{
-			What: fmt.Sprintf("source offset %d of %s: %s", at, p, got.Why), Fix: "ask again in a moment",
+		fix := cmp.Or(got.Fix, "ask again in a moment")
+		if got.Fix == "" && s.cut != nil {
+			_, fix = s.cutWords()
+		}
+		return nil, &kafka.Problem{What: fmt.Sprintf("source offset %d of %s: %s", at, p, got.Why), Fix: fix}
+	}
+	for _, g := range s.givenUp() {
+		if int64(at) >= g.From && int64(at) < g.To {
+			t.GivenUp = &g
 		}
 	}
 	t.Source, t.Target, t.Rule, t.Run = at, got.exact, got.Rule, got.run
@@ -68,12 +75,31 @@ func (i *Inspection) Translate(ctx context.Context, p chunk.Partition, at offset
 	return t, nil
 }
 
+// notCopied is why an offset beyond progress has no answer, and what brings one about.
+func (i *Inspection) notCopied(ctx context.Context, s *spot, at offsets.Source, t *Translation) error {
+	no := &kafka.Problem{
+		What: fmt.Sprintf("source offset %d of %s is beyond what has been copied: progress is %d, the source ends at %d",
+			at, s.partition, t.Progress, t.SourceEnd),
+		Fix: "ask again when it has been copied; 'replicator status' shows how far the flow is",
+	}
+	if stop := s.state.Stop; stop != nil {
+		no.What += fmt.Sprintf(". The partition is stopped as %s: %s", stop.Kind, stop.Reason)
+		no.Fix = stop.Fix
+		return no
+	}
+	if n, err := i.replicas(ctx); err == nil && n == 0 {
+		no.What += ". No replica runs the flow: nothing is copied"
+		no.Fix = "start one with 'replicator run', and ask again when it has been copied"
+	}
+	return no
+}
+
 // Invert answers where a reader goes on at the source that stands at target offset
 // `at`. The topic is named as on the source.
 func (i *Inspection) Invert(ctx context.Context, p chunk.Partition, at offsets.Target) (*Translation, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
-	t, on, err := i.locate(ctx, p)
+	t, _, on, err := i.locate(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -92,27 +118,30 @@ func (i *Inspection) Invert(ctx context.Context, p chunk.Partition, at offsets.T
 	}
 	t.Inverse, t.Source, t.Target, t.Rule, t.Run = true, got.Source, at, got.Rule, got.Run
 	t.RuleCode = ruleCode(t.Rule)
+	for _, left := range on.state.Cuts.Left() {
+		t.SourceLost = t.SourceLost || at >= left.From && at < left.To
+	}
 	return t, nil
 }
 
 // locate finds a partition's committed state and its logs.
-func (i *Inspection) locate(ctx context.Context, p chunk.Partition) (*Translation, standing, error) {
+func (i *Inspection) locate(ctx context.Context, p chunk.Partition) (*Translation, *spot, standing, error) {
 	target, verdict := i.policy.Topic(p.Topic)
 	if !verdict.Selected {
 		fix := "name a topic of the source that the flow selects; 'replicator status' lists them"
 		if source, ok := i.policy.SourceTopic(p.Topic); ok && source != p.Topic {
 			fix = fmt.Sprintf("name the topic as on the source: --topic %s", source)
 		}
-		return nil, standing{}, &kafka.Problem{
+		return nil, nil, standing{}, &kafka.Problem{
 			What: fmt.Sprintf("topic %s is not copied by flow %s: %s", p.Topic, i.cfg.Name(), verdict.Why), Fix: fix,
 		}
 	}
 	seen, err := i.look(ctx, func(topic string) bool { return topic == p.Topic }, false)
 	if err != nil {
-		return nil, standing{}, err
+		return nil, nil, standing{}, err
 	}
 	if seen.ledgerErr != nil {
-		return nil, standing{}, seen.ledgerErr
+		return nil, nil, standing{}, seen.ledgerErr
 	}
 	topic, there := seen.source.topics[p.Topic]
 	switch {
@@ -121,13 +150,13 @@ func (i *Inspection) locate(ctx context.Context, p chunk.Partition) (*Translatio
 		if source, ok := i.policy.SourceTopic(p.Topic); ok && source != p.Topic {
 			fix = fmt.Sprintf("name the topic as on the source: --topic %s", source)
 		}
-		return nil, standing{}, &kafka.Problem{
+		return nil, nil, standing{}, &kafka.Problem{
 			What: fmt.Sprintf("cluster %s has no topic %s", i.cfg.From, p.Topic), Fix: fix,
 		}
 	case topic.err != nil:
-		return nil, standing{}, i.sourceCluster.Explain(topic.err)
+		return nil, nil, standing{}, i.sourceCluster.Explain(topic.err)
 	case int(p.Number) >= topic.partitions:
-		return nil, standing{}, &kafka.Problem{
+		return nil, nil, standing{}, &kafka.Problem{
 			What: fmt.Sprintf("topic %s on cluster %s has no partition %d", p.Topic, i.cfg.From, p.Number),
 			Fix:  fmt.Sprintf("name one from 0 to %d", topic.partitions-1),
 		}
@@ -135,12 +164,15 @@ func (i *Inspection) locate(ctx context.Context, p chunk.Partition) (*Translatio
 	s := i.spotOf(seen, p)
 	on, err := s.standing()
 	if err != nil {
-		return nil, standing{}, &kafka.Problem{
-			What: fmt.Sprintf("%s has no map: %v", p, err), Fix: "see 'replicator status' for what is going on",
+		what, fix := fmt.Sprintf("%s has no map: %v", p, err), "see 'replicator status' for what is going on"
+		if status := i.partitionStatus(seen, s); status.Reason != "" {
+			what += fmt.Sprintf(". It is %s: %s", status.Phase, status.Reason)
+			fix = cmp.Or(status.Remedy, fix)
 		}
+		return nil, nil, standing{}, &kafka.Problem{What: what, Fix: fix}
 	}
 	return &Translation{
 		Flow: i.cfg.Name(), Topic: p.Topic, TargetTopic: target, Partition: p.Number, Progress: s.state.Progress,
 		SourceEnd: s.stable, TargetEnd: s.targetEarlyEnd, Foreign: s.state.Map.Foreign(),
-	}, on, nil
+	}, s, on, nil
 }

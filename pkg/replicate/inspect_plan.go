@@ -151,7 +151,7 @@ func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, er
 		Ledger:  LedgerPlan{Topic: i.cfg.LedgerTopic(), Shards: i.cfg.Shards},
 		Skipped: rehearsed.Skipped, GroupsListed: seen.listed, Problems: seen.problems,
 	}
-	plan.Problems = append(plan.Problems, i.problemsAround()...)
+	plan.Problems = append(plan.Problems, i.problemsAround(ctx)...)
 	for _, err := range i.around.unread {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("whether another flow carries records back is not known: %v", err))
 	}

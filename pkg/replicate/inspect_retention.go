@@ -26,7 +26,7 @@ func (i *Inspection) warnOfRetention(ctx context.Context, p *picture, status *Fl
 		return err
 	}
 	warn := func(remedy, format string, values ...any) {
-		status.Warnings = append(status.Warnings, ProblemStatus{fmt.Sprintf(format, values...), remedy})
+		status.Warnings = append(status.Warnings, ProblemStatus{Error: fmt.Sprintf(format, values...), Remedy: remedy})
 	}
 	var hidden error
 	for _, topic := range slices.Sorted(slices.Values(p.topics)) {

@@ -3,6 +3,7 @@ package replicate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -10,7 +11,6 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/groups"
 )
 
 // FlowStatus is what both clusters tell about one flow at one moment. Its JSON is
@@ -54,6 +54,13 @@ type FlowStatus struct {
 type ProblemStatus struct {
 	Error  string `json:"error"`
 	Remedy string `json:"remedy,omitempty"`
+	// Lasting: it stays however long one waits, whatever runs.
+	Lasting bool `json:"lasting,omitempty"`
+}
+
+// problemStatus tells of an error.
+func problemStatus(err error) ProblemStatus {
+	return ProblemStatus{err.Error(), chunk.Remedy(err), errors.As(err, new(*lasting))}
 }
 
 // Phase says how a partition is doing.
@@ -79,8 +86,10 @@ type PartitionStatus struct {
 	Shard       int    `json:"shard"`
 	Phase       Phase  `json:"state"`
 	// Reason and Remedy go with stopped and waiting; StoppedSince with stopped.
-	Reason       string     `json:"reason,omitempty"`
-	Remedy       string     `json:"remedy,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+	// Lasting: the flow does not try by itself; what the remedy says has to be done.
+	Lasting      bool       `json:"lasting,omitempty"`
 	StoppedSince *time.Time `json:"stopped_since,omitempty"`
 
 	// EndsUnknown: the source does not tell where the partition begins and ends; source_start, source_end, source_open and
@@ -97,9 +106,10 @@ type PartitionStatus struct {
 	TargetStart *offsets.Target `json:"target_start"` // null: the target has no such partition
 	TargetEnd   *offsets.Target `json:"target_end"`   // last stable offset; null: as before
 
-	Cuts    *CutStatus  `json:"cuts,omitempty"`    // of the source's log, of what had been copied; left out: none
-	Holes   *HoleStatus `json:"holes,omitempty"`   // what was deleted before it was copied; left out: nothing
-	Foreign []Range     `json:"foreign,omitempty"` // target offsets that hold records of somebody else
+	Cuts    *CutStatus  `json:"cuts,omitempty"`     // of the source's log, of what had been copied; left out: none
+	GivenUp []GivenUp   `json:"given_up,omitempty"` // what orders of 'resume' have left out; left out: nothing
+	Holes   *HoleStatus `json:"holes,omitempty"`    // what was deleted before it was copied; left out: nothing
+	Foreign []Range     `json:"foreign,omitempty"`  // target offsets that hold records of somebody else
 }
 
 // HoleStatus sums up the holes of a partition.
@@ -172,9 +182,6 @@ type PositionStatus struct {
 	WouldSkip      int64  `json:"would_skip,omitempty"`
 }
 
-// pending is what status calls groups.Moved: it has looked on, and moved nothing.
-const pending = "pending"
-
 // Status looks at all of the flow. An error means that a cluster does not answer.
 func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
@@ -198,7 +205,7 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 	i.lookAtReplicas(ctx, p, status)
 	spots := i.spots(p)
 	i.statusPartitions(p, spots, status)
-	p.problems = append(p.problems, i.problemsAround()...)
+	p.problems = append(p.problems, i.problemsAround(ctx)...)
 	for j := range p.held {
 		one, settled := i.groupStatus(ctx, &p.held[j], spots)
 		status.Groups = append(status.Groups, one)
@@ -217,7 +224,7 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 		return nil, err
 	}
 	for _, err := range p.problems {
-		status.Problems = append(status.Problems, ProblemStatus{err.Error(), chunk.Remedy(err)})
+		status.Problems = append(status.Problems, problemStatus(err))
 		status.CaughtUp = false
 	}
 	return status, ctx.Err()
@@ -264,13 +271,15 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 	if s.started() {
 		one.Progress = &s.state.Progress
 	}
-	one.Cuts = s.cutStatus()
+	if one.Cuts = s.cutStatus(); s.orderErr != nil {
+		p.problems = append(p.problems, s.orderErr)
+	}
 	switch {
 	case s.blocked != "":
-		one.Phase, one.Reason, one.Remedy = Stopped, s.blocked, policy.BlockedFix
+		one.Phase, one.Reason, one.Remedy, one.Lasting = Stopped, s.blocked, policy.BlockedFix, true
 	case s.cut != nil:
-		stop := cutStop(s.partition, s.cut)
-		one.Phase, one.Reason, one.Remedy, one.StoppedSince = Stopped, stop.Reason, stop.Fix, one.Cuts.Seen
+		one.Phase, one.StoppedSince, one.Lasting = Stopped, one.Cuts.Seen, one.Cuts.Undecided()
+		one.Reason, one.Remedy = s.cutWords()
 	case s.state != nil && s.state.Stop != nil:
 		stop := s.state.Stop
 		one.Phase, one.Reason, one.Remedy, one.StoppedSince = Stopped, stop.Reason, stop.Fix, &stop.Since
@@ -297,6 +306,7 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 		last := s.state.LastHole
 		one.Holes = &HoleStatus{s.state.Holes, s.state.Lost, Range{int64(last.From), int64(last.To)}}
 	}
+	one.GivenUp = s.givenUp()
 	for _, f := range s.state.Map.Foreign() {
 		one.Foreign = append(one.Foreign, Range{int64(f.From), int64(f.To)})
 	}
@@ -304,28 +314,6 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 		p.problems = append(p.problems, lostAhead(s, int64(lost)))
 	}
 	return one
-}
-
-// Groups looks at the groups alone. An error means that they are not known.
-func (i *Inspection) Groups(ctx context.Context) ([]GroupStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
-	defer cancel()
-	held, _, err := i.lookAtGroups(ctx) // before the ends, see picture
-	if err != nil {
-		return nil, err
-	}
-	p, err := i.look(ctx, func(string) bool { return true }, false)
-	if err == nil {
-		err = p.ledgerErr
-	}
-	if err != nil {
-		return nil, err
-	}
-	list, spots := make([]GroupStatus, len(held)), i.spots(p)
-	for j := range held {
-		list[j], _ = i.groupStatus(ctx, &held[j], spots)
-	}
-	return list, ctx.Err()
 }
 
 // spots are all partitions that are in the picture.
@@ -338,131 +326,6 @@ func (i *Inspection) spots(p *picture) map[chunk.Partition]*spot {
 		}
 	}
 	return spots
-}
-
-// groupStatus compares one group on both sides; settled says that waiting would
-// not change its positions.
-func (i *Inspection) groupStatus(ctx context.Context, held *groups.Held,
-	spots map[chunk.Partition]*spot) (g GroupStatus, settled bool) {
-	g = GroupStatus{Group: held.Group, Target: held.Target, State: held.State, Members: held.Members,
-		Positions: []PositionStatus{}}
-	if held.Err != nil {
-		g.Error, g.Remedy = held.Err.Error(), chunk.Remedy(held.Err)
-		return g, true // nothing but a person changes that
-	}
-	settled = true
-	for j := range held.Positions {
-		s := spots[held.Positions[j].Partition]
-		if s == nil {
-			at := &held.Positions[j]
-			g.Nowhere = append(g.Nowhere, NowherePosition{at.Partition.Topic, at.Partition.Number, at.Source.Offset})
-			continue
-		}
-		one, kind := i.positionStatus(ctx, held, &held.Positions[j], s)
-		g.Positions = append(g.Positions, one)
-		stands := kind != groups.UnreadDeleted || one.Target != nil && *one.Target == *one.Translation
-		settled = settled && kind.Settled() && kind != groups.Moved && stands
-	}
-	return g, settled
-}
-
-func (i *Inspection) positionStatus(ctx context.Context, held *groups.Held, at *groups.Position,
-	s *spot) (PositionStatus, groups.Kind) {
-	from := offsets.Source(at.Source.Offset)
-	one := PositionStatus{
-		Topic: s.partition.Topic, Partition: s.partition.Number, TargetTopic: s.at.Topic,
-		Source: from, SourceLag: max(int64(s.stable-from), 0),
-		unused: groups.Ours(i.cfg.To+"->"+i.cfg.From, at.Source),
-	}
-	var position *offsets.Target
-	if at.Target != nil {
-		t := offsets.Target(at.Target.Offset)
-		position, one.Target = &t, &t
-		if s.targetThere {
-			lag := max(int64(s.targetEarlyEnd-t), 0)
-			one.TargetLag = &lag
-		}
-	}
-	answer := i.translated(ctx, s, from, position)
-	one.Rule = ruleCode(answer.Rule)
-	if answer.Ready {
-		one.Translation = &answer.exact
-	}
-	decision := at.Decision // the target's refusal, if there is one
-	if decision.Kind == "" {
-		held := at.Target
-		if held != nil {
-			own := i.groups.Own(*held)
-			held = &own
-		}
-		decision = groups.Decide(i.cfg.Name(), at.Source, held, answer.Answer)
-	}
-	if held.Members > 0 && (decision.Write && decision.Kind != groups.UnreadDeleted ||
-		decision.Kind == groups.ForeignCommit) {
-		decision.Kind, decision.Why = groups.Active, "the group has active members on the target"
-	}
-	one.State, one.Why = string(decision.Kind), decision.Why
-	if at.Target == nil || groups.Ours(i.cfg.Name(), *at.Target) { // else a consumer there has gone on by itself
-		one.UnreadDeleted, one.UnreadDeletedOnBoth = answer.Deleted, answer.DeletedOnBoth
-	}
-	switch decision.Kind {
-	case groups.Right:
-		one.Why = ""
-	case groups.Moved:
-		one.State, one.Why = pending, "the next sync moves it: "+decision.Why
-	case groups.UnreadDeleted:
-		one.Remedy = groups.DeletedRemedy(s.at.Topic)
-	case groups.BeyondEnd:
-		one.Remedy = groups.BeyondRemedy
-	case groups.BeforeForeign:
-		one.passes(s, answer)
-	}
-	return one, decision.Kind
-}
-
-// translated translates a position in a picture; Ready is false, with the reason,
-// where that is not possible.
-func (i *Inspection) translated(ctx context.Context, s *spot, at offsets.Source, position *offsets.Target) translated {
-	standing, err := s.standing()
-	if err == nil {
-		var answer translated
-		if answer, err = i.translator.translate(ctx, standing, at, position); err == nil {
-			return answer
-		}
-	}
-	return translated{Answer: groups.Answer{Why: err.Error()}}
-}
-
-// passes counts what lies between where a position is stopped and its translation.
-func (one *PositionStatus) passes(s *spot, answer translated) {
-	if answer.Foreign == nil {
-		return
-	}
-	one.Foreign = &Range{int64(answer.Foreign.From), int64(answer.Foreign.To)}
-	one.WouldReadAgain = int64(answer.exact - answer.Target)
-	for _, f := range s.state.Map.Foreign() {
-		if part := int64(min(f.To, answer.exact) - max(f.From, answer.Target)); part > 0 {
-			one.WouldSkip += part
-			one.WouldReadAgain -= part
-		}
-	}
-}
-
-// ruleCode is what JSON and scripts call a rule; "" for none.
-func ruleCode(r offsets.Rule) string {
-	switch r {
-	case offsets.InRun:
-		return "in_run"
-	case offsets.InGap:
-		return "in_gap"
-	case offsets.BeforeFirst:
-		return "before_first"
-	case offsets.AtEnd:
-		return "at_end"
-	case offsets.NotYet:
-		return "not_yet"
-	}
-	return ""
 }
 
 // lostAhead tells of a hole that nobody has noted yet.

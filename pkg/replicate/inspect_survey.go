@@ -189,16 +189,16 @@ func (i *Inspection) Migration(ctx context.Context, opts SurveyOptions) (*Migrat
 
 func (m *migration) inTheWay(err error) {
 	m.problems = append(m.problems, err)
-	m.Obstacles = append(m.Obstacles, ProblemStatus{err.Error(), chunk.Remedy(err)})
+	m.Obstacles = append(m.Obstacles, problemStatus(err))
 }
 
 func (m *migration) warn(remedy, format string, args ...any) {
-	m.Warnings = append(m.Warnings, ProblemStatus{fmt.Sprintf(format, args...), remedy})
+	m.Warnings = append(m.Warnings, ProblemStatus{Error: fmt.Sprintf(format, args...), Remedy: remedy})
 }
 
 // unknown notes what was not told; about opens the sentence.
 func (m *migration) unknown(about string, err error) {
 	if err != nil {
-		m.NotKnown = append(m.NotKnown, ProblemStatus{about + ": " + err.Error(), chunk.Remedy(err)})
+		m.NotKnown = append(m.NotKnown, ProblemStatus{Error: about + ": " + err.Error(), Remedy: chunk.Remedy(err)})
 	}
 }

@@ -89,11 +89,11 @@ func (i *Inspection) Verify(ctx context.Context, o VerifyOptions) (*Verification
 		v.add(job.report)
 	}
 	for _, err := range p.problems {
-		v.Problems = append(v.Problems, ProblemStatus{err.Error(), chunk.Remedy(err)})
+		v.Problems = append(v.Problems, problemStatus(err))
 	}
 	if v.Groups, err = i.Groups(ctx); err != nil {
 		v.Groups = []GroupStatus{}
-		v.Problems = append(v.Problems, ProblemStatus{"group positions: " + err.Error(), chunk.Remedy(err)})
+		v.Problems = append(v.Problems, ProblemStatus{Error: "group positions: " + err.Error(), Remedy: chunk.Remedy(err)})
 	}
 	if o.Topics != nil {
 		for j := range v.Groups {
@@ -288,11 +288,12 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 	}
 	job.report.SourceFrom, job.report.SourceTo = int64(begin), int64(s.state.Progress)
 	job.report.KnownLost = lostFrom(status.Holes, int64(begin), begin > s.state.Start)
+	job.giveUp(status.GivenUp, begin)
 	job.report.TargetFrom, job.report.TargetTo = int64(floor), int64(end)
 	walk := s.state.Map.Walk(begin)
 	job.partition = verify.Partition{
-		From: begin, Foreign: s.state.Map.Foreign(), Left: s.state.Cuts.Left(), Settled: settled,
-		SourceStart: int64(s.earliest),
+		From: begin, GivenUp: job.partition.GivenUp, Foreign: s.state.Map.Foreign(), Left: s.state.Cuts.Left(),
+		Settled: settled, SourceStart: int64(s.earliest),
 		TargetStart: int64(s.targetEarliest), Repeats: i.cfg.Delivery == AtLeastOnce, Most: verifyListed,
 		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(i.segments(ctx, s)) },
 	}
@@ -302,6 +303,18 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 	job.target = verify.Remote{Cluster: i.targetCluster, Topic: s.at.Topic, ID: s.state.TargetTopic, Number: s.at.Number,
 		From: int64(max(floor, s.targetEarliest)), To: int64(end)}
 	return job
+}
+
+// giveUp notes what orders have left out of what is compared.
+func (j *verifyJob) giveUp(list []GivenUp, begin offsets.Source) {
+	for _, g := range list {
+		if g.From = max(g.From, int64(begin)); g.From < g.To {
+			j.report.GivenUp = append(j.report.GivenUp, g)
+			j.report.KnownLost += g.To - g.From
+			j.partition.GivenUp = append(j.partition.GivenUp,
+				verify.Range{From: offsets.Source(g.From), To: offsets.Source(g.To)})
+		}
+	}
 }
 
 // lostFrom is how many records at most are in holes from a source offset on. Of all but

@@ -51,6 +51,24 @@ func (h *handover) without(step string, lacks []lack) (missing string, err error
 	return shorten(waits), nil
 }
 
+// nameGivenUp names what operators gave up before, by 'resume': it is no reason to stop, and no surprise later.
+func (h *handover) nameGivenUp() {
+	var list []string
+	for i := range h.status.Partitions {
+		p := &h.status.Partitions[i]
+		for _, g := range p.GivenUp {
+			list = append(list, fmt.Sprintf("%s/%d: %s: %s lacks them", p.Topic, p.Partition, g, h.o.Flow.To))
+		}
+	}
+	if len(list) > len(h.given[byResume]) {
+		h.o.Tell("copied", "given up before: "+shorten(list))
+	}
+	h.given[byResume] = list
+}
+
+// byResume is the key for what was given up before any step.
+const byResume = "resume"
+
 // givenUp lists all that is.
 func (h *handover) givenUp() []string {
 	var all []string
@@ -104,6 +122,8 @@ func (h *handover) notCopied(p *PartitionStatus) lack {
 	case p.Phase == Stopped && !p.Cuts.Open() && !h.fresh(p) && !h.looking: // else it is what is known now
 		what := fmt.Sprintf("%s was stopped (%s)", name, p.Reason)
 		return lack{waits: what, gives: what + ": " + rest}
+	case p.Phase == Stopped && p.Cuts.Waits():
+		return lack{waits: name + " waits for the order of 'replicator resume' to be carried out", gives: name + ": " + rest}
 	case p.Phase == Stopped:
 		return lack{gives: fmt.Sprintf("%s is stopped (%s): %s", name, p.Reason, rest), remedy: cmp.Or(p.Remedy, seeStatus)}
 	case p.SourceOpen > 0:

@@ -275,10 +275,15 @@ func inCircle(err error) bool {
 	return errors.As(err, &circle)
 }
 
-// problemsAround are the faults that show together with the flows of others.
-func (i *Inspection) problemsAround() []error {
-	if err := i.around.circle(&i.cfg); err != nil {
+// problemsAround are the faults that show together with the flows of others, as they are now.
+func (i *Inspection) problemsAround(ctx context.Context) []error {
+	around, err := i.others.look(ctx)
+	if err != nil {
 		return []error{err}
+	}
+	i.around = around
+	if err := i.around.circle(&i.cfg); err != nil {
+		return []error{&lasting{err}}
 	}
 	return nil
 }

@@ -89,7 +89,8 @@ type standing struct {
 	at               chunk.Partition // on the target
 	shard            int32
 	state            *ledger.State
-	cut              *ledger.Cut    // of the source, that waits for an operator; nil: none
+	cut              *ledger.Cut    // of the source, behind which copying does not go on; nil: none
+	cutFix           string         // what has it go on; "": an order waits, and is carried out by itself
 	earliest, stable offsets.Target // of the target's log
 	// noted is progress that is not committed yet, with nothing visible after the state's; 0: none.
 	noted offsets.Source
@@ -133,7 +134,8 @@ func (f *flow) translate(ctx context.Context, p chunk.Partition, s offsets.Sourc
 	}
 	t := translator{ledger: f.ledger, peek: f.peek, tails: f.ends.tails, counted: f.ends.counted}
 	got, err := t.translate(ctx, standing{
-		partition: p, at: at, shard: int32(w.shard), state: state, cut: state.Cuts.Open(),
+		partition: p, at: at, shard: int32(w.shard), state: state,
+		cut: state.Cuts.Open(), cutFix: resumeFix,
 		earliest: offsets.Target(earliest.Offset), stable: offsets.Target(stable.Offset),
 		// Past trailing markers the worker's progress is ahead of the ledger's for some seconds.
 		noted:  shown.next,
@@ -155,7 +157,7 @@ func (t *translator) translate(ctx context.Context, on standing, s offsets.Sourc
 	state, progress := on.state, max(on.state.Progress, on.noted)
 	if cut := on.cut; cut != nil && s >= cut.At {
 		return translated{Answer: groups.Answer{Why: fmt.Sprintf("the source's log was cut at offset %d, and what stands "+
-			"there now is not copied: the group waits for 'replicator resume'", cut.At)}}, nil
+			"there now is not copied before an order of 'replicator resume' is carried out", cut.At), Fix: on.cutFix}}, nil
 	}
 	found, err := state.Map.Translate(s, progress, func(head offsets.Head) ([]offsets.Run, error) {
 		return t.ledger.Segment(ctx, on.shard, head)

@@ -46,6 +46,7 @@ type Verification struct {
 	// KnownLost is how many records at most are in holes: the source deleted them before they were copied, or an order
 	// of 'resume' gave them up.
 	KnownLost  int64               `json:"known_lost"`
+	GivenUp    int64               `json:"given_up"`   // how many of these an order of 'resume' gave up
 	Unverified map[string]int64    `json:"unverified"` // records that could not be checked, by reason
 	NotCopied  int64               `json:"not_copied"` // source offsets beyond progress, when progress was taken
 	Partitions []VerifiedPartition `json:"partitions"` // by topic and number
@@ -109,9 +110,11 @@ type VerifiedPartition struct {
 	TargetFrom int64 `json:"target_from"`
 	TargetTo   int64 `json:"target_to"`
 	NotCopied  int64 `json:"not_copied"` // source offsets from source_to to the last stable offset
-	// KnownLost is how many records at most are in holes of the range; Holes are all that the flow has noted.
+	// KnownLost is how many records at most are in holes of the range, or were given up there; Holes are all that the
+	// flow has noted, GivenUp what orders of 'resume' have left out of the range.
 	KnownLost int64       `json:"known_lost"`
 	Holes     *HoleStatus `json:"holes,omitempty"`
+	GivenUp   []GivenUp   `json:"given_up,omitempty"`
 	VerifiedCounts
 	Unverified map[string]int64 `json:"unverified"`
 	// Differences are the first ones; the counts are of all.
@@ -152,9 +155,23 @@ func (v *Verification) add(p *VerifiedPartition) {
 	if why, remedy := p.doubt(); why != "" {
 		v.Incomplete = append(v.Incomplete, Doubt{p.Topic, &p.Partition, why, remedy})
 	}
+	for _, g := range p.GivenUp {
+		v.GivenUp += g.To - g.From
+		v.Incomplete = append(v.Incomplete, Doubt{p.Topic, &p.Partition, g.String(),
+			"they are on the source alone, as ordered. --since with a later time compares what came after"})
+	}
 }
 
-// doubt is why not all of the partition is known to be equal; "": it is.
+// holes is KnownLost without what was given up.
+func (p *VerifiedPartition) holes() int64 {
+	n := p.KnownLost
+	for _, g := range p.GivenUp {
+		n -= g.To - g.From
+	}
+	return n
+}
+
+// doubt is why not all of the partition is known to be equal, beside what was given up; "": it is.
 func (p *VerifiedPartition) doubt() (why, remedy string) {
 	switch {
 	case p.Error != "":
@@ -164,10 +181,9 @@ func (p *VerifiedPartition) doubt() (why, remedy string) {
 	case p.State == NotStarted && p.NotCopied > 0:
 		return fmt.Sprintf("nothing of it is copied yet: %d source offsets", p.NotCopied),
 			"let 'replicator run' copy it, and verify again"
-	case p.KnownLost > 0:
-		return fmt.Sprintf("up to %d records are lost: the source deleted them before they were copied, or an order "+
-				"gave them up, the last at [%d,%d)",
-				p.KnownLost, p.Holes.Last.From, p.Holes.Last.To), "they are on neither side; raise retention on the source. " +
+	case p.holes() > 0:
+		return fmt.Sprintf("up to %d records are lost: the source deleted them before they were copied, the last at [%d,%d)",
+				p.holes(), p.Holes.Last.From, p.Holes.Last.To), "they are on neither side; raise retention on the source. " +
 				"--since with a later time compares what came after"
 	}
 	return "", ""

@@ -28,7 +28,7 @@ type Record struct {
 	Ended      time.Time `json:"ended,omitzero"` // when it was done
 	Partitions int       `json:"partitions"`
 	Groups     int       `json:"groups"`
-	GivenUp    []string  `json:"given_up,omitempty"`   // what --force gave up
+	GivenUp    []string  `json:"given_up,omitempty"`   // what --force gave up, and orders of resume before
 	TakesBack  string    `json:"takes_back,omitempty"` // the cutover that this one undoes
 	// Others are topics of the target, by their names on the source, that the flow's rules choose and that it did not
 	// copy: they are the target's own. What is made there later is the applications'.

@@ -56,6 +56,7 @@ type Answer struct {
 	Rule    offsets.Rule
 	Ready   bool             // whether Target may be committed
 	Why     string           // the reason if not Ready
+	Fix     string           // what has to be done before there is an answer; "": it comes by itself
 	Foreign *offsets.Stretch // what stopped the position short of its translation
 	// Deleted counts the records between the position's translation and the beginning of the target's log, where Target
 	// is: they were copied, and deleted on the target alone. DeletedOnBoth counts those that the source deleted as well.

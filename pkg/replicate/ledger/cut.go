@@ -81,8 +81,28 @@ func (c *Cuts) Left() []offsets.Stretch {
 	return list
 }
 
-// WithoutLeft is the cuts where the target topic that held what was lost is gone; an
-// open one is decided by that.
+// GivenUp is a stretch of the source that is not copied, since an operator has ordered
+// to go on behind it.
+type GivenUp struct {
+	From, To offsets.Source
+	Ordered  time.Time
+}
+
+// GivenUp are those of the partition, ascending in time.
+func (st *State) GivenUp() []GivenUp {
+	var list []GivenUp
+	if st.Cuts != nil {
+		for _, one := range st.Cuts.List {
+			if from := max(one.At, st.Start); from < one.Resumed {
+				list = append(list, GivenUp{from, one.Resumed, one.Decided})
+			}
+		}
+	}
+	return list
+}
+
+// WithoutLeft is the cuts where the target topic that held what was lost is gone, and
+// the next one is filled with what orders gave up as well; an open one is decided by that.
 func (c *Cuts) WithoutLeft(resumed offsets.Source, now time.Time) *Cuts {
 	if c == nil {
 		return nil
@@ -92,8 +112,9 @@ func (c *Cuts) WithoutLeft(resumed offsets.Source, now time.Time) *Cuts {
 		one := &next.List[i]
 		one.Left = offsets.Stretch{}
 		if one.Resumed == Undecided {
-			one.Resumed, one.Decided = resumed, now
+			one.Decided = now
 		}
+		one.Resumed = resumed
 	}
 	return next
 }

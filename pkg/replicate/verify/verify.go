@@ -48,6 +48,8 @@ type Partition struct {
 	Foreign []offsets.Stretch
 	// Left are the target's stretches that hold what the source has lost since it was copied.
 	Left []offsets.Stretch
+	// GivenUp are stretches of the source that are not copied, since an operator has ordered so.
+	GivenUp []Range
 	// Settled is the target offset from which on records outside the map may be ours,
 	// committed and not noted yet.
 	Settled offsets.Target
@@ -64,6 +66,9 @@ type Partition struct {
 	// Watch, when not nil, is counted up while the logs are read.
 	Watch *Watch
 }
+
+// Range is [From,To) of the source.
+type Range struct{ From, To offsets.Source }
 
 // Watch counts what was looked at. It may be shared by comparisons.
 type Watch struct {
@@ -106,6 +111,7 @@ const (
 	TargetCompacted = "target_compacted" // gone from a compacted target
 	LeftOut         = "left_out"         // the opposite flow wrote it: it is not copied back
 	SourceCut       = "source_cut"       // copied before the source's log was cut there: the target alone holds it
+	GivenUp         = "given_up"         // not copied, since an operator has ordered to go on behind it
 	NotNotedYet     = "not_noted_yet"    // at the target's end, perhaps ours and on its way into the map
 )
 

@@ -1,0 +1,228 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/peek"
+	"replicator/pkg/replicate/watermarks"
+)
+
+// TopicAged is what the source holds of a topic and the target does not: exactly, by the
+// offset map, in partitions that a flow has begun to copy; in others what is older than
+// the target's first record.
+type TopicAged struct {
+	Topic  string `json:"topic"`
+	Target string `json:"target_topic"`
+	Lacks  int64  `json:"lacks"` // source offsets of such records; no more records than that
+	// Left is how long retention still keeps some of them, in whole seconds; -1: for ever, or it is not known.
+	// Brokers delete whole segments, so that it may take as much longer as a segment lasts.
+	Left int64  `json:"left_seconds"`
+	Why  string `json:"why,omitempty"` // why it is for ever, or not known
+	// ForEver: nothing will bring some of them to the target, and the source keeps them for ever.
+	ForEver bool `json:"for_ever,omitempty"`
+	// ByTimestamps are partitions without an offset map. Where timestamps are equal or out of order, the target may lack
+	// more of them than is said.
+	ByTimestamps []int32 `json:"by_timestamps,omitempty"`
+	// Cut are partitions where copying does not go on, as the source was cut.
+	Cut []int32 `json:"cut_partitions,omitempty"`
+}
+
+// lacking is a part of what the target lacks of a partition.
+type lacking struct {
+	offsets int64
+	// left is how long the source keeps it; negative: for ever, or not known, and why.
+	left time.Duration
+	why  string
+	// never: no flow will copy it.
+	never bool
+}
+
+// ager compares what both sides of the flow's partitions hold.
+type ager struct {
+	*Inspection
+	p      *picture
+	source *peek.Peek
+	begins kadm.ListedOffsets // first records of the target
+	kept   map[string]watermarks.Kept
+}
+
+// ageTopics adds what the source has of each topic that the target, whose topics are there, lacks.
+func (i *Inspection) ageTopics(ctx context.Context, d *Drained, p *picture, there []string, source *peek.Peek) error {
+	a := ager{Inspection: i, p: p, source: source}
+	var err error
+	if a.kept, err = i.sourceMarks.Kept(ctx, p.topics); err != nil {
+		return err
+	}
+	if len(there) > 0 { // for none, the cluster would answer for all
+		if a.begins, err = kadm.NewClient(i.target).ListOffsetsAfterMilli(ctx, 0, there...); err != nil {
+			return i.targetCluster.Explain(err)
+		}
+	}
+	for _, name := range p.topics {
+		target, _ := i.policy.Topic(name)
+		one := TopicAged{Topic: name, Target: target}
+		for n := range p.source.topics[name].partitions {
+			if err := a.add(ctx, &one, i.spotOf(p, chunk.Partition{Topic: name, Number: int32(n)})); err != nil {
+				return err
+			}
+		}
+		d.Topics = append(d.Topics, one)
+	}
+	return nil
+}
+
+// add adds what the target lacks of one partition.
+func (a *ager) add(ctx context.Context, t *TopicAged, s *spot) error {
+	if s.unknown != nil {
+		return a.sourceCluster.Explain(fmt.Errorf("end of %s: %w", s.partition, s.unknown))
+	}
+	var list []lacking
+	var err error
+	if s.started() {
+		list, err = a.byMap(ctx, s)
+	} else {
+		t.ByTimestamps = append(t.ByTimestamps, s.partition.Number)
+		list, err = a.byTimestamps(ctx, s)
+	}
+	if s.cut != nil {
+		t.Cut = append(t.Cut, s.partition.Number)
+	}
+	for _, l := range list {
+		t.add(l, a.retention(s) < 0)
+	}
+	return err
+}
+
+// add takes over a part, and how long the source keeps it, if it keeps no other longer.
+func (t *TopicAged) add(l lacking, forEver bool) {
+	if l.offsets == 0 {
+		return
+	}
+	t.Lacks += l.offsets
+	switch {
+	case l.never && forEver && !t.ForEver:
+		t.ForEver, t.Left, t.Why = true, -1, "the source keeps its records for ever"
+		if l.why != "" {
+			t.Why = l.why + ", and " + t.Why
+		}
+	case t.Left < 0:
+	case l.left < 0:
+		t.Left, t.Why = -1, l.why
+	default:
+		t.Left = max(t.Left, int64(l.left/time.Second))
+	}
+}
+
+// retention is how long the source keeps records of a topic; negative: for ever, or not told.
+func (a *ager) retention(s *spot) time.Duration {
+	if k, told := a.kept[s.partition.Topic]; told && k.Err == nil {
+		return k.For
+	}
+	return -1
+}
+
+// older is a part that the source deletes together with what is older than the target's first record.
+func (a *ager) older(s *spot, lacks int64) lacking {
+	begin, _ := a.begins.Lookup(s.at.Topic, s.at.Number)
+	l := lacking{offsets: lacks, never: s.book == nil || s.started(), left: -1} // else a flow is about to copy it
+	switch keeps := a.retention(s); {
+	case begin.Err != nil && s.started(), begin.Timestamp <= 0 && s.started():
+		l.why = fmt.Sprintf("the target has deleted what it had of partition %d", s.partition.Number)
+	case begin.Err != nil || begin.Timestamp <= 0:
+		l.why = fmt.Sprintf("the target has no record of partition %d yet", s.partition.Number)
+	case keeps >= 0:
+		l.left = max(time.UnixMilli(begin.Timestamp).Add(keeps).Sub(a.p.taken), 0)
+	}
+	return l
+}
+
+// byTimestamps compares where both logs begin.
+func (a *ager) byTimestamps(ctx context.Context, s *spot) ([]lacking, error) {
+	all := a.older(s, int64(s.stable-s.earliest))
+	begin, _ := a.begins.Lookup(s.at.Topic, s.at.Number)
+	if begin.Err != nil || begin.Timestamp <= 0 {
+		return []lacking{all}, nil
+	}
+	marks, err := a.sourceMarks.At(ctx, []string{s.partition.Topic}, time.UnixMilli(begin.Timestamp))
+	if err != nil {
+		return nil, err
+	}
+	from, err := offsetOf(marks, s.partition)
+	if err != nil {
+		return nil, a.sourceCluster.Explain(err)
+	}
+	all.offsets = max(from-int64(s.earliest), 0)
+	return []lacking{all}, nil
+}
+
+// byMap goes by what was copied, from where on, and what of it the target still has.
+func (a *ager) byMap(ctx context.Context, s *spot) ([]lacking, error) {
+	n := s.partition.Number
+	part := func(from, to offsets.Source) (int64, error) {
+		return unread(ctx, a.source, s.partition, max(from, s.earliest), min(to, s.stable))
+	}
+	if why := s.lacksAll(); why != "" {
+		all, err := part(s.earliest, s.stable)
+		return []lacking{{all, -1, fmt.Sprintf("partition %d: %s", n, why), false}}, err
+	}
+	before, err := part(s.earliest, s.state.Start)
+	if err != nil {
+		return nil, err
+	}
+	deleted, err := a.deletedOnTarget(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	list := []lacking{a.older(s, before+deleted)}
+	for _, g := range s.givenUp() {
+		given, err := part(offsets.Source(g.From), offsets.Source(g.To))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, lacking{given, -1, fmt.Sprintf("partition %d: %s", n, g), true})
+	}
+	next := a.next(a.p, s)
+	rest, err := part(next, s.stable)
+	why := fmt.Sprintf("partition %d is copied up to offset %d of %d", n, next, s.stable)
+	return append(list, lacking{rest, -1, why, false}), err
+}
+
+// lacksAll is why the target has nothing of what the map tells of; "": it has.
+func (s *spot) lacksAll() string {
+	switch {
+	case s.targetErr != nil:
+		return "the target does not tell what it has: " + s.targetErr.Error()
+	case !s.targetThere:
+		return "the target topic is not there"
+	case !s.targetSame && s.state.TargetTopic != chunk.TopicID{}:
+		return "the target topic is another one than was copied to, and is filled anew"
+	}
+	return ""
+}
+
+// deletedOnTarget counts the records that were copied, and that the target alone has deleted.
+func (a *ager) deletedOnTarget(ctx context.Context, s *spot) (int64, error) {
+	load := a.segments(ctx, s)
+	first, err := s.state.Map.Translate(s.earliest, s.state.Progress, load)
+	if err != nil || first.Rule == offsets.AtEnd || first.Rule == offsets.NotYet {
+		return 0, err
+	}
+	return s.state.Map.Count(first.Target, s.targetEarliest, load)
+}
+
+// ByTimestamps lists the topics of which some partition was compared by timestamps alone.
+func (d *Drained) ByTimestamps() (topics []string) {
+	for _, t := range d.Topics {
+		if len(t.ByTimestamps) > 0 {
+			topics = append(topics, t.Topic)
+		}
+	}
+	return slices.Compact(topics)
+}

@@ -163,6 +163,9 @@ with a remedy. With --force it is given up, and so is what does not come within
 are skipped is printed, and noted. A daemon may run meanwhile; where none does, the
 rest is copied by this command. Killed at any point, the same command goes on.
 
+At the end what the flow has set on topics of the target is put back as it was: on
+those that this configuration selects, and once all groups are moved.
+
 After a cutover the same command says when it was and that nothing is to be done;
 with groups that were not part of it, it goes on with them. Where records have come
 to the source since and nobody has made use of the target, it is begun anew; where

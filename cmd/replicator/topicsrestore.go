@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -18,16 +20,16 @@ func newTopicsRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore -c FILE [--flow F] [--yes]",
 		Short: "Put back what the flow has set on the target's topics, once it has done its work",
-		Long: `restore puts back the settings that the flow has put on topics of the target, as
-its ledger keeps them: on a topic that was there before, all that it has altered;
+		Long: `restore puts back the settings that the flow has put on topics of the target which
+the configuration selects, as its ledger keeps them: on a topic that was there before, all that it has altered;
 on one that it has created, what it needed only for the copy (message.timestamp.*,
-a raised max.message.bytes). 'replicator cutover' of all groups and 'replicator
-rollback' do so at their end.
+a raised max.message.bytes). 'replicator cutover' (in stages by --groups the last of
+them) and 'replicator rollback' do so at their end.
 
 Without --yes it only shows what it would do. A setting that somebody has changed
 since stays as it is, and so does one that would delete records, such as a shorter
 retention: groups may not have read them. Both are named. While replicas of the
-flow run it is refused, unless the flow was cut over: they would set it again.
+flow run it is refused but for topics that were cut over: they would set it again.
 
 ` + exitCodes,
 		Example: `  replicator topics restore -c replicator.yaml
@@ -107,6 +109,7 @@ func (p *printer) backs(list []topics.Back, really bool) {
 		verb = "put back"
 	}
 	open := 0
+	left := map[string][]*topics.Back{} // by reason
 	for i := range list {
 		b := &list[i]
 		was := fmt.Sprintf("%q", b.Was)
@@ -116,6 +119,8 @@ func (p *printer) backs(list []topics.Back, really bool) {
 		switch {
 		case b.Gone:
 			continue
+		case b.Left:
+			left[b.Stays] = append(left[b.Stays], b)
 		case b.Pending():
 			p.line("  %s: %s: %s -> %s: %s", b.Target, b.Key, orWord(b.Now, `""`), was, verb)
 		default:
@@ -126,9 +131,25 @@ func (p *printer) backs(list []topics.Back, really bool) {
 		}
 		open++
 	}
+	for _, why := range slices.Sorted(maps.Keys(left)) {
+		p.leftSettings(left[why])
+	}
 	if open == 0 {
 		p.line("  no setting is to be put back")
 	}
+}
+
+// leftSettings tells of settings that stay for one reason, which has to do with none of them.
+func (p *printer) leftSettings(list []*topics.Back) {
+	var names []string
+	for _, b := range list {
+		if !slices.Contains(names, b.Target) {
+			names = append(names, b.Target)
+		}
+	}
+	p.line("%s", wrap(fmt.Sprintf("  not put back: %s of %s, %s: %s", count(len(list), "setting"),
+		count(len(names), "topic"), few(names), list[0].Stays), "    "))
+	p.line("    %s", wrap("what to do: "+list[0].Fix, "      "))
 }
 
 // printBacks tells what became of settings at the end of a cutover or a rollback.

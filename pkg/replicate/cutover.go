@@ -78,7 +78,7 @@ func (c *Cutover) Look(ctx context.Context) ([]cutover.State, error) {
 }
 
 // Restored tells what became of the settings that the flow had put on topics of the
-// target, which a cutover of all groups puts back at its end.
+// target: a cutover puts them back at its end, one in stages at the end of the last.
 func (c *Cutover) Restored() []topics.Back { return c.back }
 
 // Run brings all steps about, however long it takes; ctx ends it. A cutover that was
@@ -87,10 +87,30 @@ func (c *Cutover) Restored() []topics.Back { return c.back }
 // no replica sets them again.
 func (c *Cutover) Run(ctx context.Context) (cutover.Record, error) {
 	record, err := c.run(ctx)
-	if err == nil && c.h.o.Groups == nil {
-		c.back, err = c.h.restoring().run(ctx, true)
+	if err == nil {
+		err = c.restore(ctx)
 	}
 	return record, cutover.Late(ctx, "restored", err)
+}
+
+// restore puts settings back, once the stages of the cutover have moved all groups; before that it only tells of them.
+func (c *Cutover) restore(ctx context.Context) error {
+	var left []string
+	if c.h.o.Groups != nil {
+		status, err := c.h.look.Status(ctx)
+		if err != nil {
+			return err
+		}
+		left = status.Cutover.since(status, nil).Rest
+	}
+	var err error
+	c.back, err = c.h.restoring().run(ctx, len(left) == 0, func(string) (why, fix string) {
+		if len(left) == 0 {
+			return "", ""
+		}
+		return untilMoved(left)
+	})
+	return err
 }
 
 func (c *Cutover) run(ctx context.Context) (cutover.Record, error) {

@@ -5,16 +5,17 @@ import (
 	"fmt"
 	"log/slog"
 
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/topics"
 )
 
-// RestoreTopics puts back what a flow has set on the target's topics, as its ledger keeps
-// it, and answers what became of each setting. Without really it only looks. While replicas
-// of the flow run it is refused, unless the flow was cut over: they would set it again.
-// Errors have a remedy.
+// RestoreTopics puts back what a flow has set on the target's topics that it selects, as its
+// ledger keeps it, and answers what became of each setting. Without really it only looks.
+// While replicas of the flow run it is refused, but for topics that were cut over: they would
+// set it again. Errors have a remedy.
 func RestoreTopics(ctx context.Context, clusters map[string]kafka.Config, flow Config, really bool,
 	log *slog.Logger) ([]topics.Back, error) {
 	look, err := Inspect(ctx, clusters, flow, log)
@@ -30,18 +31,25 @@ func RestoreTopics(ctx context.Context, clusters map[string]kafka.Config, flow C
 	if err != nil {
 		return nil, err
 	}
-	if record.State != cutover.Done && really {
-		n, err := look.replicas(ctx)
-		if err == nil && n > 0 {
-			err = &kafka.Problem{What: fmt.Sprintf("%d replicas of flow %s are running, which would set it again", n,
-				flow.Name()), Fix: "stop them, if the flow has done its work; or let 'replicator cutover' put it back"}
-		}
-		if err != nil {
+	n := 0
+	if really {
+		if n, err = look.replicas(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return r.run(ctx, really)
+	again := fmt.Sprintf("%d replicas of flow %s are running, which would set it again", n, flow.Name())
+	if n > 0 && record.State != cutover.Done {
+		return nil, &kafka.Problem{What: again, Fix: stopOrCutOver}
+	}
+	return r.run(ctx, really, func(topic string) (why, fix string) {
+		if n > 0 && !r.over[topic] {
+			return again, stopOrCutOver
+		}
+		return "", ""
+	})
 }
+
+const stopOrCutOver = "stop them, if the flow has done its work; or let 'replicator cutover' put it back"
 
 // restoredName is the note, in partition 0 of the ledger, of the cutover after which settings
 // were put back: while that one counts, no replica sets them again.
@@ -52,18 +60,32 @@ type restored struct {
 	Cutover string `json:"cutover"`
 }
 
-// restoredAfter says whether a flow's settings were put back after the cutover that counts,
-// and after which.
-func restoredAfter(book *ledger.Shard) (id string, back bool, err error) {
+// restoredAfter says after which cutover settings were put back, if that one counts, and the topics that were cut over
+// by it; none else.
+func restoredAfter(book *ledger.Shard) (id string, over map[string]bool, err error) {
 	record, err := recordOf(book)
 	if err != nil {
-		return "", false, err
+		return "", nil, err
 	}
 	var r restored
-	if err := cutover.Decode(book.Note(restoredName), &r); err != nil {
-		return "", false, err
+	if err := cutover.Decode(book.Note(restoredName), &r); err != nil || r.Cutover != record.ID {
+		return "", nil, err
 	}
-	return record.ID, record.State == cutover.Done && r.Cutover == record.ID, nil
+	over, err = cutOver(book, &record)
+	return record.ID, over, err
+}
+
+// cutOver are the topics that the cutover which counts has cut over, by their names on the source.
+func cutOver(book *ledger.Shard, record *cutover.Record) (map[string]bool, error) {
+	if record.State != cutover.Done {
+		return nil, nil
+	}
+	ends, err := endsBy(book, record.ID)
+	over := make(map[string]bool, len(ends))
+	for topic := range ends {
+		over[topic] = true
+	}
+	return over, err
 }
 
 // restoring puts back what one flow has set.
@@ -74,7 +96,11 @@ type restoring struct {
 
 	there bool // there is a ledger
 	kept  map[string]topics.Kept
+	over  map[string]bool // topics that were cut over, by their names on the source
 }
+
+// leave says why the settings of a topic, by its name on the source, are not to be put back now, and what does it.
+type leave func(topic string) (why, fix string)
 
 // read takes up what the ledger keeps. It has been read up to its end, as whoever looks
 // later will: a replica knows of a cutover that was noted before.
@@ -87,12 +113,15 @@ func (r *restoring) read(ctx context.Context) (record cutover.Record, err error)
 	if r.kept, err = keptOf(books[0]); err != nil {
 		return record, err
 	}
-	return recordOf(books[0])
+	if record, err = recordOf(books[0]); err == nil {
+		r.over, err = cutOver(books[0], &record)
+	}
+	return record, err
 }
 
-// run puts back what is to be put back, or only looks. Of what was put back nothing is kept
-// any more: the ledger loses it after the topic has.
-func (r *restoring) run(ctx context.Context, really bool) ([]topics.Back, error) {
+// run puts back what is to be put back on the topics that the flow selects, or only looks; leaves is asked about
+// each, if there is something. Of what was put back nothing is kept any more: the ledger loses it after the topic has.
+func (r *restoring) run(ctx context.Context, really bool, leaves leave) ([]topics.Back, error) {
 	record, err := r.read(ctx)
 	if err != nil || !r.there {
 		return nil, err
@@ -112,6 +141,9 @@ func (r *restoring) run(ctx context.Context, really bool) ([]topics.Back, error)
 	}
 	defer admin.Close()
 	list, err := admin.PlanBack(ctx, sortedKept(r.kept))
+	if err == nil {
+		err = r.leaveSome(list, leaves)
+	}
 	if err != nil || !really {
 		return list, err
 	}
@@ -137,6 +169,31 @@ func (r *restoring) run(ctx context.Context, really bool) ([]topics.Back, error)
 	return list, r.write(ctx, notes...)
 }
 
+// leaveSome marks what is not to be put back now.
+func (r *restoring) leaveSome(list []topics.Back, leaves leave) error {
+	chosen, err := policy.New(r.flow.Policy())
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		b := &list[i]
+		if b.Gone {
+			continue
+		}
+		why, fix := "this configuration does not select the topic", "give the command with one that does"
+		if _, verdict := chosen.Topic(b.Topic); verdict.Selected {
+			why, fix = "", ""
+			if leaves != nil {
+				why, fix = leaves(b.Topic)
+			}
+		}
+		if why != "" {
+			b.Left, b.Stays, b.Fix, b.Err = true, why, fix, nil
+		}
+	}
+	return nil
+}
+
 func (r *restoring) write(ctx context.Context, notes ...ledger.Record) error {
 	return ledger.WriteNotes(ctx, r.clusters[r.flow.To], r.flow.LedgerTopic(), 0, notes)
 }
@@ -146,7 +203,7 @@ func (h *handover) restoredStep(ctx context.Context) cutover.State {
 	s := cutover.State{Name: "restored",
 		Do:   fmt.Sprintf("what the flow has set on topics of %s is as it was before", h.o.Flow.To),
 		Undo: "nothing to undo: the flow sets it again when it runs after a rollback"}
-	list, err := h.restoring().run(ctx, false)
+	list, err := h.restoring().run(ctx, false, nil)
 	pending := 0
 	for i := range list {
 		if list[i].Pending() {
@@ -156,13 +213,31 @@ func (h *handover) restoredStep(ctx context.Context) cutover.State {
 	switch {
 	case err != nil:
 		s.Missing = err.Error()
-	case h.o.Groups != nil:
-		s.Missing = "only a cutover of all groups does it, or 'replicator topics restore'"
+	case h.o.Groups != nil && h.status == nil:
+		s.Missing = copiedUnknown
+	case len(h.remain()) > 0:
+		s.Missing, _ = untilMoved(h.remain())
 	case pending > 0:
 		s.Missing = fmt.Sprintf("%d settings are to be put back", pending)
 	}
 	s.Done = s.Missing == ""
 	return s
+}
+
+// remain are the groups that neither this stage of a cutover moves nor one before.
+func (h *handover) remain() (names []string) {
+	for i := range h.status.Groups {
+		if name := h.status.Groups[i].Group; !h.moves(name) && !h.part[name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// untilMoved is why a stage of a cutover puts no settings back.
+func untilMoved(groups []string) (why, fix string) {
+	return "groups are not moved yet: " + shorten(groups), "move them: the last stage puts it back, and so does " +
+		"'replicator cutover' without --groups; 'replicator topics restore' does it without them"
 }
 
 func (h *handover) restoring() *restoring {

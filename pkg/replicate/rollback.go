@@ -396,7 +396,8 @@ func (r *Rollback) run(ctx context.Context) (cutover.Record, error) {
 	if err := again.run(ctx); err != nil {
 		return back, err
 	}
-	if r.restored, err = (&restoring{clusters: r.o.Clusters, flow: r.back.Flow, log: r.o.Log}).run(ctx, true); err != nil {
+	if r.restored, err = (&restoring{clusters: r.o.Clusters, flow: r.back.Flow, log: r.o.Log}).run(ctx, true,
+		nil); err != nil {
 		return back, err
 	}
 	r.record.State = cutover.RolledBack

@@ -89,12 +89,12 @@ func (b *targetBook) Judge(ctx context.Context, there []topics.Mirrored) (map[st
 	if err != nil || len(first) == 0 {
 		return verdicts, err
 	}
-	id, back, err := restoredAfter(first[0])
+	id, over, err := restoredAfter(first[0])
 	if err != nil {
 		return nil, err
 	}
 	for i := range own {
-		if back {
+		if over[own[i].Source] {
 			leave(&own[i], topics.Verdict{Why: fmt.Sprintf("cutover %s is done: the topic's settings are its users'", id)})
 		}
 	}

@@ -22,6 +22,7 @@ type Back struct {
 	Was     string `json:"was"`             // before the flow has set it
 	Default bool   `json:"default"`         // it was not set on the topic itself
 	Stays   string `json:"stays,omitempty"` // why it is not put back
+	Left    bool   `json:"left,omitempty"`  // that is so for now: it is not for this command to put it back
 	Fix     string `json:"remedy,omitempty"`
 	// Gone: there is nothing to put back any more, as the topic is gone, or somebody has set what was there.
 	Gone bool  `json:"gone,omitempty"`

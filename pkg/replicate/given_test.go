@@ -258,3 +258,36 @@ func (w *world) tied(topic string, n int) {
 
 // tiedAt is when all of them were written.
 var tiedAt = time.Now().Add(-time.Minute).Truncate(time.Millisecond)
+
+// What a cut has left on one side alone stays known over a rollback and the next cutover.
+func TestCutIsKnownThereAndBack(t *testing.T) {
+	for _, fromEnd := range []bool{false, true} {
+		t.Run(fmt.Sprintf("from end %t", fromEnd), func(t *testing.T) {
+			w := newWorld(t)
+			w.cutAndGrown()
+			w.resume(fromEnd)
+			w.plain(w.sides.Source, "orders", 0, 5)
+			w.cutOver()
+			before := w.state("orders", 0).Cuts
+			w.plain(w.sides.Target, "orders", 0, 7)
+			o := w.handoverOptions()
+			o.Force = true // of what the source has lost nothing comes back to it
+			back, err := OpenRollback(w.ctx, o)
+			w.must("open rollback", err)
+			defer back.Close()
+			_, err = back.Run(w.ctx)
+			w.must("roll back", err)
+			w.plain(w.sides.Source, "orders", 0, 3)
+			if after := w.state("orders", 0).Cuts; after == nil || after.Lost != before.Lost ||
+				len(after.List) != 1 || after.List[0].Resumed != before.List[0].Resumed {
+				t.Errorf("the ledger says %+v, before it was %+v", after, before)
+			}
+			w.cutOver()
+			v, err := w.look().Verify(w.ctx, VerifyOptions{OwnOnly: true})
+			w.must("verify", err)
+			if want := map[bool]Verdict{false: Equal, true: Incomplete}[fromEnd]; v.Verdict != want || v.Differences() > 0 {
+				t.Errorf("verify: %s, %+v, %+v", v.Verdict, v.VerifiedCounts, v.Partitions[0].Differences)
+			}
+		})
+	}
+}

@@ -201,6 +201,7 @@ func (t *turn) mirrored(ctx context.Context, books, own []*ledger.Shard) (map[in
 				change.Header.Generation = before.Generation + 1
 				change.Header.Holes, change.Header.Lost = before.Holes, before.Lost
 				change.Header.LastHole = before.LastHole
+				change.Header.Cuts = before.Cuts.Join(change.Header.Cuts)
 			}
 			changes[at] = append(changes[at], change)
 		}
@@ -209,22 +210,21 @@ func (t *turn) mirrored(ctx context.Context, books, own []*ledger.Shard) (map[in
 }
 
 // turned is one partition's state from the other side: what was read is written now,
-// from where our last record ends. What lies behind it somebody else wrote.
+// from where our last record ends, or what a cut of the source has left. What lies behind it somebody else wrote.
 func turned(key ledger.Key, state *ledger.State, target string, runs []offsets.Run) ledger.Change {
 	c := ledger.Change{
-		Key:    ledger.Key{Topic: state.TargetTopic, Partition: chunk.Partition{Topic: target, Number: key.Partition.Number}},
-		Header: ledger.Header{TargetTopic: key.Topic, Start: offsets.Source(state.Floor), Epoch: chunk.UnknownEpoch},
+		Key: ledger.Key{Topic: state.TargetTopic, Partition: chunk.Partition{Topic: target, Number: key.Partition.Number}},
+		Header: ledger.Header{TargetTopic: key.Topic, Start: offsets.Source(state.Floor), Epoch: chunk.UnknownEpoch,
+			Cuts: state.Cuts.Turned()},
 	}
-	next := offsets.Source(state.Floor)
 	for _, r := range runs {
 		back := offsets.Run{Source: offsets.Source(r.Target), Target: offsets.Target(r.Source), Count: r.Count}
 		c.Runs = append(c.Runs, back)
-		next = back.SourceEnd()
 	}
 	if len(runs) == 0 {
 		c.Header.Floor = offsets.Target(max(state.Progress, 0))
 	}
-	c.Header.Progress = next
+	c.Header.Progress = offsets.Source(state.Expected())
 	return c
 }
 

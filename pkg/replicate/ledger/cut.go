@@ -119,6 +119,54 @@ func (c *Cuts) WithoutLeft(resumed offsets.Source, now time.Time) *Cuts {
 	return next
 }
 
+// Turned is what the decided cuts mean where records go the other way: what is left on
+// the target is not copied back, and what was given up stands there between the runs.
+func (c *Cuts) Turned() *Cuts {
+	next := &Cuts{}
+	for _, one := range c.decided() {
+		at := offsets.Source(one.Left.From)
+		next.List = append(next.List, Cut{
+			At: at, Copied: at, Epoch: -1, Seen: one.Seen, Resumed: offsets.Source(one.Left.To), Decided: one.Decided,
+			Left: offsets.Stretch{From: offsets.Target(one.At), To: offsets.Target(one.Resumed)},
+		})
+	}
+	next.Count = int64(len(next.List))
+	return next.orNil()
+}
+
+// Join is the decided cuts with those of others that are not among them.
+func (c *Cuts) Join(others *Cuts) *Cuts {
+	next := &Cuts{List: c.decided()}
+	if c != nil {
+		next.Count, next.Lost = c.Count, c.Lost
+	}
+	for _, one := range others.decided() {
+		known := slices.ContainsFunc(next.List, func(o Cut) bool {
+			return o.At == one.At && o.Resumed == one.Resumed && o.Left == one.Left
+		})
+		if !known {
+			next = next.Add(one)
+		}
+	}
+	return next.orNil()
+}
+
+// decided are the cuts about which an operator has decided.
+func (c *Cuts) decided() []Cut {
+	if c == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(c.List), func(one Cut) bool { return one.Resumed == Undecided })
+}
+
+// orNil is nil for no cut.
+func (c *Cuts) orNil() *Cuts {
+	if len(c.List) == 0 {
+		return nil
+	}
+	return c
+}
+
 func (c *Cuts) equal(o *Cuts) bool {
 	if c == nil || o == nil {
 		return c == o

@@ -265,13 +265,15 @@ func (p *printer) settings(t *replicate.TopicPlan) {
 			p.line("              %s: %s", key, t.Set[key])
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(t.Kept)) {
-		put := t.Kept[key]
-		was := put.Was
-		if put.Default {
+	for _, b := range t.Kept {
+		was, then := orWord(b.Was, `""`), "was %s"
+		if b.Default {
 			was = "not set"
 		}
-		before = append(before, fmt.Sprintf("%s=%s (was %s)", key, put.Set, orWord(was, `""`)))
+		if b.Source {
+			then = "%s on the source"
+		}
+		before = append(before, fmt.Sprintf("%s=%s (%s)", b.Key, b.Set, fmt.Sprintf(then, was)))
 	}
 	if len(own) > 0 {
 		p.line("              while it is mirrored: %s", strings.Join(own, ", "))

@@ -21,10 +21,11 @@ func newTopicsRestore() *cobra.Command {
 		Use:   "restore -c FILE [--flow F] [--yes]",
 		Short: "Put back what the flow has set on the target's topics, once it has done its work",
 		Long: `restore puts back the settings that the flow has put on topics of the target which
-the configuration selects, as its ledger keeps them: on a topic that was there before, all that it has altered;
-on one that it has created, what it needed only for the copy (message.timestamp.*,
-a raised max.message.bytes). 'replicator cutover' (in stages by --groups the last of
-them) and 'replicator rollback' do so at their end.
+the configuration selects, as its ledger keeps them: on a topic that was there
+before, all that it has altered; on one that it has created, what it needed only for
+the copy (message.timestamp.*, a raised max.message.bytes), which becomes what the
+source has now. 'replicator cutover' (in stages by --groups the last of them) and
+'replicator rollback' do so at their end.
 
 Without --yes it only shows what it would do. A setting that somebody has changed
 since stays as it is, and so does one that would delete records, such as a shorter

@@ -53,8 +53,8 @@ type TopicPlan struct {
 	Begun  bool  // some partition of it has progress
 	// Stops are about single partitions; what concerns the whole topic is Change.Stop.
 	Stops []*chunk.Stop
-	// Kept is what the flow has set on the target topic before, as its ledger says.
-	Kept map[string]topics.Put
+	// Kept is what the flow has set on the target topic before, as its ledger says, and what becomes of it at its end.
+	Kept []topics.Back
 }
 
 // GroupPlan is what would be done about one group.
@@ -140,7 +140,7 @@ func (i *Inspection) Plan(ctx context.Context) (*FlowPlan, error) {
 
 // planSeen plans by what has been seen.
 func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, error) {
-	rehearsed, err := i.planTopics(ctx, seen)
+	rehearsed, kept, err := i.planTopics(ctx, seen)
 	if err != nil {
 		return nil, err
 	}
@@ -159,20 +159,12 @@ func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, er
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("no topic is selected among the %d that cluster %s shows; if it "+
 			"has more, grant the program's user Read on them: without it they are hidden", len(rehearsed.Skipped), i.cfg.From))
 	}
-	kept := map[string]topics.Kept{}
-	if len(seen.books) > 0 {
-		if kept, err = keptOf(seen.books[0].Shard); err != nil {
-			return nil, err
-		}
-	}
 	for _, change := range rehearsed.Topics {
 		one, err := i.topicPlan(ctx, seen, change)
 		if err != nil {
 			return nil, err
 		}
-		if k := kept[change.Source]; k.TargetID == change.TargetID.String() {
-			one.Kept = k.Settings
-		}
+		one.Kept = kept[change.Source]
 		plan.Topics = append(plan.Topics, one)
 	}
 	if err := i.planTaken(ctx, seen, plan.Topics); err != nil {
@@ -196,12 +188,13 @@ func (i *Inspection) planSeen(ctx context.Context, seen *picture) (*FlowPlan, er
 	return plan, i.planRights(ctx, plan)
 }
 
-func (i *Inspection) planTopics(ctx context.Context, seen *picture) (topics.Plan, error) {
+func (i *Inspection) planTopics(ctx context.Context, seen *picture) (plan topics.Plan, kept map[string][]topics.Back,
+	err error) {
 	cfg := i.cfg.topicsConfig(i.sourceCluster, i.targetCluster, i.policy, nil)
 	cfg.Ledger = newTargetBook(&i.cfg, i.targetCluster, i.targetMarks, i.peek, i.whose)
 	t, err := topics.Open(cfg)
 	if err != nil {
-		return topics.Plan{}, err
+		return plan, nil, err
 	}
 	defer t.Close()
 	for _, b := range seen.books {
@@ -209,7 +202,27 @@ func (i *Inspection) planTopics(ctx context.Context, seen *picture) (topics.Plan
 			t.Expect([]string{k.Partition.Topic})
 		}
 	}
-	return t.Plan(ctx)
+	if plan, err = t.Plan(ctx); err != nil || len(seen.books) == 0 {
+		return plan, nil, err
+	}
+	var own []topics.Kept
+	notes, err := keptOf(seen.books[0].Shard)
+	if err != nil {
+		return plan, nil, err
+	}
+	for _, c := range plan.Topics {
+		if k, noted := notes[c.Source]; noted && k.TargetID == c.TargetID.String() {
+			own = append(own, k)
+		}
+	}
+	list, err := t.PlanBack(ctx, own)
+	kept = map[string][]topics.Back{}
+	for _, b := range list {
+		if !b.Gone {
+			kept[b.Topic] = append(kept[b.Topic], b)
+		}
+	}
+	return plan, kept, err
 }
 
 // planTaken finds the topics that another flow fills and this one has not taken up.

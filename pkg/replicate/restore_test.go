@@ -108,3 +108,42 @@ func TestLastStagePutsSettingsBack(t *testing.T) {
 		t.Errorf("status says %+v, %v", status.Cutover, err)
 	}
 }
+
+// What the flow has created ends with the message.timestamp settings that its source has by then, though those were
+// others at its creation, and check lists them.
+func TestCreatedTopicEndsAsItsSource(t *testing.T) {
+	const limit = "message.timestamp.after.max.ms"
+	w := newWorld(t)
+	w.lasting("before")
+	w.topic("later", 1)
+	w.plain(w.sides.Source, "later", 0, 3)
+	w.start(nil)
+	w.equal([]string{"before", "later"})
+	w.timestampType("later", "CreateTime", "while it is mirrored")
+	w.must("alter", workload.Alter(w.ctx, w.sides.Source, "later",
+		map[string]string{"message.timestamp.type": "LogAppendTime", limit: "70000000"}))
+	w.must("alter", workload.Alter(w.ctx, w.sides.Source, "before",
+		map[string]string{"message.timestamp.type": "CreateTime"}))
+
+	plan, err := w.inspect().Plan(w.ctx)
+	w.must("plan", err)
+	listed := map[string]string{}
+	for _, one := range plan.Topics {
+		for _, b := range one.Kept {
+			listed[one.Source+" "+b.Key] = b.Was
+		}
+	}
+	if listed["before message.timestamp.type"] != "" || listed["later message.timestamp.type"] != "LogAppendTime" ||
+		listed["later "+limit] != "70000000" {
+		t.Errorf("check lists %v", listed)
+	}
+	w.cutOver()
+	w.timestampType("later", "LogAppendTime", "after the cutover")
+	w.timestampType("before", "CreateTime", "after the cutover")
+	if got := w.settings(w.sides.Target, "later")[limit]; got != "70000000" {
+		t.Errorf("after the cutover %s is %s", limit, got)
+	}
+	if k := w.kept("later"); len(k.Settings) > 0 {
+		t.Errorf("the ledger still keeps %+v", k)
+	}
+}

@@ -153,6 +153,21 @@ func (c *cluster) describe(ctx context.Context, names []string) (map[string]*sid
 	return sides, nil
 }
 
+// withSettings describes topics and reads the settings of those that may be described.
+func (c *cluster) withSettings(ctx context.Context, names []string) (map[string]*side, error) {
+	sides, err := c.describe(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	readable := make(map[string]*side, len(sides))
+	for name, s := range sides {
+		if s.Err == nil {
+			readable[name] = s
+		}
+	}
+	return sides, c.settings(ctx, readable)
+}
+
 // untold is what a broker answers that does not tell rights.
 const untold int32 = math.MinInt32
 

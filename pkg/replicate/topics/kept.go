@@ -37,7 +37,7 @@ type Kept struct {
 // Put is a setting that the flow has put on a topic.
 type Put struct {
 	Set     string    `json:"set"`
-	Was     string    `json:"was"`               // what comes back
+	Was     string    `json:"was"`               // what comes back, but see Back.Source
 	Default bool      `json:"default,omitempty"` // it was not set on the topic itself
 	Since   time.Time `json:"since"`
 }
@@ -163,17 +163,26 @@ func (c *Change) puts(p pair, now time.Time) map[string]Put {
 	return puts
 }
 
-// whileMirrored says whether a new topic gets a setting only for the sake of the copy, and
-// what it would have else.
+// whileMirrored says whether a new topic gets a setting only for the sake of the copy, and what it would have else: of
+// those that the mirror always sets also where the source has the same, as that may change until the end.
 func whileMirrored(source settings, key, value string) (back setting, only bool) {
+	back, known := asOnSource(source, key)
+	if key == maxMessageBytes {
+		return back, known && back.Value != value
+	}
+	return back, ours(key) && (known || key != timestampType)
+}
+
+// asOnSource is what a target topic has of its source's settings once it is not mirrored any more.
+func asOnSource(source settings, key string) (back setting, known bool) {
 	has := source[key]
 	switch {
-	case key == timestampType:
-		return setting{has.Value, true}, has.Value != "" && has.Value != value
-	case ours(key):
-		return has, has.Value != value || !has.Explicit
-	case key == maxMessageBytes && has.Value != "" && has.Value != value:
+	case has.Value == "":
+		return setting{}, false
+	case key == timestampType: // the clusters' defaults may differ
+		return setting{has.Value, true}, true
+	case key == maxMessageBytes:
 		return setting{strconv.FormatInt(number(has.Value), 10), true}, true
 	}
-	return setting{}, false
+	return has, ours(key)
 }

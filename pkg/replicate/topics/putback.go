@@ -17,13 +17,15 @@ type Back struct {
 	Topic   string `json:"topic"` // on the source
 	Target  string `json:"target"`
 	Key     string `json:"setting"`
-	Set     string `json:"set"`             // by the flow
-	Now     string `json:"now"`             // on the topic
-	Was     string `json:"was"`             // before the flow has set it
-	Default bool   `json:"default"`         // it was not set on the topic itself
-	Stays   string `json:"stays,omitempty"` // why it is not put back
-	Left    bool   `json:"left,omitempty"`  // that is so for now: it is not for this command to put it back
-	Fix     string `json:"remedy,omitempty"`
+	Set     string `json:"set"`     // by the flow
+	Now     string `json:"now"`     // on the topic
+	Was     string `json:"was"`     // before the flow has set it
+	Default bool   `json:"default"` // it was not set on the topic itself
+	// Source: the flow has created the topic, and Was and Default are those of the source topic now.
+	Source bool   `json:"as_on_source,omitempty"`
+	Stays  string `json:"stays,omitempty"` // why it is not put back
+	Left   bool   `json:"left,omitempty"`  // that is so for now: it is not for this command to put it back
+	Fix    string `json:"remedy,omitempty"`
 	// Gone: there is nothing to put back any more, as the topic is gone, or somebody has set what was there.
 	Gone bool  `json:"gone,omitempty"`
 	Err  error `json:"-"` // why the target did not take it
@@ -36,23 +38,21 @@ func (b *Back) Pending() bool { return b.Stays == "" && !b.Gone }
 func (t *Topics) PlanBack(ctx context.Context, kept []Kept) ([]Back, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var names []string
+	var targets, sources []string
 	for _, k := range kept {
 		if len(k.Settings) > 0 {
-			names = append(names, k.Target)
+			targets = append(targets, k.Target)
+		}
+		if len(k.Settings) > 0 && k.Created {
+			sources = append(sources, k.Topic)
 		}
 	}
-	there, err := t.target.describe(ctx, names)
+	there, err := t.target.withSettings(ctx, targets)
 	if err != nil {
 		return nil, err
 	}
-	readable := make(map[string]*side)
-	for name, s := range there {
-		if s.Err == nil {
-			readable[name] = s
-		}
-	}
-	if err := t.target.settings(ctx, readable); err != nil {
+	from, err := t.source.withSettings(ctx, sources)
+	if err != nil {
 		return nil, err
 	}
 	var all []Back
@@ -60,6 +60,11 @@ func (t *Topics) PlanBack(ctx context.Context, kept []Kept) ([]Back, error) {
 		for _, key := range sortedKeys(k.Settings) {
 			put := k.Settings[key]
 			b := Back{Topic: k.Topic, Target: k.Target, Key: key, Set: put.Set, Was: put.Was, Default: put.Default}
+			if on := from[k.Topic]; on != nil && k.Created {
+				if now, known := asOnSource(on.Settings, key); known {
+					b.Was, b.Default, b.Source = now.Value, !now.Explicit, true
+				}
+			}
 			b.judge(&k, there[k.Target], t.cfg.Target)
 			all = append(all, b)
 		}

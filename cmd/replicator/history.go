@@ -44,9 +44,8 @@ func events(one *replicate.PartitionStatus) (list []event) {
 	}
 	if c := one.Cuts; c != nil && !c.Open() {
 		add(cuts, one.Topic, c.Offsets, c.Count, fmt.Sprintf("! %s/%d: the source lost up to %d records after they were "+
-			"copied (%s, the last at [%d,%d)); they are on the target alone, and copying went on at offset %d on %s as "+
-			"ordered", one.Topic, one.Partition, c.Offsets, count(int(c.Count), "cut"), c.At, c.Copied, *c.Resumed,
-			c.Decided.Format(time.RFC3339)), "")
+			"copied (%s, the last at [%d,%d)); %s, and copying went on at offset %d on %s", one.Topic, one.Partition, c.Offsets,
+			count(int(c.Count), "cut"), c.At, c.Copied, whereLost(c.OnTarget), *c.Resumed, c.Decided.Format(time.RFC3339)), "")
 	}
 	for _, f := range one.Foreign {
 		add(strangers, one.TargetTopic, f.To-f.From, 1, fmt.Sprintf("! %s/%d holds records of somebody else on the target "+
@@ -57,6 +56,14 @@ func events(one *replicate.PartitionStatus) (list []event) {
 			"behind it wait for its end", one.Topic, one.Partition, one.SourceOpen), "")
 	}
 	return list
+}
+
+// whereLost says where records are that the source has lost.
+func whereLost(onTarget bool) string {
+	if onTarget {
+		return "they are on the target alone"
+	}
+	return "the target topic that had them was made anew since"
 }
 
 const findWriters = "find out who writes there; groups stop before these records"
@@ -102,8 +109,8 @@ func folded(same []event, name string) remark {
 		return remark{fmt.Sprintf("! %s: 'replicator resume' has given up up to %d records in %s: the target lacks them",
 			topic, offsets, in), where}
 	case cuts:
-		return remark{fmt.Sprintf("! %s: the source lost up to %d records after they were copied (%s in %s); they are on "+
-			"the target alone, and copying went on as ordered", topic, offsets, count(int(times), "cut"), in), where}
+		return remark{fmt.Sprintf("! %s: the source lost up to %d records after they were copied (%s in %s), and copying "+
+			"went on", topic, offsets, count(int(times), "cut"), in), where}
 	case strangers:
 		return remark{fmt.Sprintf("! %s holds up to %d records of somebody else on the target, %d stretches in %s", topic,
 			offsets, times, in), findWriters + "; " + where}

@@ -68,7 +68,10 @@ type remark struct{ fact, remedy string }
 // attention is what an operator has to know or do; each: of every partition what happened there, not of topics.
 func attention(s *replicate.FlowStatus, each bool) (list []remark) {
 	note := func(fact, remedy string) { list = append(list, remark{fact, remedy}) }
+	closed := replicate.ClosedError{Flow: s.Flow, By: s.ClosedBy}
 	switch {
+	case s.ClosedBy != "":
+		note("! "+closed.Error(), closed.Remedy())
 	case s.Replicas != nil && *s.Replicas == 0:
 		note("! nothing moves: no replica runs this flow", "start one with 'replicator run'")
 	case s.Replicas != nil && len(s.Unowned) > 0:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -92,7 +93,7 @@ type waiter struct {
 type gap struct {
 	missing string // "": it holds
 	never   bool   // waiting does not bring it about
-	remedy  string // then
+	remedy  string // "": see status
 }
 
 // coming is a gap that a flow which runs may fill.
@@ -122,17 +123,16 @@ func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duratio
 	for _, one := range flows {
 		look, err := replicate.Inspect(ctx, on.clusters, one, nil)
 		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return stillMissing(one.Name(), "")
+			return stillMissing(one.Name(), gap{})
 		}
 		if err != nil {
 			return err
 		}
 		defer look.Close()
-		told := ""
+		told := gap{}
 		for {
 			found, err := w.missing(ctx, look)
-			missing := found.missing
-			if missing == "" && err == nil {
+			if found.missing == "" && err == nil {
 				break
 			}
 			if ctx.Err() != nil {
@@ -142,11 +142,11 @@ func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duratio
 				return err
 			}
 			if found.never {
-				return &neverError{fmt.Sprintf("flow %s: %s", one.Name(), missing), found.remedy}
+				return &neverError{fmt.Sprintf("flow %s: %s", one.Name(), found.missing), found.remedy}
 			}
-			if missing != told {
-				told = missing
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s  %s: %s\n", time.Now().Format(time.TimeOnly), one.Name(), missing)
+			if found.missing != told.missing {
+				told = found
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s  %s: %s\n", time.Now().Format(time.TimeOnly), one.Name(), found.missing)
 			}
 			select {
 			case <-ctx.Done():
@@ -190,21 +190,21 @@ func (w *waiter) told(cmd *cobra.Command, err error) error {
 	return err
 }
 
-func stillMissing(flow, missing string) error {
-	if missing == "" {
-		missing = "not known yet: the clusters had not answered when the time ran out"
+func stillMissing(flow string, found gap) error {
+	if found.missing == "" {
+		found.missing = "not known yet: the clusters had not answered when the time ran out"
 	}
-	return &notYetError{fmt.Sprintf("flow %s: %s", flow, missing)}
+	return &notYetError{fmt.Sprintf("flow %s: %s", flow, found.missing), found.remedy}
 }
 
-// notYetError is what did not come about in time.
-type notYetError struct{ missing string }
+// notYetError is what did not come about in time, and what may help.
+type notYetError struct{ missing, remedy string }
 
 func (e *notYetError) Error() string { return "not in time: " + e.missing }
 
 // Remedy tells what to do.
 func (e *notYetError) Remedy() string {
-	return "see 'replicator status' for what is in the way, or give it more time with --timeout"
+	return cmp.Or(e.remedy, "see 'replicator status' for what is in the way") + "; or give it more time with --timeout"
 }
 
 // neverError is what does not come about by waiting.
@@ -234,7 +234,7 @@ func (w *waiter) missing(ctx context.Context, look *replicate.Inspection) (gap, 
 		return gap{}, err
 	}
 	if w.aged {
-		w.byTimestamps = d.ByTimestamps()
+		w.byTimestamps = slices.Compact(slices.Sorted(slices.Values(append(w.byTimestamps, d.ByTimestamps()...))))
 		if found := agedGap(d); found.missing != "" {
 			return found, nil
 		}
@@ -295,7 +295,11 @@ func (w *waiter) copied(s *replicate.FlowStatus) gap {
 		}
 	}
 	if len(s.Problems) > 0 {
-		return coming("%s", s.Problems[0].Error)
+		return gap{missing: s.Problems[0].Error, remedy: s.Problems[0].Remedy}
+	}
+	if s.ClosedBy != "" {
+		closed := replicate.ClosedError{Flow: s.Flow, By: s.ClosedBy}
+		return gap{missing: closed.Error(), remedy: closed.Remedy()}
 	}
 	if w.lag >= 0 {
 		if found := w.behind(s); found.missing != "" {
@@ -325,6 +329,9 @@ func (w *waiter) behind(s *replicate.FlowStatus) gap {
 			continue
 		}
 		why := cmp.Or(p.Reason, "the ledger does not know it yet")
+		if p.Phase == replicate.Stopped && !p.Lasting && !p.Cuts.Open() {
+			why += "; it is tried again at least every 5 minutes"
+		}
 		found := gap{fmt.Sprintf("%s/%d: %s: %s", p.Topic, p.Partition, p.Phase, why), p.Lasting, p.Remedy}
 		if found.never {
 			return found

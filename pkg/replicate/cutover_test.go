@@ -145,6 +145,41 @@ func TestMadeTopicsComeBack(t *testing.T) {
 	})
 }
 
+// While a rollback is under way the flow does not run, and whoever looks is told why.
+func TestClosedFlowIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.atWorkOnTarget("orders", 100, 20)
+	ctx, cancel := context.WithCancel(w.ctx)
+	o := w.handoverOptions()
+	o.Tell = func(step, _ string) {
+		if step == "verified" { // the flow was turned by now
+			cancel()
+		}
+	}
+	killed, err := OpenRollback(ctx, o)
+	w.must("open rollback", err)
+	_, err = killed.Run(ctx)
+	killed.Close()
+	if err == nil {
+		t.Fatal("a rollback that was ended has come to its end")
+	}
+	look := w.look()
+	status, err := look.Status(w.ctx)
+	w.must("status", err)
+	if status.ClosedBy != "new->old" || status.CaughtUp {
+		t.Errorf("closed by %q, caught up %t", status.ClosedBy, status.CaughtUp)
+	}
+	if _, err := look.Drained(w.ctx); !isClosed(err) {
+		t.Errorf("whether it is drained: %v, want that the flow is closed", err)
+	}
+	w.rollBack()
+	status, err = w.look().Status(w.ctx)
+	w.must("status", err)
+	if status.ClosedBy != "" {
+		t.Errorf("closed by %q after the rollback", status.ClosedBy)
+	}
+}
+
 // atWorkOnTarget copies so many records, cuts over, and lets applications write as many
 // there as they are told, and read on.
 func (w *world) atWorkOnTarget(topic string, before, after int) {

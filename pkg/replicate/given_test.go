@@ -85,7 +85,8 @@ func testGivenUpIsNamed(t *testing.T, w *world) {
 	look := w.inspect()
 	w.await("the rest is copied", func() bool { return w.partition(look).Behind == 0 })
 	p := w.partition(look)
-	if len(p.GivenUp) != 1 || p.GivenUp[0].Range != (Range{60, 140}) || p.GivenUp[0].Ordered.IsZero() || p.Holes != nil {
+	if !p.Cuts.OnTarget || len(p.GivenUp) != 1 ||
+		p.GivenUp[0].Range != (Range{60, 140}) || p.GivenUp[0].Ordered.IsZero() || p.Holes != nil {
 		t.Fatalf("status says %+v", p)
 	}
 	words := p.GivenUp[0].String()
@@ -136,7 +137,7 @@ func TestGivenUpIsFilledAnew(t *testing.T) {
 	w.equal([]string{"orders"})
 	w.await("nothing is given up any more", func() bool {
 		p := w.partition(w.look())
-		return p.Phase.Free() && len(p.GivenUp) == 0
+		return p.Phase.Free() && len(p.GivenUp) == 0 && !p.Cuts.OnTarget
 	})
 	v, err := w.look().Verify(w.ctx, VerifyOptions{})
 	w.must("verify", err)

@@ -17,7 +17,9 @@ import (
 // CutStatus sums up the cuts of a partition's source, and tells of the latest.
 type CutStatus struct {
 	Count   int64 `json:"count"`
-	Offsets int64 `json:"offsets"` // source offsets in all of them: at most that many records are on the target alone
+	Offsets int64 `json:"offsets"` // source offsets in all of them: at most that many records were lost there
+	// OnTarget: the target topic is the one that they were copied to, and has them as far as its retention goes.
+	OnTarget bool `json:"on_target"`
 	// At is where the log was cut, Copied the progress then: what stood in [At,Copied) the source has lost.
 	At     offsets.Source `json:"cut"`
 	Copied offsets.Source `json:"copied"`
@@ -187,6 +189,7 @@ func (s *spot) cutStatus() *CutStatus {
 	last := s.cut
 	if s.state != nil && s.state.Cuts != nil {
 		status.Count, status.Offsets = s.state.Cuts.Count, s.state.Cuts.Lost
+		status.OnTarget = len(s.state.Cuts.Left()) > 0
 		if last == nil {
 			last = &s.state.Cuts.List[len(s.state.Cuts.List)-1]
 		}
@@ -194,7 +197,7 @@ func (s *spot) cutStatus() *CutStatus {
 	if last == nil {
 		return nil
 	}
-	status.At, status.Copied = last.At, last.Copied
+	status.At, status.Copied, status.OnTarget = last.At, last.Copied, status.OnTarget || s.cut != nil
 	if last.Seen.IsZero() {
 		status.Count, status.Offsets = status.Count+1, status.Offsets+int64(last.Copied-last.At)
 	} else {

@@ -28,6 +28,8 @@ type FlowStatus struct {
 	// Replicas counts the processes that run the flow now; null: the target does not tell. With 0 nothing moves.
 	Replicas *int      `json:"replicas"`
 	Members  []Replica `json:"members"` // these processes; null: the target does not tell
+	// ClosedBy is the opposite flow, while a rollback has this one's records go the other way: it does not run.
+	ClosedBy string `json:"closed_by,omitempty"`
 	// Unowned are shards that no replica has: nothing of them moves. Null: not known, or being shared out.
 	Unowned []int `json:"unowned_shards"`
 	// CaughtUp: the flow has run and selects something, every partition is copied up to its source end, and every
@@ -200,6 +202,12 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 	}
 	status.Lane, status.LaneWhy = i.cfg.LaneInUse()
 	if err := i.lookForHidden(ctx, p); err != nil {
+		return nil, err
+	}
+	var closed *ClosedError
+	if err := p.closed(i.cfg.Name()); errors.As(err, &closed) {
+		status.ClosedBy, status.CaughtUp = closed.By, false
+	} else if err != nil {
 		return nil, err
 	}
 	i.lookAtReplicas(ctx, p, status)

@@ -106,6 +106,15 @@ func (s *site) edit(old, new string) {
 	must(s.t, os.WriteFile(s.path, []byte(strings.ReplaceAll(string(text), old, new)), 0o600))
 }
 
+// nameSource gives the source a name of its own, with which the flow can run beside
+// another one of its test.
+func (s *site) nameSource(name string) {
+	s.t.Helper()
+	for _, at := range []string{"  old: ", "from: old"} {
+		s.edit(at, strings.Replace(at, "old", name, 1))
+	}
+}
+
 // promise is how a flow carries records, and what it promises.
 type promise struct{ lane, delivery string }
 

@@ -32,9 +32,7 @@ func slowTarget(ctx context.Context, t *testing.T, source, target *cluster.Clust
 	}
 	limit(ctx, t, target.Bootstrap(), topic, "producer_byte_rate", rate)
 	s := newSite(t, source, target, fmt.Sprintf("topics: [%q]", topic), "lane: "+lane, "shards: 1")
-	for _, name := range []string{"  old: ", "from: old"} { // the other lane runs beside it
-		s.edit(name, strings.Replace(name, "old", "old-"+lane, 1))
-	}
+	s.nameSource("old-" + lane)
 	s.edit("{bootstrap", fmt.Sprintf("{client.id: %q, bootstrap", topic))
 	begun := time.Now()
 	d := s.run("--until-caught-up")

@@ -14,6 +14,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/kafka/glance"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/topics"
 )
 
 // A source that was put back to an earlier state, and has grown beyond the progress
@@ -121,17 +122,17 @@ func sameRecord(ours, theirs *kgo.Record) bool {
 
 // lastCopied is where the last record is that was copied before a source offset; false:
 // the map tells of none.
-func (s *session) lastCopied(ctx context.Context, key ledger.Key, state *ledger.State, target string,
+func (s *session) lastCopied(ctx context.Context, p chunk.Partition, state *ledger.State, t topics.Mirrored,
 	before offsets.Source) (copiedPlace, bool, error) {
 	from, to, mapped, err := state.Map.Before(before, s.segments(ctx))
-	return copiedPlace{source: key.Partition, sourceID: key.Topic,
-		target: chunk.Partition{Topic: target, Number: key.Partition.Number}, targetID: state.TargetTopic,
+	return copiedPlace{source: p, sourceID: t.SourceID,
+		target: chunk.Partition{Topic: t.Target, Number: p.Number}, targetID: state.TargetTopic,
 		from: from, to: to}, mapped, err
 }
 
 // compareBefore compares the last record that was copied before a source offset.
 func (s *session) compareBefore(ctx context.Context, c *candidate, at offsets.Source) (comparison, error) {
-	place, mapped, err := s.lastCopied(ctx, c.key, c.state, c.topic.Target, at)
+	place, mapped, err := s.lastCopied(ctx, c.partition, c.state, c.topic, at)
 	if err != nil || !mapped || place.from < c.earliest {
 		return unknown, err
 	}
@@ -163,7 +164,7 @@ func (s *session) compareLast(ctx context.Context, c chunk.Chunk) error {
 		if state == nil || state.TargetTopic != r.topic.TargetID {
 			continue
 		}
-		place, mapped, err := s.lastCopied(ctx, r.key, state, r.topic.Target, state.Progress)
+		place, mapped, err := s.lastCopied(ctx, r.key.Partition, state, r.topic, state.Progress)
 		if err != nil {
 			return err
 		}

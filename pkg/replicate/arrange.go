@@ -217,6 +217,9 @@ func (s *session) candidates() []*candidate {
 			if c.state = s.book.State(c.key); c.state != nil {
 				c.header = c.state.Header
 			}
+			if key.Topic == (chunk.TopicID{}) {
+				c.header.SourceTopic = t.SourceID
+			}
 			if t.Stop != nil {
 				stop := *t.Stop
 				stop.Partition = p
@@ -246,7 +249,7 @@ func (s *session) partitionsOf(t topics.Mirrored) []ledger.Key {
 	for n := range t.Partitions {
 		p := chunk.Partition{Topic: t.Source, Number: int32(n)}
 		if p.Shard(s.flow.cfg.Shards) == s.shard {
-			keys = append(keys, ledger.Key{Topic: t.SourceID, Partition: p})
+			keys = append(keys, s.book.KeyOf(t.SourceID, p))
 		}
 	}
 	if t.Partitions == 0 {
@@ -398,7 +401,7 @@ func (s *session) adopt(ctx context.Context, c *candidate, earliest offsets.Sour
 			"remedy", "nothing to do; the groups follow as the records arrive")
 		c.header = ledger.Header{
 			Generation: c.header.Generation + 1, Start: earliest, Progress: earliest, Epoch: chunk.UnknownEpoch,
-			Holes: c.header.Holes, Lost: c.header.Lost, LastHole: c.header.LastHole,
+			Holes: c.header.Holes, Lost: c.header.Lost, LastHole: c.header.LastHole, SourceTopic: c.header.SourceTopic,
 			Cuts: c.header.Cuts.WithoutLeft(earliest, time.UnixMilli(time.Now().UnixMilli())),
 		}
 	}

@@ -111,7 +111,7 @@ func (i *Inspection) OpenCuts(ctx context.Context) ([]OpenCut, error) {
 		list = append(list, OpenCut{
 			Partition: s.partition, At: cut.At, Copied: cut.Copied, Seen: cut.Seen, SourceEnd: s.stable,
 			New: max(int64(s.stable-cut.At), 0), Lost: int64(cut.Copied - cut.At), Unknown: s.unknown,
-			key: ledger.Key{Topic: p.source.topics[s.partition.Topic].id, Partition: s.partition}, cuts: s.state.Cuts,
+			key: s.book.KeyOf(p.source.topics[s.partition.Topic].id, s.partition), cuts: s.state.Cuts,
 			shard: s.shard, Ordered: s.cutStatus().Ordered,
 		})
 	}
@@ -171,7 +171,7 @@ func (s *spot) seeCut(p *picture) {
 		return
 	}
 	if s.cut = s.state.Cuts.Open(); s.cut != nil {
-		key := ledger.Key{Topic: p.source.topics[s.partition.Topic].id, Partition: s.partition}
+		key := s.book.KeyOf(p.source.topics[s.partition.Topic].id, s.partition)
 		s.order, s.orderErr = orderOf(s.book.Shard, key, s.state.Cuts)
 		return
 	}

@@ -297,7 +297,7 @@ func (i *Inspection) spotOf(p *picture, at chunk.Partition) *spot {
 	if n := len(p.books); n > 0 {
 		s.shard = at.Shard(n)
 		s.book = &p.books[s.shard]
-		s.state = s.book.State(ledger.Key{Topic: p.source.topics[at.Topic].id, Partition: at})
+		s.state = s.book.State(s.book.KeyOf(p.source.topics[at.Topic].id, at))
 	}
 	if s.state != nil && s.state.Start == ledger.NotStarted {
 		s.state = &ledger.State{Header: s.state.Header, Map: &offsets.Map{}} // it may hold a Stop

@@ -173,7 +173,7 @@ func (f *flow) reached(ctx context.Context, goal map[chunk.Partition]offsets.Sou
 			if p.Shard(f.cfg.Shards) != shard {
 				continue
 			}
-			state := book.State(ledger.Key{Topic: ids[p.Topic], Partition: p})
+			state := book.State(book.KeyOf(ids[p.Topic], p))
 			switch {
 			case state != nil && state.Stop != nil:
 				stops = append(stops, stopOf(p, state.Stop))

@@ -188,14 +188,15 @@ func (t *turn) mirrored(ctx context.Context, books, own []*ledger.Shard) (map[in
 		for _, key := range book.Keys() {
 			state := book.State(key)
 			name, wanted := names[key.Partition.Topic]
-			if !wanted || name.source != key.Topic || name.target != state.TargetTopic || state.Start == ledger.NotStarted {
+			same := wanted && book.KeyOf(name.source, key.Partition) == key && name.target == state.TargetTopic
+			if !same || state.Start == ledger.NotStarted {
 				continue // of a topic that was deleted since
 			}
 			runs, err := allRuns(ctx, reader, int32(shard), state.Map)
 			if err != nil {
 				return nil, err
 			}
-			change := turned(key, state, name.name, runs)
+			change := turned(key, state, name, runs)
 			at := change.Key.Partition.Shard(t.opens.Shards)
 			if before := own[at].State(change.Key); before != nil {
 				change.Header.Generation = before.Generation + 1
@@ -211,10 +212,10 @@ func (t *turn) mirrored(ctx context.Context, books, own []*ledger.Shard) (map[in
 
 // turned is one partition's state from the other side: what was read is written now,
 // from where our last record ends, or what a cut of the source has left. What lies behind it somebody else wrote.
-func turned(key ledger.Key, state *ledger.State, target string, runs []offsets.Run) ledger.Change {
+func turned(key ledger.Key, state *ledger.State, pair pairOfTopics, runs []offsets.Run) ledger.Change {
 	c := ledger.Change{
-		Key: ledger.Key{Topic: state.TargetTopic, Partition: chunk.Partition{Topic: target, Number: key.Partition.Number}},
-		Header: ledger.Header{TargetTopic: key.Topic, Start: offsets.Source(state.Floor), Epoch: chunk.UnknownEpoch,
+		Key: ledger.Key{Topic: state.TargetTopic, Partition: chunk.Partition{Topic: pair.name, Number: key.Partition.Number}},
+		Header: ledger.Header{TargetTopic: pair.source, Start: offsets.Source(state.Floor), Epoch: chunk.UnknownEpoch,
 			Cuts: state.Cuts.Turned()},
 	}
 	for _, r := range runs {

@@ -215,11 +215,17 @@ func encodeState(s *State) []byte {
 	if s.Cuts != nil {
 		b = appendString(append(b, fieldCuts), string(encodeCuts(s.Cuts)))
 	}
+	if s.SourceTopic != (chunk.TopicID{}) {
+		b = appendString(append(b, fieldSourceTopic), string(s.SourceTopic[:]))
+	}
 	return b
 }
 
 // What may follow in the state of a partition: a byte that names it, and its length.
-const fieldCuts byte = 1
+const (
+	fieldCuts        byte = 1
+	fieldSourceTopic byte = 2
+)
 
 func decodeState(b []byte) (stateRecord, error) {
 	var s stateRecord
@@ -247,6 +253,12 @@ func decodeState(b []byte) (stateRecord, error) {
 			if s.Cuts, err = decodeCuts([]byte(r.string())); r.err == nil && err != nil {
 				return s, err
 			}
+		case fieldSourceTopic:
+			id := r.string()
+			if r.err == nil && len(id) != len(s.SourceTopic) {
+				return s, fmt.Errorf("the id of a topic has %d bytes", len(id))
+			}
+			copy(s.SourceTopic[:], id)
 		default:
 			return s, &VersionError{What: "a field of the state of a partition", Got: field}
 		}

@@ -37,6 +37,8 @@ const (
 		"01" + "0d746f7069635f6d697373696e67" + "04676f6e65" + "0477616974" + "80a0abfef962"
 	goldenCut = "0100" + goldenTarget + "6500980201" + "000000" + "020100" + "00" + "00000000" + "00" +
 		"0124" + "023202" + "3c640480a0abfef9627880a0abfef9623c64" + "82018c010180a0abfef96201000000"
+	goldenUpgraded = "0100" + goldenTarget + "0000980201" + "000000" + "020100" + "00" + "00000000" + "00" +
+		"0210" + goldenID
 	goldenDelta = "010102" + "0102006404020201"
 	goldenSeal  = "0101" + "0101000000"
 )
@@ -94,6 +96,15 @@ func goldenCutState(t *testing.T) *State {
 	return s
 }
 
+// goldenUpgradedState is one whose source topic got its id later.
+func goldenUpgradedState(t *testing.T) *State {
+	t.Helper()
+	s := &State{Map: &offsets.Map{}, Header: Header{Progress: 140, Epoch: chunk.UnknownEpoch}}
+	copy(s.TargetTopic[:], unhex(t, goldenTarget))
+	s.SourceTopic = goldenKey(t).Topic
+	return s
+}
+
 func TestGoldenBytes(t *testing.T) {
 	k := goldenKey(t)
 	copied, stopped := goldenStates(t)
@@ -119,6 +130,7 @@ func TestGoldenBytes(t *testing.T) {
 		{"state", goldenState, encodeState(copied)},
 		{"state that is stopped", goldenStopped, encodeState(stopped)},
 		{"state that was cut twice", goldenCut, encodeState(cut)},
+		{"state whose topic got its id later", goldenUpgraded, encodeState(goldenUpgradedState(t))},
 		{"new runs", goldenDelta, encodeDelta(1, 2, []offsets.Run{run(0, 100, 5), run(7, 107, 2)})},
 		{"segment", goldenSeal, encodeSeal(1, []offsets.Run{run(0, 0, 1)})},
 	} {
@@ -153,9 +165,10 @@ func TestDecodeGoldenBytes(t *testing.T) {
 	}
 	copied, stopped := goldenStates(t)
 	for text, want := range map[string]stateRecord{
-		goldenState:   {Header: copied.Header, tail: 2, first: 1, slots: 4, foreign: copied.Map.Foreign()},
-		goldenStopped: {Header: stopped.Header, foreign: []offsets.Stretch{}},
-		goldenCut:     {Header: goldenCutState(t).Header, foreign: []offsets.Stretch{}},
+		goldenState:    {Header: copied.Header, tail: 2, first: 1, slots: 4, foreign: copied.Map.Foreign()},
+		goldenStopped:  {Header: stopped.Header, foreign: []offsets.Stretch{}},
+		goldenCut:      {Header: goldenCutState(t).Header, foreign: []offsets.Stretch{}},
+		goldenUpgraded: {Header: goldenUpgradedState(t).Header, foreign: []offsets.Stretch{}},
 	} {
 		if got, err := decodeState(unhex(t, text)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("state %s is read as %+v, %v, want %+v", text, got, err, want)
@@ -192,13 +205,14 @@ func decodeAny(kind byte, b []byte) error {
 // Every cut of a golden value, and every one with a byte too many, is refused.
 func TestCutValuesAreRefused(t *testing.T) {
 	for kind, values := range map[byte][]string{
-		kindShard: {goldenShard}, kindState: {goldenState, goldenStopped, goldenCut}, kindDelta: {goldenDelta},
-		kindSeal: {goldenSeal}, kindClaim: {goldenClaim},
+		kindShard: {goldenShard}, kindDelta: {goldenDelta},
+		kindState: {goldenState, goldenStopped, goldenCut, goldenUpgraded},
+		kindSeal:  {goldenSeal}, kindClaim: {goldenClaim},
 	} {
 		for _, text := range values {
 			whole := unhex(t, text)
 			for n := range whole {
-				if text == goldenCut && n == len(whole)-2-0x24 {
+				if text == goldenCut && n == len(whole)-2-0x24 || text == goldenUpgraded && n == len(whole)-2-0x10 {
 					continue // the fields at the end may be left out
 				}
 				if err := decodeAny(kind, whole[:n]); err == nil {
@@ -229,8 +243,9 @@ func TestClaimedNumbersTakeNoMemory(t *testing.T) {
 	for _, number := range []uint64{1 << 20, 1 << 31, 1 << 62, 1<<64 - 1} {
 		claim := binary.AppendUvarint(nil, number)
 		for kind, values := range map[byte][]string{
-			kindShard: {goldenShard}, kindState: {goldenState, goldenStopped, goldenCut}, kindDelta: {goldenDelta},
-			kindSeal: {goldenSeal}, kindClaim: {goldenClaim}, kindNote: {goldenNote},
+			kindShard: {goldenShard}, kindDelta: {goldenDelta},
+			kindState: {goldenState, goldenStopped, goldenCut, goldenUpgraded},
+			kindSeal:  {goldenSeal}, kindClaim: {goldenClaim}, kindNote: {goldenNote},
 		} {
 			for _, text := range values {
 				whole := unhex(t, text)
@@ -281,7 +296,8 @@ func TestUnknownVersion(t *testing.T) {
 // written again and read again it is the same.
 func FuzzDecode(f *testing.F) {
 	for _, text := range []string{goldenShardKey, goldenStateKey, goldenDeltaKey, goldenSealKey, goldenClaimKey,
-		goldenShard, goldenState, goldenStopped, goldenCut, goldenDelta, goldenSeal, goldenClaim, "", "01", "0200",
+		goldenShard, goldenState, goldenStopped, goldenCut, goldenUpgraded, goldenDelta, goldenSeal, goldenClaim,
+		"", "01", "0200",
 		"0102ffffffffffffffffff01"} {
 		b, err := hex.DecodeString(text)
 		if err != nil {

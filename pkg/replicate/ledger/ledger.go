@@ -27,7 +27,7 @@ import (
 )
 
 // Key names one source partition for ever: a topic that is created again under
-// its old name has another id.
+// its old name has another id. [Shard.KeyOf] finds it.
 type Key struct {
 	Topic     chunk.TopicID
 	Partition chunk.Partition
@@ -60,6 +60,9 @@ type Header struct {
 	LastHole    Hole
 	Stop        *Stop
 	Cuts        *Cuts // nil: the source was never cut
+	// SourceTopic is the id that the source topic has got since the partition was first copied; then it had none. Zero:
+	// none yet, or it is in the key.
+	SourceTopic chunk.TopicID
 }
 
 // Equal tells whether two headers say the same.
@@ -118,6 +121,18 @@ func (s *Shard) Claims(producer int64) bool { return s.claims[producer] }
 
 // State gives the committed state of a partition, or nil. It must not be changed.
 func (s *Shard) State(k Key) *State { return s.states[k] }
+
+// KeyOf names a partition of the source topic that has that id now. What was copied while
+// the topic had no id stays under the key without one: topics get ids when the upgrade of
+// an old cluster is finished, and are the same as before.
+func (s *Shard) KeyOf(id chunk.TopicID, p chunk.Partition) Key {
+	own, before := Key{id, p}, Key{Partition: p}
+	state := s.states[before]
+	if s.states[own] != nil || state == nil || state.SourceTopic != (chunk.TopicID{}) && state.SourceTopic != id {
+		return own
+	}
+	return before
+}
 
 // Keys lists all partitions that the shard knows, in no order.
 func (s *Shard) Keys() []Key { return slices.Collect(maps.Keys(s.states)) }

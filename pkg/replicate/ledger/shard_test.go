@@ -324,3 +324,33 @@ func TestApplyNeedsEveryOffset(t *testing.T) {
 	}()
 	p.Apply([]int64{1})
 }
+
+// TestKeyOf: a topic that gets its id when the upgrade of its cluster is finished is the
+// same; one with yet another id is not, nor one that was known by its id before.
+func TestKeyOf(t *testing.T) {
+	p, none := chunk.Partition{Topic: "orders", Number: 3}, chunk.TopicID{}
+	one, other := chunk.TopicID{1}, chunk.TopicID{2}
+	type states map[chunk.TopicID]chunk.TopicID // the id that the topic has got since, by that of the key
+	for _, c := range []struct {
+		why      string
+		has      states
+		id, want chunk.TopicID
+	}{
+		{"nothing is known", states{}, one, one},
+		{"it is known", states{one: none}, one, one},
+		{"it has none yet", states{none: none}, none, none},
+		{"it gets one", states{none: none}, one, none},
+		{"it has got that one", states{none: one}, one, none},
+		{"it is not told for once", states{none: one}, none, none},
+		{"it is another", states{none: one}, other, other},
+		{"it was copied by both", states{none: none, one: none}, one, one},
+	} {
+		s := NewShard()
+		for id, got := range c.has {
+			s.states[Key{id, p}] = &State{Header: Header{SourceTopic: got}, Map: &offsets.Map{}}
+		}
+		if got := s.KeyOf(c.id, p); got != (Key{c.want, p}) {
+			t.Errorf("%s: %v, want %v", c.why, got, c.want)
+		}
+	}
+}

@@ -16,16 +16,21 @@ import (
 	"replicator/integration/workload"
 )
 
-// renewable is a cluster that wants a certificate and a password, both of which are
-// renewed while a daemon runs.
+// renewable is a cluster that wants a certificate and a password, by SCRAM or PLAIN, which
+// are renewed while daemons run.
 type renewable struct {
 	t       *testing.T
 	cluster *cluster.Cluster
 	dir     string // with what the daemon shows and trusts
 	round   int
+	held    string // the password
 }
 
 const scram = "org.apache.kafka.common.security.scram.ScramLoginModule"
+
+// plainJAAS is the setting with which brokers let the daemon's user in by PLAIN; they
+// read it when they start.
+const plainJAAS = "listener.name.secure.plain.sasl.jaas.config"
 
 // demands are the settings with which a broker shows and trusts what one authority signed.
 func demands(ca *authority) map[string]string {
@@ -41,10 +46,11 @@ func demands(ca *authority) map[string]string {
 // environment variables.
 func (r *renewable) hold(ca *authority, password string) {
 	r.t.Helper()
+	r.held = password
 	certificate, key := ca.issue("mirror")
 	for name, text := range map[string]string{
 		"ca.pem": ca.pem, "cert.pem": certificate, "key.pem": key, "password": password + "\n",
-		"environment": "NEW_PASSWORD=" + password + "\n",
+		"environment": "RENEWED_PASSWORD=" + password + "\n",
 	} {
 		must(r.t, os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600))
 	}
@@ -67,7 +73,7 @@ func (r *renewable) password(ctx context.Context, password string) {
 func (r *renewable) renew(ctx context.Context) {
 	r.t.Helper()
 	r.round++
-	ca, password := newAuthority(r.t), fmt.Sprintf("%s-%d", password, r.round)
+	ca, password, before := newAuthority(r.t), fmt.Sprintf("%s-%d", password, r.round), r.held
 	r.password(ctx, password)
 	client, err := kgo.NewClient(kgo.SeedBrokers(r.cluster.Bootstrap()))
 	must(r.t, err)
@@ -84,8 +90,7 @@ func (r *renewable) renew(ctx context.Context) {
 		}
 	}
 	r.hold(ca, password)
-	r.cluster.Stop()
-	r.cluster.Start()
+	reconfigure(r.t, r.cluster, jaas(before), jaas(password))
 }
 
 // Certificates, authorities and passwords are renewed on one side while a daemon runs,
@@ -93,14 +98,15 @@ func (r *renewable) renew(ctx context.Context) {
 func TestRenewedOnOneSide(t *testing.T) {
 	ca := newAuthority(t)
 	settings := map[string]string{
-		"listener.name.secure.ssl.client.auth":                "required",
-		"listener.name.secure.sasl.enabled.mechanisms":        "SCRAM-SHA-256",
+		"listener.name.secure.ssl.client.auth":         "required",
+		"listener.name.secure.sasl.enabled.mechanisms": "SCRAM-SHA-256,PLAIN",
+		plainJAAS: jaas(password),
 		"listener.name.secure.scram-sha-256.sasl.jaas.config": scram + " required;",
 		"listener.name.secure.ssl.truststore.type":            "PEM",
 		"listener.name.secure.ssl.keystore.type":              "PEM",
 	}
 	maps.Copy(settings, demands(ca))
-	opts := []cluster.Option{cluster.Secure("SASL_SSL")}
+	opts := []cluster.Option{cluster.Secure("SASL_SSL"), cluster.OnDisk()}
 	for name, value := range settings {
 		opts = append(opts, cluster.Config(name, value))
 	}
@@ -117,11 +123,13 @@ func TestRenewedOnOneSide(t *testing.T) {
 	var daemons []*daemon
 	var topics [][]string
 	for _, lane := range []string{"batch", "record"} {
-		topic := unique(t) + "-" + lane
-		must(t, workload.Topics(ctx, source.Bootstrap(), 2, workload.KeepConfigs(), topic))
-		mixed(ctx, t, source.Bootstrap(), topic, 500, 500, 2)
-		s := renewedSite(t, old, new, topic, lane)
-		sites, daemons, topics = append(sites, s), append(daemons, s.run()), append(topics, []string{topic})
+		for _, mechanism := range []string{"SCRAM-SHA-256", "PLAIN"} {
+			topic := unique(t) + "-" + lane + "-" + mechanism
+			must(t, workload.Topics(ctx, source.Bootstrap(), 2, workload.KeepConfigs(), topic))
+			mixed(ctx, t, source.Bootstrap(), topic, 500, 500, 2)
+			s := renewedSite(t, old, new, topic, lane, mechanism)
+			sites, daemons, topics = append(sites, s), append(daemons, s.run()), append(topics, []string{topic})
+		}
 	}
 	judge := func(seed uint64) {
 		t.Helper()
@@ -145,23 +153,32 @@ func TestRenewedOnOneSide(t *testing.T) {
 	}
 }
 
-// renewedSite writes a configuration whose secrets come from files.
-func renewedSite(t *testing.T, old, new *renewable, topic, lane string) *site {
+// renewedSite writes a configuration whose secrets come from files: with SCRAM the source's
+// password from a file of its own and the target's from the environment file, with PLAIN
+// the other way round.
+func renewedSite(t *testing.T, old, new *renewable, topic, lane, mechanism string) *site {
 	t.Helper()
-	side := func(r *renewable, password string) string {
-		return fmt.Sprintf("{bootstrap.servers: %q, security.protocol: SASL_SSL, sasl.mechanism: SCRAM-SHA-256, "+
+	own, shared := old, new
+	if mechanism == "PLAIN" {
+		own, shared = new, old
+	}
+	side := func(r *renewable) string {
+		password := "${RENEWED_PASSWORD}"
+		if r == own {
+			password = "${file:" + filepath.Join(r.dir, "password") + "}"
+		}
+		return fmt.Sprintf("{bootstrap.servers: %q, security.protocol: SASL_SSL, sasl.mechanism: %s, "+
 			"sasl.username: %s, sasl.password: %q, ssl.endpoint.identification.algorithm: none, ssl.ca.location: %q, "+
-			"ssl.certificate.location: %q, ssl.key.location: %q}", r.cluster.SecureBootstrap(), user, password,
+			"ssl.certificate.location: %q, ssl.key.location: %q}", r.cluster.SecureBootstrap(), mechanism, user, password,
 			filepath.Join(r.dir, "ca.pem"), filepath.Join(r.dir, "cert.pem"), filepath.Join(r.dir, "key.pem"))
 	}
 	binary, err := program()
 	must(t, err)
-	text := fmt.Sprintf("clusters:\n  old-%[1]s: %[2]s\n  new-%[1]s: %[3]s\nenv_file: %[4]s\n"+
-		"http: {listen: \"127.0.0.1:0\"}\nflows:\n  - {from: old-%[1]s, to: new-%[1]s, topics: [%[5]s], "+
-		"groups: ['%[6]s.*'], shards: 2, lane: %[1]s, "+
-		"ledger: __replicator.%[5]s, refresh_interval: 1s, group_sync_interval: 300ms}\n", lane,
-		side(old, "${file:"+filepath.Join(old.dir, "password")+"}"), side(new, "${NEW_PASSWORD}"),
-		filepath.Join(new.dir, "environment"), topic, unique(t))
+	text := fmt.Sprintf("clusters:\n  old-%[1]s: %[3]s\n  new-%[1]s: %[4]s\nenv_file: %[5]s\n"+
+		"http: {listen: \"127.0.0.1:0\"}\nflows:\n  - {from: old-%[1]s, to: new-%[1]s, topics: [%[6]s], "+
+		"groups: ['%[7]s.*'], shards: 2, lane: %[2]s, "+
+		"ledger: __replicator.%[6]s, refresh_interval: 1s, group_sync_interval: 300ms}\n", lane+"-"+mechanism, lane,
+		side(old), side(new), filepath.Join(shared.dir, "environment"), topic, unique(t))
 	path := filepath.Join(t.TempDir(), "flow.yaml")
 	must(t, os.WriteFile(path, []byte(text), 0o600))
 	return &site{t: t, source: old.cluster, target: new.cluster, binary: binary, path: path}

@@ -138,7 +138,7 @@ func newSecured(t *testing.T) *secured {
 		"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 		"super.users":           "User:ANONYMOUS", // tests and controller come over plain listeners
 		"listener.name.secure.sasl.enabled.mechanisms":        "PLAIN",
-		"listener.name.secure.plain.sasl.jaas.config":         jaas(),
+		"listener.name.secure.plain.sasl.jaas.config":         jaas(password),
 		"listener.name.secure.ssl.keystore.type":              "PEM",
 		"listener.name.secure.ssl.keystore.key":               key,
 		"listener.name.secure.ssl.keystore.certificate.chain": certificate,
@@ -156,7 +156,8 @@ func newSecured(t *testing.T) *secured {
 	return s
 }
 
-func jaas() string {
+// jaas lets the user in with a password, by PLAIN.
+func jaas(password string) string {
 	return fmt.Sprintf(`org.apache.kafka.common.security.plain.PlainLoginModule required user_%s="%s";`, user, password)
 }
 

@@ -108,8 +108,8 @@ func Start(t testing.TB, opts ...Option) *Cluster {
 // Pair starts two clusters at once, named "source" and "target".
 func Pair(t testing.TB, opts ...Option) (source, target *Cluster) {
 	t.Helper()
-	p := need(t)
 	specs := [2]*spec{newSpec(opts), newSpec(opts)}
+	p := needFor(t, specs[0])
 	specs[0].name, specs[1].name = "source", "target"
 	var made [2]*nodes
 	var errs [2]error

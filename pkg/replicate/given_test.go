@@ -244,6 +244,13 @@ func TestAgedOutByTimestamps(t *testing.T) {
 	if len(one.ByTimestamps) != 2 || one.Lacks != 10 {
 		t.Errorf("it is told as %+v", one)
 	}
+	// With a ledger that knows nothing of a partition, here as it is refused, nothing else tells either.
+	r := w.start(nil)
+	r.stopped("orders", 0, chunk.StopForeign)
+	one = w.drained(w.inspect()).Topics[0]
+	if len(one.ByTimestamps) != 2 || one.Lacks != 10 || one.ForEver {
+		t.Errorf("with a ledger it is told as %+v", one)
+	}
 }
 
 // tied writes records of one and the same timestamp, of a minute ago, to partition 0 of a source topic.

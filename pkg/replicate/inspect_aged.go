@@ -85,7 +85,7 @@ func (a *ager) add(ctx context.Context, t *TopicAged, s *spot) error {
 	}
 	var list []lacking
 	var err error
-	if s.started() {
+	if s.begun() {
 		list, err = a.byMap(ctx, s)
 	} else {
 		t.ByTimestamps = append(t.ByTimestamps, s.partition.Number)
@@ -131,9 +131,10 @@ func (a *ager) retention(s *spot) time.Duration {
 // older is a part that the source deletes together with what is older than the target's first record.
 func (a *ager) older(s *spot, lacks int64) lacking {
 	begin, _ := a.begins.Lookup(s.at.Topic, s.at.Number)
-	l := lacking{offsets: lacks, never: s.book == nil || s.started(), left: -1} // else a flow is about to copy it
+	toCome := s.book != nil && !s.begun() && s.blocked == "" // a flow is about to copy it
+	l := lacking{offsets: lacks, never: !toCome, left: -1}
 	switch keeps := a.retention(s); {
-	case begin.Err != nil && s.started(), begin.Timestamp <= 0 && s.started():
+	case begin.Err != nil && s.begun(), begin.Timestamp <= 0 && s.begun():
 		l.why = fmt.Sprintf("the target has deleted what it had of partition %d", s.partition.Number)
 	case begin.Err != nil || begin.Timestamp <= 0:
 		l.why = fmt.Sprintf("the target has no record of partition %d yet", s.partition.Number)
@@ -194,6 +195,10 @@ func (a *ager) byMap(ctx context.Context, s *spot) ([]lacking, error) {
 	return append(list, lacking{rest, -1, why, false}), err
 }
 
+// begun says whether the partition's map is about a topic of the target, even if it is empty yet. One that was refused
+// before may have a start, and what the target holds is nothing that the flow knows.
+func (s *spot) begun() bool { return s.started() && s.state.TargetTopic != (chunk.TopicID{}) }
+
 // lacksAll is why the target has nothing of what the map tells of; "": it has.
 func (s *spot) lacksAll() string {
 	switch {
@@ -201,7 +206,7 @@ func (s *spot) lacksAll() string {
 		return "the target does not tell what it has: " + s.targetErr.Error()
 	case !s.targetThere:
 		return "the target topic is not there"
-	case !s.targetSame && s.state.TargetTopic != chunk.TopicID{}:
+	case !s.targetSame:
 		return "the target topic is another one than was copied to, and is filled anew"
 	}
 	return ""

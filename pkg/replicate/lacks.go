@@ -130,7 +130,11 @@ func (h *handover) notCopied(p *PartitionStatus) lack {
 		what := name + " has an open transaction"
 		return lack{waits: what, gives: what + ": " + rest}
 	}
-	return lack{waits: fmt.Sprintf("%s %s, lag %d", name, p.Phase, p.Behind), gives: name + ": " + rest}
+	phase := string(p.Phase)
+	if p.Reason != "" {
+		phase += " (" + p.Reason + ")"
+	}
+	return lack{waits: fmt.Sprintf("%s %s, lag %d", name, phase, p.Behind), gives: name + ": " + rest}
 }
 
 // fresh says whether a copy that is at work has run into a stop. One that ended before

@@ -169,11 +169,12 @@ type translated struct {
 	// at the target's offset, from which was asked, was copied before the source lost it.
 	GivenUp    *replicate.GivenUp `json:"given_up,omitempty"`
 	SourceLost bool               `json:"source_lost,omitempty"`
+	Skips      *replicate.Skips   `json:"skips,omitempty"` // what a reader from there on will not read on the target
 }
 
 func translatedOf(t *replicate.Translation) translated {
 	one := translated{t.Flow, t.Topic, t.TargetTopic, t.Partition, t.Inverse, t.Source, t.Target, t.RuleCode, sentence(t),
-		t.Progress, t.SourceEnd, t.TargetEnd, []replicate.Range{}, t.GivenUp, t.SourceLost}
+		t.Progress, t.SourceEnd, t.TargetEnd, []replicate.Range{}, t.GivenUp, t.SourceLost, t.Skips}
 	for _, f := range t.Foreign {
 		one.Foreign = append(one.Foreign, replicate.Range{From: int64(f.From), To: int64(f.To)})
 	}

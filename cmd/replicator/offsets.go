@@ -121,6 +121,9 @@ func printTranslation(w io.Writer, t *replicate.Translation) error {
 	if t.GivenUp != nil {
 		text += fmt.Sprintf("given up  %s: the answer is what was copied next\n", t.GivenUp)
 	}
+	if t.Skips != nil && t.GivenUp == nil {
+		text += fmt.Sprintf("skips     a reader from there on: %s\n", t.Skips.Why)
+	}
 	if t.SourceLost {
 		text += "lost      what stood there the source has lost since it was copied: the answer is what comes next there\n"
 	}

@@ -13,7 +13,6 @@ import (
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
-	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 )
 
@@ -149,7 +148,7 @@ func (n *narrowing) groups(all []replicate.GroupStatus) []replicate.GroupStatus 
 	list := []replicate.GroupStatus{}
 	for _, g := range all {
 		g.Positions = slices.DeleteFunc(slices.Clone(g.Positions), func(p replicate.PositionStatus) bool {
-			return n.topics != nil && !n.topics.MatchString(p.Topic) || n.behind && p.State == string(groups.Right)
+			return n.topics != nil && !n.topics.MatchString(p.Topic) || n.behind && stateOf(&p) == "right"
 		})
 		if len(g.Positions) > 0 || g.Error != "" {
 			list = append(list, g)

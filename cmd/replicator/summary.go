@@ -191,8 +191,8 @@ func (p *printer) groupsInShort(s *replicate.FlowStatus) {
 			states["cannot be read"] = true
 		}
 		for j := range g.Positions {
-			if state := g.Positions[j].State; state != "right" {
-				states[strings.ReplaceAll(state, "_", " ")] = true
+			if state := stateOf(&g.Positions[j]); state != "right" {
+				states[state] = true
 			}
 		}
 		if len(states) == 0 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/groups"
 )
 
 const (
@@ -209,7 +210,7 @@ func (p *printer) positions(s *replicate.FlowStatus) {
 			rows = append(rows, []string{
 				fmt.Sprintf("  %s/%d", one.Topic, one.Partition), fmt.Sprint(one.Source), fmt.Sprint(one.SourceLag),
 				orDash(one.Translation), orWord(one.Rule, "-"), orDash(one.Target), orDash(one.TargetLag),
-				strings.ReplaceAll(one.State, "_", " "),
+				stateOf(one),
 			})
 			if why := reason(one); why != said && why != "" {
 				notes[len(rows)-1] = why
@@ -221,6 +222,14 @@ func (p *printer) positions(s *replicate.FlowStatus) {
 	p.table(rows, notes, 4, 3, 2)
 }
 
+// stateOf is a position's state as people say it: right is only what passes nothing by.
+func stateOf(one *replicate.PositionStatus) string {
+	if one.State == string(groups.Right) && one.Skips != nil {
+		return "skips records"
+	}
+	return strings.ReplaceAll(one.State, "_", " ")
+}
+
 // reason says why a position does not stand right.
 func reason(one *replicate.PositionStatus) string {
 	why := one.Why
@@ -228,6 +237,9 @@ func reason(one *replicate.PositionStatus) string {
 		also := fmt.Sprintf("%d records that the group has not read were deleted on both sides: the source has lost "+
 			"them too", n)
 		why = strings.TrimPrefix(why+"; "+also, "; ")
+	}
+	if one.Skips != nil {
+		why = strings.TrimPrefix(why+"; "+one.Skips.Why, "; ")
 	}
 	if one.Remedy != "" {
 		why += "\nremedy: " + one.Remedy

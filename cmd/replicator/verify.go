@@ -283,11 +283,13 @@ func (p *printer) verification(v *replicate.Verification) {
 	right, all := 0, 0
 	for _, g := range v.Groups {
 		for _, at := range g.Positions {
-			if all++; at.State == "right" {
+			if all++; stateOf(&at) == "right" {
 				right++
 			}
 			if at.UnreadDeleted > 0 || at.UnreadDeletedOnBoth > 0 {
 				p.line("unread      group %s in %s/%d: %s", g.Group, at.Topic, at.Partition, reason(&at))
+			} else if at.Skips != nil {
+				p.line("skips       group %s in %s/%d: %s", g.Group, at.Topic, at.Partition, at.Skips.Why)
 			}
 		}
 	}

@@ -104,6 +104,9 @@ func (i *Inspection) positionStatus(ctx context.Context, held *groups.Held, at *
 	one.State, one.Why = string(decision.Kind), decision.Why
 	if at.Target == nil || groups.Ours(i.cfg.Name(), *at.Target) { // else a consumer there has gone on by itself
 		one.UnreadDeleted, one.UnreadDeletedOnBoth = answer.Deleted, answer.DeletedOnBoth
+		if answer.Ready {
+			one.Skips = i.skips(s, from, answer)
+		}
 	}
 	switch decision.Kind {
 	case groups.Right:

@@ -32,6 +32,7 @@ type Translation struct {
 	// of DeletedOnBoth are gone from the source as well.
 	Deleted, DeletedOnBoth int64
 	GivenUp                *GivenUp // the stretch around Source that an order has left out; nil: none
+	Skips                  *Skips   // from the source to the target; nil: nothing
 	// SourceLost: what stands at Target, from which was asked, was copied before the source lost it.
 	SourceLost bool
 }
@@ -71,7 +72,7 @@ func (i *Inspection) Translate(ctx context.Context, p chunk.Partition, at offset
 	}
 	t.Source, t.Target, t.Rule, t.Run = at, got.exact, got.Rule, got.run
 	t.Deleted, t.DeletedOnBoth = got.Deleted, got.DeletedOnBoth
-	t.RuleCode = ruleCode(t.Rule)
+	t.RuleCode, t.Skips = ruleCode(t.Rule), i.skips(s, at, got)
 	return t, nil
 }
 

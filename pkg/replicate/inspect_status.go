@@ -172,6 +172,8 @@ type PositionStatus struct {
 	// UnreadDeletedOnBoth counts those that the source has deleted as well: the group would skip them there too.
 	UnreadDeleted       int64 `json:"unread_deleted,omitempty"`
 	UnreadDeletedOnBoth int64 `json:"unread_deleted_on_both,omitempty"`
+	// Skips is what the group passes by on the target, wherever it stands right; null: nothing.
+	Skips *Skips `json:"skips,omitempty"`
 	// KeptForAtLeast is how long, in whole seconds, the target keeps what the group reads next, at least; left out where
 	// it has read all, where records are kept for ever, and where a consumer on the target goes its own way.
 	KeptForAtLeast *int64 `json:"kept_for_at_least_seconds,omitempty"`

@@ -76,7 +76,7 @@ func upgrade(t *testing.T, oldest, newest *cluster.Cluster) {
 	to := unique(t) + "-to"
 	fill(newest, to, 1)
 	target := newSite(t, newest, oldest, patterns(t, []string{to})...)
-	for _, verb := range []string{"run --until-caught-up", "check --connect"} {
+	for _, verb := range []string{"check --connect", "run --until-caught-up"} {
 		out, code := target.command(strings.Fields(verb)...)
 		if code != 1 || !holds(out, "cluster new "+without, "remedy: brokers give ids from Kafka 2.8 on") {
 			t.Errorf("%s to a cluster without topic ids ends with %d:\n%s", verb, code, out)

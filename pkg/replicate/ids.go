@@ -12,7 +12,7 @@ import (
 // be taken for the copy: so nothing is copied there.
 type NoTopicIDsError struct {
 	Cluster string // its name
-	Topic   string // one without an id
+	Topic   string // one without an id; "": none is there yet
 	Back    bool   // the cluster is to become a target, by a rollback
 }
 
@@ -21,7 +21,11 @@ func (e *NoTopicIDsError) Error() string {
 	if e.Back {
 		what = "nothing can be carried back to it"
 	}
-	return fmt.Sprintf("cluster %s gives its topics no ids, as %q: %s", e.Cluster, e.Topic, what)
+	seen := "by what its brokers say"
+	if e.Topic != "" {
+		seen = fmt.Sprintf("as %q", e.Topic)
+	}
+	return fmt.Sprintf("cluster %s gives its topics no ids, %s: %s", e.Cluster, seen, what)
 }
 
 // Remedy tells what to do.
@@ -59,7 +63,14 @@ func (i *Inspection) lookForIDs(ctx context.Context, p *picture) error {
 			return err
 		}
 	}
-	if topic := seen.withoutID(); topic != "" {
+	without := false
+	if len(seen.topics) == 0 {
+		var err error
+		if without, err = i.targetCluster.WithoutIDs(ctx, i.target); err != nil {
+			return err
+		}
+	}
+	if topic := seen.withoutID(); topic != "" || without {
 		p.problems = append(p.problems, &lasting{&NoTopicIDsError{Cluster: i.cfg.To, Topic: topic}})
 	}
 	return nil

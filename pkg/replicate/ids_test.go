@@ -31,9 +31,12 @@ func testTargetWithoutTopicIDs(t *testing.T, w *world) {
 			t.Errorf("%v, want that cluster new gives its topics no ids", err)
 		}
 	}
+	plan, err := w.look().Plan(w.ctx) // no topic is there
+	w.must("plan", err)
+	refused(errors.Join(plan.InTheWay()...))
 	refused(w.ends(w.once())) // by the ledger, the first topic there
 	view := w.look()
-	plan, err := view.Plan(w.ctx)
+	plan, err = view.Plan(w.ctx)
 	w.must("plan", err)
 	refused(errors.Join(plan.InTheWay()...))
 	status, err := view.Status(w.ctx)

@@ -23,6 +23,7 @@ type Limits struct {
 
 // Settings of brokers.
 const (
+	brokerProtocol = "inter.broker.protocol.version"
 	maxTransaction = "transaction.max.timeout.ms"
 	stateFactor    = "transaction.state.log.replication.factor"
 	stateInSync    = "transaction.state.log.min.isr"
@@ -88,25 +89,52 @@ func (c Config) Limits(ctx context.Context, client *kgo.Client) (Limits, error) 
 	return l, nil
 }
 
+// idsFrom is the version of Metadata that tells ids of topics, of Kafka 2.8.
+const idsFrom = 10
+
+// WithoutIDs says of a cluster that shows no topic whether those that are made there get
+// no ids: its brokers are too old, or speak an older protocol among themselves, if they
+// let that be seen.
+func (c Config) WithoutIDs(ctx context.Context, client *kgo.Client) (bool, error) {
+	answer, err := MetadataRequest([]string{"__transaction_state"}).RequestWith(ctx, client)
+	if err != nil || answer.Version < idsFrom || len(answer.Brokers) == 0 {
+		return err == nil && len(answer.Brokers) > 0, c.Explain(err)
+	}
+	set, err := describeBroker(ctx, client, answer.Brokers[0].NodeID, brokerProtocol)
+	var major, minor int
+	if n, _ := fmt.Sscanf(set[brokerProtocol], "%d.%d", &major, &minor); n < 2 {
+		return false, c.Explain(err)
+	}
+	return major < 2 || major == 2 && minor < 8, c.Explain(err)
+}
+
 // brokerSettings reads the numbers among a broker's settings; none where it does not let us.
 func brokerSettings(ctx context.Context, client *kgo.Client, broker int32) (map[string]int, error) {
+	texts, err := describeBroker(ctx, client, broker, maxTransaction, stateFactor, stateInSync, offsetsFactor)
+	set := map[string]int{}
+	for name, text := range texts {
+		if n, err := strconv.Atoi(text); err == nil {
+			set[name] = n
+		}
+	}
+	return set, err
+}
+
+func describeBroker(ctx context.Context, client *kgo.Client, broker int32, names ...string) (map[string]string, error) {
 	request := kmsg.NewPtrDescribeConfigsRequest()
 	one := kmsg.NewDescribeConfigsRequestResource()
 	one.ResourceType, one.ResourceName = kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(broker))
-	one.ConfigNames = []string{maxTransaction, stateFactor, stateInSync, offsetsFactor}
+	one.ConfigNames = names
 	request.Resources = append(request.Resources, one)
 	answer, err := request.RequestWith(ctx, client)
 	if err != nil {
 		return nil, err
 	}
-	set := map[string]int{}
+	set := map[string]string{}
 	for _, r := range answer.Resources {
 		for _, entry := range r.Configs {
-			if entry.Value == nil {
-				continue
-			}
-			if n, err := strconv.Atoi(*entry.Value); err == nil {
-				set[entry.Name] = n
+			if entry.Value != nil {
+				set[entry.Name] = *entry.Value
 			}
 		}
 	}

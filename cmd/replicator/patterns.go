@@ -57,6 +57,7 @@ type claims struct {
 	// partial: not all flows could be looked at, so that what chooses nothing may choose something there.
 	partial bool
 	moves   bool // applications are moved: share groups among them begin anew
+	kept    bool // topics that are gone from the source count, if the ledger keeps what the flow has set
 }
 
 // given is a flag's pattern, none for "".
@@ -85,7 +86,7 @@ func (c claims) hold(cmd *cobra.Command, clusters map[string]kafka.Config,
 	var rest []replicate.Config
 	var away obstacles
 	for _, flow := range flows {
-		m, err := matchFlow(cmd.Context(), clusters, flow, c.given)
+		m, err := c.match(cmd.Context(), clusters, flow)
 		if err != nil {
 			away, rest = append(away, err), append(rest, flow)
 			continue
@@ -114,14 +115,20 @@ func (c claims) hold(cmd *cobra.Command, clusters map[string]kafka.Config,
 	return rest, err
 }
 
-func matchFlow(ctx context.Context, clusters map[string]kafka.Config, flow replicate.Config,
-	given []replicate.Pattern) (*replicate.Matches, error) {
+func (c claims) match(ctx context.Context, clusters map[string]kafka.Config,
+	flow replicate.Config) (*replicate.Matches, error) {
 	look, err := replicate.Inspect(ctx, clusters, flow, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer look.Close()
-	return look.Match(ctx, given)
+	var gone []string
+	if c.kept {
+		if gone, err = look.KeptTopics(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return look.Match(ctx, c.given, gone...)
 }
 
 // judge says what is wrong with patterns, by flow.

@@ -41,7 +41,7 @@ flow run it is refused but for topics that were cut over: they would set it agai
 			if err != nil {
 				return err
 			}
-			flows, err := claims{kinds: []string{policy.Topics}}.hold(cmd, on.clusters, on.flows)
+			flows, err := claims{kinds: []string{policy.Topics}, kept: true}.hold(cmd, on.clusters, on.flows)
 			if err != nil {
 				return err
 			}

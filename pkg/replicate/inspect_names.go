@@ -30,13 +30,19 @@ type Matches struct {
 
 // Match compares the patterns of a command, and those of the flow, with the names on
 // the source. A pattern of a command chooses among what the flow selects, by whole
-// names on the source; groups without a position in a selected topic are left out.
-func (i *Inspection) Match(ctx context.Context, given []Pattern) (*Matches, error) {
+// names on the source; groups without a position in a selected topic are left out. Topics that the
+// source does not have any more may be named as well.
+func (i *Inspection) Match(ctx context.Context, given []Pattern, gone ...string) (*Matches, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
 	seen, err := describe(ctx, i.source, i.sourceCluster, nil)
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range gone {
+		if _, there := seen.topics[name]; !there {
+			seen.topics[name] = seenTopic{}
+		}
 	}
 	names, err := i.groups.Names(ctx)
 	if err != nil {

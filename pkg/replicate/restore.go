@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/cutover"
@@ -50,6 +52,16 @@ func RestoreTopics(ctx context.Context, clusters map[string]kafka.Config, flow C
 }
 
 const stopOrCutOver = "stop them, if the flow has done its work; or let 'replicator cutover' put it back"
+
+// KeptTopics are the topics, by their names on the source, of which the ledger keeps what the flow has set.
+func (i *Inspection) KeptTopics(ctx context.Context) ([]string, error) {
+	books, err := readFirstBooks(ctx, i.targetCluster, i.cfg, 1)
+	if err != nil || len(books) == 0 {
+		return nil, err
+	}
+	kept, err := keptOf(books[0])
+	return slices.Collect(maps.Keys(kept)), err
+}
 
 // restoredName is the note, in partition 0 of the ledger, of the cutover after which settings
 // were put back: while that one counts, no replica sets them again.

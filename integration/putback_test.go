@@ -2,7 +2,9 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -86,10 +88,59 @@ func TestSourceIsPutBack(t *testing.T) {
 	}
 	running.stop()
 	putBackUnseen(ctx, t, source, sites, saved, write)
+	putBackTarget(ctx, t, target, source, id+"-back")
 }
 
-// putBackUnseen puts the copy back once more while nothing looks: the log grows beyond what had been copied under the
-// leader epoch that it had, so that its records alone tell.
+// putBackTarget puts the log of one partition of the target back, while the ledger stays: what the target lost is
+// copied again when that is ordered, and nothing is lost or doubled.
+func putBackTarget(ctx context.Context, t *testing.T, source, target *cluster.Cluster, topic string) {
+	t.Helper()
+	write := func(n int) {
+		t.Helper()
+		records := make([]*kgo.Record, n)
+		for i := range records {
+			records[i] = &kgo.Record{Value: []byte(time.Now().String())}
+		}
+		must(t, workload.Produce(ctx, source.Bootstrap(), topic, records...))
+	}
+	must(t, workload.Topics(ctx, source.Bootstrap(), 1, workload.KeepConfigs(), topic))
+	s := newSite(t, source, target, patterns(t, []string{topic})...)
+	write(60)
+	s.copyOnce()
+	log := func() string {
+		t.Helper()
+		found, err := filepath.Glob(filepath.Join(target.Data(), "*", topic+"-0"))
+		more, errMore := filepath.Glob(filepath.Join(target.Data(), topic+"-0"))
+		must(t, errors.Join(err, errMore))
+		if found = append(found, more...); len(found) != 1 {
+			t.Fatalf("the log of %s is in %v", topic, found)
+		}
+		return found[0]
+	}
+	target.Stop()
+	saved := t.TempDir()
+	must(t, os.CopyFS(saved, os.DirFS(log())))
+	target.Start()
+	write(40)
+	s.copyOnce()
+	target.Stop()
+	at := log()
+	must(t, errors.Join(os.RemoveAll(at), os.CopyFS(at, os.DirFS(saved))))
+	target.Start()
+	write(200)
+	out, code := s.command("run", "--until-caught-up")
+	if code != 1 || !holds(out, "does not hold any more what stood from 60 on") {
+		t.Fatalf("run after the target was put back: exit %d\n%s", code, out)
+	}
+	if out, code := s.command("resume", topic, "--from-cut", "--yes"); code != 0 {
+		t.Fatalf("resume: exit %d\n%s", code, out)
+	}
+	s.copyOnce()
+	judged(ctx, t, s.sides(), []string{topic}, nil)
+}
+
+// putBackUnseen puts the copy back once more while nothing looks: the log grows beyond what had been copied, under
+// the leader epoch that it had, so that its records alone tell.
 func putBackUnseen(ctx context.Context, t *testing.T, source *cluster.Cluster, sites map[string]*site, saved string,
 	write func(lane string, n int)) {
 	t.Helper()

@@ -43,9 +43,13 @@ func events(one *replicate.PartitionStatus) (list []event) {
 			one.Partition, g), "")
 	}
 	if c := one.Cuts; c != nil && !c.Open() {
-		add(cuts, one.Topic, c.Offsets, c.Count, fmt.Sprintf("! %s/%d: the source lost up to %d records after they were "+
-			"copied (%s, the last at [%d,%d)); %s, and copying went on at offset %d on %s", one.Topic, one.Partition, c.Offsets,
-			count(int(c.Count), "cut"), c.At, c.Copied, whereLost(c.OnTarget), *c.Resumed, c.Decided.Format(time.RFC3339)), "")
+		where := whereLost(c.OnTarget) + ", "
+		if c.Side == "target" {
+			where = ""
+		}
+		add(cuts, one.Topic, c.Offsets, c.Count, fmt.Sprintf("! %s/%d: the %s lost up to %d records after they were copied "+
+			"(%s, the last at [%d,%d)); %sand copying went on at offset %d on %s", one.Topic, one.Partition, c.Side, c.Offsets,
+			count(int(c.Count), "cut"), c.At, c.Copied, where, *c.Resumed, c.Decided.Format(time.RFC3339)), "")
 	}
 	for _, f := range one.Foreign {
 		add(strangers, one.TargetTopic, f.To-f.From, 1, fmt.Sprintf("! %s/%d holds records of somebody else on the target "+
@@ -109,8 +113,8 @@ func folded(same []event, name string) remark {
 		return remark{fmt.Sprintf("! %s: 'replicator resume' has given up up to %d records in %s: the target lacks them",
 			topic, offsets, in), where}
 	case cuts:
-		return remark{fmt.Sprintf("! %s: the source lost up to %d records after they were copied (%s in %s), and copying "+
-			"went on", topic, offsets, count(int(times), "cut"), in), where}
+		return remark{fmt.Sprintf("! %s: up to %d records were lost after they were copied (%s in %s), and copying went "+
+			"on", topic, offsets, count(int(times), "cut"), in), where}
 	case strangers:
 		return remark{fmt.Sprintf("! %s holds up to %d records of somebody else on the target, %d stretches in %s", topic,
 			offsets, times, in), findWriters + "; " + where}

@@ -15,27 +15,32 @@ import (
 	"replicator/pkg/replicate"
 )
 
-// resumeFlags say what to do about cuts of the source.
+// resumeFlags say what to do about cuts.
 type resumeFlags struct {
 	handoverFlags
 	fromCut, fromEnd, asJSON bool
 }
 
-// newResume makes the verb by which an operator decides about a cut of the source.
+// newResume makes the verb by which an operator decides about a cut.
 func newResume() *cobra.Command {
 	var f resumeFlags
 	cmd := &cobra.Command{
 		Use:   "resume -c FILE [TOPIC[/PARTITION]...] (--from-cut | --from-end) [--dry-run] [--yes]",
-		Short: "Decide how copying goes on after the source has lost records that were copied",
-		Long: `resume is for partitions that are stopped as source_truncated: the end of the
-source's log was lost after it had been copied, because its data was put back to an
-earlier state or a replica without the newest records became its leader. They stay
-stopped, however the log grows, until this command is given.
+		Short: "Decide how copying goes on after a side has lost records that were copied",
+		Long: `resume is for partitions that are stopped as source_truncated or target_truncated:
+the end of that side's log was lost after it had been copied, because its data was
+put back to an earlier state or a replica without the newest records became its
+leader. They stay stopped, however the log grows, until this command is given.
 
+Where the source was cut:
   --from-cut  what the source holds now from the cut on is copied, behind the records
               that it has lost: those stay on the target, and the groups pass them by
   --from-end  copying goes on where the source ends now; what it holds from the cut
-              up to there is given up; status, verify and cutover name it
+              up to there is given up, and counted
+Where the target was cut:
+  --from-cut  what the target has lost is copied again, and what came after it
+  --from-end  copying goes on where the source ends now; what the target has lost,
+              and what came after it, is given up, and counted
 
 The order is noted in the ledger and kept. A flow that runs takes it up within
 seconds, another one when it runs next. Without names, --dry-run lists every
@@ -89,7 +94,7 @@ func (f *resumeFlags) run(cmd *cobra.Command, names []string) error {
 	}
 	cuts, unknown := namedCuts(all, names)
 	if len(unknown) > 0 {
-		return bad("no cut of the source is noted for %s; %s", strings.Join(unknown, ", "), waiting(all))
+		return bad("no cut is noted for %s; %s", strings.Join(unknown, ", "), waiting(all))
 	}
 	return f.order(ctx, cmd, look, cuts)
 }
@@ -135,8 +140,8 @@ func (f *resumeFlags) print(w io.Writer, cuts []replicate.OpenCut) {
 	}
 	either := f.fromCut == f.fromEnd
 	for _, c := range cuts {
-		fmt.Fprintf(w, "%s: the source's log was cut at offset %d, seen %s, when %d was copied up to; it ends at %d now\n",
-			c.Partition, c.At, c.Seen.Format(time.RFC3339), c.Copied, c.SourceEnd)
+		fmt.Fprintf(w, "%s: the %s's log was cut at source offset %d, seen %s, when %d was copied up to; the source ends at "+
+			"%d now\n", c.Partition, c.Side, c.At, c.Seen.Format(time.RFC3339), c.Copied, c.SourceEnd)
 		if c.Unknown != nil {
 			fmt.Fprintf(w, "  where the source ends is not known: %v\n", c.Unknown)
 		}
@@ -144,13 +149,17 @@ func (f *resumeFlags) print(w io.Writer, cuts []replicate.OpenCut) {
 			fmt.Fprintf(w, "  an order of %s to go on at offset %d waits for a replica to carry it out; a new one replaces it\n",
 				o.At.Format(time.RFC3339), o.From)
 		}
+		stays := fmt.Sprintf("; up to %d that it has lost stay on the target", c.Lost)
+		if c.Side == "target" {
+			stays = fmt.Sprintf(", up to %d of them such as the target has lost", min(c.Lost, c.New))
+		}
 		if f.fromCut || either {
 			fmt.Fprintf(w, "  --from-cut gives up nothing that the source holds: up to %d records are copied from offset %d "+
-				"on, behind up to %d that it has lost and that stay on the target\n", c.New, c.At, c.Lost)
+				"on%s\n", c.New, c.At, stays)
 		}
 		if f.fromEnd || either {
-			fmt.Fprintf(w, "  --from-end gives up up to %d records of the source at [%d,%d); up to %d that it has lost stay on "+
-				"the target\n", c.New, c.At, max(c.SourceEnd, c.At), c.Lost)
+			fmt.Fprintf(w, "  --from-end gives up up to %d records of the source at [%d,%d)%s\n", c.New, c.At,
+				max(c.SourceEnd, c.At), stays)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func TestResume(t *testing.T) {
 		}
 	}
 	plan := w.must("resume", "--dry-run")
-	for _, want := range []string{"orders/0: the source's log was cut at offset 6",
+	for _, want := range []string{"orders/0: the source's log was cut at source offset 6",
 		"up to 16 records are copied from offset 6",
 		"--from-end gives up up to 16 records of the source at [6,22); up to 4 that"} {
 		if !strings.Contains(plan, want) {

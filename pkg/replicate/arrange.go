@@ -156,11 +156,11 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 	for _, c := range list {
 		known[c.partition] = true
 		if c.noted != nil {
-			s.flow.metrics.cut(s.flow.name, c.partition, int64(c.noted.Copied-c.noted.At))
+			s.flow.metrics.cut(s.flow.name, c.partition, c.noted)
 		}
 		copying := c.stop == nil && !c.waiting
 		switch {
-		case c.stop != nil && c.stop.Kind == chunk.StopTruncated: // it waits for an order, not for its next try
+		case c.stop != nil && c.stop.Waits(): // for an order, not for its next try
 			s.undecided = true
 			delete(s.aside, c.partition)
 			s.tell(c.stop)
@@ -293,12 +293,12 @@ func (c *candidate) first() bool {
 	return c.stop == nil && !c.waiting && c.header.TargetTopic != c.topic.TargetID
 }
 
-// sourceMarks is what the source says of its logs.
-type sourceMarks struct{ earliest, end, start, epochs watermarks.Marks }
+// sourceMarks is what the source says of its logs, and where those of the target end.
+type sourceMarks struct{ earliest, end, start, epochs, targetEnds watermarks.Marks }
 
 // askSource asks for what settle needs, in a few requests for all partitions.
 func (s *session) askSource(ctx context.Context, list []*candidate) (m sourceMarks, err error) {
-	var names []string
+	var names, filled []string
 	var positions []chunk.Position
 	fresh := false
 	for _, c := range list {
@@ -306,6 +306,10 @@ func (s *session) askSource(ctx context.Context, list []*candidate) (m sourceMar
 			names = append(names, c.topic.Source)
 		}
 		fresh = fresh || c.state == nil
+		if c.state != nil && c.header.TargetTopic == c.topic.TargetID &&
+			(len(filled) == 0 || filled[len(filled)-1] != c.topic.Target) {
+			filled = append(filled, c.topic.Target)
+		}
 		if c.state != nil {
 			positions = append(positions, chunk.Position{
 				Partition: c.partition, Offset: c.header.Progress, Epoch: c.header.Epoch,
@@ -322,7 +326,10 @@ func (s *session) askSource(ctx context.Context, list []*candidate) (m sourceMar
 	if m.end, err = s.flow.sourceMarks.Ends(ctx, names); err != nil {
 		return m, err
 	}
-	m.epochs, err = s.flow.sourceMarks.EpochEnds(ctx, positions)
+	if m.epochs, err = s.flow.sourceMarks.EpochEnds(ctx, positions); err != nil || len(filled) == 0 {
+		return m, err
+	}
+	m.targetEnds, err = s.flow.targetMarks.Ends(ctx, filled)
 	return m, err
 }
 

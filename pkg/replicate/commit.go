@@ -103,6 +103,9 @@ func (s *session) change(ctx context.Context, p chunk.Partition, r *route, runs 
 		header.Marked = s.flow.exactlyOnce() // else the transaction is the ledger's alone
 	}
 	c := ledger.Change{Key: r.key, Header: header, Runs: runs}
+	if last, mapped := state.Map.Last(); mapped && len(runs) > 0 && runs[0].Target < last.TargetEnd() {
+		return ledger.Change{}, &belowError{p, runs[0].Target, last.TargetEnd()}
+	}
 	end := state.Expected()
 	for i, run := range runs {
 		if i == 0 && (run.Target == end || state.Marked && run.Target == end+1) {

@@ -82,7 +82,10 @@ func (w *worker) alarmed() bool {
 // the log may be longer than the progress again.
 func (w *worker) suspect(err error) {
 	var lost *source.Unreadable
+	var low *belowError
 	switch {
+	case errors.As(err, &low):
+		w.behind[low.partition] = low.at
 	case !errors.As(err, &lost) || !lost.OutOfLog:
 	case lost.Partition != chunk.Partition{}:
 		w.doubts[lost.Partition] = doubt{lost.At, lost.End, true}
@@ -123,13 +126,19 @@ func (s *session) settleCut(ctx context.Context, c *candidate, m sourceMarks) er
 			"remedy", "nothing: it is looked at again when the partition goes on")
 		return nil
 	}
-	return &chunk.Trouble{Partition: c.partition, Err: fmt.Errorf("look for a cut of the source: %w", err)}
+	return &chunk.Trouble{Partition: c.partition, Err: fmt.Errorf("look for a cut of a log: %w", err)}
 }
 
 // lookForCut notes that the source's log was cut before the progress, and acts on the
 // order of an operator about it. Without one the candidate is stopped.
 func (s *session) lookForCut(ctx context.Context, c *candidate, m sourceMarks) error {
 	p, cut := c.partition, c.header.Cuts.Open()
+	if cut == nil {
+		var err error
+		if cut, err = s.targetCut(ctx, c, m); err != nil {
+			return err
+		}
+	}
 	if cut == nil && c.header.Progress < c.earliest {
 		delete(s.doubts, p) // a hole, and nothing that could be compared
 		return nil
@@ -150,15 +159,14 @@ func (s *session) lookForCut(ctx context.Context, c *candidate, m sourceMarks) e
 		if end, err = s.lastEqual(ctx, c, end); err != nil {
 			return err
 		}
-		cut = &ledger.Cut{At: end, Copied: c.header.Progress, Epoch: c.header.Epoch,
-			Seen: time.UnixMilli(time.Now().UnixMilli()), Resumed: ledger.Undecided}
-		c.header.Cuts, c.noted = c.header.Cuts.Add(*cut), cut
+		cut = c.note(ledger.Cut{At: end})
 	}
 	if cut == nil {
 		return nil
 	}
 	if c.state.Cuts.Open() != nil {
 		delete(s.doubts, p) // the ledger knows
+		delete(s.behind, p)
 	}
 	order, err := orderOf(s.book, c.key, c.header.Cuts)
 	if err != nil {
@@ -171,6 +179,14 @@ func (s *session) lookForCut(ctx context.Context, c *candidate, m sourceMarks) e
 	}
 	c.stop = cutStop(p, cut)
 	return nil
+}
+
+// note adds a cut that is seen now, about which nobody has decided.
+func (c *candidate) note(cut ledger.Cut) *ledger.Cut {
+	cut.Copied, cut.Epoch, cut.Resumed = c.header.Progress, c.header.Epoch, ledger.Undecided
+	cut.Seen = time.UnixMilli(time.Now().UnixMilli())
+	c.header.Cuts, c.noted = c.header.Cuts.Add(cut), &cut
+	return &cut
 }
 
 // isCut says whether the source does not hold any more what was copied last. An end
@@ -247,14 +263,7 @@ func (s *session) segments(ctx context.Context) offsets.Load {
 // the last record before the cut to the first one that comes after.
 func (s *session) resume(ctx context.Context, c *candidate, cut *ledger.Cut, order *CutOrder,
 	upTo offsets.Source) error {
-	found, err := s.compareBefore(ctx, c, upTo)
-	at := min(cut.At, upTo)
-	switch {
-	case found == alike:
-		at = upTo
-	case found == differs, found == gone:
-		at, err = s.lastEqual(ctx, c, upTo)
-	}
+	at, err := s.partsAt(ctx, c, cut, upTo)
 	if err != nil {
 		return err
 	}
@@ -269,26 +278,46 @@ func (s *session) resume(ctx context.Context, c *candidate, cut *ledger.Cut, ord
 	if err != nil {
 		return err
 	}
-	expected := c.state.Expected()
-	if c.foreign, err = s.foreignAt(ctx, c.key, c.topic, expected, end, true); err != nil {
-		return err
-	}
 	load := s.segments(ctx)
 	_, last, kept, err := c.state.Map.Before(cut.At, load)
 	if err != nil {
 		return err
 	}
+	expected := c.state.Expected()
 	left := offsets.Stretch{From: c.header.Floor, To: max(end, expected)}
 	if kept {
 		left.From = last + 1
 	}
+	if cut.Target { // what came there since is not ours, and nothing of ours is left
+		expected, left = min(left.From, end), offsets.Stretch{}
+	}
+	if c.foreign, err = s.foreignAt(ctx, c.key, c.topic, expected, end, true); err != nil {
+		return err
+	}
 	cut.Resumed, cut.Decided, cut.Left = from, order.Ordered, left
 	c.header.Cuts, c.cut = c.header.Cuts.Replace(*cut), &ledger.MapCut{At: cut.At, Load: load}
 	c.header.Progress, c.header.Epoch, c.header.Marked = from, chunk.UnknownEpoch, false
-	s.log.Warn("source was cut, copying goes on as an operator has ordered", "partition", c.partition, "cut", cut.At,
-		"copied", cut.Copied, "from", from, "given_up_at_most", int64(from-cut.At),
+	s.log.Warn("a log was cut, copying goes on as an operator has ordered", "partition", c.partition,
+		"cluster", s.flow.cutCluster(cut), "cut", cut.At, "copied", cut.Copied, "from", from,
+		"given_up_at_most", int64(from-cut.At),
 		"remedy", "nothing to do; 'replicator status' keeps what was given up")
 	return nil
+}
+
+// partsAt is how far both sides hold what was copied, now that copying is to go on.
+func (s *session) partsAt(ctx context.Context, c *candidate, cut *ledger.Cut, upTo offsets.Source) (offsets.Source,
+	error) {
+	if cut.Target {
+		return s.targetHolds(ctx, c, cut)
+	}
+	found, err := s.compareBefore(ctx, c, upTo)
+	switch {
+	case err != nil || found == unknown:
+		return min(cut.At, upTo), err
+	case found == alike:
+		return upTo, nil
+	}
+	return s.lastEqual(ctx, c, upTo)
 }
 
 // cutUnseen says whether the source was cut before some partition's progress, which
@@ -318,18 +347,6 @@ func (f *flow) cutUnseen(ctx context.Context, progress map[chunk.Partition]ledge
 		}
 	}
 	return false, nil
-}
-
-// cutStop is why a partition waits for an operator.
-func cutStop(p chunk.Partition, cut *ledger.Cut) *chunk.Stop {
-	return &chunk.Stop{
-		Partition: p, Kind: chunk.StopTruncated,
-		Reason: fmt.Sprintf("the source's log was cut at offset %d, but records up to %d were copied: up to %d records are "+
-			"on the target alone, and what the source holds from %d on is not copied", cut.At, cut.Copied,
-			int64(cut.Copied-cut.At), cut.At),
-		Fix: fmt.Sprintf("find out who put the source back; then 'replicator resume %s --from-cut' copies what it holds "+
-			"from offset %d on, behind what it has lost, or '--from-end' gives that up; --dry-run counts", p, cut.At),
-	}
 }
 
 // CutOrder is an operator's word on a cut, as a note in the ledger.

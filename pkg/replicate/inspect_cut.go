@@ -14,13 +14,15 @@ import (
 	"replicator/pkg/replicate/watermarks"
 )
 
-// CutStatus sums up the cuts of a partition's source, and tells of the latest.
+// CutStatus sums up the cuts of a partition on either side, and tells of the latest.
 type CutStatus struct {
-	Count   int64 `json:"count"`
-	Offsets int64 `json:"offsets"` // source offsets in all of them: at most that many records were lost there
-	// OnTarget: the target topic is the one that they were copied to, and has them as far as its retention goes.
+	Count   int64  `json:"count"`
+	Offsets int64  `json:"offsets"` // source offsets in all of them: at most that many records one side has lost
+	Side    string `json:"side"`    // whose log: source or target
+	// OnTarget: the target topic is the one that they were copied to, and has what the source lost as far as its
+	// retention goes.
 	OnTarget bool `json:"on_target"`
-	// At is where the log was cut, Copied the progress then: what stood in [At,Copied) the source has lost.
+	// At is where the log was cut, Copied the progress then: what stood in [At,Copied) that side has lost.
 	At     offsets.Source `json:"cut"`
 	Copied offsets.Source `json:"copied"`
 	// Seen is when the flow noted it; null: it has not yet, this look alone has seen it.
@@ -71,15 +73,16 @@ func (s *spot) givenUp() (list []GivenUp) {
 	return list
 }
 
-// OpenCut is a cut of the source that waits for an operator.
+// OpenCut is a cut of either side that waits for an operator.
 type OpenCut struct {
 	Partition chunk.Partition `json:"-"`      // by its source topic
+	Side      string          `json:"side"`   // whose log: source or target
 	At        offsets.Source  `json:"cut"`    // where the log was cut
 	Copied    offsets.Source  `json:"copied"` // progress then
 	Seen      time.Time       `json:"seen"`
 	SourceEnd offsets.Source  `json:"source_end"` // its last stable offset now
-	// New counts source offsets from At to SourceEnd: at most that many records have come since. Lost those in
-	// [At,Copied): at most that many are on the target alone.
+	// New counts source offsets from At to SourceEnd: at most that many records are to be copied from the cut on. Lost
+	// those in [At,Copied): at most that many that side has lost.
 	New     int64 `json:"new"`
 	Lost    int64 `json:"lost"`
 	Unknown error `json:"-"` // why SourceEnd is not known
@@ -109,7 +112,7 @@ func (i *Inspection) OpenCuts(ctx context.Context) ([]OpenCut, error) {
 		}
 		cut := s.state.Cuts.Open()
 		list = append(list, OpenCut{
-			Partition: s.partition, At: cut.At, Copied: cut.Copied, Seen: cut.Seen, SourceEnd: s.stable,
+			Partition: s.partition, Side: sideOf(cut), At: cut.At, Copied: cut.Copied, Seen: cut.Seen, SourceEnd: s.stable,
 			New: max(int64(s.stable-cut.At), 0), Lost: int64(cut.Copied - cut.At), Unknown: s.unknown,
 			key: s.book.KeyOf(p.source.topics[s.partition.Topic].id, s.partition), cuts: s.state.Cuts,
 			shard: s.shard, Ordered: s.cutStatus().Ordered,
@@ -197,7 +200,8 @@ func (s *spot) cutStatus() *CutStatus {
 	if last == nil {
 		return nil
 	}
-	status.At, status.Copied, status.OnTarget = last.At, last.Copied, status.OnTarget || s.cut != nil
+	status.Side, status.At, status.Copied = sideOf(last), last.At, last.Copied
+	status.OnTarget = status.OnTarget || s.cut != nil
 	if last.Seen.IsZero() {
 		status.Count, status.Offsets = status.Count+1, status.Offsets+int64(last.Copied-last.At)
 	} else {
@@ -242,7 +246,7 @@ func (s *spot) cutWords() (reason, remedy string) {
 			fmt.Sprintf("the replica that has shard %d carries it out within seconds; where none runs, start one with "+
 				"'replicator run'", s.shard)
 	}
-	return fmt.Sprintf("%s; the order of %s to go on at offset %d does not fit any more, since the source was cut again",
+	return fmt.Sprintf("%s; the order of %s to go on at offset %d does not fit any more, since the log was cut again",
 		stop.Reason, s.order.Ordered.Format(time.RFC3339), s.order.From), stop.Fix
 }
 

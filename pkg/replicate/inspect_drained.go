@@ -44,7 +44,7 @@ type GroupDrained struct {
 // Drained says whether the group has read everything on the source, and nothing is in doubt about that.
 func (g *GroupDrained) Drained() bool { return g.Lag == 0 && g.Error == "" && len(g.Cuts) == 0 }
 
-// CutPartition is a partition that is stopped as its source was cut.
+// CutPartition is a partition that is stopped as the log of one side was cut.
 type CutPartition struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`

@@ -272,7 +272,7 @@ type spot struct {
 	shard     int
 	book      *book         // nil: there is no ledger yet
 	state     *ledger.State // nil: not started
-	cut       *ledger.Cut   // of the source, that is not decided or whose order nobody has carried out; nil: none
+	cut       *ledger.Cut   // that is not decided or whose order nobody has carried out; nil: none
 	order     *CutOrder     // about that cut, as the ledger has it; nil: none
 	orderErr  error         // why that cannot be read
 

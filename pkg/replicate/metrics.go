@@ -7,6 +7,7 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/sink"
 	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/wire"
@@ -58,10 +59,11 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		failures:    counter("errors_total", "Failures by kind; all of them are retried.", "kind"),
 		holes:       counter("holes_total", "Times that the source had deleted records before they were copied.", "topic"),
 		holeOffsets: counter("hole_offsets_total", "Source offsets in holes: at most that many records were lost.", "topic"),
-		cuts: counter("source_cuts_total",
-			"Times that the source's log was cut before what had been copied.", "topic"),
-		cutOffsets: counter("source_cut_offsets_total",
-			"Source offsets that were cut: at most that many records are on the target alone.", "topic"),
+		cuts: counter("cuts_total",
+			"Times that the log of a side, source or target, was cut before what had been copied.", "topic", "side"),
+		cutOffsets: counter("cut_offsets_total",
+			"Source offsets that were cut from a side: at most that many records are on the other one alone.", "topic",
+			"side"),
 		foreigns: counter("foreign_stretches_total",
 			"Stretches of the target with records that this flow did not write.", "topic"),
 		commitSeconds: histogram("commit_seconds", "Time of one commit, from the ledger's records to the answer."),
@@ -101,8 +103,12 @@ func (m *metrics) born(flow string) {
 
 // bornTopic does the same for one of its topics.
 func (m *metrics) bornTopic(flow, topic string) {
-	for _, c := range []*prometheus.CounterVec{m.records, m.holes, m.holeOffsets, m.foreigns, m.cuts, m.cutOffsets} {
+	for _, c := range []*prometheus.CounterVec{m.records, m.holes, m.holeOffsets, m.foreigns} {
 		c.WithLabelValues(flow, topic)
+	}
+	for _, side := range []string{"source", "target"} {
+		m.cuts.WithLabelValues(flow, topic, side)
+		m.cutOffsets.WithLabelValues(flow, topic, side)
 	}
 	for _, event := range events() {
 		m.events.WithLabelValues(flow, topic, event)
@@ -137,9 +143,9 @@ func (m *metrics) hole(flow string, p chunk.Partition, offsets int64) {
 	m.event(flow, p.Topic, eventHole)
 }
 
-func (m *metrics) cut(flow string, p chunk.Partition, offsets int64) {
-	m.cuts.WithLabelValues(flow, p.Topic).Inc()
-	m.cutOffsets.WithLabelValues(flow, p.Topic).Add(float64(offsets))
+func (m *metrics) cut(flow string, p chunk.Partition, cut *ledger.Cut) {
+	m.cuts.WithLabelValues(flow, p.Topic, sideOf(cut)).Inc()
+	m.cutOffsets.WithLabelValues(flow, p.Topic, sideOf(cut)).Add(float64(cut.Copied - cut.At))
 }
 
 func (m *metrics) foreign(flow string, p chunk.Partition) {

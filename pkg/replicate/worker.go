@@ -76,9 +76,10 @@ type worker struct {
 	troubled map[chunk.Partition]time.Time
 	doubts   map[chunk.Partition]doubt // what readers have met; the next arrangement looks into it
 	alarms   alarms
-	most     int   // bytes of a transaction, since larger ones were too slow; 0: as usual. It outlives sessions
-	quick    int   // transactions of about that size that were quick, one after another
-	shown    board // what others may see of this shard
+	behind   map[chunk.Partition]offsets.Target // where records landed before the map's last ones
+	most     int                                // bytes of a transaction, since larger ones were too slow; 0: as usual
+	quick    int                                // transactions of about that size that were quick, one after another
+	shown    board                              // what others may see of this shard
 }
 
 // setAside is a partition that waits for its next try, or is being tried: then
@@ -137,7 +138,7 @@ type route struct {
 func newWorker(f *flow, shard int) *worker {
 	w := &worker{flow: f, shard: shard, log: f.log.With("shard", shard), aside: map[chunk.Partition]*setAside{},
 		told: map[chunk.Partition]string{}, troubled: map[chunk.Partition]time.Time{},
-		doubts: map[chunk.Partition]doubt{}}
+		doubts: map[chunk.Partition]doubt{}, behind: map[chunk.Partition]offsets.Target{}}
 	w.retry = retry{log: w.log, clock: time.Now}
 	w.shown.init()
 	return w

@@ -28,6 +28,7 @@ const (
 	StopUncarried    = "record_not_carried"  // the record lane cannot carry the record unchanged
 	StopRefused      = "record_refused"      // the target refuses the record for another reason
 	StopTruncated    = "source_truncated"    // the source lost records that were copied
+	StopTargetCut    = "target_truncated"    // the target lost records that were copied
 	StopMissing      = "topic_missing"       // the topic is not there (any more)
 	StopTopic        = "target_topic_failed" // the target topic cannot be created or altered
 	StopUnreadable   = "source_unreadable"   // the source's log is damaged, or the source refuses to read it
@@ -37,8 +38,11 @@ const (
 // StopKinds returns all kinds.
 func StopKinds() []string {
 	return []string{StopUnauthorized, StopForeign, StopTaken, StopPartitions, StopTooLarge, StopUncarried, StopRefused,
-		StopTruncated, StopMissing, StopTopic, StopUnreadable, StopUnavailable}
+		StopTruncated, StopTargetCut, StopMissing, StopTopic, StopUnreadable, StopUnavailable}
 }
+
+// Waits says whether the partition waits for the order of an operator.
+func (s *Stop) Waits() bool { return s.Kind == StopTruncated || s.Kind == StopTargetCut }
 
 // Error tells the partition and the reason.
 func (s *Stop) Error() string {

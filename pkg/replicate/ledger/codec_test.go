@@ -36,7 +36,7 @@ const (
 	goldenStopped  = "0100" + goldenTarget + "00010101" + "000000" + "020100" + "00" + "00000000" +
 		"01" + "0d746f7069635f6d697373696e67" + "04676f6e65" + "0477616974" + "80a0abfef962"
 	goldenCut = "0100" + goldenTarget + "6500980201" + "000000" + "020100" + "00" + "00000000" + "00" +
-		"0124" + "023202" + "3c640480a0abfef9627880a0abfef9623c64" + "82018c010180a0abfef96201000000"
+		"0126" + "023202" + "3c640480a0abfef9627880a0abfef9623c6400" + "82018c010180a0abfef9620100000001"
 	goldenUpgraded = "0100" + goldenTarget + "0000980201" + "000000" + "020100" + "00" + "00000000" + "00" +
 		"0210" + goldenID
 	goldenDelta = "010102" + "0102006404020201"
@@ -83,14 +83,14 @@ func goldenStates(t *testing.T) (copied, stopped *State) {
 	return copied, stopped
 }
 
-// goldenCutState is one whose source was cut twice: about the first an operator has decided.
+// goldenCutState is one that was cut on either side: about the first cut an operator has decided.
 func goldenCutState(t *testing.T) *State {
 	t.Helper()
 	at := time.UnixMilli(1_700_000_000_000)
 	var cuts *Cuts
 	cuts = cuts.Add(Cut{At: 60, Copied: 100, Epoch: 2, Seen: at, Resumed: 60, Decided: at,
 		Left: offsets.Stretch{From: 60, To: 100}})
-	cuts = cuts.Add(Cut{At: 130, Copied: 140, Epoch: chunk.UnknownEpoch, Seen: at, Resumed: Undecided})
+	cuts = cuts.Add(Cut{Target: true, At: 130, Copied: 140, Epoch: chunk.UnknownEpoch, Seen: at, Resumed: Undecided})
 	s := &State{Map: &offsets.Map{}, Header: Header{Floor: 101, Progress: 140, Epoch: chunk.UnknownEpoch, Cuts: cuts}}
 	copy(s.TargetTopic[:], unhex(t, goldenTarget))
 	return s
@@ -212,7 +212,7 @@ func TestCutValuesAreRefused(t *testing.T) {
 		for _, text := range values {
 			whole := unhex(t, text)
 			for n := range whole {
-				if text == goldenCut && n == len(whole)-2-0x24 || text == goldenUpgraded && n == len(whole)-2-0x10 {
+				if text == goldenCut && n == len(whole)-2-0x26 || text == goldenUpgraded && n == len(whole)-2-0x10 {
 					continue // the fields at the end may be left out
 				}
 				if err := decodeAny(kind, whole[:n]); err == nil {

@@ -15,12 +15,13 @@ const Undecided offsets.Source = -1
 // cutsKept bounds the cuts that are kept of one partition; their sums go on.
 const cutsKept = 64
 
-// Cut is a loss at the end of the source's log of what had been copied: it was put
-// back to an earlier state, or a leader took over that lacked it. It stays until an
-// operator decides, however the log grows afterwards.
+// Cut is a loss, at the end of a log, of what had been copied: the source's or the
+// target's was put back to an earlier state, or a leader took over that lacked it. It
+// stays until an operator decides, however the log grows afterwards.
 type Cut struct {
+	Target bool           // it was the target's log
 	At     offsets.Source // from here on the log does not hold any more what was copied
-	Copied offsets.Source // progress then: what stood in [At,Copied) is on the target alone
+	Copied offsets.Source // progress then: what stood in [At,Copied) is on the other side alone
 	Epoch  int32          // leader epoch of that progress, or chunk.UnknownEpoch
 	Seen   time.Time      // to the millisecond
 	// Resumed is where copying went on, and Decided when: by an operator's word, or because
@@ -33,7 +34,7 @@ type Cut struct {
 // Cuts are those of one partition. They are never changed, but replaced.
 type Cuts struct {
 	Count int64 // how many there have been
-	Lost  int64 // source offsets in all [At,Copied)
+	Lost  int64 // source offsets in all [At,Copied), of either side
 	List  []Cut // the latest, ascending in time
 }
 
@@ -124,6 +125,9 @@ func (c *Cuts) WithoutLeft(resumed offsets.Source, now time.Time) *Cuts {
 func (c *Cuts) Turned() *Cuts {
 	next := &Cuts{}
 	for _, one := range c.decided() {
+		if one.Left.From == one.Left.To && one.At == one.Resumed {
+			continue // what the target had lost was copied again: nothing is left of it
+		}
 		at := offsets.Source(one.Left.From)
 		next.List = append(next.List, Cut{
 			At: at, Copied: at, Epoch: -1, Seen: one.Seen, Resumed: offsets.Source(one.Left.To), Decided: one.Decided,
@@ -198,6 +202,11 @@ func encodeCuts(c *Cuts) []byte {
 		b = binary.AppendVarint(b, decided)
 		b = binary.AppendUvarint(b, uint64(one.Left.From))
 		b = binary.AppendUvarint(b, uint64(one.Left.To))
+		whose := uint64(0)
+		if one.Target {
+			whose = 1
+		}
+		b = binary.AppendUvarint(b, whose)
 	}
 	return b
 }
@@ -214,14 +223,16 @@ func decodeCuts(b []byte) (*Cuts, error) {
 			one.Decided = time.UnixMilli(decided)
 		}
 		one.Left = offsets.Stretch{From: offsets.Target(r.uvarint()), To: offsets.Target(r.uvarint())}
-		if r.err == nil && (one.At < 0 || one.Copied < one.At || one.Resumed < Undecided || one.Left.From < 0 ||
+		whose := r.uvarint()
+		one.Target = whose == 1
+		if r.err == nil && (one.At < 0 || one.Copied < one.At || one.Resumed < Undecided || one.Left.From < 0 || whose > 1 ||
 			one.Left.To < one.Left.From || one.Resumed == Undecided && n > 1) {
-			return nil, errors.New("a cut of the source contradicts itself")
+			return nil, errors.New("a cut contradicts itself")
 		}
 		c.List = append(c.List, one)
 	}
 	if r.err == nil && (len(c.List) == 0 || c.Count < int64(len(c.List))) {
-		return nil, errors.New("there are more cuts of the source than are counted")
+		return nil, errors.New("there are more cuts than are counted")
 	}
 	return c, r.end()
 }

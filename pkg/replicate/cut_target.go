@@ -1,0 +1,153 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/ledger"
+)
+
+// A cut of the target is a fact in the ledger as one of the source is: its log was put back
+// to an earlier state, or a leader took over that lacked what had been acknowledged. It
+// shows by an end before the last record of the map, by records of ours that land before
+// that, or by something else in the place of that record.
+
+// belowError says that records of ours landed before the last ones of the map, which are
+// gone then. Their transaction is aborted, but the target's log grows by it.
+type belowError struct {
+	partition chunk.Partition // of the source
+	at, last  offsets.Target
+}
+
+func (e *belowError) Error() string {
+	return fmt.Sprintf("%s: a record was written at offset %d of the target, whose log had reached %d", e.partition, e.at,
+		e.last)
+}
+
+// Remedy tells what to do.
+func (e *belowError) Remedy() string { return "nothing: where the target was cut is looked for" }
+
+// targetCut notes that the target's log was cut before the last record that was copied; nil: it
+// was not.
+func (s *session) targetCut(ctx context.Context, c *candidate, m sourceMarks) (*ledger.Cut, error) {
+	p := c.partition
+	last, mapped := c.state.Map.Last()
+	if !mapped {
+		return nil, nil
+	}
+	end := last.TargetEnd()
+	mark, told := m.targetEnds[chunk.Partition{Topic: c.topic.Target, Number: p.Number}]
+	if told && mark.Err == nil {
+		end = min(end, offsets.Target(mark.Offset))
+	}
+	below, behind := s.behind[p]
+	if behind {
+		end = min(end, below)
+	}
+	_, doubted := s.doubts[p]
+	short := end < last.TargetEnd()
+	if !short && !doubted {
+		return nil, nil
+	}
+	at, is, err := s.targetParts(ctx, c, end, short, behind)
+	if err != nil || !is {
+		return nil, err
+	}
+	return c.note(ledger.Cut{Target: true, At: at}), nil
+}
+
+// targetParts says whether the target holds the last record of the map no more, and up to
+// which source offset it holds what was copied. An end that came too early is looked at
+// again for a while: it may be told by a leader that was one.
+func (s *session) targetParts(ctx context.Context, c *candidate, end offsets.Target, short, behind bool) (
+	at offsets.Source, is bool, err error) {
+	place, mapped, err := s.lastCopied(ctx, c.partition, c.state, c.topic, c.header.Progress)
+	if err != nil || !mapped {
+		return 0, false, err
+	}
+	found, err := s.flow.both.compare(ctx, []copiedPlace{place})
+	if err != nil {
+		return 0, false, err
+	}
+	switch what := found[c.partition]; {
+	case !short && what != differs:
+		return 0, false, nil // the source is looked at
+	case !short:
+		_, there, err := s.flow.peek.First(ctx, c.topic.Target, c.partition.Number, place.to, place.to+1, true)
+		if err != nil || there {
+			return 0, false, err
+		}
+		at, err := s.lastEqual(ctx, c, c.header.Progress) // what is in its place was aborted: the log grew again since
+		return at, err == nil, err
+	case !behind && (what == alike || time.Since(s.troubledSince(c.partition)) < s.flow.troubleFor/2):
+		return 0, false, fmt.Errorf("the target says that %s/%d ends at offset %d, but records up to %d were copied to it",
+			c.topic.Target, c.partition.Number, end, place.to)
+	}
+	answer, err := c.state.Map.Invert(end, c.header.Progress, s.segments(ctx))
+	return answer.Source, err == nil, err
+}
+
+// targetHolds is up to which source offset the target holds what was copied, now that copying is
+// to go on: all of it again, where its former data was put back.
+func (s *session) targetHolds(ctx context.Context, c *candidate, cut *ledger.Cut) (offsets.Source, error) {
+	found, err := s.compareBefore(ctx, c, c.header.Progress)
+	if err != nil || found == alike {
+		return c.header.Progress, err
+	}
+	end, err := s.flow.targetEnd(ctx, c.topic.Target, c.partition.Number)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := c.state.Map.Invert(end, c.header.Progress, s.segments(ctx))
+	return min(cut.At, answer.Source), err
+}
+
+// troubledSince is when the present trouble of a partition began.
+func (w *worker) troubledSince(p chunk.Partition) time.Time {
+	if since := w.troubled[p]; !since.IsZero() {
+		return since
+	}
+	return time.Now()
+}
+
+// sideOf is whose log was cut, for programs.
+func sideOf(cut *ledger.Cut) string {
+	if cut.Target {
+		return "target"
+	}
+	return "source"
+}
+
+// cutCluster is whose log was cut.
+func (f *flow) cutCluster(cut *ledger.Cut) string {
+	if cut.Target {
+		return f.cfg.To
+	}
+	return f.cfg.From
+}
+
+// cutStop is why a partition waits for an operator.
+func cutStop(p chunk.Partition, cut *ledger.Cut) *chunk.Stop {
+	if cut.Target {
+		return &chunk.Stop{
+			Partition: p, Kind: chunk.StopTargetCut,
+			Reason: fmt.Sprintf("the target's log was cut: of what was copied up to source offset %d it does not hold any "+
+				"more what stood from %d on, up to %d records, and nothing is copied behind that", cut.Copied, cut.At,
+				int64(cut.Copied-cut.At)),
+			Fix: fmt.Sprintf("find out who put the target back, or whether a replica without the newest records became "+
+				"leader; then 'replicator resume %s --from-cut' copies them again, or '--from-end' gives them up; --dry-run "+
+				"counts", p),
+		}
+	}
+	return &chunk.Stop{
+		Partition: p, Kind: chunk.StopTruncated,
+		Reason: fmt.Sprintf("the source's log was cut at offset %d, but records up to %d were copied: up to %d records are "+
+			"on the target alone, and what the source holds from %d on is not copied", cut.At, cut.Copied,
+			int64(cut.Copied-cut.At), cut.At),
+		Fix: fmt.Sprintf("find out who put the source back; then 'replicator resume %s --from-cut' copies what it holds "+
+			"from offset %d on, behind what it has lost, or '--from-end' gives that up; --dry-run counts", p, cut.At),
+	}
+}

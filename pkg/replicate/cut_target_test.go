@@ -1,0 +1,159 @@
+package replicate
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+)
+
+// targetShelf is a target of which one partition's log can be put back, while the ledger stays.
+type targetShelf struct {
+	w          *world
+	dir, saved string
+	opts       []kfake.Opt
+}
+
+// cutTarget makes such a target, with 60 records of orders/0, and then with 100.
+func (w *world) cutTarget() *targetShelf {
+	w.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	w.must("find a port", err)
+	port := l.Addr().(*net.TCPAddr).Port
+	w.must("let the port go", l.Close())
+	s := &targetShelf{w: w, dir: w.t.TempDir(), saved: w.t.TempDir()}
+	s.opts = []kfake.Opt{kfake.Ports(port), kfake.DataDir(s.dir)}
+	w.target.Close()
+	s.start()
+	w.tune = func(o *Options) { o.troubleFor = 2 * time.Second }
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 60)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	r.stop()
+	w.target.Close()
+	w.must("copy the log", os.CopyFS(s.saved, os.DirFS(s.partition())))
+	s.start()
+	w.plain(w.sides.Source, "orders", 0, 40)
+	return s
+}
+
+func (s *targetShelf) start() { s.w.target, s.w.sides.Target, s.w.to = s.w.cluster("new", s.opts...) }
+
+func (s *targetShelf) partition() string { return filepath.Join(s.dir, "partitions", "orders-0") }
+
+// swap puts the log in a folder in the place of the one that is there, which it returns.
+func (s *targetShelf) swap(with string) (was string) {
+	s.w.t.Helper()
+	was = s.w.t.TempDir()
+	s.w.target.Close()
+	s.w.must("keep the log", os.CopyFS(was, os.DirFS(s.partition())))
+	s.w.must("remove the log", os.RemoveAll(s.partition()))
+	s.w.must("put the log back", os.CopyFS(s.partition(), os.DirFS(with)))
+	s.start()
+	return was
+}
+
+// targetWasCut checks that the partition stops for that, at the right place.
+func (w *world) targetWasCut(r *replica) {
+	w.t.Helper()
+	r.stopped("orders", 0, chunk.StopTargetCut)
+	if cut := w.openCut(); !cut.Target || cut.At != 60 || cut.Copied != 100 {
+		w.t.Errorf("the ledger says that %+v, want a cut of the target at 60 of 100", cut)
+	}
+}
+
+// TestTargetIsPutBack: a target whose log lost its end, while the ledger knows of it, stops
+// the partition; it stays stopped until an operator decides. Then all that it lost is copied
+// again, once, and groups stand exactly.
+func TestTargetIsPutBack(t *testing.T) { onLanes(t, testTargetIsPutBack) }
+
+func testTargetIsPutBack(t *testing.T, w *world) {
+	s := w.cutTarget()
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	r.stop()
+	s.swap(s.saved)
+	r = w.start(nil)
+	w.targetWasCut(r)
+	w.plain(w.sides.Source, "orders", 0, 30)
+	r.stop()
+	r = w.start(nil)
+	r.stopped("orders", 0, chunk.StopTargetCut)
+	w.resume(false)
+	w.equal([]string{"orders"})
+	w.groups([]string{"orders"})
+	r.stop()
+	if state := w.state("orders", 0); state.Cuts.Open() != nil || state.Progress != 130 || state.Holes != 0 {
+		t.Errorf("in the end the ledger says %+v", state.Header)
+	}
+}
+
+// TestTargetIsPutBackWhileRunning: what lands below the last record of the map shows it too, and
+// nothing of what follows is committed, however far the log grows by that.
+func TestTargetIsPutBackWhileRunning(t *testing.T) { onLanes(t, testTargetIsPutBackWhileRunning) }
+
+func testTargetIsPutBackWhileRunning(t *testing.T, w *world) {
+	s := w.cutTarget()
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	s.swap(s.saved)
+	w.plain(w.sides.Source, "orders", 0, 200)
+	w.targetWasCut(r)
+	w.resume(false)
+	w.equal([]string{"orders"})
+	w.groups([]string{"orders"})
+	r.stop()
+}
+
+// TestTargetComesBack: the log that was lost is put back before the order is carried out; then
+// nothing is copied twice.
+func TestTargetComesBack(t *testing.T) { onLanes(t, testTargetComesBack) }
+
+func testTargetComesBack(t *testing.T, w *world) {
+	s := w.cutTarget()
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	r.stop()
+	whole := s.swap(s.saved)
+	r = w.start(nil)
+	w.targetWasCut(r)
+	r.stop()
+	s.swap(whole)
+	w.plain(w.sides.Source, "orders", 0, 30)
+	w.resume(false)
+	r = w.start(nil)
+	w.equal([]string{"orders"})
+	w.groups([]string{"orders"})
+	r.stop()
+	if state := w.state("orders", 0); state.Progress != 130 || len(state.GivenUp()) != 0 {
+		t.Errorf("in the end the ledger says %+v", state.Header)
+	}
+}
+
+// TestTargetLosesWhatIsGivenUp: --from-end leaves out what the target lost, and counts it.
+func TestTargetLosesWhatIsGivenUp(t *testing.T) {
+	w := newWorld(t)
+	s := w.cutTarget()
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	r.stop()
+	s.swap(s.saved)
+	r = w.start(nil)
+	w.targetWasCut(r)
+	w.resume(true)
+	w.await("copying goes on", func() bool { return w.state("orders", 0).Cuts.Open() == nil })
+	w.plain(w.sides.Source, "orders", 0, 5)
+	w.await("what comes now is copied", func() bool { return w.count(w.sides.Target, "orders", 1) == 65 })
+	r.stop()
+	given := w.state("orders", 0).GivenUp()
+	if len(given) != 1 || given[0].From != offsets.Source(60) || given[0].To != 100 {
+		t.Errorf("given up: %+v", given)
+	}
+}

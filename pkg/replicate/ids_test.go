@@ -136,3 +136,37 @@ func (w *world) equalNow(topic string) {
 		w.t.Errorf("verify says %s of %d records: %+v", v.Verdict, v.Compared, v.Partitions)
 	}
 }
+
+// TestRollbackAfterUpgrade: what was moved away from a cluster without topic ids comes back
+// when its upgrade is finished, and the flow goes on.
+func TestRollbackAfterUpgrade(t *testing.T) { onLanes(t, testRollbackAfterUpgrade) }
+
+func testRollbackAfterUpgrade(t *testing.T, w *world) {
+	const topic = "orders"
+	upgraded := w.upgrading(w.source)
+	w.topic(topic, 3)
+	w.mixed(topic, 3, 300)
+	r := w.start(nil)
+	w.groups([]string{topic})
+	w.cutOver()
+	r.stop()
+
+	w.writeOnTarget(topic, 200)
+	w.moveGroups(w.to, w.sides.Target, topic)
+	_, err := OpenRollback(w.ctx, w.handoverOptions())
+	var idless *NoTopicIDsError
+	if !errors.As(err, &idless) || !idless.Back {
+		t.Errorf("a rollback to a cluster without topic ids: %v", err)
+	}
+	upgraded()
+	if state, _ := w.rollBack(); state.Records == 0 || len(state.GivenUp) > 0 {
+		t.Errorf("the way back is described as %+v", state)
+	}
+	w.bothWays(topic)
+	w.mixed(topic, 3, 100)
+	r = w.start(nil)
+	w.moveGroups(w.from, w.sides.Source, topic)
+	w.equal([]string{topic})
+	w.groupsStand(worldGroups(), []string{topic})
+	r.stop()
+}

@@ -38,7 +38,7 @@ func testClaims(t *testing.T, w *world) {
 	w.equal([]string{"orders"})
 	claims, err := ledger.OpenClaims(w.kafka("new", w.sides.Target), w.cfg.LedgerTopic())
 	w.must("open claims", err)
-	defer claims.Close() //nolint:errcheck // only read
+	defer claims.Close()
 	writers := map[int64]bool{}
 	for number := range int32(4) {
 		for _, b := range w.stored("orders", number) {

@@ -143,7 +143,7 @@ func (f *flow) close() {
 		closing.Go(f.owner.Close)
 	}
 	if f.claims != nil {
-		closing.Go(func() { _ = f.claims.Close() })
+		closing.Go(f.claims.Close)
 	}
 	if f.topics != nil {
 		closing.Go(f.topics.Close)

@@ -433,7 +433,7 @@ func (i *Inspection) leftOut() (test func(context.Context, int64) (bool, error),
 	}
 	seen := time.Now() // what is read was there before
 	return func(ctx context.Context, producer int64) (bool, error) { return claims.Claimed(ctx, producer, seen) },
-		func() { _ = claims.Close() }, nil
+		claims.Close, nil
 }
 
 // compareAll works on the jobs, several at a time, each over connections of its own.

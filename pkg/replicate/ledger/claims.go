@@ -2,14 +2,17 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/kafka/glance"
 )
 
 // Claims tells which producer ids of a cluster belong to a flow that writes to
@@ -23,10 +26,9 @@ type Claims struct {
 	cluster kafka.Config
 	topic   string
 
-	turn     chan struct{}       // holds a token while somebody reads the ledger, with the next two
-	consumer *ck.Consumer        // nil: to be opened
-	opened   kafka.Credentials   // of the consumer
-	next     map[int32]ck.Offset // where reading goes on
+	client *kgo.Client
+	turn   chan struct{}   // holds a token while somebody reads the ledger, with next
+	next   map[int32]int64 // where reading goes on
 
 	mu      sync.Mutex
 	read    time.Time // everything committed before is known
@@ -43,36 +45,21 @@ const (
 	othersMost = 100_000
 	// claimsWait bounds one look at the ledger.
 	claimsWait = 30 * time.Second
-	// metadataWait bounds the question whether the topic is there, which a cancelled context does not end.
-	metadataWait = 5 * time.Second
 )
 
 // OpenClaims opens a look at the ledger topic of a flow that writes to the
 // cluster. The topic need not be there: then nothing is claimed.
 func OpenClaims(cluster kafka.Config, topic string) (*Claims, error) {
-	c := &Claims{cluster: cluster, topic: topic, turn: make(chan struct{}, 1), next: map[int32]ck.Offset{},
-		claimed: map[int64]bool{}, others: map[int64]bool{}}
-	return c, c.open()
-}
-
-// open opens a handle, if there is none.
-func (c *Claims) open() (err error) {
-	if c.consumer == nil {
-		c.opened = c.cluster.Credentials()
-		// What is not committed yet counts too: an id is handed to one writer only.
-		c.consumer, err = openConsumer(c.cluster, c.topic, "read_uncommitted")
+	client, err := kafka.NewFranz(cluster)
+	if err != nil {
+		return nil, fmt.Errorf("open a look at ledger %s: %w", topic, err)
 	}
-	return err
+	return &Claims{cluster: cluster, topic: topic, client: client, turn: make(chan struct{}, 1), next: map[int32]int64{},
+		claimed: map[int64]bool{}, others: map[int64]bool{}}, nil
 }
 
 // Close ends the connections.
-func (c *Claims) Close() error {
-	c.turn <- struct{}{} // and nobody's again
-	if c.consumer == nil {
-		return nil
-	}
-	return c.consumer.Close()
-}
+func (c *Claims) Close() { c.client.Close() }
 
 // Claimed says whether the producer id, which wrote a batch that was seen at that
 // time, belongs to the flow.
@@ -90,23 +77,15 @@ func (c *Claims) Claimed(ctx context.Context, producer int64, seen time.Time) (b
 		return claimed, err
 	}
 	begun := time.Now()
-	err := c.open()
-	if err == nil {
-		err = c.readOn(ctx)
-	}
-	if err != nil { // the next look begins anew: the topic may be another one by now, the connection broken
-		clear(c.next)
-		if c.consumer != nil {
-			_ = c.consumer.Close()
-			c.consumer = nil
-		}
+	err := c.readOn(ctx)
+	if err != nil {
+		clear(c.next) // the next look begins anew: the topic may be another one by now
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		code, _ := kafka.Code(err)
 		c.failed, c.failure = time.Now(), &UnknownClaimsError{c.topic, c.cluster.Name,
-			ck.ErrorCode(code) == ck.ErrTopicAuthorizationFailed, readDenied(c.cluster, c.topic, err)}
+			errors.Is(err, kerr.TopicAuthorizationFailed), readDenied(c.cluster, c.topic, err)}
 		return false, c.failure
 	}
 	c.read = begun
@@ -142,57 +121,32 @@ func (c *Claims) decide(producer int64) bool {
 	return false
 }
 
-// readOn reads what the ledger has that was not read yet.
-func (c *Claims) readOn(ctx context.Context) (err error) {
-	topic, err := topicThere(c.consumer, c.cluster, c.topic)
-	if topic == nil || err != nil {
-		return err // a topic that may not be seen is not one that is not there: what it claims is not known
-	}
-	var assigned []ck.TopicPartition
-	for _, p := range topic.Partitions {
-		from, ok := c.next[p.ID]
-		if !ok {
-			from = ck.OffsetBeginning
-		}
-		assigned = append(assigned, ck.TopicPartition{Topic: &c.topic, Partition: p.ID, Offset: from})
-	}
-	if err := c.consumer.Assign(assigned); err != nil {
+// readOn reads what the ledger has that was not read yet. What is not committed counts too:
+// an id is handed to one writer only.
+func (c *Claims) readOn(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, claimsWait)
+	defer cancel()
+	logs, err := glance.Find(ctx, c.client, []string{c.topic})
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return nil
+	} else if err != nil { // a topic that may not be seen is not one that is not there: what it claims is not known
 		return err
 	}
-	defer func() { _ = kafka.Unassign(c.consumer, err == nil) }()
-	ended := map[int32]bool{}
-	for giveUp := time.Now().Add(claimsWait); len(ended) < len(assigned); {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if time.Now().After(giveUp) {
-			return fmt.Errorf("%d of %d partitions do not come to an end", len(assigned)-len(ended), len(assigned))
-		}
-		switch event := c.consumer.Poll(int(pollSlice.Milliseconds())).(type) {
-		case *ck.Message:
-			if err := c.take(event); err != nil {
-				return err
-			}
-		case ck.PartitionEOF:
-			ended[event.Partition] = true
-			c.next[event.Partition] = event.Offset
-		case ck.Error:
-			if final(event) {
-				return event
-			}
-			if err := c.opened.Renewed(); err != nil {
-				return err
-			}
-		}
+	for _, l := range logs {
+		l.At, l.Take = max(l.At, c.next[l.Number]), c.take
+	}
+	glance.Read(ctx, c.client, logs)
+	if err := firstError(logs); err != nil {
+		return err
+	}
+	for _, l := range logs {
+		c.next[l.Number] = l.At
 	}
 	return nil
 }
 
-func (c *Claims) take(m *ck.Message) error {
-	if m.TopicPartition.Error != nil {
-		return m.TopicPartition.Error
-	}
-	k, err := decodeKey(m.Key)
+func (c *Claims) take(r *kgo.Record) error {
+	k, err := decodeKey(r.Key)
 	if err == nil && k.kind == kindClaim {
 		c.mu.Lock()
 		defer c.mu.Unlock()

@@ -21,7 +21,7 @@ func TestClaims(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = c.Close() })
+		t.Cleanup(c.Close)
 		return c
 	}
 	claims := open("ledger")
@@ -63,7 +63,7 @@ func TestClaimsRefuse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer claims.Close() //nolint:errcheck // only read
+	defer claims.Close()
 	write(ctx, t, client, &Prepared{Records: []Record{{[]byte{9, 9}, nil}}}, true)
 	if claimed, err := claims.Claimed(ctx, 5, time.Now()); err == nil || !strings.Contains(err.Error(), "ledger") {
 		t.Errorf("a ledger of a later release says that 5 is claimed: %v, %v", claimed, err)

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/kafka/glance"
 )
 
 // IdentityName is the name of the note that says whose a ledger is. The one in partition
@@ -115,62 +118,47 @@ func later(before, text []byte) []byte {
 // yet committed there counts: it waits for nobody. An error means that the answer is not
 // known: a missing right ([kafka.Problem]), a topic that is no ledger, or what the cluster says.
 func ReadIdentity(ctx context.Context, cluster kafka.Config, topic string) (*Identity, error) {
-	consumer, err := openConsumer(cluster, topic, "read_uncommitted")
+	client, err := kafka.NewFranz(cluster)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{topic: topic, silence: silence, consumer: consumer}
-	defer r.Close() //nolint:errcheck // only read
-	there, err := topicThere(consumer, cluster, topic)
-	if err != nil || there == nil {
-		return nil, err
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
+	defer cancel()
+	logs, err := glance.Find(ctx, client, []string{topic})
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return nil, nil
 	}
 	var text []byte
-	err = r.read(ctx, 0, ck.OffsetBeginning, func(m *ck.Message) (bool, error) {
-		k, err := decodeKey(m.Key)
-		if err != nil || k.kind != kindNote || k.note != IdentityName {
-			return false, err
+	logs = slices.DeleteFunc(logs, func(l *glance.Log) bool { return l.Number != 0 })
+	for _, l := range logs {
+		l.Take = func(r *kgo.Record) error {
+			k, err := decodeKey(r.Key)
+			if err != nil || k.kind != kindNote || k.note != IdentityName {
+				return err
+			}
+			if r.Value == nil {
+				text = nil
+				return nil
+			}
+			note, err := decodeNote(r.Value)
+			if err == nil {
+				text = later(text, note)
+			}
+			return err
 		}
-		if m.Value == nil {
-			text = nil
-			return false, nil
-		}
-		note, err := decodeNote(m.Value)
-		if err == nil {
-			text = later(text, note)
-		}
-		return false, err
-	}, 0)
-	if err != nil {
+	}
+	glance.Read(ctx, client, logs)
+	if err = errors.Join(err, firstError(logs)); err != nil {
 		return nil, fmt.Errorf("read which flow ledger %s on cluster %s belongs to: %w", topic, cluster.Name,
 			readDenied(cluster, topic, err))
 	}
 	return DecodeIdentity(text)
 }
 
-// topicThere describes a topic; nil: it is not there. An answer that does not say is an error.
-func topicThere(consumer *ck.Consumer, cluster kafka.Config, topic string) (*ck.TopicMetadata, error) {
-	metadata, err := consumer.GetMetadata(&topic, false, int(metadataWait.Milliseconds()))
-	if err != nil {
-		return nil, fmt.Errorf("ask for topic %s: %w", topic, cluster.Explain(err))
-	}
-	seen := metadata.Topics[topic]
-	switch found := seen.Error; found.Code() {
-	case ck.ErrNoError:
-		return &seen, nil
-	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopic:
-		return nil, nil
-	case ck.ErrTopicAuthorizationFailed:
-		return nil, cluster.Denied("Describe", "topic "+topic, found)
-	default:
-		return nil, fmt.Errorf("ask for topic %s: %w", topic, cluster.Explain(found))
-	}
-}
-
 // readDenied names the right that is missing, if that is the error.
 func readDenied(cluster kafka.Config, topic string, err error) error {
-	var said ck.Error
-	if errors.As(err, &said) && said.Code() == ck.ErrTopicAuthorizationFailed {
+	if errors.Is(err, kerr.TopicAuthorizationFailed) {
 		return cluster.Denied("Read", "topic "+topic, err)
 	}
 	return cluster.Explain(err)

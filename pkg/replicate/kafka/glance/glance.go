@@ -53,6 +53,9 @@ const (
 	pageBytes = 8 << 20
 )
 
+// ErrSilent says that a broker sends nothing of a log that has not come to its End.
+var ErrSilent = errors.New("the broker sends no records, though the log does not end there")
+
 // left says whether there is more to read.
 func (l *Log) left() bool { return l.Err == nil && l.At < l.End }
 
@@ -63,7 +66,9 @@ func Read(ctx context.Context, client *kgo.Client, logs []*Log) {
 	for {
 		byLeader := map[int32][]*Log{}
 		for _, l := range logs {
-			if l.left() && empty[l.Leader] < emptyAnswers {
+			if l.left() && empty[l.Leader] == emptyAnswers {
+				l.Err = ErrSilent
+			} else if l.left() {
 				byLeader[l.Leader] = append(byLeader[l.Leader], l)
 			}
 		}

@@ -61,7 +61,8 @@ func Records(ctx context.Context, client *kgo.Client, at map[chunk.Partition]Pla
 		switch {
 		case l == nil:
 			return nil, fmt.Errorf("%s: %w", p, kerr.UnknownTopicOrPartition)
-		case l.Err != nil && !errors.Is(l.Err, kerr.OffsetOutOfRange): // the log begins behind it, or ends before
+		case l.Err != nil && !errors.Is(l.Err, kerr.OffsetOutOfRange) && !errors.Is(l.Err, ErrSilent):
+			// Else the log begins behind it, or ends before.
 			return nil, fmt.Errorf("%s: %w", p, l.Err)
 		}
 	}

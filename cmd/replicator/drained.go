@@ -19,11 +19,12 @@ func newDrained() *cobra.Command {
 		Short: "Show what consumers have not read on the source, and what the target lacks for how long",
 		Long: `drained tells whether the source is still needed: which groups have not read all of
 it, and which topics hold records there that the target lacks, and for how long
-retention keeps them. Where a flow has begun to copy, its offset map tells exactly;
-else, for applications that write to both clusters themselves, the records' timestamps:
-what is older than the target's first record is lacking, and what has the same
-timestamp, or one out of order, may be. While a partition is stopped because its
-source was cut, the answer is never yes.
+retention keeps them. Where a flow copies, its offset map tells exactly, and what it
+has not begun to copy is lacking; else, for applications that write to both clusters
+themselves, the records' timestamps: what is older than the target's first record is
+lacking, and what has the same timestamp, or one out of order, may be. While a
+transaction is open on the source, or a partition is stopped because its source was
+cut, the answer is not yes.
 
 ` + exitCodes + ` It is done when it could look,
 whatever it saw; 'replicator wait --drained' waits.`,
@@ -95,6 +96,8 @@ func printDrained(w io.Writer, d *replicate.Drained) {
 		case g.Lag > 0:
 			fmt.Fprintf(w, "  group %s: %d records of %d partitions not read, %d members%s\n", g.Group, g.Lag, g.Behind,
 				g.Members, lostThere(&g))
+		case g.Open > 0:
+			fmt.Fprintf(w, "  group %s: %s, %d members\n", g.Group, openBehind(&g), g.Members)
 		case !g.Drained():
 			fmt.Fprintf(w, "  group %s: has read what is there, but %s/%d was cut, %d members\n", g.Group, g.Cuts[0].Topic,
 				g.Cuts[0].Partition, g.Members)
@@ -133,6 +136,12 @@ func basis(t *replicate.TopicAged) string {
 		list = append(list, fmt.Sprint(n))
 	}
 	return fmt.Sprintf(" (by timestamps alone in partition %s, which no flow has copied)", few(list))
+}
+
+// openBehind says that what a group has not read is not known before a transaction's end.
+func openBehind(g *replicate.GroupDrained) string {
+	return fmt.Sprintf("has read what is there, but a transaction is open on the source, and %d offsets wait for its end",
+		g.Open)
 }
 
 // lostThere says what the target has lost of that.

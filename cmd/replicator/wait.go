@@ -33,11 +33,12 @@ func newWait() *cobra.Command {
 not within --timeout; then it says what is missing. What does not come by waiting
 ends it with 1 at once, with what to do.
 
-  --lag N      no more than N records are missing on the target, and no partition
-               is stopped
+  --lag N      no more than N records are missing on the target, those of open
+               transactions among them, and no partition is stopped
   --groups RE  the groups with such names stand on the target exactly where they
                stand on the source
-  --drained    the groups (of --groups, or all) have read everything on the source
+  --drained    the groups (of --groups, or all) have read everything on the source,
+               and no transaction is open there that may bring more
   --aged-out   the source holds nothing that the target lacks; where no flow has
                copied, by timestamps alone: nothing older than what the target
                begins with
@@ -264,6 +265,8 @@ func undrained(d *replicate.Drained) gap {
 		case g.Lag > 0:
 			return coming("group %s has not read %d records of %d partitions on the source%s", g.Group, g.Lag, g.Behind,
 				lostThere(&g))
+		case g.Open > 0:
+			return gap{missing: fmt.Sprintf("group %s %s", g.Group, openBehind(&g)), remedy: openRemedy}
 		}
 	}
 	return gap{}
@@ -279,10 +282,18 @@ func agedGap(d *replicate.Drained) gap {
 		}
 		if t.Lacks > 0 {
 			return gap{fmt.Sprintf("topic %s: the target lacks %s", t.Topic, lacking(t)), t.ForEver,
-				"it never ages out: have a flow copy it, as docs/runbooks/keep-old-events.md does"}
+				agedRemedy(t)}
 		}
 	}
 	return gap{}
+}
+
+// agedRemedy is what helps where waiting does not, or not alone.
+func agedRemedy(t replicate.TopicAged) string {
+	if t.ForEver {
+		return "it never ages out: have a flow copy it, as docs/runbooks/keep-old-events.md does"
+	}
+	return "" // a flow copies it, or it ages out
 }
 
 func (w *waiter) wants(group string) bool { return w.groups == nil || w.groups.MatchString(group) }
@@ -343,10 +354,29 @@ func (w *waiter) behind(s *replicate.FlowStatus) gap {
 	if first.missing == "" && s.Behind > w.lag {
 		first = coming("lag %d", s.Behind)
 	}
+	if first.missing == "" {
+		first = w.open(s)
+	}
 	if first.missing != "" && s.Replicas != nil && *s.Replicas == 0 {
 		first.missing += "; no replica runs the flow"
 	}
 	return first
+}
+
+// openRemedy is what to do about a transaction that does not end.
+const openRemedy = "'replicator plan' names open transactions, and who has them open"
+
+// open says what is missing where a transaction is open on the source: what it has written is copied at its end.
+func (w *waiter) open(s *replicate.FlowStatus) gap {
+	missing := s.Behind
+	for i := range s.Partitions {
+		p := &s.Partitions[i]
+		if missing += p.SourceOpen; missing > w.lag {
+			return gap{missing: fmt.Sprintf("lag %d, and %s/%d has an open transaction: %d offsets wait for its end", s.Behind,
+				p.Topic, p.Partition, p.SourceOpen), remedy: openRemedy}
+		}
+	}
+	return gap{}
 }
 
 // misplaced says which position of a group does not stand right.

@@ -253,6 +253,25 @@ func TestAgedOutByTimestamps(t *testing.T) {
 	}
 }
 
+// What the target has of a source topic that was there before is none of the one that was made anew.
+func TestAgedOutOfTopicMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.tied("orders", 10)
+	r := w.start(nil)
+	look := w.inspect()
+	w.await("it is copied", func() bool { p := w.partition(look); return p.Progress != nil && p.Behind == 0 })
+	r.stop()
+	w.delete(w.from, "orders")
+	w.topic("orders", 1)
+	w.tied("orders", 3)
+	d := w.drained(w.inspect())
+	if one := d.Topics[0]; d.AgedOut() || one.Lacks != 3 || len(one.ByTimestamps) > 0 || one.ForEver ||
+		one.Why != "partition 0 is not copied yet" {
+		t.Errorf("it is told as %+v", one)
+	}
+}
+
 // tied writes records of one and the same timestamp, of a minute ago, to partition 0 of a source topic.
 func (w *world) tied(topic string, n int) {
 	w.t.Helper()

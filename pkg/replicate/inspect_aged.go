@@ -15,8 +15,8 @@ import (
 )
 
 // TopicAged is what the source holds of a topic and the target does not: exactly, by the
-// offset map, in partitions that a flow has begun to copy; in others what is older than
-// the target's first record.
+// offset map, in partitions that a flow copies; in others what is older than the target's
+// first record.
 type TopicAged struct {
 	Topic  string `json:"topic"`
 	Target string `json:"target_topic"`
@@ -85,9 +85,12 @@ func (a *ager) add(ctx context.Context, t *TopicAged, s *spot) error {
 	}
 	var list []lacking
 	var err error
-	if s.begun() {
+	switch {
+	case s.begun():
 		list, err = a.byMap(ctx, s)
-	} else {
+	case s.toBegin():
+		list, err = a.byFlow(ctx, s)
+	default:
 		t.ByTimestamps = append(t.ByTimestamps, s.partition.Number)
 		list, err = a.byTimestamps(ctx, s)
 	}
@@ -163,6 +166,21 @@ func (a *ager) byTimestamps(ctx context.Context, s *spot) ([]lacking, error) {
 	return []lacking{all}, nil
 }
 
+// byFlow is all that the source holds: a flow will copy it, and has not begun. What the target has under that name
+// is not of it, such as the records of a source topic that was there before.
+func (a *ager) byFlow(ctx context.Context, s *spot) ([]lacking, error) {
+	all, err := unread(ctx, a.source, s.partition, s.earliest, s.stable)
+	why := fmt.Sprintf("partition %d is not copied yet", s.partition.Number)
+	return []lacking{{all, -1, why, false}, s.open()}, err
+}
+
+// open is what waits for the end of a transaction.
+func (s *spot) open() lacking {
+	behind := max(int64(s.high-s.stable), 0)
+	return lacking{behind, -1, fmt.Sprintf("partition %d has an open transaction, and %d offsets wait for its end",
+		s.partition.Number, behind), false}
+}
+
 // byMap goes by what was copied, from where on, and what of it the target still has.
 func (a *ager) byMap(ctx context.Context, s *spot) ([]lacking, error) {
 	n := s.partition.Number
@@ -171,7 +189,7 @@ func (a *ager) byMap(ctx context.Context, s *spot) ([]lacking, error) {
 	}
 	if why := s.lacksAll(); why != "" {
 		all, err := part(s.earliest, s.stable)
-		return []lacking{{all, -1, fmt.Sprintf("partition %d: %s", n, why), false}}, err
+		return []lacking{{all, -1, fmt.Sprintf("partition %d: %s", n, why), false}, s.open()}, err
 	}
 	before, err := part(s.earliest, s.state.Start)
 	if err != nil {
@@ -192,12 +210,15 @@ func (a *ager) byMap(ctx context.Context, s *spot) ([]lacking, error) {
 	next := a.next(a.p, s)
 	rest, err := part(next, s.stable)
 	why := fmt.Sprintf("partition %d is copied up to offset %d of %d", n, next, s.stable)
-	return append(list, lacking{rest, -1, why, false}), err
+	return append(list, lacking{rest, -1, why, false}, s.open()), err
 }
 
 // begun says whether the partition's map is about a topic of the target, even if it is empty yet. One that was refused
 // before may have a start, and what the target holds is nothing that the flow knows.
 func (s *spot) begun() bool { return s.started() && s.state.TargetTopic != (chunk.TopicID{}) }
+
+// toBegin says whether the flow, which has a ledger, copies the partition as soon as it runs.
+func (s *spot) toBegin() bool { return s.book != nil && s.state == nil && s.blocked == "" }
 
 // lacksAll is why the target has nothing of what the map tells of; "": it has.
 func (s *spot) lacksAll() string {

@@ -32,6 +32,9 @@ type GroupDrained struct {
 	Members int    `json:"members"`
 	Lag     int64  `json:"lag"`    // offsets up to the last stable ones: no more records than that
 	Behind  int    `json:"behind"` // partitions
+	// Open counts the offsets behind what it has read that wait for the end of a transaction: they are records if that
+	// is committed, and then the group has yet to read them.
+	Open int64 `json:"open"`
 	// UnreadDeleted counts, of what it has not read, the records that the target had and has deleted.
 	UnreadDeleted int64 `json:"unread_deleted"`
 	// Cuts are those of the flow's in which the group has a position.
@@ -42,7 +45,9 @@ type GroupDrained struct {
 }
 
 // Drained says whether the group has read everything on the source, and nothing is in doubt about that.
-func (g *GroupDrained) Drained() bool { return g.Lag == 0 && g.Error == "" && len(g.Cuts) == 0 }
+func (g *GroupDrained) Drained() bool {
+	return g.Lag == 0 && g.Open == 0 && g.Error == "" && len(g.Cuts) == 0
+}
 
 // CutPartition is a partition that is stopped as the log of one side was cut.
 type CutPartition struct {
@@ -167,39 +172,47 @@ func (i *Inspection) drainGroups(ctx context.Context, d *Drained, spots map[chun
 			g.Error, g.Remedy = h.Err.Error(), chunk.Remedy(h.Err)
 		}
 		for k := range h.Positions {
-			at := &h.Positions[k]
-			s := spots[at.Partition]
-			if s == nil {
-				continue // the topic was deleted since
-			}
-			if s.unknown != nil {
-				return i.sourceCluster.Explain(fmt.Errorf("end of %s: %w", at.Partition, s.unknown))
-			}
-			if offsets.Source(at.Source.Offset) > s.high && s.cut == nil {
-				g.Error = fmt.Sprintf("it stands at offset %d of %s, beyond the end of the log there, which is %d",
-					at.Source.Offset, at.Partition, s.high)
-				g.Remedy = groups.BeyondRemedy
-			}
-			lag, err := unread(ctx, source, at.Partition, offsets.Source(at.Source.Offset), s.stable)
-			if err != nil {
-				return err
-			}
-			if lag > 0 {
-				g.Lag, g.Behind = g.Lag+lag, g.Behind+1
-			}
-			for _, cut := range d.Cuts {
-				if cut.Topic == at.Partition.Topic && cut.Partition == at.Partition.Number {
-					g.Cuts = append(g.Cuts, cut)
+			if s := spots[h.Positions[k].Partition]; s != nil { // else the topic was deleted since
+				if err := i.drainPosition(ctx, d, &g, s, h, &h.Positions[k], source); err != nil {
+					return err
 				}
-			}
-			if s.started() {
-				one, _ := i.positionStatus(ctx, h, at, s)
-				g.UnreadDeleted += one.UnreadDeleted
 			}
 		}
 		d.Groups = append(d.Groups, g)
 	}
 	return ctx.Err()
+}
+
+// drainPosition adds what the group has not read of one partition.
+func (i *Inspection) drainPosition(ctx context.Context, d *Drained, g *GroupDrained, s *spot, h *groups.Held,
+	at *groups.Position, source *peek.Peek) error {
+	if s.unknown != nil {
+		return i.sourceCluster.Explain(fmt.Errorf("end of %s: %w", at.Partition, s.unknown))
+	}
+	stands := offsets.Source(at.Source.Offset)
+	if stands > s.high && s.cut == nil {
+		g.Error = fmt.Sprintf("it stands at offset %d of %s, beyond the end of the log there, which is %d", stands,
+			at.Partition, s.high)
+		g.Remedy = groups.BeyondRemedy
+	}
+	lag, err := unread(ctx, source, at.Partition, stands, s.stable)
+	if err != nil {
+		return err
+	}
+	if lag > 0 {
+		g.Lag, g.Behind = g.Lag+lag, g.Behind+1
+	}
+	g.Open += max(int64(s.high-max(s.stable, stands)), 0) // who reads uncommitted records has some of them
+	for _, cut := range d.Cuts {
+		if cut.Topic == at.Partition.Topic && cut.Partition == at.Partition.Number {
+			g.Cuts = append(g.Cuts, cut)
+		}
+	}
+	if s.started() {
+		one, _ := i.positionStatus(ctx, h, at, s)
+		g.UnreadDeleted += one.UnreadDeleted
+	}
+	return nil
 }
 
 // unread counts the offsets up to the end, if any of them holds a record that is

@@ -43,13 +43,8 @@ func events(one *replicate.PartitionStatus) (list []event) {
 			one.Partition, g), "")
 	}
 	if c := one.Cuts; c != nil && !c.Open() {
-		where := whereLost(c.OnTarget) + ", "
-		if c.Side == "target" {
-			where = ""
-		}
-		add(cuts, one.Topic, c.Offsets, c.Count, fmt.Sprintf("! %s/%d: the %s lost up to %d records after they were copied "+
-			"(%s, the last at [%d,%d)); %sand copying went on at offset %d on %s", one.Topic, one.Partition, c.Side, c.Offsets,
-			count(int(c.Count), "cut"), c.At, c.Copied, where, *c.Resumed, c.Decided.Format(time.RFC3339)), "")
+		add(cuts, one.Topic, c.Offsets, c.Count, fmt.Sprintf("! %s/%d: %s, and copying went on at offset %d on %s", one.Topic,
+			one.Partition, lostBy(c), *c.Resumed, c.Decided.Format(time.RFC3339)), "")
 	}
 	for _, f := range one.Foreign {
 		add(strangers, one.TargetTopic, f.To-f.From, 1, fmt.Sprintf("! %s/%d holds records of somebody else on the target "+
@@ -60,6 +55,19 @@ func events(one *replicate.PartitionStatus) (list []event) {
 			"behind it wait for its end", one.Topic, one.Partition, one.SourceOpen), "")
 	}
 	return list
+}
+
+// lostBy says which side has lost how much.
+func lostBy(c *replicate.CutStatus) string {
+	side, last, where := "the "+c.Side, "the last", ""
+	switch {
+	case c.BothSides:
+		side, last = "source and target together", "the last of the "+c.Side
+	case c.Side == "source":
+		where = "; " + whereLost(c.OnTarget)
+	}
+	return fmt.Sprintf("%s lost up to %d records after they were copied (%s, %s at [%d,%d))%s", side, c.Offsets,
+		count(int(c.Count), "cut"), last, c.At, c.Copied, where)
 }
 
 // whereLost says where records are that the source has lost.

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/ledger"
 )
 
 // targetShelf is a target of which one partition's log can be put back, while the ledger stays.
@@ -155,5 +158,58 @@ func TestTargetLosesWhatIsGivenUp(t *testing.T) {
 	given := w.state("orders", 0).GivenUp()
 	if len(given) != 1 || given[0].From != offsets.Source(60) || given[0].To != 100 {
 		t.Errorf("given up: %+v", given)
+	}
+}
+
+// TestTargetCutIsSeenByLookers: also before any replica has noted it, and with the reason that is true. Where the good
+// copy is there again, nothing is said.
+func TestTargetCutIsSeenByLookers(t *testing.T) {
+	w := newWorld(t)
+	s := w.cutTarget()
+	w.commit("behind", "orders", 0, 80)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	at := place(w, w.state("orders", 0), 80)
+	w.stands("behind", "orders", 0, at)
+	r.stop()
+	good := s.swap(s.saved)
+	view := w.look()
+	status, err := view.Status(w.ctx)
+	w.must("status", err)
+	p := status.Partitions[0]
+	if p.Phase != Stopped || status.CaughtUp || p.Behind != 40 || !p.Cuts.Open() || p.Cuts.Side != "target" ||
+		p.Cuts.At != 60 || p.Cuts.Undecided() || !strings.Contains(p.Reason, "the target's log was cut") {
+		t.Errorf("status says %+v of the partition", p)
+	}
+	group := w.statusOf(view, "behind", "orders", func(*PositionStatus) bool { return true })
+	if group.State != string(groups.NoAnswer) || !strings.Contains(group.Why, "the target's log was cut") {
+		t.Errorf("status says %+v of a group behind the cut", group)
+	}
+	_, err = view.Translate(w.ctx, chunk.Partition{Topic: "orders"}, 80)
+	if err == nil || !strings.Contains(err.Error(), "the target's log was cut") {
+		t.Errorf("an offset that the target has lost is translated: %v", err)
+	}
+	drained, err := view.Drained(w.ctx)
+	w.must("drained", err)
+	if drained.AgedOut() || len(drained.Cuts) != 1 {
+		t.Errorf("the source holds nothing that the target lacks: %+v", drained.Topics)
+	}
+	w.target.Close()
+	s.swap(good)
+	if status, err = w.look().Status(w.ctx); err != nil || !status.CaughtUp || status.Partitions[0].Cuts != nil {
+		t.Errorf("status says %+v, %v, where the target holds it again", status.Partitions[0], err)
+	}
+}
+
+// TestCutsOfBothSides: what each side has lost is not laid at the door of the one that lost last.
+func TestCutsOfBothSides(t *testing.T) {
+	s := &spot{state: &ledger.State{}}
+	s.state.Cuts = s.state.Cuts.Add(ledger.Cut{At: 60, Copied: 100, Resumed: 60})
+	if c := s.cutStatus(); c.BothSides || c.Side != "source" {
+		t.Errorf("of one cut: %+v", c)
+	}
+	s.state.Cuts = s.state.Cuts.Add(ledger.Cut{At: 120, Copied: 120, Resumed: 120, Target: true})
+	if c := s.cutStatus(); !c.BothSides || c.Side != "target" || c.Offsets != 40 {
+		t.Errorf("of a cut on each side: %+v", c)
 	}
 }

@@ -18,7 +18,9 @@ import (
 type CutStatus struct {
 	Count   int64  `json:"count"`
 	Offsets int64  `json:"offsets"` // source offsets in all of them: at most that many records one side has lost
-	Side    string `json:"side"`    // whose log: source or target
+	Side    string `json:"side"`    // whose log the latest was: source or target
+	// BothSides: the logs of both were cut, so that Offsets is not what Side alone has lost.
+	BothSides bool `json:"both_sides"`
 	// OnTarget: the target topic is the one that they were copied to, and has what the source lost as far as its
 	// retention goes.
 	OnTarget bool `json:"on_target"`
@@ -178,12 +180,22 @@ func (s *spot) seeCut(p *picture) {
 		s.order, s.orderErr = orderOf(s.book.Shard, key, s.state.Cuts)
 		return
 	}
+	if at, short := p.targetCuts[s.partition]; short {
+		s.cut = s.unseen(ledger.Cut{Target: true, At: at})
+		return
+	}
 	if s.unknown != nil || s.state.Progress < s.earliest {
 		return
 	}
 	if at := cutSeen(s.state.Header, p.sourceHigh[s.partition], p.epochs, s.partition); at < s.state.Progress {
-		s.cut = &ledger.Cut{At: at, Copied: s.state.Progress, Epoch: s.state.Epoch, Resumed: ledger.Undecided}
+		s.cut = s.unseen(ledger.Cut{At: at})
 	}
+}
+
+// unseen is a cut that the flow has not noted yet.
+func (s *spot) unseen(cut ledger.Cut) *ledger.Cut {
+	cut.Copied, cut.Epoch, cut.Resumed = s.state.Progress, s.state.Epoch, ledger.Undecided
+	return &cut
 }
 
 // cutStatus is what status says of a partition's cuts; nil: there was none.
@@ -201,6 +213,9 @@ func (s *spot) cutStatus() *CutStatus {
 		return nil
 	}
 	status.Side, status.At, status.Copied = sideOf(last), last.At, last.Copied
+	if s.state != nil && s.state.Cuts != nil {
+		status.BothSides = slices.ContainsFunc(s.state.Cuts.List, func(c ledger.Cut) bool { return c.Target != last.Target })
+	}
 	status.OnTarget = status.OnTarget || s.cut != nil
 	if last.Seen.IsZero() {
 		status.Count, status.Offsets = status.Count+1, status.Offsets+int64(last.Copied-last.At)
@@ -264,4 +279,37 @@ func (i *Inspection) askEpochs(ctx context.Context, p *picture) error {
 	var err error
 	p.epochs, err = i.sourceMarks.EpochEnds(ctx, at)
 	return err
+}
+
+// lookForTargetCuts finds the partitions whose log on the target ends before the last record that the ledger knows.
+// The ends are asked for after the ledger was read, so that they are behind all that it knows where nothing was lost.
+func (i *Inspection) lookForTargetCuts(ctx context.Context, p *picture, targets []string) error {
+	if len(p.books) == 0 {
+		return nil
+	}
+	ends, err := i.targetMarks.Ends(ctx, targets)
+	if err != nil {
+		return err
+	}
+	found := map[chunk.Partition]offsets.Source{}
+	for _, topic := range p.topics {
+		for n := range p.source.topics[topic].partitions {
+			s := i.spotOf(p, chunk.Partition{Topic: topic, Number: int32(n)})
+			end, told := markOf(ends, s.at)
+			if !told || !s.started() || !s.targetSame {
+				continue
+			}
+			last, mapped := s.state.Map.Last()
+			if !mapped || end >= last.TargetEnd() {
+				continue
+			}
+			answer, err := s.state.Map.Invert(end, s.state.Progress, i.segments(ctx, s))
+			if err != nil {
+				return err
+			}
+			found[s.partition] = answer.Source
+		}
+	}
+	p.targetCuts = found
+	return nil
 }

@@ -27,7 +27,8 @@ import (
 //     beyond what it held at that time: its maps explain every record of ours below
 //     those ends. The other way round, markers that arrive in between would show
 //     records that no map knows, and a position at the end would skip them;
-//   - the source's ends come last, so that progress is never ahead of them.
+//   - the source's ends come after it, so that progress is never ahead of them, and so do the ends by which the target
+//     is seen to have lost records that the ledger knows.
 type picture struct {
 	held     []groups.Held
 	listed   int // groups on the source
@@ -39,6 +40,8 @@ type picture struct {
 	books    []book           // by shard; none while there is no ledger
 
 	sourceEarliest, sourceStable, sourceHigh, starts, epochs watermarks.Marks
+	// targetCuts is how far the target holds what was copied, by source partition, where its log ends before that.
+	targetCuts map[chunk.Partition]offsets.Source
 
 	taken     time.Time
 	problems  []error // what could not be seen
@@ -92,7 +95,10 @@ func (i *Inspection) look(ctx context.Context, wanted func(topic string) bool, w
 	if err := i.readLedger(ctx, p); err != nil {
 		return nil, err
 	}
-	return p, i.lookAtSource(ctx, p)
+	if err := i.lookAtSource(ctx, p); err != nil {
+		return nil, err
+	}
+	return p, i.lookForTargetCuts(ctx, p, targets)
 }
 
 // lookAtTarget describes the topics that the selected ones of the source are copied

@@ -89,7 +89,7 @@ type standing struct {
 	at               chunk.Partition // on the target
 	shard            int32
 	state            *ledger.State
-	cut              *ledger.Cut    // of the source, behind which copying does not go on; nil: none
+	cut              *ledger.Cut    // of either side, behind which copying does not go on; nil: none
 	cutFix           string         // what has it go on; "": an order waits, and is carried out by itself
 	earliest, stable offsets.Target // of the target's log
 	// noted is progress that is not committed yet, with nothing visible after the state's; 0: none.
@@ -156,8 +156,13 @@ func (t *translator) translate(ctx context.Context, on standing, s offsets.Sourc
 	position *offsets.Target) (translated, error) {
 	state, progress := on.state, max(on.state.Progress, on.noted)
 	if cut := on.cut; cut != nil && s >= cut.At {
-		return translated{Answer: groups.Answer{Why: fmt.Sprintf("the source's log was cut at offset %d, and what stands "+
-			"there now is not copied before an order of 'replicator resume' is carried out", cut.At), Fix: on.cutFix}}, nil
+		why := fmt.Sprintf("the source's log was cut at offset %d, and what stands there now is not copied", cut.At)
+		if cut.Target {
+			why = fmt.Sprintf("the target's log was cut: it does not hold any more what was copied from source offset %d on",
+				cut.At)
+		}
+		why += " before an order of 'replicator resume' is carried out"
+		return translated{Answer: groups.Answer{Why: why, Fix: on.cutFix}}, nil
 	}
 	found, err := state.Map.Translate(s, progress, func(head offsets.Head) ([]offsets.Run, error) {
 		return t.ledger.Segment(ctx, on.shard, head)

@@ -194,6 +194,11 @@ func TestTargetCutIsSeenByLookers(t *testing.T) {
 	if drained.AgedOut() || len(drained.Cuts) != 1 {
 		t.Errorf("the source holds nothing that the target lacks: %+v", drained.Topics)
 	}
+	v, err := view.Verify(w.ctx, VerifyOptions{})
+	w.must("verify", err)
+	if one := v.Partitions[0]; v.Verdict != Incomplete || v.Compared != 60 || one.Error != "" || one.NotCopied != 40 {
+		t.Errorf("verify says %s, %d compared, %+v", v.Verdict, v.Compared, one)
+	}
 	w.target.Close()
 	s.swap(good)
 	if status, err = w.look().Status(w.ctx); err != nil || !status.CaughtUp || status.Partitions[0].Cuts != nil {

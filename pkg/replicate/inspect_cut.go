@@ -313,3 +313,16 @@ func (i *Inspection) lookForTargetCuts(ctx context.Context, p *picture, targets 
 	p.targetCuts = found
 	return nil
 }
+
+// beforeCut is the partition as far as both logs hold it: where one of them was cut, its ledger up to there. own is
+// where our records end then on the target.
+func (i *Inspection) beforeCut(ctx context.Context, s *spot) (kept *spot, own offsets.Target, err error) {
+	if s.cut == nil {
+		return s, s.state.Expected(), nil
+	}
+	state, short := *s.state, *s
+	state.Map, state.Progress, short.state = state.Map.Clone(), min(state.Progress, s.cut.At), &state
+	_, err = state.Map.Cut(s.cut.At, i.segments(ctx, s))
+	last, _ := state.Map.Last()
+	return &short, last.TargetEnd(), err
+}

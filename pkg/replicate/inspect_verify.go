@@ -268,7 +268,12 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 		}
 		return job
 	}
-	begin, floor := s.state.Start, s.state.Floor
+	s, own, err := i.beforeCut(ctx, s)
+	if err != nil {
+		job.failed = err
+		return job
+	}
+	begin, floor := min(s.state.Start, s.state.Progress), s.state.Floor
 	if from > begin {
 		begin = min(from, s.state.Progress)
 		found, err := s.state.Map.Translate(begin, s.state.Progress, i.segments(ctx, s))
@@ -279,8 +284,8 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 		floor = max(floor, found.Target)
 	}
 	end, settled, err := i.targetEnd(p, s, floor)
-	if ownOnly {
-		end = max(floor, s.state.Expected())
+	if ownOnly || s.cut != nil {
+		end = max(floor, own)
 	}
 	if err != nil {
 		job.failed = err

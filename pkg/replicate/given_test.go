@@ -318,3 +318,27 @@ func TestCutIsKnownThereAndBack(t *testing.T) {
 		})
 	}
 }
+
+// What stood on a side before the first record of ours, of a source topic that was there before or of before where
+// copying began, stays known as that over a rollback and the next cutover.
+func TestWhatStoodBeforeThereAndBack(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 10)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	r.stop()
+	w.delete(w.from, "orders")
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 3)
+	w.cutOver()
+	w.plain(w.sides.Target, "orders", 0, 7)
+	if state, _ := w.rollBack(); len(state.GivenUp) > 0 {
+		t.Errorf("the way back is described as %+v", state)
+	}
+	w.plain(w.sides.Source, "orders", 0, 2)
+	w.cutOver()
+	if v := w.verify(VerifyOptions{OwnOnly: true}); v.Verdict != Equal || v.Compared != 12 {
+		t.Errorf("verify: %s, %+v, %+v", v.Verdict, v.VerifiedCounts, v.Partitions[0].Differences)
+	}
+}

@@ -269,7 +269,8 @@ func (b *BackState) add(s *spot, left int64, source, target string) {
 		skipped += max(int64(min(f.To, from)-f.From), 0)
 	}
 	if skipped > 0 {
-		give("up to %d records that somebody else wrote to %s before the cutover are not brought back", skipped, target)
+		give("up to %d records that somebody else wrote to %s before the last one that was copied are not brought "+
+			"back", skipped, target)
 	}
 }
 

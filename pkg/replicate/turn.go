@@ -203,6 +203,7 @@ func (t *turn) mirrored(ctx context.Context, books, own []*ledger.Shard) (map[in
 				change.Header.Holes, change.Header.Lost = before.Holes, before.Lost
 				change.Header.LastHole = before.LastHole
 				change.Header.Cuts = before.Cuts.Join(change.Header.Cuts)
+				change.Foreign = before.Map.Foreign() // what was not brought back is still there, and still not ours
 			}
 			changes[at] = append(changes[at], change)
 		}
@@ -215,8 +216,8 @@ func (t *turn) mirrored(ctx context.Context, books, own []*ledger.Shard) (map[in
 func turned(key ledger.Key, state *ledger.State, pair pairOfTopics, runs []offsets.Run) ledger.Change {
 	c := ledger.Change{
 		Key: ledger.Key{Topic: state.TargetTopic, Partition: chunk.Partition{Topic: pair.name, Number: key.Partition.Number}},
-		Header: ledger.Header{TargetTopic: pair.source, Start: offsets.Source(state.Floor), Epoch: chunk.UnknownEpoch,
-			Cuts: state.Cuts.Turned()},
+		Header: ledger.Header{TargetTopic: pair.source, Start: offsets.Source(state.Floor),
+			Floor: offsets.Target(max(state.Start, 0)), Epoch: chunk.UnknownEpoch, Cuts: state.Cuts.Turned()},
 	}
 	for _, r := range runs {
 		back := offsets.Run{Source: offsets.Source(r.Target), Target: offsets.Target(r.Source), Count: r.Count}

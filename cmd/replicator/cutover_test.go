@@ -176,7 +176,17 @@ func TestWaitEndsWhereWaitingDoesNotHelp(t *testing.T) {
 	w.commit(w.target, "billing", "orders", 0, 3)
 	ends("a group that a consumer has moved", "--groups billing", "group billing in orders/0: a consumer on the target")
 	w.config = w.write(addresses(w.target), addresses(w.source))
-	ends("a circle", "--lag 0", "records would go in a circle")
+	for _, asked := range []string{"--lag 0", "--drained", "--aged-out"} {
+		ends("a circle, "+asked, asked, "records would go in a circle")
+	}
+	if got := w.run("drained"); got.code != exitFailed {
+		t.Errorf("drained in a circle: exit %d, %s", got.code, got.stdout)
+	}
+	status := strings.Join(strings.Fields(w.must("status")), " ")
+	says(t, "the status in a circle", status, "! records would go in a circle", "what is said above, then start one")
+	if strings.Index(status, "in a circle") > strings.Index(status, "nothing moves") {
+		t.Errorf("what is to be done first comes later:\n%s", status)
+	}
 }
 
 // keepForEver takes a topic's retention away on the source.

@@ -69,12 +69,16 @@ type remark struct{ fact, remedy string }
 // attention is what an operator has to know or do; each: of every partition what happened there, not of topics.
 func attention(s *replicate.FlowStatus, each bool) (list []remark) {
 	note := func(fact, remedy string) { list = append(list, remark{fact, remedy}) }
+	start := "start one with 'replicator run'"
+	if noteProblems(s, true, note) { // first: what is said to do about others may not help before
+		start = "see to what is said above, then " + start
+	}
 	closed := replicate.ClosedError{Flow: s.Flow, By: s.ClosedBy}
 	switch {
 	case s.ClosedBy != "":
 		note("! "+closed.Error(), closed.Remedy())
 	case s.Replicas != nil && *s.Replicas == 0:
-		note("! nothing moves: no replica runs this flow", "start one with 'replicator run'")
+		note("! nothing moves: no replica runs this flow", start)
 	case s.Replicas != nil && len(s.Unowned) > 0:
 		var shards []string
 		for _, shard := range s.Unowned {
@@ -101,14 +105,23 @@ func attention(s *replicate.FlowStatus, each bool) (list []remark) {
 		}
 		note(fmt.Sprintf("! %s/%s %s%s: %s", one.Topic, few(numbers), word(one.Phase), since, reason), one.Remedy)
 	}
-	for _, problem := range s.Problems {
-		note("! "+problem.Error, problem.Remedy)
-	}
+	noteProblems(s, false, note)
 	noteCutover(s, note)
 	for _, warning := range s.Warnings {
 		note("! "+warning.Error, warning.Remedy)
 	}
 	return append(list, histories(s, each)...)
+}
+
+// noteProblems notes those that last, or the others, and says whether there is any.
+func noteProblems(s *replicate.FlowStatus, lasting bool, note func(fact, remedy string)) (any bool) {
+	for _, problem := range s.Problems {
+		if problem.Lasting == lasting {
+			note("! "+problem.Error, problem.Remedy)
+			any = true
+		}
+	}
+	return any
 }
 
 // hosts are where the replicas are, each once.

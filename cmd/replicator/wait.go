@@ -231,6 +231,10 @@ func (w *waiter) missing(ctx context.Context, look *replicate.Inspection) (gap, 
 		return gap{}, nil
 	}
 	d, err := look.Drained(ctx)
+	var circle *replicate.CircleError
+	if errors.As(err, &circle) {
+		return gap{circle.Error(), true, circle.Remedy()}, nil
+	}
 	if err != nil {
 		return gap{}, err
 	}

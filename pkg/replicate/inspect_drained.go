@@ -94,6 +94,9 @@ func (i *Inspection) Drained(ctx context.Context) (*Drained, error) {
 	if err != nil {
 		return nil, err
 	}
+	if around := i.problemsAround(ctx); len(around) > 0 && inCircle(around[0]) {
+		return nil, around[0] // which side holds what the other lacks is not asked the right way round
+	}
 	d.Taken = p.taken
 	spots := i.spots(p)
 	d.takeCuts(spots)

@@ -115,7 +115,7 @@ func TestReadyOnceEachShardHasReadTheLedger(t *testing.T) {
 	w.target.ControlKey(int16(kmsg.ListOffsets), func(in kmsg.Request) (kmsg.Response, error, bool) {
 		w.target.KeepControl()
 		req := in.(*kmsg.ListOffsetsRequest)
-		if !fails.Load() || len(req.Topics) != 1 || req.Topics[0].Topic != ledger {
+		if !fails.Load() || req.IsolationLevel != 1 || len(req.Topics) != 1 || req.Topics[0].Topic != ledger {
 			return nil, nil, false
 		}
 		out := req.ResponseKind().(*kmsg.ListOffsetsResponse)

@@ -24,7 +24,8 @@ has not begun to copy is lacking; else, for applications that write to both clus
 themselves, the records' timestamps: what is older than the target's first record is
 lacking, and what has the same timestamp, or one out of order, may be. While a
 transaction is open on the source, or a partition is stopped because its source was
-cut, the answer is not yes.
+cut, the answer is not yes. Groups without a position are named as left out: how far
+they are is not known.
 
 ` + exitCodes + ` It is done when it could look,
 whatever it saw; 'replicator wait --drained' waits.`,
@@ -105,6 +106,7 @@ func printDrained(w io.Writer, d *replicate.Drained) {
 			fmt.Fprintf(w, "  group %s: drained, %d members\n", g.Group, g.Members)
 		}
 	}
+	(&printer{w: w}).leftOut(d.LeftOut)
 	for _, t := range d.Topics {
 		switch {
 		case t.Lacks > 0:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -41,4 +42,24 @@ func TestOpenTransactionHoldsAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.must("wait", "--drained", "--aged-out")
+}
+
+// A group that reads and has committed nothing is not counted among those that are drained, and named.
+func TestDrainedNamesGroupsWithoutPosition(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "orders", 1)
+	w.plain(w.source, "orders", 0, 5)
+	w.commit(w.source, "billing", "orders", 0, 5)
+	lazy := w.client(w.source, kgo.ConsumerGroup("lazy"), kgo.ConsumeTopics("orders"), kgo.DisableAutoCommit())
+	if lazy.PollFetches(w.ctx).Empty() {
+		t.Fatal("the group reads nothing")
+	}
+	const named = "it has committed no position in a topic that the flow selects: lazy"
+	fields := func(text string) string { return strings.Join(strings.Fields(text), " ") }
+	says(t, "the table", fields(w.must("drained")), named, "drained: true")
+	says(t, "waiting", fields(w.run("wait", "--drained").stderr), named)
+	says(t, "the answer", w.must("wait", "--drained", "--json"), `"left_out"`, `"lazy"`)
+	if other := w.must("drained", "--groups", "billing"); strings.Contains(other, "lazy") {
+		t.Errorf("a group that was not asked for is named:\n%s", other)
+	}
 }

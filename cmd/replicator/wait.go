@@ -88,6 +88,7 @@ type waiter struct {
 	asJSON        bool
 	given         []replicate.Pattern
 	byTimestamps  []string // topics of which that is all that tells
+	leftOut       []replicate.LeftOut
 }
 
 // gap is what does not hold.
@@ -177,6 +178,12 @@ func (w *waiter) told(cmd *cobra.Command, err error) error {
 	if len(w.byTimestamps) > 0 {
 		answer["by_timestamps"] = w.byTimestamps
 	}
+	if len(w.leftOut) > 0 {
+		answer["left_out"] = w.leftOut
+	}
+	if !w.asJSON {
+		(&printer{w: cmd.ErrOrStderr()}).leftOut(w.leftOut)
+	}
 	switch {
 	case w.asJSON:
 		return errorsOf(printJSON(cmd.OutOrStdout(), answer, true), err)
@@ -251,7 +258,11 @@ func (w *waiter) missing(ctx context.Context, look *replicate.Inspection) (gap, 
 		if len(d.Groups) == 0 {
 			return gap{}, noGroups(d)
 		}
-		return undrained(d), nil
+		found := undrained(d)
+		if found.missing == "" {
+			w.leftOut = append(w.leftOut, d.LeftOut...)
+		}
+		return found, nil
 	}
 	return gap{}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"replicator/pkg/offsets"
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/peek"
@@ -24,6 +25,9 @@ type Drained struct {
 	// Cuts are partitions whose source was cut, and where copying does not go on: while there is one, nothing is drained
 	// or aged out.
 	Cuts []CutPartition `json:"cuts"`
+	// LeftOut are groups that the flow's patterns choose, and of which nothing is known here, as they have no position:
+	// they may be reading all the same.
+	LeftOut []LeftOut `json:"left_out"`
 }
 
 // GroupDrained is how much of the source a group has not read.
@@ -76,6 +80,7 @@ func (d *Drained) AgedOut() bool {
 // Only leaves out other groups, and cuts where none of them has a position.
 func (d *Drained) Only(wanted func(group string) bool) {
 	d.Groups = slices.DeleteFunc(d.Groups, func(g GroupDrained) bool { return !wanted(g.Group) })
+	d.LeftOut = slices.DeleteFunc(d.LeftOut, func(l LeftOut) bool { return !wanted(l.Name) })
 	d.Cuts = slices.DeleteFunc(d.Cuts, func(cut CutPartition) bool {
 		return !slices.ContainsFunc(d.Groups, func(g GroupDrained) bool { return slices.Contains(g.Cuts, cut) })
 	})
@@ -85,7 +90,8 @@ func (d *Drained) Only(wanted func(group string) bool) {
 func (i *Inspection) Drained(ctx context.Context) (*Drained, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
-	d := &Drained{Flow: i.cfg.Name(), Groups: []GroupDrained{}, Topics: []TopicAged{}, Cuts: []CutPartition{}}
+	d := &Drained{Flow: i.cfg.Name(), Groups: []GroupDrained{}, Topics: []TopicAged{}, Cuts: []CutPartition{},
+		LeftOut: []LeftOut{}}
 	held, _, err := i.lookAtGroups(ctx) // before the ends, see picture
 	if err != nil {
 		return nil, err
@@ -97,6 +103,10 @@ func (i *Inspection) Drained(ctx context.Context) (*Drained, error) {
 	if around := i.problemsAround(ctx); len(around) > 0 && inCircle(around[0]) {
 		return nil, around[0] // which side holds what the other lacks is not asked the right way round
 	}
+	names, _ := i.groups.Names(ctx) // where they cannot be listed, their positions could not be read either
+	d.LeftOut = slices.DeleteFunc(i.leftOutNames(p.source, names, held), func(l LeftOut) bool {
+		return l.Kind != policy.Groups
+	})
 	d.Taken = p.taken
 	spots := i.spots(p)
 	d.takeCuts(spots)

@@ -34,6 +34,7 @@ func TestCutoverCommands(t *testing.T) {
 	if got.code != exitFailed {
 		t.Errorf("exit %d", got.code)
 	}
+	says(t, "a rollback of what never ran", w.run("rollback", "--yes").stderr, "has never run", "not exchanged?")
 	w.must("run", "--until-caught-up")
 	w.plain(w.source, "orders", 0, 5)
 	got = w.run("cutover")

@@ -80,12 +80,16 @@ func OpenRollback(ctx context.Context, o HandoverOptions) (*Rollback, error) {
 
 // find takes up the cutover that is to be taken back; a nil book is no ledger.
 func (r *Rollback) find(book *ledger.Shard) (err error) {
-	if book != nil {
-		if r.record, err = recordOf(book); err != nil {
-			return err
-		}
-	}
 	flow := &r.o.Flow
+	if book == nil {
+		return &kafka.Problem{What: fmt.Sprintf("flow %s has never run: there is no ledger %s on cluster %s", flow.Name(),
+			flow.LedgerTopic(), flow.To),
+			Fix: "nothing tells of a cutover there. Is this the right flow, and do bootstrap.servers lead to the clusters of " +
+				"the cutover, not exchanged?"}
+	}
+	if r.record, err = recordOf(book); err != nil {
+		return err
+	}
 	switch r.record.State {
 	case cutover.Done, cutover.RolledBack:
 		r.held, err = heldBy(book, r.record.ID)

@@ -122,6 +122,9 @@ func (h *handover) notCopied(p *PartitionStatus) lack {
 	case p.Phase == Stopped && !p.Cuts.Open() && !h.fresh(p) && !h.looking: // else it is what is known now
 		what := fmt.Sprintf("%s was stopped (%s)", name, p.Reason)
 		return lack{waits: what, gives: what + ": " + rest}
+	case p.Phase == Stopped && p.Cuts.Open() && p.Cuts.Seen == nil && !h.looking: // whoever copies notes it in seconds
+		what := fmt.Sprintf("%s is stopped (%s), which is looked into", name, p.Reason)
+		return lack{waits: what, gives: what + ": " + rest}
 	case p.Phase == Stopped && p.Cuts.Waits():
 		return lack{waits: name + " waits for the order of 'replicator resume' to be carried out", gives: name + ": " + rest}
 	case p.Phase == Stopped:

@@ -37,6 +37,7 @@ type Rollback struct {
 	ended      chan error
 	movedSince []string
 	restored   []topics.Back
+	putBack    bool // a log has lost its end since the cutover
 }
 
 // BackState is how far back is safe.
@@ -186,6 +187,11 @@ func (r *Rollback) measure(ctx context.Context) error {
 	}
 	turned := d.Cutover == r.record.ID // what is on the source since is what was brought back
 	spots := r.look.spots(seen)
+	if !turned {
+		if err := r.findPutBack(ctx, seen, spots); err != nil {
+			return err
+		}
+	}
 	source := peek.Open(r.o.Clusters[r.o.Flow.From], r.o.Log)
 	defer source.Close() //nolint:errcheck // only read
 	for _, p := range slices.SortedFunc(maps.Keys(spots), chunk.Partition.Compare) {
@@ -206,7 +212,11 @@ func (r *Rollback) measure(ctx context.Context) error {
 		r.state.add(spots[p], left, r.o.Flow.From, r.o.Flow.To)
 	}
 	if given := r.state.GivenUp; len(given) > 0 && !r.o.Force {
-		return &kafka.Problem{What: shorten(given), Fix: "save them by other means, then --force goes on without them"}
+		fix := "save them by other means, then --force goes on without them"
+		if r.putBack {
+			fix = "find out who put a cluster back. Where its good copy can be put back once more, do that first; else " + fix
+		}
+		return &kafka.Problem{What: shorten(given), Fix: fix}
 	}
 	return nil
 }

@@ -350,6 +350,8 @@ func fuzzKey(t *testing.T, b []byte) {
 		again = encodeSealKey(k.key, k.number)
 	case kindClaim:
 		again = encodeClaimKey(k.number)
+	case kindNote:
+		again = NoteRecord(k.note, nil).Key
 	}
 	if got, err := decodeKey(again); err != nil || got != k {
 		t.Errorf("%x is key %v, and again %v, %v", b, k, got, err)

@@ -104,6 +104,8 @@ func rebuild(t *testing.T, b Batch) {
 	switch {
 	case b.Magic() == 2 && b.Control(): // it looks into a marker
 		return
+	case b.Magic() == 2 && b[atAttributes+1]&0x80 != 0: // its mark for records without a time, a bit that no format uses
+		return
 	case b.Base() < 0: // franz-go gives these a meaning of its own, and no broker has them
 		return
 	case b.Magic() < 2 && b[atChecksum]&^oldCodecBits != 0: // it refuses some bits; see TestRebuildOldTimes

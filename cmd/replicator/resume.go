@@ -19,6 +19,7 @@ import (
 type resumeFlags struct {
 	handoverFlags
 	fromCut, fromEnd, asJSON bool
+	named                    string // the flow of the file
 }
 
 // newResume makes the verb by which an operator decides about a cut.
@@ -41,6 +42,9 @@ Where the target was cut:
   --from-cut  what the target has lost is copied again, and what came after it
   --from-end  copying goes on where the source ends now; what the target has lost,
               and what came after it, is given up, and counted
+
+While a rollback carries records back, source and target are those of the way
+back: the same command, with the same file, then goes by its ledger and says so.
 
 The order is noted in the ledger and kept. A flow that runs takes it up within
 seconds, another one when it runs next. Without names, --dry-run lists every
@@ -82,8 +86,9 @@ func (f *resumeFlags) run(cmd *cobra.Command, names []string) error {
 	if err != nil {
 		return err
 	}
+	f.named = flow.Name()
 	ctx := cmd.Context()
-	look, err := replicate.Inspect(ctx, clustersWith(cfg, slog.New(slog.DiscardHandler)), flow, nil)
+	look, err := replicate.InspectCarrying(ctx, clustersWith(cfg, slog.New(slog.DiscardHandler)), flow, nil)
 	if err != nil {
 		return err
 	}
@@ -94,7 +99,7 @@ func (f *resumeFlags) run(cmd *cobra.Command, names []string) error {
 	}
 	cuts, unknown := namedCuts(all, names)
 	if len(unknown) > 0 {
-		return bad("no cut is noted for %s; %s", strings.Join(unknown, ", "), waiting(all))
+		return bad("no cut is noted for %s in flow %s; %s", strings.Join(unknown, ", "), look.Flow(), waiting(all))
 	}
 	return f.order(ctx, cmd, look, cuts)
 }
@@ -104,6 +109,10 @@ func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *repli
 	cuts []replicate.OpenCut) error {
 	out := cmd.OutOrStdout()
 	if !f.asJSON {
+		if carries := look.Flow(); carries != f.named {
+			fmt.Fprintf(out, "flow %s is closed: a rollback is under way, and these are cuts of flow %s, which carries records "+
+				"back\n", f.named, carries)
+		}
 		f.print(out, cuts)
 	}
 	if !f.dry {
@@ -124,11 +133,15 @@ func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *repli
 		for _, c := range cuts {
 			list = append(list, named{c.Partition.Topic, c.Partition.Number, c})
 		}
-		return printJSON(out, map[string]any{"cuts": list, "from_end": f.fromEnd, "ordered": !f.dry}, true)
+		return printJSON(out, map[string]any{"flow": look.Flow(), "cuts": list, "from_end": f.fromEnd, "ordered": !f.dry},
+			true)
 	}
 	if !f.dry {
-		fmt.Fprintln(out, "ordered: a flow that runs takes it up within seconds, another one when it runs next; "+
-			"see 'replicator status'")
+		takes := "a flow that runs takes it up within seconds, another one when it runs next; see 'replicator status'"
+		if look.Flow() != f.named {
+			takes = "'replicator rollback' takes it up within seconds where it runs, else when it is given again"
+		}
+		fmt.Fprintln(out, "ordered: "+takes)
 	}
 	return nil
 }

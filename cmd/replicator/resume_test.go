@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -131,5 +133,82 @@ func TestResume(t *testing.T) {
 	}
 	if got := w.next(w.target, "orders", 0, 11); got != "orders/0:0" { // ten records and their marker
 		t.Errorf("behind what the source has lost stands %q, want the first record after the cut", got)
+	}
+}
+
+// TestResumeOnTheWayBack: while a rollback is under way its ledger tells of cuts, and the file that the rollback was
+// given is enough to decide about them.
+func TestResumeOnTheWayBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	dir, saved := t.TempDir(), t.TempDir()
+	log := filepath.Join(dir, "partitions", "orders-0")
+	start := func() {
+		if w.target, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("target-id"), kfake.Ports(port),
+			kfake.DataDir(dir)); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.target.Close)
+	}
+	start()
+	w.config = w.write(addresses(w.source), addresses(w.target))
+	w.topic(w.source, "orders", 1)
+	w.plain(w.source, "orders", 0, 20)
+	w.must("run", "--until-caught-up")
+	w.must("cutover", "--yes", "--silent-for", "100ms")
+	w.target.Close()
+	if err := os.CopyFS(saved, os.DirFS(log)); err != nil {
+		t.Fatal(err)
+	}
+	start()
+	w.plain(w.target, "orders", 0, 7)
+	ctx, kill := context.WithCancel(w.ctx)
+	defer kill()
+	var said output
+	ended := make(chan int, 1)
+	go func() {
+		ended <- execute(ctx, []string{"rollback", "-c", w.config, "--yes", "--silent-for", "1h"}, &said, &said)
+	}()
+	w.await("what was written is carried back", func() bool {
+		ends, err := w.admin(w.source).ListCommittedOffsets(w.ctx, "orders")
+		end, _ := ends.Lookup("orders", 0)
+		return err == nil && end.Offset > 27 // and the transaction's marker
+	})
+	kill()
+	<-ended
+	w.target.Close()
+	if err := os.RemoveAll(log); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(log, os.DirFS(saved)); err != nil {
+		t.Fatal(err)
+	}
+	start()
+	back := func() outcome {
+		return w.run("rollback", "--yes", "--silent-for", "100ms")
+	}
+	if got := back(); got.code != exitFailed || !strings.Contains(got.stderr, "'replicator resume orders/0 --from-cut'") {
+		t.Fatalf("a rollback from what was cut: exit %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	for verb, want := range map[string]string{
+		"--dry-run":                      "these are cuts of flow new->old, which carries records back",
+		"--dry-run --json":               `"flow": "new->old"`,
+		"orders/1 --from-cut --yes":      "in flow new->old; these wait for an order: orders/0",
+		"orders/0 --from-cut --dry-run ": "orders/0: the source's log was cut at source offset 21",
+	} {
+		got := w.run(append([]string{"resume"}, strings.Fields(verb)...)...)
+		if !strings.Contains(got.stdout+got.stderr, want) {
+			t.Errorf("resume %s: exit %d without %q\n%s%s", verb, got.code, want, got.stdout, got.stderr)
+		}
+	}
+	says(t, "the order", w.must("resume", "orders/0", "--from-cut", "--yes"), "ordered: 'replicator rollback' takes it up")
+	if got := back(); got.code != exitDone {
+		t.Errorf("after the order: exit %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
 }

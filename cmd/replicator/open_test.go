@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -20,13 +21,7 @@ func TestOpenTransactionHoldsAnswers(t *testing.T) {
 		w.must(append([]string{"wait"}, asked...)...)
 	}
 
-	client := w.client(w.source, kgo.TransactionalID("open"), kgo.DefaultProduceTopic("orders"))
-	if err := client.BeginTransaction(); err != nil {
-		t.Fatal(err)
-	}
-	if err := client.ProduceSync(w.ctx, kgo.StringRecord("a"), kgo.StringRecord("b")).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
+	client := w.open("orders", "a", "b")
 	for _, asked := range all {
 		got := w.run(append([]string{"wait", "--timeout", "1s"}, asked...)...)
 		if got.code != exitFailed {
@@ -42,6 +37,63 @@ func TestOpenTransactionHoldsAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.must("wait", "--drained", "--aged-out")
+}
+
+// open begins a transaction on the source and writes values in it.
+func (w *world) open(topic string, values ...string) *kgo.Client {
+	w.t.Helper()
+	client := w.client(w.source, kgo.TransactionalID("open"), kgo.DefaultProduceTopic(topic))
+	if err := client.BeginTransaction(); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, value := range values {
+		if err := client.ProduceSync(w.ctx, kgo.StringRecord(value)).FirstErr(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return client
+}
+
+// A one-off copy is about all that was on the source at its start, what an open transaction holds back included.
+func TestOnceWaitsForOpenTransactions(t *testing.T) {
+	t.Parallel()
+	for _, lane := range []string{"batch", "record"} {
+		t.Run(lane, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "lane: "+lane)
+			w.topic(w.source, "orders", 1)
+			w.plain(w.source, "orders", 0, 5)
+			client := w.open("orders", "a", "b")
+			w.plain(w.source, "orders", 0, 1)
+
+			ctx, stop := context.WithCancel(w.ctx)
+			defer stop()
+			var stdout, stderr output
+			code := make(chan int, 1)
+			go func() {
+				code <- execute(ctx, []string{"run", "-c", w.config, "--until-caught-up"}, &stdout, &stderr)
+			}()
+			const named = "orders/0 has an open transaction: 3 offsets wait for its end"
+			w.await("the log", func() bool { return strings.Contains(stderr.String(), named) || len(code) > 0 })
+			stop()
+			if got := <-code; got != exitFailed {
+				t.Fatalf("exit %d: %s%s", got, stdout.String(), stderr.String())
+			}
+			says(t, "the interrupted copy", stderr.String(), "waiting for transactions that were open",
+				"interrupted before it had caught up: "+named, "remedy: ", "'replicator plan'")
+
+			ended := make(chan outcome, 1)
+			go func() { ended <- w.run("run", "--until-caught-up") }()
+			w.await("a replica", func() bool { s := w.status(); return *s.Replicas == 1 || len(ended) > 0 })
+			if err := client.EndTransaction(w.ctx, kgo.TryCommit); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-ended; got.code != exitDone || !strings.Contains(got.stdout, "copied 3 records") {
+				t.Errorf("after its end: exit %d\n%s%s", got.code, got.stdout, got.stderr)
+			}
+			w.must("wait", "--lag", "0")
+		})
+	}
 }
 
 // A group that reads and has committed nothing is not counted among those that are drained, and named.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -34,9 +35,10 @@ Start it on as many machines as you like: they share the work, and take over
 from each other within seconds.
 
 With --until-caught-up it ends with 0 once everything that was on the source at
-its start is on the target and the groups stand right; interrupted before, or with
-a topic stopped or a group that could not be positioned, it says which and ends
-with 1, and the same command goes on from there.
+its start is on the target and the groups stand right. A transaction that is open
+there by then is waited for until its end, and named when that takes long.
+Interrupted before, or with a topic stopped or a group that could not be
+positioned, it says which and ends with 1, and the same command goes on from there.
 
 /metrics, /healthz and /readyz are served at http.listen of the configuration.
 
@@ -92,7 +94,7 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	sum := engine.Progress()
 	switch {
 	case once && cmd.Context().Err() != nil && (err == nil || errors.Is(err, context.Canceled)):
-		return errInterrupted
+		return interruptedCopy(err)
 	case err != nil:
 		return err
 	case !once:
@@ -109,9 +111,17 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 // sooner than Go does by itself costs next to nothing, and keeps a third of the memory.
 const gcPercent = 40
 
-// errInterrupted is the end of a one-off copy that was told to stop.
-var errInterrupted error = &interruptedError{errors.New("interrupted before it had caught up"),
-	"run the same command again: it goes on where it stopped, and nothing is copied twice"}
+// interruptedCopy is the end of a one-off copy that was told to stop.
+func interruptedCopy(err error) error {
+	said := &interruptedError{errors.New("interrupted before it had caught up"),
+		"run the same command again: it goes on where it stopped, and nothing is copied twice"}
+	var stopped *replicate.StoppedError
+	if errors.As(err, &stopped) && len(stopped.Open) > 0 {
+		said.error = fmt.Errorf("%w: %s", said.error, strings.Join(stopped.Open, "; "))
+		said.remedy += "; " + replicate.OpenRemedy
+	}
+	return said
+}
 
 func newRegistry() *prometheus.Registry {
 	registry := prometheus.NewRegistry()

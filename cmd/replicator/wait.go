@@ -281,7 +281,7 @@ func undrained(d *replicate.Drained) gap {
 			return coming("group %s has not read %d records of %d partitions on the source%s", g.Group, g.Lag, g.Behind,
 				lostThere(&g))
 		case g.Open > 0:
-			return gap{missing: fmt.Sprintf("group %s %s", g.Group, openBehind(&g)), remedy: openRemedy}
+			return gap{missing: fmt.Sprintf("group %s %s", g.Group, openBehind(&g)), remedy: replicate.OpenRemedy}
 		}
 	}
 	return gap{}
@@ -378,9 +378,6 @@ func (w *waiter) behind(s *replicate.FlowStatus) gap {
 	return first
 }
 
-// openRemedy is what to do about a transaction that does not end.
-const openRemedy = "'replicator plan' names open transactions, and who has them open"
-
 // open says what is missing where a transaction is open on the source: what it has written is copied at its end.
 func (w *waiter) open(s *replicate.FlowStatus) gap {
 	missing := s.Behind
@@ -388,7 +385,7 @@ func (w *waiter) open(s *replicate.FlowStatus) gap {
 		p := &s.Partitions[i]
 		if missing += p.SourceOpen; missing > w.lag {
 			return gap{missing: fmt.Sprintf("lag %d, and %s/%d has an open transaction: %d offsets wait for its end", s.Behind,
-				p.Topic, p.Partition, p.SourceOpen), remedy: openRemedy}
+				p.Topic, p.Partition, p.SourceOpen), remedy: replicate.OpenRemedy}
 		}
 	}
 	return gap{}

@@ -50,6 +50,7 @@ type Options struct {
 	// How often clusters are asked whether they answer, and after what silence it is said; 0: the defaults.
 	askEvery, sayAfter time.Duration
 	troubleFor         time.Duration // see there
+	stableOnly         bool          // with UntilCaughtUp: open transactions are not waited for
 }
 
 // Engine copies flows. Run it once.
@@ -116,7 +117,8 @@ func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
 	for ctx.Err() == nil {
 		cfg.Flows = append(slices.Clone(own), met...)
 		f := &flow{
-			cfg: cfg, met: met, name: cfg.Name(), once: e.options.UntilCaughtUp, metrics: e.metrics,
+			cfg: cfg, met: met, name: cfg.Name(), once: e.options.UntilCaughtUp,
+			stableOnly: e.options.stableOnly, metrics: e.metrics,
 			log: log, baseLog: e.options.Log, troubleFor: cmp.Or(e.options.troubleFor, troubleFor),
 			source: e.options.Clusters[cfg.From], target: e.options.Clusters[cfg.To], wrap: e.options.wrap,
 		}
@@ -134,7 +136,7 @@ func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
 				return nil
 			}
 		case ctx.Err() != nil && e.options.UntilCaughtUp:
-			return fmt.Errorf("stopped before it was caught up; the same command goes on from here: %w", ctx.Err())
+			return &StoppedError{f.openAtStart(), ctx.Err()}
 		case ctx.Err() != nil:
 		case final(err), errors.As(err, &unfinished), e.circleEnds(f, err), e.options.UntilCaughtUp && hopeless(err),
 			e.options.UntilCaughtUp && f.topologyVersion() == 0 && time.Since(begun) > onceLimit:

@@ -30,6 +30,7 @@ type flow struct {
 	cfg            Config
 	name           string
 	once           bool // run until caught up: progress is committed at once
+	stableOnly     bool // and what open transactions hold back is not waited for
 	source, target kafka.Config
 	log, baseLog   *slog.Logger // with and without the flow's name
 	metrics        *metrics
@@ -57,7 +58,7 @@ type flow struct {
 	version  uint64        // of the topology; 0: not known yet
 	changed  chan struct{} // closed when the version moves on
 	memory
-	goals map[chunk.Partition]offsets.Source // of a one-off copy
+	aim
 
 	differing     atomic.Int32 // replicas with other rules than this one's
 	toldDiffering string       // that was logged; belongs to watchReplicas

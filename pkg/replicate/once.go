@@ -65,7 +65,7 @@ func (e *UnfinishedError) Remedy() string {
 }
 
 // untilCaughtUp returns once everything that is on the source now is on the
-// target and the groups stand right.
+// target and the groups stand right. What an open transaction holds back is waited for.
 func (f *flow) untilCaughtUp(ctx context.Context) error {
 	if len(f.topologyNow()) == 0 {
 		return &UnfinishedError{Nothing: f.cfg.From}
@@ -74,11 +74,11 @@ func (f *flow) untilCaughtUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	f.goals = goal
-	f.mu.Unlock()
+	f.aimAt(goal)
 	tick := time.NewTicker(onceEvery)
 	defer tick.Stop()
+	tellOpen := time.NewTimer(openAfter)
+	defer tellOpen.Stop()
 	var stops []*chunk.Stop
 	for done := false; !done; {
 		select {
@@ -86,6 +86,9 @@ func (f *flow) untilCaughtUp(ctx context.Context) error {
 			return ctx.Err()
 		case <-f.came:
 		case <-tick.C:
+		case <-tellOpen.C:
+			f.sayOpen()
+			tellOpen.Reset(tellEvery)
 		}
 		if done, stops, err = f.reached(ctx, goal); err != nil {
 			return err
@@ -102,25 +105,23 @@ func (f *flow) untilCaughtUp(ctx context.Context) error {
 	return nil
 }
 
-// goal is what a one-off copy is to reach; nil until it is known.
-func (f *flow) goal() map[chunk.Partition]offsets.Source {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.goals
-}
-
-// sourceEnds are the source's last stable offsets.
+// sourceEnds are the ends of the source's logs, what is in open transactions included; but up to the last stable
+// offsets for who waits for these transactions himself.
 func (f *flow) sourceEnds(ctx context.Context) (map[chunk.Partition]offsets.Source, error) {
 	var names []string
 	for _, t := range f.topologyNow() {
 		names = append(names, t.Source)
 	}
-	stable, err := f.sourceMarks.Stable(ctx, names)
+	ask := f.sourceMarks.Ends
+	if f.stableOnly {
+		ask = f.sourceMarks.Stable
+	}
+	ends, err := ask(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	goal := make(map[chunk.Partition]offsets.Source, len(stable))
-	for p, mark := range stable {
+	goal := make(map[chunk.Partition]offsets.Source, len(ends))
+	for p, mark := range ends {
 		if mark.Err != nil {
 			return nil, fmt.Errorf("end of source partition %s: %w", p, mark.Err)
 		}

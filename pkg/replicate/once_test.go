@@ -165,7 +165,7 @@ func TestAtGoal(t *testing.T) {
 		{"all are there", map[chunk.Partition]offsets.Source{a: 5, b: 9, elsewhere: 7}, 9, true},
 		{"one is new", map[chunk.Partition]offsets.Source{a: 5}, 2, true},
 	} {
-		s := &session{worker: &worker{flow: &flow{goals: c.goals}}, routes: map[chunk.Partition]*route{
+		s := &session{worker: &worker{flow: &flow{aim: aim{goals: c.goals}}}, routes: map[chunk.Partition]*route{
 			a: {next: 5}, b: {next: c.next}}}
 		if got := s.atGoal(); got != c.want {
 			t.Errorf("%s: %t", c.why, got)

@@ -98,6 +98,9 @@ func (f *flow) learn(stable watermarks.Marks, at time.Time) {
 		lags[p] = l
 	}
 	f.lags = lags
+	if at.After(f.aimed) {
+		f.stable = stable
+	}
 }
 
 // memory is what a flow knows of its partitions and groups for those who watch it. It

@@ -93,18 +93,23 @@ func noteCutover(s *replicate.FlowStatus, note func(fact, remedy string)) {
 		return
 	}
 	from, to, _ := strings.Cut(s.Flow, "->")
-	switch c.State {
-	case cutover.Begun:
+	switch {
+	case c.TakesBack != "" && c.State == cutover.Begun:
+		note(fmt.Sprintf("! the rollback of cutover %s was begun at %s and has not come to its end", c.TakesBack,
+			c.Begun.Format(time.RFC3339)), "give 'replicator rollback' of flow "+to+"->"+from+" again, which goes on")
+	case c.TakesBack != "" && c.State == cutover.Done:
+		note(fmt.Sprintf("  the way back of cutover %s was done at %s", c.TakesBack, c.Ended.Format(time.RFC3339)), "")
+	case c.State == cutover.Begun:
 		note(fmt.Sprintf("! cutover %s was begun at %s and has not come to its end", c.ID, c.Begun.Format(time.RFC3339)),
 			"give 'replicator cutover' again, which goes on; or with --undo")
-	case cutover.Done:
+	case c.State == cutover.Done:
 		note("  "+cutWords(c, from, to), "")
 		for _, what := range c.GivenUp {
 			note("  given up by it: "+what, "")
 		}
-	case cutover.RolledBack:
+	case c.State == cutover.RolledBack:
 		note(fmt.Sprintf("  cutover %s was taken back by a rollback", c.ID), "")
-	case cutover.Undone:
+	case c.State == cutover.Undone:
 		note(fmt.Sprintf("  cutover %s was undone: the flow counts as not cut over", c.ID), "")
 	}
 }

@@ -73,9 +73,9 @@ func attention(s *replicate.FlowStatus, each bool) (list []remark) {
 	if noteProblems(s, true, note) { // first: what is said to do about others may not help before
 		start = "see to what is said above, then " + start
 	}
-	closed := replicate.ClosedError{Flow: s.Flow, By: s.ClosedBy}
+	closed := s.Closed()
 	switch {
-	case s.ClosedBy != "":
+	case closed != nil:
 		note("! "+closed.Error(), closed.Remedy())
 	case s.Replicas != nil && *s.Replicas == 0:
 		note("! nothing moves: no replica runs this flow", start)

@@ -323,9 +323,8 @@ func (w *waiter) copied(s *replicate.FlowStatus) gap {
 	if len(s.Problems) > 0 {
 		return gap{missing: s.Problems[0].Error, remedy: s.Problems[0].Remedy}
 	}
-	if s.ClosedBy != "" {
-		closed := replicate.ClosedError{Flow: s.Flow, By: s.ClosedBy}
-		return gap{missing: closed.Error(), remedy: closed.Remedy()}
+	if closed := s.Closed(); closed != nil {
+		return gap{closed.Error(), !closed.Ended.IsZero(), closed.Remedy()}
 	}
 	if w.lag >= 0 {
 		if found := w.behind(s); found.missing != "" {

@@ -2,7 +2,6 @@ package replicate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"replicator/pkg/replicate/cutover"
@@ -42,7 +41,10 @@ func OpenCutover(ctx context.Context, o HandoverOptions) (*Cutover, error) {
 		c.found, err = recordOf(book)
 	}
 	if err == nil {
-		err = notClosed(book, o.Flow.Name())
+		err = notClosed(book, book, o.Flow.Name())
+	}
+	if err == nil {
+		err = ownCutover(book, c.found, o.Flow.Name())
 	}
 	if err != nil {
 		c.Close()
@@ -185,31 +187,4 @@ func heldBy(book *ledger.Shard, id string) ([]cutover.Group, error) {
 		}
 	}
 	return list, nil
-}
-
-// ClosedError reports a flow whose records go the other way.
-type ClosedError struct{ Flow, By string }
-
-func (e *ClosedError) Error() string {
-	return fmt.Sprintf("flow %s is closed: a rollback is under way, and flow %s carries records back", e.Flow, e.By)
-}
-
-// Remedy tells what to do.
-func (e *ClosedError) Remedy() string {
-	return "let 'replicator rollback' come to its end, or give it again if it was interrupted; then the flow may run"
-}
-
-// isClosed says whether that is why a flow does not run.
-func isClosed(err error) bool {
-	var closed *ClosedError
-	return errors.As(err, &closed)
-}
-
-// notClosed refuses work on a shard whose records go the other way.
-func notClosed(book *ledger.Shard, flow string) error {
-	d, err := directionOf(book)
-	if err == nil && d.Closed {
-		err = &ClosedError{Flow: flow, By: d.By}
-	}
-	return err
 }

@@ -172,6 +172,17 @@ func TestClosedFlowIsTold(t *testing.T) {
 	if _, err := look.Drained(w.ctx); !isClosed(err) {
 		t.Errorf("whether it is drained: %v, want that the flow is closed", err)
 	}
+	way := w.handoverOptions()
+	way.Flow = opposite(way.Flow, []string{"orders"})
+	for verb, open := range map[string]func() error{
+		"rollback": func() error { _, err := OpenRollback(w.ctx, way); return err },
+		"cutover":  func() error { _, err := OpenCutover(w.ctx, way); return err },
+	} {
+		const want = "no cutover of its own: it is the way back of flow old->new, whose rollback is under way"
+		if err := open(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s of the way back: %v, want %q", verb, err, want)
+		}
+	}
 	w.rollBack()
 	status, err = w.look().Status(w.ctx)
 	w.must("status", err)
@@ -255,7 +266,7 @@ func TestCutoverRefuses(t *testing.T) {
 	_, err := OpenCutover(w.ctx, w.handoverOptions())
 	refused("a cutover of a flow that has never run", err, "has never run")
 	_, err = OpenRollback(w.ctx, w.handoverOptions())
-	refused("a rollback without a cutover", err, "no record of a cutover")
+	refused("a rollback of a flow that has never run", err, "has never run")
 	r := w.start(nil)
 	w.equal([]string{"orders"})
 	_, err = OpenRollback(w.ctx, w.handoverOptions())

@@ -23,6 +23,8 @@ type CutoverStatus struct {
 	Partitions int          `json:"partitions"`
 	Groups     []MovedGroup `json:"groups"`             // those that were moved, by name
 	GivenUp    []string     `json:"given_up,omitempty"` // by --force
+	// TakesBack is the cutover of the opposite flow that a rollback takes back by this one; left out: none.
+	TakesBack string `json:"takes_back,omitempty"`
 	// Since it was done, at most that many records: written to the source, and to the target by somebody else.
 	Written int64 `json:"written_to_source_since"`
 	Used    int64 `json:"written_to_target_since"`
@@ -48,7 +50,7 @@ func (i *Inspection) cutoverStatus(ctx context.Context, p *picture, spots map[ch
 		return nil, err
 	}
 	c := &CutoverStatus{ID: record.ID, State: record.State, Begun: record.Begun, Partitions: record.Partitions,
-		GivenUp: record.GivenUp, Groups: []MovedGroup{}}
+		GivenUp: record.GivenUp, Groups: []MovedGroup{}, TakesBack: record.TakesBack}
 	if !record.Ended.IsZero() {
 		c.Ended = &record.Ended
 	}

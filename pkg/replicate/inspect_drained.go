@@ -150,7 +150,7 @@ func (p *picture) closed(flow string) error {
 	if len(p.books) == 0 {
 		return nil
 	}
-	return notClosed(p.books[0].Shard, flow)
+	return notClosed(p.books[0].Shard, p.books[0].Shard, flow)
 }
 
 // takeCuts lists the partitions where copying does not go on.

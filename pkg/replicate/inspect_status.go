@@ -28,8 +28,10 @@ type FlowStatus struct {
 	// Replicas counts the processes that run the flow now; null: the target does not tell. With 0 nothing moves.
 	Replicas *int      `json:"replicas"`
 	Members  []Replica `json:"members"` // these processes; null: the target does not tell
-	// ClosedBy is the opposite flow, while a rollback has this one's records go the other way: it does not run.
-	ClosedBy string `json:"closed_by,omitempty"`
+	// ClosedBy is the opposite flow, while a rollback has this one's records go the other way: it does not run. With
+	// RolledBack, this flow was the way back of a rollback that was done then.
+	ClosedBy   string     `json:"closed_by,omitempty"`
+	RolledBack *time.Time `json:"rolled_back_at,omitempty"`
 	// Unowned are shards that no replica has: nothing of them moves. Null: not known, or being shared out.
 	Unowned []int `json:"unowned_shards"`
 	// CaughtUp: the flow has run and selects something, every partition is copied up to its source end, and every
@@ -209,13 +211,18 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 	var closed *ClosedError
 	if err := p.closed(i.cfg.Name()); errors.As(err, &closed) {
 		status.ClosedBy, status.CaughtUp = closed.By, false
+		if !closed.Ended.IsZero() {
+			status.RolledBack = &closed.Ended
+		}
 	} else if err != nil {
 		return nil, err
 	}
 	i.lookAtReplicas(ctx, p, status)
 	spots := i.spots(p)
 	i.statusPartitions(p, spots, status)
-	p.problems = append(p.problems, i.problemsAround(ctx)...)
+	if closed == nil { // else it copies nothing, and no record goes round
+		p.problems = append(p.problems, i.problemsAround(ctx)...)
+	}
 	for j := range p.held {
 		one, settled := i.groupStatus(ctx, &p.held[j], spots)
 		status.Groups = append(status.Groups, one)
@@ -238,6 +245,18 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 		status.CaughtUp = false
 	}
 	return status, ctx.Err()
+}
+
+// Closed is why the flow does not run; nil: it is not closed.
+func (s *FlowStatus) Closed() *ClosedError {
+	if s.ClosedBy == "" {
+		return nil
+	}
+	closed := &ClosedError{Flow: s.Flow, By: s.ClosedBy}
+	if s.RolledBack != nil {
+		closed.Ended = *s.RolledBack
+	}
+	return closed
 }
 
 // statusPartitions fills in all partitions, and what they come to.

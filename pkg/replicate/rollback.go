@@ -91,6 +91,9 @@ func (r *Rollback) find(book *ledger.Shard) (err error) {
 	if r.record, err = recordOf(book); err != nil {
 		return err
 	}
+	if err = ownCutover(book, r.record, flow.Name()); err != nil {
+		return err
+	}
 	switch r.record.State {
 	case cutover.Done, cutover.RolledBack:
 		r.held, err = heldBy(book, r.record.ID)

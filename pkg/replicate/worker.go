@@ -223,7 +223,7 @@ func (w *worker) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := notClosed(book, w.flow.name); err != nil {
+	if err := w.flow.notClosed(ctx, book); err != nil {
 		return err
 	}
 	in, err := w.flow.openReader()

@@ -126,6 +126,33 @@ func testTargetTopicDeleted(t *testing.T, w *world) {
 	}
 }
 
+// TestTargetTopicDeletedUnseen: while no daemon runs, all that the source holds is behind, whether or not somebody has
+// made the topic anew.
+func TestTargetTopicDeletedUnseen(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 70)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	r.stop()
+	w.delete(w.to, "orders")
+	behind := func(why string) {
+		t.Helper()
+		status, err := w.look().Status(w.ctx)
+		w.must("status", err)
+		p := status.Partitions[0]
+		if status.Behind != 70 || status.CaughtUp || p.Phase != Waiting || !strings.Contains(p.Reason, why) {
+			t.Errorf("status says %d behind, %+v; want 70, as %s", status.Behind, p, why)
+		}
+		if v := w.verify(VerifyOptions{}); v.Verdict != Incomplete || v.NotCopied != 70 {
+			t.Errorf("verify says %s, %d not copied", v.Verdict, v.NotCopied)
+		}
+	}
+	behind("the target topic was deleted")
+	w.must("make the topic anew", w.makeTopic(w.sides.Target, "orders"))
+	behind("another one than was copied to")
+}
+
 // TestRetentionOvertakes: what the source deleted while nobody copied is a hole: noted,
 // counted, and copying goes on behind it.
 func TestRetentionOvertakes(t *testing.T) { onLanes(t, testRetentionOvertakes) }

@@ -272,6 +272,28 @@ func TestAgedOutOfTopicMadeAnew(t *testing.T) {
 	}
 }
 
+// Nor where the new one is stopped, as with fewer partitions than before.
+func TestAgedOutOfTopicMadeSmaller(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 2)
+	w.tied("orders", 10)
+	r := w.start(nil)
+	look := w.inspect()
+	w.await("it is copied", func() bool { p := w.partition(look); return p.Progress != nil && p.Behind == 0 })
+	r.stop()
+	w.delete(w.from, "orders")
+	w.topic("orders", 1)
+	w.tied("orders", 3)
+	r = w.start(nil)
+	r.stopped("orders", 0, chunk.StopPartitions)
+	r.stop()
+	d := w.drained(w.inspect())
+	if one := d.Topics[0]; d.AgedOut() || one.Lacks != 3 || len(one.ByTimestamps) > 0 ||
+		!strings.Contains(one.Why, "partition 0 is stopped: ") {
+		t.Errorf("it is told as %+v", one)
+	}
+}
+
 // tied writes records of one and the same timestamp, of a minute ago, to partition 0 of a source topic.
 func (w *world) tied(topic string, n int) {
 	w.t.Helper()

@@ -171,6 +171,9 @@ func (a *ager) byTimestamps(ctx context.Context, s *spot) ([]lacking, error) {
 func (a *ager) byFlow(ctx context.Context, s *spot) ([]lacking, error) {
 	all, err := unread(ctx, a.source, s.partition, s.earliest, s.stable)
 	why := fmt.Sprintf("partition %d is not copied yet", s.partition.Number)
+	if s.state != nil && s.state.Stop != nil {
+		why = fmt.Sprintf("partition %d is stopped: %s", s.partition.Number, s.state.Stop.Reason)
+	}
 	return []lacking{{all, -1, why, false}, s.open()}, err
 }
 
@@ -217,8 +220,11 @@ func (a *ager) byMap(ctx context.Context, s *spot) ([]lacking, error) {
 // before may have a start, and what the target holds is nothing that the flow knows.
 func (s *spot) begun() bool { return s.started() && s.state.TargetTopic != (chunk.TopicID{}) }
 
-// toBegin says whether the flow, which has a ledger, copies the partition as soon as it runs.
-func (s *spot) toBegin() bool { return s.book != nil && s.state == nil && s.blocked == "" }
+// toBegin says whether the flow, which has a ledger, copies the partition as soon as it runs, or as what stops it is
+// gone, where the target topic is one that it has filled: with what a source topic of that name held before.
+func (s *spot) toBegin() bool {
+	return s.book != nil && s.blocked == "" && (s.state == nil || s.book.Fills(s.partition, s.targetID))
+}
 
 // lacksAll is why the target has nothing of what the map tells of; "": it has.
 func (s *spot) lacksAll() string {

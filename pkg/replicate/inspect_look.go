@@ -290,6 +290,7 @@ type spot struct {
 	targetErr                      error  // why the target topic cannot be described
 	targetThere                    bool   // the partition is on the target
 	targetSame                     bool   // it belongs to the topic that the map is about
+	targetID                       chunk.TopicID
 	targetEarliest, targetEarlyEnd offsets.Target
 }
 
@@ -321,12 +322,12 @@ func (i *Inspection) spotOf(p *picture, at chunk.Partition) *spot {
 		}
 		*m.into = offsets.Source(mark.Offset)
 	}
-	s.targetErr = p.target.topics[target].err
+	s.targetErr, s.targetID = p.target.topics[target].err, p.target.topics[target].id
 	var known, knownEnd bool
 	s.targetEarliest, known = markOf(p.earliest, s.at)
 	s.targetEarlyEnd, knownEnd = markOf(p.stable, s.at)
 	s.targetThere = known && knownEnd
-	s.targetSame = s.targetThere && s.state != nil && s.state.TargetTopic == p.target.topics[target].id
+	s.targetSame = s.targetThere && s.state != nil && s.state.TargetTopic == s.targetID
 	s.seeCut(p)
 	return s
 }
@@ -334,10 +335,18 @@ func (i *Inspection) spotOf(p *picture, at chunk.Partition) *spot {
 // started says whether the partition has a position.
 func (s *spot) started() bool { return s.state != nil && s.state.Start != ledger.NotStarted }
 
+// targetGone says that the topic which the partition was copied to was deleted, whether or not there is another one of
+// that name by now: all that the source holds is copied anew.
+func (s *spot) targetGone() bool {
+	return s.begun() && s.targetErr == nil && s.targetID != s.state.TargetTopic
+}
+
 // next is the source offset that is copied next: progress, or where the partition
 // will start.
 func (i *Inspection) next(p *picture, s *spot) offsets.Source {
 	switch {
+	case s.targetGone():
+		return s.earliest
 	case s.cut != nil:
 		return s.cut.At
 	case s.started():

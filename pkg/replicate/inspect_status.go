@@ -319,12 +319,15 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 		one.Phase = NotStarted
 	case s.targetErr != nil:
 		one.Phase, one.Reason, one.Remedy = Waiting, s.targetErr.Error(), chunk.Remedy(s.targetErr)
-	case !s.targetThere:
-		one.Phase, one.Reason = Waiting, "the target partition is not there"
-		one.Remedy = "nothing to do while the flow runs: it is created"
-	case !s.targetSame && s.state.TargetTopic != chunk.TopicID{}:
+	case s.targetGone() && s.targetID == chunk.TopicID{}:
+		one.Phase, one.Reason = Waiting, "the target topic was deleted, with all that was copied to it"
+		one.Remedy = "nothing to do while the flow runs: it is created, and filled anew"
+	case s.targetGone():
 		one.Phase, one.Reason = Waiting, "the target topic is another one than was copied to"
 		one.Remedy = "nothing to do while the flow runs: it is filled anew"
+	case !s.targetThere:
+		one.Phase, one.Reason = Waiting, "the target partition is not there, or its leader is not"
+		one.Remedy = "nothing to do while the flow runs and the target's brokers are up: it is created, or found"
 	case p.work.rests(s.shard):
 		one.Phase = Idle
 	}

@@ -189,8 +189,10 @@ type handedOver struct {
 	Steps []cutover.State `json:"steps,omitempty"` // with --dry-run, as they were found
 	Back  *backJSON       `json:"back,omitempty"`  // of a rollback
 	// Left are groups that were used since, whose positions are left as they are.
-	Left     []string      `json:"left_as_they_are,omitempty"`
-	Settings []topics.Back `json:"settings,omitempty"` // what became of those that the flow had set
+	Left []string `json:"left_as_they_are,omitempty"`
+	// LeftOut are groups that the patterns choose, and that cannot be moved, as they have no position.
+	LeftOut  []replicate.LeftOut `json:"left_out,omitempty"`
+	Settings []topics.Back       `json:"settings,omitempty"` // what became of those that the flow had set
 	// Before is the cutover before, as status tells it, and Verdict what is done about it: first (there is none that
 	// counts), go_on, nothing (is to be done), stage or anew. Undone: it is forgotten, with --undo.
 	Before  *replicate.CutoverStatus `json:"before,omitempty"`
@@ -212,12 +214,13 @@ type backJSON struct {
 var errAsked = errors.New("--json needs --yes to go on, or --dry-run to look")
 
 // tellSteps prints a plan, or keeps it for the answer.
-func (f *handoverFlags) tellSteps(w io.Writer, states []cutover.State) {
+func (f *handoverFlags) tellSteps(w io.Writer, states []cutover.State, h handover) {
 	if f.asJSON {
-		f.answer.Steps = states
+		f.answer.Steps, f.answer.LeftOut = states, h.LeftOut()
 		return
 	}
 	printSteps(w, states)
+	(&printer{w: w}).leftOut(h.LeftOut())
 }
 
 // errorsOf is what could not be printed, else what there is to tell.
@@ -237,14 +240,16 @@ func (f *handoverFlags) looked(w io.Writer, err error) error {
 }
 
 // ended says what may start.
-func (f *handoverFlags) ended(w io.Writer, back []topics.Back, r cutover.Record, cluster string) error {
+func (f *handoverFlags) ended(w io.Writer, h handover, back []topics.Back, r cutover.Record, cluster string) error {
 	if f.asJSON {
+		f.answer.LeftOut = h.LeftOut()
 		f.answer.Done, f.answer.On, f.answer.Settings, f.answer.Record = true, cluster, back, &r
 		return printJSON(w, f.answer, true)
 	}
 	if err := printBacks(w, back, cluster); err != nil {
 		return err
 	}
+	(&printer{w: w}).leftOut(h.LeftOut())
 	return printDone(w, r, cluster)
 }
 

@@ -102,15 +102,20 @@ func (f *handoverFlags) limited(ctx context.Context) (context.Context, context.C
 	return context.WithTimeout(ctx, f.timeout)
 }
 
+// handover is a cutover or a rollback.
+type handover interface {
+	Look(ctx context.Context) ([]cutover.State, error)
+	LeftOut() []replicate.LeftOut
+}
+
 // goOn shows the plan where somebody wants to see it, and says whether to carry it out.
-func (f *handoverFlags) goOn(ctx context.Context, cmd *cobra.Command,
-	look func(context.Context) ([]cutover.State, error)) (bool, error) {
+func (f *handoverFlags) goOn(ctx context.Context, cmd *cobra.Command, h handover) (bool, error) {
 	if f.dry || !f.yes {
-		states, err := look(ctx)
+		states, err := h.Look(ctx)
 		if err != nil {
 			return false, err
 		}
-		f.tellSteps(cmd.OutOrStdout(), states)
+		f.tellSteps(cmd.OutOrStdout(), states, h)
 		if err := cutover.Refusal(states); f.dry || err != nil {
 			return false, err
 		}
@@ -240,14 +245,14 @@ func (f *handoverFlags) cutOverBy(ctx context.Context, cmd *cobra.Command, o rep
 		}
 		f.yes = true // nothing is to be agreed to
 	}
-	if on, err := f.goOn(ctx, cmd, c.Look); !on {
+	if on, err := f.goOn(ctx, cmd, c); !on {
 		return f.looked(out, err)
 	}
 	record, err := c.Run(ctx)
 	if err != nil {
 		return err
 	}
-	return f.ended(out, c.Restored(), record, o.Flow.To)
+	return f.ended(out, c, c.Restored(), record, o.Flow.To)
 }
 
 // printSteps prints a plan, and how far it is.

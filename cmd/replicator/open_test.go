@@ -115,3 +115,32 @@ func TestDrainedNamesGroupsWithoutPosition(t *testing.T) {
 		t.Errorf("a group that was not asked for is named:\n%s", other)
 	}
 }
+
+// A group that reads and has committed nothing cannot be moved: a cutover waits until it has stopped, and names it in
+// the plan and at the end.
+func TestCutoverNamesGroupsWithoutPosition(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "orders", 1)
+	w.plain(w.source, "orders", 0, 5)
+	w.commit(w.source, "billing", "orders", 0, 5)
+	w.must("run", "--until-caught-up")
+	lazy := w.client(w.source, kgo.ConsumerGroup("lazy"), kgo.ConsumeTopics("orders"), kgo.DisableAutoCommit())
+	if lazy.PollFetches(w.ctx).Empty() {
+		t.Fatal("the group reads nothing")
+	}
+	const named = "it has committed no position in a topic that the flow selects: lazy"
+	fields := func(text string) string { return strings.Join(strings.Fields(text), " ") }
+	plan := fields(w.must("cutover", "--dry-run", "--silent-for", "100ms"))
+	says(t, "the plan", plan, "idle open", "consumers are at work: lazy (1 members, without a position)", named)
+	says(t, "the plan as JSON", w.must("cutover", "--dry-run", "--json", "--silent-for", "100ms"), `"left_out"`, `"lazy"`)
+	others := w.must("cutover", "--dry-run", "--groups", "billing", "--silent-for", "100ms")
+	if strings.Contains(others, "lazy") {
+		t.Errorf("a group that was not asked for is named:\n%s", others)
+	}
+	forced := w.run("cutover", "--yes", "--json", "--force", "--timeout", "1s", "--silent-for", "100ms")
+	says(t, "the end", forced.stdout, `"left_out"`, "group lazy is at work on old (1 members) and has committed no "+
+		"position: it is not moved, and its auto.offset.reset decides what it reads on new")
+	w.must("cutover", "--undo", "--yes")
+	lazy.Close()
+	says(t, "the end without it", fields(w.must("cutover", "--yes", "--silent-for", "100ms")), "may start on new")
+}

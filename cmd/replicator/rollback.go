@@ -70,7 +70,7 @@ func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o re
 	}
 	if r.Found().State != cutover.RolledBack {
 		f.tellBack(out, r.State(), o.Flow)
-		if on, err := f.goOn(ctx, cmd, r.Look); !on {
+		if on, err := f.goOn(ctx, cmd, r); !on {
 			return f.looked(out, err)
 		}
 	}
@@ -82,7 +82,7 @@ func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o re
 		fmt.Fprintf(out, "left as they are, since they were used on %s after the cutover: %s\n", o.Flow.From,
 			strings.Join(f.answer.Left, ", "))
 	}
-	return f.ended(out, r.Restored(), record, o.Flow.From)
+	return f.ended(out, r, r.Restored(), record, o.Flow.From)
 }
 
 // tellBack says how far back is safe.

@@ -79,6 +79,10 @@ func (c *Cutover) Look(ctx context.Context) ([]cutover.State, error) {
 	return append(states, c.h.restoredStep(ctx)), nil
 }
 
+// LeftOut are groups that the flow's patterns choose, and that were not moved: they have no position. Known once the
+// steps were looked at.
+func (c *Cutover) LeftOut() []LeftOut { return c.h.leftOut }
+
 // Restored tells what became of the settings that the flow had put on topics of the
 // target: a cutover puts them back at its end, one in stages at the end of the last.
 func (c *Cutover) Restored() []topics.Back { return c.back }

@@ -61,6 +61,7 @@ type handover struct {
 	given      map[string][]string      // what --force gives up, by step
 	late       map[string]bool          // steps that were waited for in vain
 	left       map[chunk.Partition]bool // partitions that are given up
+	leftOut    []LeftOut                // groups that cannot be moved, at the last look
 
 	// Of a stage of a cutover: groups that were moved before, and where topics ended then.
 	part  map[string]bool
@@ -216,6 +217,11 @@ func (h *handover) idle(ctx context.Context) (string, error) {
 			names = append(names, g.Group)
 		}
 	}
+	listed, _ := h.look.groups.Names(ctx) // where they cannot be listed, their positions could not be read either
+	h.leftOut = slices.DeleteFunc(h.look.leftOutGroups(listed, held), func(l LeftOut) bool { return !h.moves(l.Name) })
+	for _, l := range h.leftOut {
+		names = append(names, l.Name)
+	}
 	seen, err := h.look.groups.OnSource(ctx, names)
 	if err != nil {
 		return "", err
@@ -224,6 +230,12 @@ func (h *handover) idle(ctx context.Context) (string, error) {
 	for i := range held {
 		if n := seen[held[i].Group].Members; n > 0 && h.moves(held[i].Group) {
 			lacks = append(lacks, lack{waits: fmt.Sprintf("%s (%d members)", held[i].Group, n), gives: h.readsOn(&held[i], n)})
+		}
+	}
+	for _, l := range h.leftOut {
+		if n := seen[l.Name].Members; n > 0 && l.Why == noPosition {
+			lacks = append(lacks, lack{waits: fmt.Sprintf("%s (%d members, without a position)", l.Name, n),
+				gives: h.readsAnywhere(l.Name, n)})
 		}
 	}
 	missing, err := h.without("idle", lacks)

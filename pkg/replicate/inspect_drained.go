@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"replicator/pkg/offsets"
-	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/peek"
@@ -104,9 +103,7 @@ func (i *Inspection) Drained(ctx context.Context) (*Drained, error) {
 		return nil, around[0] // which side holds what the other lacks is not asked the right way round
 	}
 	names, _ := i.groups.Names(ctx) // where they cannot be listed, their positions could not be read either
-	d.LeftOut = slices.DeleteFunc(i.leftOutNames(p.source, names, held), func(l LeftOut) bool {
-		return l.Kind != policy.Groups
-	})
+	d.LeftOut = append(d.LeftOut, i.leftOutGroups(names, held)...)
 	d.Taken = p.taken
 	spots := i.spots(p)
 	d.takeCuts(spots)

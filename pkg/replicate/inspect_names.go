@@ -140,6 +140,15 @@ func (i *Inspection) leftOutNames(seen *seenCluster, names []groups.Named, held 
 			list = append(list, LeftOut{policy.Topics, name, v.Why})
 		}
 	}
+	list = append(list, i.leftOutGroups(names, held)...)
+	slices.SortFunc(list, func(a, b LeftOut) int {
+		return cmp.Or(cmp.Compare(b.Kind, a.Kind), cmp.Compare(a.Name, b.Name)) // topics first
+	})
+	return list
+}
+
+// leftOutGroups are the groups among these, of which those with a position are held.
+func (i *Inspection) leftOutGroups(names []groups.Named, held []groups.Held) (list []LeftOut) {
 	stands := map[string]bool{}
 	for j := range held {
 		stands[held[j].Group] = true
@@ -155,9 +164,6 @@ func (i *Inspection) leftOutNames(seen *seenCluster, names []groups.Named, held 
 			list = append(list, LeftOut{policy.Groups, g.Name, noPosition})
 		}
 	}
-	slices.SortFunc(list, func(a, b LeftOut) int {
-		return cmp.Or(cmp.Compare(b.Kind, a.Kind), cmp.Compare(a.Name, b.Name)) // topics first
-	})
 	return list
 }
 

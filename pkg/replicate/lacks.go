@@ -114,6 +114,12 @@ func (h *handover) readsOn(g *groups.Held, members int) string {
 		"records are read again on %s", g.Group, h.o.Flow.From, members, again, h.o.Flow.To)
 }
 
+// readsAnywhere says what a group with members on the source that has committed no position comes to.
+func (h *handover) readsAnywhere(group string, members int) string {
+	return fmt.Sprintf("group %s is at work on %s (%d members) and has committed no position: it is not moved, and its "+
+		"auto.offset.reset decides what it reads on %s", group, h.o.Flow.From, members, h.o.Flow.To)
+}
+
 // notCopied is a partition of which not everything is on the target.
 func (h *handover) notCopied(p *PartitionStatus) lack {
 	name := fmt.Sprintf("%s/%d", p.Topic, p.Partition)

@@ -37,6 +37,7 @@ type Rollback struct {
 	ended      chan error
 	movedSince []string
 	restored   []topics.Back
+	leftOut    []LeftOut
 	putBack    bool // a log has lost its end since the cutover
 }
 
@@ -140,6 +141,9 @@ func (r *Rollback) State() BackState { return r.state }
 // MovedSince are the groups that were used on the source after the cutover: their
 // positions there are left as they are.
 func (r *Rollback) MovedSince() []string { return r.movedSince }
+
+// LeftOut is as that of a [Cutover].
+func (r *Rollback) LeftOut() []LeftOut { return r.leftOut }
 
 // Restored tells what became of the settings that the way back had put on topics of the
 // source.
@@ -338,6 +342,7 @@ func (r *Rollback) Look(ctx context.Context) ([]cutover.State, error) {
 	if states[0].Missing == groupsLeft { // which may be so, or not: nothing but trying tells
 		states[0].Done, states[0].Missing = true, ""
 		rest, err := h.watch(ctx, h.steps())
+		r.leftOut = h.leftOut
 		return append(states, rest...), err
 	}
 	for _, s := range h.steps() {
@@ -459,7 +464,9 @@ func (r *Rollback) carryBack(ctx context.Context, found cutover.Record) (cutover
 		Name: "running", Check: r.running, Act: start,
 		Do: "records are carried back while applications still write", Undo: "interrupt this command",
 	}}, h.steps()...)
-	if err := cutover.Run(ctx, steps, handoverEvery, h.o.tell); err != nil {
+	err = cutover.Run(ctx, steps, handoverEvery, h.o.tell)
+	r.leftOut = h.leftOut
+	if err != nil {
 		return h.record, err
 	}
 	return h.record, r.stop()

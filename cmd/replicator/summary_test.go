@@ -215,6 +215,15 @@ func TestStatusWithoutALedger(t *testing.T) {
 		strings.Contains(text, "never run") {
 		t.Errorf("status does not say that the ledger was deleted:\n%s", text)
 	}
+	for _, verb := range []string{"verify", "drained", "offsets --topic orders --partition 0 --at 3",
+		"wait --lag 0 --timeout 20s", "wait --drained --timeout 20s", "cutover --yes", "rollback --yes", "resume --dry-run",
+		"check --connect"} {
+		got := w.run(strings.Fields(verb)...)
+		if got.code != exitFailed || strings.Contains(got.stdout+got.stderr, "never run") ||
+			!strings.Contains(got.stderr, "the ledger topic "+ledgerTopic+" was deleted on cluster new while the flow runs") {
+			t.Errorf("%s: exit %d\n%s%s", verb, got.code, got.stdout, got.stderr)
+		}
+	}
 	w.plain(w.source, "orders", 0, 5)
 	w.await("the daemon says it too", func() bool {
 		return strings.Contains(log.String(), "the ledger topic "+ledgerTopic+" was deleted")

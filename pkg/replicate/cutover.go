@@ -28,10 +28,7 @@ func OpenCutover(ctx context.Context, o HandoverOptions) (*Cutover, error) {
 		return nil, err
 	}
 	c := &Cutover{h: h}
-	var book *ledger.Shard
-	if err = h.look.ofFlow(ctx); err == nil {
-		book, err = firstBook(ctx, o)
-	}
+	book, err := h.look.ownBook(ctx, o)
 	if err == nil && book == nil {
 		err = &kafka.Problem{What: fmt.Sprintf("flow %s has never run: there is no ledger %s on cluster %s", o.Flow.Name(),
 			o.Flow.LedgerTopic(), o.Flow.To),
@@ -159,6 +156,17 @@ func (h *handover) watch(ctx context.Context, steps []cutover.Step) ([]cutover.S
 		}
 	}
 	return states, cutover.InTime(ctx, states)
+}
+
+// ownBook is firstBook of a flow whose ledger is about it; nil: it has never run.
+func (i *Inspection) ownBook(ctx context.Context, o HandoverOptions) (book *ledger.Shard, err error) {
+	if err = i.ofFlow(ctx); err == nil {
+		book, err = firstBook(ctx, o)
+	}
+	if err == nil && book == nil {
+		err = i.missesLedger(ctx)
+	}
+	return book, err
 }
 
 // firstBook reads the partition of the ledger that has the record; nil: no ledger.

@@ -132,7 +132,7 @@ func (i *Inspection) lookAtLogs(ctx context.Context) (*picture, []string, error)
 		if p, err = i.look(ctx, all, false); err == nil {
 			err = cmp.Or(p.ledgerErr, p.closed(i.cfg.Name()))
 		}
-	} else {
+	} else if err = i.missesLedger(ctx); err == nil {
 		err = i.lookAtSource(ctx, p)
 	}
 	if err != nil {

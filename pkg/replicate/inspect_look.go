@@ -166,9 +166,13 @@ func (i *Inspection) readLedger(ctx context.Context, p *picture) error {
 	name := i.cfg.LedgerTopic()
 	topic, there := p.target.topics[name]
 	if !there {
-		return i.sameFlow(ctx, p)
+		p.ledgerErr = i.missesLedger(ctx)
 	}
 	switch {
+	case p.ledgerErr != nil:
+		return nil
+	case !there:
+		return i.sameFlow(ctx, p)
 	case topic.err != nil:
 		p.ledgerErr = topic.err
 		return nil

@@ -96,9 +96,6 @@ func (i *Inspection) lookAtReplicas(ctx context.Context, p *picture, status *Flo
 	}
 	p.work = workOf(list, settled, len(p.books))
 	status.Replicas, status.Members, status.Unowned = p.work.replicas, list, p.work.unowned
-	if status.Shards == 0 && len(list) > 0 {
-		i.missLedger(ctx, p)
-	}
 	i.tellOtherRules(p, list)
 }
 
@@ -167,15 +164,21 @@ func otherRules(list []Replica) string {
 	return o.String() + " than this configuration"
 }
 
-// missLedger tells of a flow that runs without a ledger. It looks again: replicas that have
-// just begun have made it before they joined their group.
-func (i *Inspection) missLedger(ctx context.Context, p *picture) {
+// missesLedger says of a flow that runs, and has no ledger, that it was deleted; nil: it does not run, so that it may
+// never have. It looks again: replicas that have just begun have made it before they joined their group.
+func (i *Inspection) missesLedger(ctx context.Context) error {
+	if n, err := i.replicas(ctx); err != nil || n == 0 {
+		return nil
+	}
 	name := i.cfg.LedgerTopic()
 	seen, err := describe(ctx, i.target, i.targetCluster, []string{name})
-	if _, there := seen.topicsOrNone()[name]; err != nil || there {
-		return
+	if err != nil {
+		return err
 	}
-	p.problems = append(p.problems, &lasting{ledgerDeleted(name, i.targetCluster.Name, nil)})
+	if _, there := seen.topics[name]; there {
+		return nil
+	}
+	return &lasting{ledgerDeleted(name, i.targetCluster.Name, nil)}
 }
 
 // ledgerDeleted is a flow that runs without its ledger.
@@ -207,14 +210,6 @@ func (f *flow) missedLedger(ctx context.Context, err error) error {
 		return err
 	}
 	return ledgerDeleted(name, f.target.Name, err)
-}
-
-// topicsOrNone is what was seen, where something was.
-func (s *seenCluster) topicsOrNone() map[string]seenTopic {
-	if s == nil {
-		return nil
-	}
-	return s.topics
 }
 
 // hiddenStatus are the partitions of topics that the source does not let us see, as the

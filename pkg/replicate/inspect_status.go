@@ -193,7 +193,11 @@ func (i *Inspection) Status(ctx context.Context) (*FlowStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
 	p, err := i.look(ctx, func(string) bool { return true }, true)
-	if err == nil {
+	switch {
+	case err != nil:
+	case errors.As(p.ledgerErr, new(*lasting)): // it is gone, and the rest can be told
+		p.problems = append(p.problems, p.ledgerErr)
+	default:
 		err = p.ledgerErr
 	}
 	if err != nil {

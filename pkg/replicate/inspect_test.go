@@ -344,6 +344,7 @@ func TestStatusOfOtherTopics(t *testing.T) {
 	l := newLookout(t)
 	l.data(l.client(l.source), 5)
 	open := l.begin("shard")
+	l.data(open, 5)
 	l.note(open, 5, offsets.Run{Source: 0, Target: 0, Count: 5})
 	l.end(open, kgo.TryCommit)
 	i := l.inspect()

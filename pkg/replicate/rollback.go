@@ -63,10 +63,7 @@ func OpenRollback(ctx context.Context, o HandoverOptions) (*Rollback, error) {
 	if r.look, err = Inspect(ctx, o.Clusters, o.Flow, o.Log); err != nil {
 		return nil, err
 	}
-	var book *ledger.Shard
-	if err = r.look.ofFlow(ctx); err == nil {
-		book, err = firstBook(ctx, o)
-	}
+	book, err := r.look.ownBook(ctx, o)
 	if err == nil {
 		err = r.find(book)
 	}

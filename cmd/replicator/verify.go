@@ -296,8 +296,8 @@ func (p *printer) verification(v *replicate.Verification) {
 	p.line("groups      %d of %d positions stand right", right, all)
 	p.leftOut(v.LeftOut)
 	p.doubts(v.Incomplete)
-	p.line("found       %d missing, %d changed, %d out of order, %d extra, %d extra by somebody else", v.Missing,
-		v.Changed, v.OutOfOrder, v.Extra, v.Foreign)
+	p.line("found       %d missing, %d changed, %d out of order, %d extra, %d extra and noted as somebody else's",
+		v.Missing, v.Changed, v.OutOfOrder, v.Extra, v.Foreign)
 	p.line("verdict     %s", v.Verdict)
 }
 

@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/offsets"
@@ -199,7 +196,8 @@ type verifyJob struct {
 	spot           *spot
 	partition      verify.Partition
 	source, target verify.Remote
-	failed         error // why there is nothing to compare
+	next           verify.Remote // what the source holds behind what is compared
+	failed         error         // why there is nothing to compare
 }
 
 // verifyJobs says, for each partition, which ranges are compared.
@@ -298,13 +296,15 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 	walk := s.state.Map.Walk(begin)
 	job.partition = verify.Partition{
 		From: begin, GivenUp: job.partition.GivenUp, Foreign: s.state.Map.Foreign(), Left: s.state.Cuts.Left(),
-		Settled: settled, SourceStart: int64(s.earliest),
+		Settled: settled, Progress: s.state.Progress, Next: &job.next, SourceStart: int64(s.earliest),
 		TargetStart: int64(s.targetEarliest), Repeats: i.cfg.Delivery == AtLeastOnce, Most: verifyListed,
 		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(i.segments(ctx, s)) },
 	}
 	job.source = verify.Remote{Cluster: i.sourceCluster, Topic: s.partition.Topic,
 		ID: p.source.topics[s.partition.Topic].id, Number: s.partition.Number,
 		From: int64(max(begin, s.earliest)), To: int64(s.state.Progress)}
+	job.next = job.source
+	job.next.From, job.next.To = int64(max(s.state.Progress, s.earliest)), int64(s.stable)
 	job.target = verify.Remote{Cluster: i.targetCluster, Topic: s.at.Topic, ID: s.state.TargetTopic, Number: s.at.Number,
 		From: int64(max(floor, s.targetEarliest)), To: int64(end)}
 	return job
@@ -374,56 +374,6 @@ func (i *Inspection) segments(ctx context.Context, s *spot) offsets.Load {
 	return func(head offsets.Head) ([]offsets.Run, error) { return i.ledger.Segment(ctx, int32(s.shard), head) }
 }
 
-// compactions are the topics of either side whose settings let the cleaner take
-// single records.
-type compactions struct{ source, target map[string]bool }
-
-// compacted asks for the topics' policies. One that cannot be asked may be compact.
-func (i *Inspection) compacted(ctx context.Context, p *picture) (compactions, error) {
-	var targets []string
-	for _, topic := range p.topics {
-		if target, _ := i.policy.Topic(topic); p.target.topics[target].partitions > 0 {
-			targets = append(targets, target)
-		}
-	}
-	source, err := compactTopics(ctx, i.source, p.topics)
-	if err != nil {
-		return compactions{}, i.sourceCluster.Explain(err)
-	}
-	target, err := compactTopics(ctx, i.target, targets)
-	if err != nil {
-		return compactions{}, i.targetCluster.Explain(err)
-	}
-	return compactions{source, target}, nil
-}
-
-func compactTopics(ctx context.Context, client *kgo.Client, topics []string) (map[string]bool, error) {
-	compact := map[string]bool{}
-	request := kmsg.NewPtrDescribeConfigsRequest() // kadm gives up at the first topic that may not be asked about
-	for _, name := range topics {
-		resource := kmsg.NewDescribeConfigsRequestResource()
-		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, name
-		resource.ConfigNames = []string{"cleanup.policy"}
-		request.Resources = append(request.Resources, resource)
-	}
-	if len(topics) == 0 {
-		return compact, nil
-	}
-	response, err := request.RequestWith(ctx, client)
-	if err != nil {
-		return nil, err
-	}
-	for _, answer := range response.Resources {
-		compact[answer.ResourceName] = answer.ErrorCode != 0
-		for _, setting := range answer.Configs {
-			if setting.Value != nil && strings.Contains(*setting.Value, "compact") {
-				compact[answer.ResourceName] = true
-			}
-		}
-	}
-	return compact, nil
-}
-
 // leftOut is the test whether the flow leaves out what a producer id wrote; nil: it
 // leaves out nothing.
 func (i *Inspection) leftOut() (test func(context.Context, int64) (bool, error), done func(), err error) {
@@ -470,7 +420,7 @@ func (i *Inspection) compareAll(ctx context.Context, jobs []*verifyJob,
 			}
 			defer target.Close()
 			for job := range queue {
-				job.source.Client, job.target.Client = source, target
+				job.source.Client, job.next.Client, job.target.Client = source, source, target
 				job.partition.LeftOut = leftOut
 				if err := job.compare(ctx, &o.Progress.watch); err != nil {
 					return err

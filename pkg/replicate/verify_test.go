@@ -80,6 +80,27 @@ func testVerifyALiveFlow(t *testing.T, w *world) {
 	}
 }
 
+// Without transactions records are there before the map has them: what a replica is copying is not told as foreign.
+func TestVerifyALiveFlowWithoutTransactions(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Delivery = AtLeastOnce
+	w.topic("orders", 4)
+	w.mixed("orders", 4, 500)
+	w.start(nil)
+	w.await("all partitions have begun", func() bool { return w.verify(VerifyOptions{}).Compared > 0 })
+	for range 6 {
+		w.mixed("orders", 4, 400)
+		if v := w.verify(VerifyOptions{}); v.Verdict == Different {
+			t.Fatalf("while it runs: %+v", v)
+		}
+	}
+	w.equal([]string{"orders"})
+	w.plain(w.sides.Target, "orders", 2, 1)
+	if v := w.verify(VerifyOptions{}); v.Verdict != Different || v.Extra != 1 || v.Partitions[2].Extra != 1 {
+		t.Errorf("a record of somebody else: %+v", v)
+	}
+}
+
 func (w *world) deleteBelow(admin *kadm.Client, topic string, number int32, at int64) {
 	w.t.Helper()
 	var below kadm.Offsets

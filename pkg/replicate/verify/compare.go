@@ -23,6 +23,7 @@ type comparison struct {
 	seed           maphash.Seed
 	loose          *looseEnds
 	latest         *latest // nil: nothing is written twice
+	coming         coming
 	scratch        []byte
 	found          Result
 }
@@ -95,7 +96,9 @@ func (c *comparison) between(ctx context.Context, source *offsets.Source, target
 		if t == nil || target != nil && t.Offset >= int64(*target) {
 			return nil
 		}
-		c.extra(t)
+		if err := c.extra(ctx, t); err != nil {
+			return err
+		}
 	}
 }
 
@@ -213,21 +216,29 @@ func (c *comparison) notOnSource(t *kgo.Record, source int64) {
 }
 
 // extra looks at a target record that no run explains.
-func (c *comparison) extra(t *kgo.Record) {
+func (c *comparison) extra(ctx context.Context, t *kgo.Record) error {
 	c.passTarget(t)
+	why := "no run of the map explains it"
 	if t.Offset >= int64(c.p.Settled) {
-		c.found.Unverified[NotNotedYet]++
-		return
+		ours, err := c.perhapsOurs(ctx, t)
+		if err != nil {
+			return err
+		}
+		if ours {
+			c.found.Unverified[NotNotedYet]++
+			return nil
+		}
+		why += ", and it is no copy of what the source holds next"
 	}
 	within := func(f offsets.Stretch) bool { return int64(f.From) <= t.Offset && t.Offset < int64(f.To) }
 	foreign := slices.ContainsFunc(c.p.Foreign, within)
 	if !foreign && slices.ContainsFunc(c.p.Left, within) {
 		c.found.Unverified[SourceCut]++
-		return
+		return nil
 	}
 	c.sums[1].add(t)
 	end := &looseEnd{source: -1, target: t.Offset, hasTarget: true, targetSum: c.hash(t), kind: Extra,
-		producer: t.ProducerID, why: "no run of the map explains it"}
+		producer: t.ProducerID, why: why}
 	if foreign {
 		end.kind, end.why = Foreign, "somebody else wrote it, as the flow has noted"
 	}
@@ -238,6 +249,7 @@ func (c *comparison) extra(t *kgo.Record) {
 		}
 	}
 	c.loose.add(end)
+	return nil
 }
 
 // gone counts records of a run, from the lo-th to before the hi-th, that are on

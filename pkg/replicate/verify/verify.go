@@ -50,9 +50,11 @@ type Partition struct {
 	Left []offsets.Stretch
 	// GivenUp are stretches of the source that are not copied, since an operator has ordered so.
 	GivenUp []Range
-	// Settled is the target offset from which on records outside the map may be ours,
-	// committed and not noted yet.
-	Settled offsets.Target
+	// Settled is the target offset from which on records outside the map may be ours, committed and not noted yet: if
+	// they are, they are copies of what Next gives, which is the source from Progress on.
+	Settled  offsets.Target
+	Progress offsets.Source
+	Next     Log // read where that is in question; nil: it cannot be told
 	// SourceStart and TargetStart are the first offsets of the logs before they are read.
 	SourceStart, TargetStart int64
 	// SourceCompacts and TargetCompacts: records may vanish once a later one has their key.
@@ -112,7 +114,7 @@ const (
 	LeftOut         = "left_out"         // the opposite flow wrote it: it is not copied back
 	SourceCut       = "source_cut"       // copied before the source's log was cut there: the target alone holds it
 	GivenUp         = "given_up"         // not copied, since an operator has ordered to go on behind it
-	NotNotedYet     = "not_noted_yet"    // at the target's end, perhaps ours and on its way into the map
+	NotNotedYet     = "not_noted_yet"    // at the target's end, like what is copied next: ours, on its way into the map
 )
 
 // Result is what a comparison found.
@@ -142,7 +144,12 @@ func (p *Partition) Compare(ctx context.Context, source, target Log) (*Result, e
 	together, ctx := errgroup.WithContext(ctx)
 	c := newComparison(p)
 	c.source.pages, c.target.pages = read(ctx, together, source), read(ctx, together, target)
-	together.Go(func() error { return c.compare(ctx) })
+	ahead, enough := context.WithCancelCause(ctx)
+	c.coming.read = func() <-chan Page { return read(ahead, together, p.Next) }
+	together.Go(func() error {
+		defer enough(errEnough)
+		return c.compare(ctx)
+	})
 	if err := together.Wait(); err != nil {
 		return nil, err
 	}
@@ -161,8 +168,11 @@ func read(ctx context.Context, together *errgroup.Group, log Log) <-chan Page {
 				return ctx.Err()
 			}
 		})
-		if err == nil {
+		switch {
+		case err == nil:
 			close(pages)
+		case context.Cause(ctx) == errEnough:
+			return nil
 		}
 		return err
 	})

@@ -423,12 +423,6 @@ func TestExtrasThatAreOurs(t *testing.T) {
 		t.Errorf("a record that was written twice: %+v", got.Listed)
 	}
 	s = plain(6)
-	s.target.records = append(s.target.records, record(120, "k", "new"))
-	s.p.Settled = 106
-	if got := s.compare(t); got.Differences() != 0 || got.Unverified[NotNotedYet] != 1 {
-		t.Errorf("a record at the unsettled end: %+v", got)
-	}
-	s = plain(6)
 	s.runs = []offsets.Run{{Source: 0, Target: 100, Count: 5}}
 	s.target.records = s.target.records[:5]
 	s.source.records[5].ProducerID = 99

@@ -27,7 +27,8 @@ func TestWayBackAfterTheRollback(t *testing.T) {
 		"the way back of cutover ")
 	says(t, "status --json", w.must("status", "--json"), `"closed_by": "old->new"`, `"rolled_back_at": "`)
 	for _, line := range []string{
-		"drained", "wait --lag 0 --timeout 20s", "wait --drained --timeout 20s", "cutover --dry-run",
+		"drained", "wait --lag 0 --timeout 20s", "wait --drained --timeout 20s", "cutover --dry-run", "ledger",
+		"resume --dry-run",
 	} {
 		got := w.run(strings.Fields(line)...)
 		said := words(got.stderr)
@@ -56,5 +57,31 @@ func (w *world) reverse() {
 	w.config = filepath.Join(w.t.TempDir(), "reverse.yaml")
 	if err := os.WriteFile(w.config, []byte(turned), 0o600); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// Without a ledger of the flow that is named, verbs that go by it say so, and whether its clusters look exchanged.
+func TestExchangedClustersAreTold(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "orders", 1)
+	w.plain(w.source, "orders", 0, 10)
+	const none = "flow old->new has never run: there is no ledger __replicator.old.new on cluster new"
+	says(t, "ledger", w.must("ledger"), none+"\n", "remedy: there is nothing to do")
+	w.must("run", "--until-caught-up")
+	right := w.config
+	for what, exchange := range map[string]func(){
+		"from and to": w.reverse,
+		"addresses":   func() { w.config = w.write(addresses(w.target), addresses(w.source)) },
+	} {
+		w.config = right
+		exchange()
+		for _, line := range []string{"ledger", "resume --dry-run", "cutover --dry-run", "rollback --dry-run"} {
+			got := w.run(strings.Fields(line)...)
+			if got.code != exitFailed {
+				t.Errorf("%s, %s exchanged: exit %d", line, what, got.code)
+			}
+			says(t, line+", "+what+" exchanged", got.stdout+got.stderr, "has never run: there is no ledger",
+				"; its source, cluster ", "holds ledger __replicator.old.new", "xchanged", "remedy:")
+		}
 	}
 }

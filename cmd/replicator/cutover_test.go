@@ -34,7 +34,8 @@ func TestCutoverCommands(t *testing.T) {
 	if got.code != exitFailed {
 		t.Errorf("exit %d", got.code)
 	}
-	says(t, "a rollback of what never ran", w.run("rollback", "--yes").stderr, "has never run", "not exchanged?")
+	says(t, "a rollback of what never ran", w.run("rollback", "--yes").stderr, "has never run",
+		"nothing tells of a cutover")
 	w.must("run", "--until-caught-up")
 	w.plain(w.source, "orders", 0, 5)
 	got = w.run("cutover")

@@ -76,8 +76,15 @@ func printLedger(w io.Writer, v *replicate.LedgerView, asJSON bool) error {
 		encoder.SetEscapeHTML(false)
 		return encoder.Encode(v)
 	}
-	if v.Says == nil {
-		_, err := fmt.Fprintf(w, "flow %s: ledger %s is not there, or does not say whose it is\n", v.Flow, v.Ledger)
+	switch {
+	case v.NotThere != "" && v.Refused != "": // whose remedy comes with the error
+		_, err := fmt.Fprintln(w, v.NotThere)
+		return err
+	case v.NotThere != "":
+		_, err := fmt.Fprintf(w, "%s\n  remedy: %s\n", v.NotThere, v.Remedy)
+		return err
+	case v.Says == nil:
+		_, err := fmt.Fprintf(w, "flow %s: ledger %s does not say whose it is\n", v.Flow, v.Ledger)
 		return err
 	}
 	s := v.Says

@@ -2,10 +2,8 @@ package replicate
 
 import (
 	"context"
-	"fmt"
 
 	"replicator/pkg/replicate/cutover"
-	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/topics"
 )
@@ -30,9 +28,7 @@ func OpenCutover(ctx context.Context, o HandoverOptions) (*Cutover, error) {
 	c := &Cutover{h: h}
 	book, err := h.look.ownBook(ctx, o)
 	if err == nil && book == nil {
-		err = &kafka.Problem{What: fmt.Sprintf("flow %s has never run: there is no ledger %s on cluster %s", o.Flow.Name(),
-			o.Flow.LedgerTopic(), o.Flow.To),
-			Fix: "start it with 'replicator run', and give this command again when it has caught up"}
+		err = h.look.neverRan(ctx, "start it with 'replicator run', and give this command again when it has caught up")
 	}
 	if err == nil {
 		c.found, err = recordOf(book)

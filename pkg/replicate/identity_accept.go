@@ -13,10 +13,11 @@ import (
 
 // LedgerView is what a flow's ledger says of its flow, beside the flow as it is now.
 type LedgerView struct {
-	Flow   string           `json:"flow"`
-	Ledger string           `json:"ledger"`
-	Says   *ledger.Identity `json:"says"` // null: it is not there, or does not name its flow
-	Now    ledger.Identity  `json:"now"`
+	Flow     string           `json:"flow"`
+	Ledger   string           `json:"ledger"`
+	Says     *ledger.Identity `json:"says"` // null: it is not there, or does not name its flow
+	Now      ledger.Identity  `json:"now"`
+	NotThere string           `json:"not_there,omitempty"` // what is known where there is no ledger, with Remedy
 	// Refused is why the flow would not run with it, with its remedy; "": it would.
 	Refused string `json:"refused,omitempty"`
 	Remedy  string `json:"remedy,omitempty"`
@@ -32,11 +33,35 @@ func ViewLedger(ctx context.Context, clusters map[string]kafka.Config, flow Conf
 	s := newSigner(&flow, look.sourceCluster, look.targetCluster, look.policy, nil)
 	v := &LedgerView{Flow: flow.Name(), Ledger: flow.LedgerTopic(), Now: flow.identity(look.sourceID, look.targetID)}
 	v.Says, _, err = s.compare(ctx, v.Now)
+	if err == nil {
+		err = v.runs(ctx, look)
+	}
 	var refusal interface{ Remedy() string }
 	if errors.As(err, &refusal) {
 		v.Refused, v.Remedy, err = err.Error(), refusal.Remedy(), nil
 	}
 	return v, err
+}
+
+// runs is why a flow would not run whose ledger is its own, or not there; nil: it would.
+func (v *LedgerView) runs(ctx context.Context, look *Inspection) error {
+	books, err := readFirstBooks(ctx, look.targetCluster, look.cfg, 1)
+	switch {
+	case err != nil:
+		return err
+	case len(books) == 0:
+		none := look.neverRan(ctx, "there is nothing to do: 'replicator run' makes it")
+		v.NotThere, v.Remedy = none.What, none.Fix
+	default:
+		if err := notClosed(books[0], books[0], v.Flow); err != nil {
+			return err
+		}
+	}
+	around := look.problemsAround(ctx)
+	if len(around) > 0 && inCircle(around[0]) {
+		return around[0]
+	}
+	return nil
 }
 
 // AcceptClusters notes in a flow's ledger that its clusters are the ones of now, though

@@ -2,10 +2,10 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 
-	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/kafka"
 )
 
@@ -37,8 +37,8 @@ func (i *Inspection) carriesBack(ctx context.Context, clusters map[string]kafka.
 	if err != nil || len(books) == 0 {
 		return nil, err
 	}
-	var d cutover.Direction
-	if d, err = directionOf(books[0]); err != nil || !d.Closed {
+	var closed *ClosedError
+	if err = notClosed(books[0], books[0], i.cfg.Name()); !errors.As(err, &closed) || !closed.Ended.IsZero() {
 		return nil, err
 	}
 	back := opposite(i.cfg, nil)

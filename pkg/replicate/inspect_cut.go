@@ -104,6 +104,9 @@ func (i *Inspection) OpenCuts(ctx context.Context) ([]OpenCut, error) {
 	if err == nil {
 		err = p.ledgerErr
 	}
+	if err == nil && len(p.books) == 0 {
+		err = i.neverRan(ctx, "start it with 'replicator run': only what was copied can be cut")
+	}
 	if err != nil {
 		return nil, err
 	}

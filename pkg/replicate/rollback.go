@@ -65,7 +65,7 @@ func OpenRollback(ctx context.Context, o HandoverOptions) (*Rollback, error) {
 	}
 	book, err := r.look.ownBook(ctx, o)
 	if err == nil {
-		err = r.find(book)
+		err = r.find(ctx, book)
 	}
 	if err == nil {
 		err = r.prepare(ctx, book)
@@ -78,13 +78,10 @@ func OpenRollback(ctx context.Context, o HandoverOptions) (*Rollback, error) {
 }
 
 // find takes up the cutover that is to be taken back; a nil book is no ledger.
-func (r *Rollback) find(book *ledger.Shard) (err error) {
+func (r *Rollback) find(ctx context.Context, book *ledger.Shard) (err error) {
 	flow := &r.o.Flow
 	if book == nil {
-		return &kafka.Problem{What: fmt.Sprintf("flow %s has never run: there is no ledger %s on cluster %s", flow.Name(),
-			flow.LedgerTopic(), flow.To),
-			Fix: "nothing tells of a cutover there. Is this the right flow, and do bootstrap.servers lead to the clusters of " +
-				"the cutover, not exchanged?"}
+		return r.look.neverRan(ctx, "see whether this is the right flow: nothing tells of a cutover there")
 	}
 	if r.record, err = recordOf(book); err != nil {
 		return err

@@ -62,6 +62,10 @@ func (f *handoverFlags) options(cmd *cobra.Command) (replicate.HandoverOptions, 
 	if f.silent < 0 || f.verify < 0 || f.timeout < 0 {
 		return replicate.HandoverOptions{}, &usageError{errors.New("a time is never negative"), cmd.CommandPath()}
 	}
+	if f.timeout > 0 && f.timeout <= f.silent && !f.force && !f.undo {
+		return replicate.HandoverOptions{}, &usageError{fmt.Errorf("--timeout %s can never be enough: the source is watched "+
+			"for --silent-for %s first", f.timeout, f.silent), cmd.CommandPath()}
+	}
 	o := replicate.HandoverOptions{
 		Flow: flow, SilentFor: f.silent, Tail: f.verify, Force: f.force, Patience: f.timeout,
 		Log: slog.New(cfg.Log.Handler(cmd.ErrOrStderr())),
@@ -112,10 +116,12 @@ type handover interface {
 func (f *handoverFlags) goOn(ctx context.Context, cmd *cobra.Command, h handover) (bool, error) {
 	if f.dry || !f.yes {
 		states, err := h.Look(ctx)
+		if len(states) > 0 { // also where the time ran out: each says what is known
+			f.tellSteps(cmd.OutOrStdout(), states, h)
+		}
 		if err != nil {
 			return false, err
 		}
-		f.tellSteps(cmd.OutOrStdout(), states, h)
 		if err := cutover.Refusal(states); f.dry || err != nil {
 			return false, err
 		}

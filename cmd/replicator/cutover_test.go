@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/cutover"
 )
 
 // says fails the test unless the text has all of these.
@@ -125,7 +128,7 @@ func TestDrained(t *testing.T) {
 	w.topic(w.target, "orders", 1)
 	w.plain(w.source, "orders", 0, 10)
 	w.commit(w.source, "billing", "orders", 0, 4)
-	says(t, "the table", w.must("drained"), "group billing: 6 records of 1 partitions not read",
+	says(t, "the table", w.must("drained"), "group billing: up to 6 records of 1 partitions not read",
 		"topic orders: the target lacks up to 10 records", "drained: false, aged out: false")
 	w.plain(w.target, "orders", 0, 3)
 	w.plain(w.source, "orders", 0, 3)
@@ -255,3 +258,37 @@ func TestRollbackLeavesWhatWasNotUsed(t *testing.T) {
 		}
 	}
 }
+
+// A time-out that the watch for silence alone uses up is bad usage; one that runs out on the way leaves a whole plan.
+func TestCutoverInLittleTime(t *testing.T) {
+	w := newWorld(t)
+	w.topic(w.source, "orders", 1)
+	w.plain(w.source, "orders", 0, 4)
+	w.must("run", "--until-caught-up")
+	for _, verb := range []string{"cutover", "rollback"} {
+		got := w.run(verb, "--dry-run", "--timeout", "5s")
+		if got.code != exitUsage {
+			t.Errorf("%s: exit %d, want %d", verb, got.code, exitUsage)
+		}
+		says(t, verb, got.stderr, "--timeout 5s can never be enough", "--silent-for 5s")
+	}
+	cmd := newCutover()
+	var out strings.Builder
+	cmd.SetOut(&out)
+	late := &cutover.WaitingError{Step: "silent", Missing: "watching"}
+	f := handoverFlags{dry: true}
+	on, err := f.goOn(w.ctx, cmd, lookedAt{[]cutover.State{{Name: "silent", Missing: "watching"}, {Name: "idle"}}, late})
+	if on || !errors.Is(err, late) {
+		t.Errorf("it goes on %t, %v", on, err)
+	}
+	says(t, "the plan", out.String(), "1. silent    open", "2. idle      open")
+}
+
+// lookedAt is a handover that was looked at.
+type lookedAt struct {
+	states []cutover.State
+	err    error
+}
+
+func (l lookedAt) Look(context.Context) ([]cutover.State, error) { return l.states, l.err }
+func (l lookedAt) LeftOut() []replicate.LeftOut                  { return nil }

@@ -95,7 +95,7 @@ func printDrained(w io.Writer, d *replicate.Drained) {
 		case g.Error != "":
 			fmt.Fprintf(w, "  group %s: not known: %s\n", g.Group, g.Error)
 		case g.Lag > 0:
-			fmt.Fprintf(w, "  group %s: %d records of %d partitions not read, %d members%s\n", g.Group, g.Lag, g.Behind,
+			fmt.Fprintf(w, "  group %s: up to %d records of %d partitions not read, %d members%s\n", g.Group, g.Lag, g.Behind,
 				g.Members, lostThere(&g))
 		case g.Open > 0:
 			fmt.Fprintf(w, "  group %s: %s, %d members\n", g.Group, openBehind(&g), g.Members)

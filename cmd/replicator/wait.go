@@ -278,8 +278,8 @@ func undrained(d *replicate.Drained) gap {
 		case g.Error != "":
 			return gap{fmt.Sprintf("group %s: %s", g.Group, g.Error), true, g.Remedy}
 		case g.Lag > 0:
-			return coming("group %s has not read %d records of %d partitions on the source%s", g.Group, g.Lag, g.Behind,
-				lostThere(&g))
+			return coming("group %s has not read up to %d records of %d partitions on the source%s", g.Group, g.Lag,
+				g.Behind, lostThere(&g))
 		case g.Open > 0:
 			return gap{missing: fmt.Sprintf("group %s %s", g.Group, openBehind(&g)), remedy: replicate.OpenRemedy}
 		}

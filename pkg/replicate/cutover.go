@@ -66,10 +66,7 @@ func (c *Cutover) Look(ctx context.Context) ([]cutover.State, error) {
 		c.h.goOn(c.found, c.held, c.ends, again.Since.Rest)
 	}
 	states, err := c.h.watch(ctx, c.h.steps())
-	if err != nil {
-		return nil, err
-	}
-	return append(states, c.h.restoredStep(ctx)), nil
+	return append(states, c.h.restoredStep(ctx)), err
 }
 
 // LeftOut are groups that the flow's patterns choose, and that were not moved: they have no position. Known once the
@@ -143,7 +140,8 @@ func (h *handover) watch(ctx context.Context, steps []cutover.Step) ([]cutover.S
 	defer func() { h.looking = false }()
 	begun := cutover.Look(ctx, steps[:1])
 	if cutover.Pause(ctx, h.o.SilentFor) != nil {
-		return begun, cutover.InTime(ctx, begun)
+		states := append(begun, cutover.Look(ctx, steps[1:])...)
+		return states, cutover.InTime(ctx, states)
 	}
 	states := cutover.Look(ctx, steps)
 	for i := range states {

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -372,4 +373,30 @@ func (w *world) rollBackUntil(ctx context.Context) error {
 	defer r.Close()
 	_, err = r.Run(ctx)
 	return err
+}
+
+// A look that runs out of time tells of all steps all the same.
+func TestLookInNoTimeHasAllSteps(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 5)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	r.stop()
+	o := w.handoverOptions()
+	o.SilentFor = time.Hour
+	c, err := OpenCutover(w.ctx, o)
+	w.must("open cutover", err)
+	defer c.Close()
+	ended, cancel := context.WithDeadline(w.ctx, time.Now())
+	defer cancel()
+	states, err := c.h.watch(ended, c.h.steps())
+	if want := len(c.h.steps()); len(states) != want || !errors.As(err, new(*cutover.WaitingError)) {
+		t.Errorf("%d steps, want %d; %v", len(states), want, err)
+	}
+	for _, s := range append(states, c.h.restoredStep(ended)) {
+		if s.Done || s.Refused || s.Missing == "" {
+			t.Errorf("nobody was asked, and step %s is told as %+v", s.Name, s)
+		}
+	}
 }

@@ -212,9 +212,14 @@ func (r *restoring) write(ctx context.Context, notes ...ledger.Record) error {
 
 // restoredStep is the last step of a cutover, as it is shown beforehand.
 func (h *handover) restoredStep(ctx context.Context) cutover.State {
-	s := cutover.State{Name: "restored",
+	return cutover.Look(ctx, []cutover.Step{{
+		Name: "restored", Check: h.restoredYet,
 		Do:   fmt.Sprintf("what the flow has set on topics of %s is as it was before", h.o.Flow.To),
-		Undo: "nothing to undo: the flow sets it again when it runs after a rollback"}
+		Undo: "nothing to undo: the flow sets it again when it runs after a rollback",
+	}})[0]
+}
+
+func (h *handover) restoredYet(ctx context.Context) (missing string, err error) {
 	list, err := h.restoring().run(ctx, false, nil)
 	pending := 0
 	for i := range list {
@@ -223,17 +228,18 @@ func (h *handover) restoredStep(ctx context.Context) cutover.State {
 		}
 	}
 	switch {
-	case err != nil:
-		s.Missing = err.Error()
+	case ctx.Err() != nil:
+		return "", nil
+	case err != nil: // which is no reason to refuse
+		missing = err.Error()
 	case h.o.Groups != nil && h.status == nil:
-		s.Missing = copiedUnknown
+		missing = copiedUnknown
 	case len(h.remain()) > 0:
-		s.Missing, _ = untilMoved(h.remain())
+		missing, _ = untilMoved(h.remain())
 	case pending > 0:
-		s.Missing = fmt.Sprintf("%d settings are to be put back", pending)
+		missing = fmt.Sprintf("%d settings are to be put back", pending)
 	}
-	s.Done = s.Missing == ""
-	return s
+	return missing, nil
 }
 
 // remain are the groups that neither this stage of a cutover moves nor one before.

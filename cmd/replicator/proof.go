@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"replicator/pkg/replicate"
@@ -138,6 +139,12 @@ func (p *proof) worse(all verified) string {
 			return fmt.Sprintf("it is about other clusters: %s and %s", before.Source.ID, before.Target.ID)
 		case rank[now.Verdict] < rank[before.Verdict]:
 			return fmt.Sprintf("flow %s was %s then, and is %s now", before.Flow, before.Verdict, now.Verdict)
+		}
+		for _, one := range before.Partitions {
+			gone := func(l replicate.LeftOut) bool { return l.Name == one.Topic }
+			if slices.ContainsFunc(now.NotCompared, gone) {
+				return fmt.Sprintf("topic %s of flow %s was compared then, and is not now", one.Topic, before.Flow)
+			}
 		}
 	}
 	return ""

@@ -32,7 +32,8 @@ func newVerify() *cobra.Command {
 key, value, headers and timestamp of every record up to where the flow is now. It
 tells what is missing, changed, out of order, or on the target and not from the
 flow, with the offsets on both sides, and counts what it could not check: records
-that retention or compaction has taken on one side, also meanwhile.
+that retention or compaction has taken on one side, also meanwhile. Topics that the
+flow has copied, and the configuration leaves out now, are named.
 
 The flow may run on. Nothing is written to either cluster, and no group is used
 for reading. --report keeps the result in a file, as the proof of a migration: with
@@ -295,6 +296,7 @@ func (p *printer) verification(v *replicate.Verification) {
 	}
 	p.line("groups      %d of %d positions stand right", right, all)
 	p.leftOut(v.LeftOut)
+	p.leftOut(v.NotCompared)
 	p.doubts(v.Incomplete)
 	p.line("found       %d missing, %d changed, %d out of order, %d extra, %d extra and noted as somebody else's",
 		v.Missing, v.Changed, v.OutOfOrder, v.Extra, v.Foreign)

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/ledger"
 )
 
 // Pattern is one that an operator has given with a command.
@@ -163,6 +165,32 @@ func (i *Inspection) leftOutGroups(names []groups.Named, held []groups.Held) (li
 		case v.Selected && !stands[g.Name]:
 			list = append(list, LeftOut{policy.Groups, g.Name, noPosition})
 		}
+	}
+	return list
+}
+
+// notCompared lists the topics that the ledger has a map of and that are not in the picture, among those wanted; nil:
+// all.
+func (i *Inspection) notCompared(p *picture, wanted func(topic string) bool) []LeftOut {
+	known := map[string]bool{}
+	for b := range p.books {
+		for _, k := range p.books[b].Keys() {
+			if state := p.books[b].State(k); state != nil && state.Start != ledger.NotStarted {
+				known[k.Partition.Topic] = true
+			}
+		}
+	}
+	list := []LeftOut{}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		_, v := i.policy.Topic(name)
+		switch {
+		case wanted != nil && !wanted(name) || slices.Contains(p.topics, name) || p.hidden[name] != nil ||
+			v.Builtin && !v.Kept: // filtered, compared, among the problems, or named as left out
+			continue
+		case v.Selected || v.Blocked:
+			v.Why = "the source does not show it any more"
+		}
+		list = append(list, LeftOut{policy.Topics, name, "copied before, as the ledger says, and not compared: " + v.Why})
 	}
 	return list
 }

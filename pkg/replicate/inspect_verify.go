@@ -134,7 +134,7 @@ func (i *Inspection) planVerify(ctx context.Context, o *VerifyOptions) (*Verific
 	}
 	v := &Verification{
 		Version: VerificationVersion, Program: o.Program, Flow: i.cfg.Name(), Delivery: i.cfg.Delivery,
-		Incomplete: []Doubt{}, Filters: o.Filters, NeverRan: p.neverRan(), LeftOut: []LeftOut{},
+		Incomplete: []Doubt{}, Filters: o.Filters, NeverRan: p.neverRan(), LeftOut: []LeftOut{}, NotCompared: []LeftOut{},
 		Ledger: i.cfg.LedgerTopic(), Source: ClusterName{i.cfg.From, p.source.id},
 		Target: ClusterName{i.cfg.To, p.target.id}, Taken: p.taken.UTC(),
 		Unverified: map[string]int64{}, Partitions: []VerifiedPartition{}, Problems: []ProblemStatus{},
@@ -173,6 +173,7 @@ func (i *Inspection) verifyNames(ctx context.Context, v *Verification, p *pictur
 	v.LeftOut = slices.DeleteFunc(i.leftOutNames(p.source, names, held), func(l LeftOut) bool {
 		return wanted != nil && l.Kind == policy.Topics && !wanted(l.Name)
 	})
+	v.NotCompared = i.notCompared(p, wanted)
 	return nil
 }
 

@@ -53,6 +53,9 @@ type Verification struct {
 	Groups     []GroupStatus       `json:"groups"`     // as status shows them, when the comparison had ended
 	Problems   []ProblemStatus     `json:"problems"`   // what could not be seen
 	LeftOut    []LeftOut           `json:"left_out"`   // what the flow's patterns choose and a rule leaves out
+	// NotCompared are the topics that the flow has copied, as its ledger says, and that the configuration leaves out, or
+	// that the source does not show any more.
+	NotCompared []LeftOut `json:"not_compared"`
 }
 
 // Filters are what was asked for, as it was typed; "" is no filter.

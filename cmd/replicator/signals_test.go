@@ -105,7 +105,7 @@ func TestInterruptionSaysWhatWasLeftUndone(t *testing.T) {
 		says  []string
 	}{
 		{"lag 3", "wait --lag 0", []string{"interrupted: what was waited for does not hold: flow old->new: lag 3"}},
-		{"silent", "cutover --yes --silent-for 1h", []string{
+		{"silent", "cutover --yes --silent-for 1h --timeout 2h", []string{
 			"interrupted: the cutover is not done, and no application may start on the target: step silent: ",
 			"remedy: give the same command again"}},
 		{"", "verify", []string{"interrupted: not everything was compared"}},

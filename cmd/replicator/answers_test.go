@@ -50,7 +50,7 @@ func TestEveryAnswerIsThereAsJSON(t *testing.T) {
 	says("offsets --topic orders --partition 0 --at 4 --json", 0, map[string]any{"target_offset": 4.0, "rule": "in_run"})
 	says("wait --lag 0 --json", 0, map[string]any{"holds": true})
 	says("wait --drained --timeout 2s --json", 1, map[string]any{"holds": false,
-		"missing": "flow old->new: group billing has not read 6 records of 1 partitions on the source"})
+		"missing": "flow old->new: group billing has not read up to 6 records of 1 partitions on the source"})
 	says("cutover --dry-run --silent-for 0s --json", 0, map[string]any{"done": false, "steps.0.step": "silent",
 		"steps.0.done": true})
 	says("cutover --yes --silent-for 0s --json", 0, map[string]any{"done": true, "on": "new", "record.groups": 1.0})

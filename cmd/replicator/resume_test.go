@@ -173,7 +173,8 @@ func TestResumeOnTheWayBack(t *testing.T) {
 	var said output
 	ended := make(chan int, 1)
 	go func() {
-		ended <- execute(ctx, []string{"rollback", "-c", w.config, "--yes", "--silent-for", "1h"}, &said, &said)
+		ended <- execute(ctx, []string{"rollback", "-c", w.config, "--yes", "--silent-for", "1h",
+			"--timeout", "2h"}, &said, &said)
 	}()
 	w.await("what was written is carried back", func() bool {
 		ends, err := w.admin(w.source).ListCommittedOffsets(w.ctx, "orders")

@@ -77,7 +77,9 @@ func (c *Claims) Claimed(ctx context.Context, producer int64, seen time.Time) (b
 		return claimed, err
 	}
 	begun := time.Now()
-	err := c.readOn(ctx)
+	ctx, cancel := context.WithTimeout(ctx, claimsWait)
+	defer cancel()
+	err := glance.Retry(ctx, func() error { return c.readOn(ctx) })
 	if err != nil {
 		clear(c.next) // the next look begins anew: the topic may be another one by now
 	}
@@ -124,8 +126,6 @@ func (c *Claims) decide(producer int64) bool {
 // readOn reads what the ledger has that was not read yet. What is not committed counts too:
 // an id is handed to one writer only.
 func (c *Claims) readOn(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, claimsWait)
-	defer cancel()
 	logs, err := glance.Find(ctx, c.client, []string{c.topic})
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return nil

@@ -123,13 +123,25 @@ func ReadIdentity(ctx context.Context, cluster kafka.Config, topic string) (*Ide
 		return nil, err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
+	ctx, cancel := context.WithTimeout(ctx, othersWait)
 	defer cancel()
+	var text []byte
+	if err = glance.Retry(ctx, func() error {
+		text, err = readIdentity(ctx, client, topic)
+		return err
+	}); err != nil {
+		return nil, fmt.Errorf("read which flow ledger %s on cluster %s belongs to: %w", topic, cluster.Name,
+			readDenied(cluster, topic, err))
+	}
+	return DecodeIdentity(text)
+}
+
+// readIdentity reads the note; nil: there is none, or no such topic.
+func readIdentity(ctx context.Context, client *kgo.Client, topic string) (text []byte, err error) {
 	logs, err := glance.Find(ctx, client, []string{topic})
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return nil, nil
 	}
-	var text []byte
 	logs = slices.DeleteFunc(logs, func(l *glance.Log) bool { return l.Number != 0 })
 	for _, l := range logs {
 		l.Take = func(r *kgo.Record) error {
@@ -149,11 +161,7 @@ func ReadIdentity(ctx context.Context, cluster kafka.Config, topic string) (*Ide
 		}
 	}
 	glance.Read(ctx, client, logs)
-	if err = errors.Join(err, firstError(logs)); err != nil {
-		return nil, fmt.Errorf("read which flow ledger %s on cluster %s belongs to: %w", topic, cluster.Name,
-			readDenied(cluster, topic, err))
-	}
-	return DecodeIdentity(text)
+	return text, errors.Join(err, firstError(logs))
 }
 
 // readDenied names the right that is missing, if that is the error.

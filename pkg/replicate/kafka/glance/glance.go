@@ -8,7 +8,8 @@
 //  2. a log is read as it lies there, aborted records among it;
 //  3. what is wrong with one partition stands in it, and does not keep the others.
 //
-// It retries nothing but what franz-go does by itself.
+// It retries nothing but what franz-go does by itself; [Retry] is for what passes, such as
+// a leader that has not taken office yet.
 package glance
 
 import (
@@ -16,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -192,6 +194,25 @@ func request(logs []*Log) *kmsg.FetchRequest {
 		request.Topics[i].Partitions = append(request.Topics[i].Partitions, p)
 	}
 	return request
+}
+
+// again is how long Retry waits between two tries.
+const again = 100 * time.Millisecond
+
+// Retry calls ask again, until ctx ends, as long as it fails by what passes: a partition
+// that was just made, or moves, has no leader who would answer.
+func Retry(ctx context.Context, ask func() error) error {
+	for {
+		err := ask()
+		if err == nil || !kerr.IsRetriable(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(again):
+		}
+	}
 }
 
 // Find finds the partitions of topics, with where each begins and ends now: At and End.

@@ -114,7 +114,7 @@ type candidate struct {
 	waiting   bool        // its target partition is not there yet
 
 	earliest offsets.Source    // where the source's log begins; with a state that is asked for a cut
-	noted    *ledger.Cut       // of the source, seen now
+	noted    *ledger.Cut       // of either side, seen now
 	cut      *ledger.MapCut    // the order about a cut is carried out
 	foreign  []offsets.Stretch // found by that
 }

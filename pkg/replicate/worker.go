@@ -114,7 +114,7 @@ type session struct {
 	rested       time.Time    // when progress was last committed
 	trailing     bool         // it was committed with records
 
-	undecided bool      // a cut of the source waits for an order
+	undecided bool      // a cut waits for an order
 	looked    time.Time // when the ledger was last asked for one
 	written   int64     // where the ledger partition ends, by what this session has read and written
 

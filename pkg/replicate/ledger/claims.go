@@ -77,9 +77,7 @@ func (c *Claims) Claimed(ctx context.Context, producer int64, seen time.Time) (b
 		return claimed, err
 	}
 	begun := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, claimsWait)
-	defer cancel()
-	err := glance.Retry(ctx, func() error { return c.readOn(ctx) })
+	err := c.readOn(ctx)
 	if err != nil {
 		clear(c.next) // the next look begins anew: the topic may be another one by now
 	}
@@ -126,17 +124,14 @@ func (c *Claims) decide(producer int64) bool {
 // readOn reads what the ledger has that was not read yet. What is not committed counts too:
 // an id is handed to one writer only.
 func (c *Claims) readOn(ctx context.Context) error {
-	logs, err := glance.Find(ctx, c.client, []string{c.topic})
-	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+	ctx, cancel := context.WithTimeout(ctx, claimsWait)
+	defer cancel()
+	logs, err := glance.ReadAll(ctx, c.client, []string{c.topic}, func(l *glance.Log) {
+		l.At, l.Take = max(l.At, c.next[l.Number]), c.take
+	})
+	if errors.Is(err, kerr.UnknownTopicOrPartition) && logs == nil {
 		return nil
 	} else if err != nil { // a topic that may not be seen is not one that is not there: what it claims is not known
-		return err
-	}
-	for _, l := range logs {
-		l.At, l.Take = max(l.At, c.next[l.Number]), c.take
-	}
-	glance.Read(ctx, c.client, logs)
-	if err := firstError(logs); err != nil {
 		return err
 	}
 	for _, l := range logs {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -126,24 +125,11 @@ func ReadIdentity(ctx context.Context, cluster kafka.Config, topic string) (*Ide
 	ctx, cancel := context.WithTimeout(ctx, othersWait)
 	defer cancel()
 	var text []byte
-	if err = glance.Retry(ctx, func() error {
-		text, err = readIdentity(ctx, client, topic)
-		return err
-	}); err != nil {
-		return nil, fmt.Errorf("read which flow ledger %s on cluster %s belongs to: %w", topic, cluster.Name,
-			readDenied(cluster, topic, err))
-	}
-	return DecodeIdentity(text)
-}
-
-// readIdentity reads the note; nil: there is none, or no such topic.
-func readIdentity(ctx context.Context, client *kgo.Client, topic string) (text []byte, err error) {
-	logs, err := glance.Find(ctx, client, []string{topic})
-	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return nil, nil
-	}
-	logs = slices.DeleteFunc(logs, func(l *glance.Log) bool { return l.Number != 0 })
-	for _, l := range logs {
+	logs, err := glance.ReadAll(ctx, client, []string{topic}, func(l *glance.Log) {
+		if l.Number != 0 {
+			return
+		}
+		text = nil
 		l.Take = func(r *kgo.Record) error {
 			k, err := decodeKey(r.Key)
 			if err != nil || k.kind != kindNote || k.note != IdentityName {
@@ -159,9 +145,15 @@ func readIdentity(ctx context.Context, client *kgo.Client, topic string) (text [
 			}
 			return err
 		}
+	})
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition) && logs == nil:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read which flow ledger %s on cluster %s belongs to: %w", topic, cluster.Name,
+			readDenied(cluster, topic, err))
 	}
-	glance.Read(ctx, client, logs)
-	return text, errors.Join(err, firstError(logs))
+	return DecodeIdentity(text)
 }
 
 // readDenied names the right that is missing, if that is the error.

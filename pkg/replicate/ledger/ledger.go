@@ -59,7 +59,7 @@ type Header struct {
 	Lost        int64          // source offsets in all holes: no more records than that were lost
 	LastHole    Hole
 	Stop        *Stop
-	Cuts        *Cuts // nil: the source was never cut
+	Cuts        *Cuts // nil: neither side was ever cut
 	// SourceTopic is the id that the source topic has got since the partition was first copied; then it had none. Zero:
 	// none yet, or it is in the key.
 	SourceTopic chunk.TopicID

@@ -334,18 +334,16 @@ func (o *Others) Writer(ctx context.Context, at chunk.Partition, offset int64) (
 func (o *Others) Claims(ctx context.Context, topic string) (map[int64]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
 	defer cancel()
-	logs, err := glance.Find(ctx, o.client, []string{topic})
 	claimed := map[int64]bool{}
-	for _, l := range logs {
+	_, err := glance.ReadAll(ctx, o.client, []string{topic}, func(l *glance.Log) {
 		l.Take = func(r *kgo.Record) error {
 			if k, err := decodeKey(r.Key); err == nil && k.kind == kindClaim {
 				claimed[k.number] = true
 			}
 			return nil
 		}
-	}
-	glance.Read(ctx, o.client, logs)
-	if err = errors.Join(err, firstError(logs)); err != nil {
+	})
+	if err != nil {
 		return nil, fmt.Errorf("read producer ids from ledger %s: %w", topic, err)
 	}
 	return claimed, nil
@@ -363,29 +361,24 @@ func (o *Others) Fills(ctx context.Context, ledgers []string) (map[string]map[ch
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
 	defer cancel()
-	logs, err := glance.Find(ctx, o.client, ledgers)
-	if err != nil {
-		return nil, fmt.Errorf("read ledgers: %w", err)
-	}
-	for _, l := range logs {
+	logs, err := glance.ReadAll(ctx, o.client, ledgers, func(l *glance.Log) {
 		k := o.known[l.Topic]
 		if k.fills == nil {
 			k.read, k.fills = map[int32]int64{}, map[string]chunk.TopicID{}
 		}
 		l.At, l.Take = max(l.At, k.read[l.Number]), k.takeFill
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read ledgers: %w", err)
 	}
-	glance.Read(ctx, o.client, logs)
 	for _, l := range logs {
-		if l.Err != nil {
-			return nil, fmt.Errorf("read ledger %s/%d: %w", l.Topic, l.Number, l.Err)
+		o.known[l.Topic].read[l.Number] = l.At
+	}
+	for _, name := range ledgers {
+		fills[name] = map[chunk.TopicID]bool{}
+		for _, id := range o.known[name].fills {
+			fills[name][id] = true
 		}
-		k := o.known[l.Topic]
-		k.read[l.Number] = l.At
-		ids := map[chunk.TopicID]bool{}
-		for _, id := range k.fills {
-			ids[id] = true
-		}
-		fills[l.Topic] = ids
 	}
 	return fills, nil
 }
@@ -399,16 +392,6 @@ func (k *known) takeFill(r *kgo.Record) error {
 	delete(k.fills, string(r.Key))
 	if state, err := decodeState(r.Value); r.Value != nil && err == nil && state.TargetTopic != (chunk.TopicID{}) {
 		k.fills[string(r.Key)] = state.TargetTopic
-	}
-	return nil
-}
-
-// firstError is the first thing that kept one of the logs from its end, or nil.
-func firstError(logs []*glance.Log) error {
-	for _, l := range logs {
-		if l.Err != nil {
-			return l.Err
-		}
 	}
 	return nil
 }

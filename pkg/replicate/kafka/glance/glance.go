@@ -8,14 +8,15 @@
 //  2. a log is read as it lies there, aborted records among it;
 //  3. what is wrong with one partition stands in it, and does not keep the others.
 //
-// It retries nothing but what franz-go does by itself; [Retry] is for what passes, such as
-// a leader that has not taken office yet.
+// [ReadAll] waits for what passes, such as a leader that has not taken office yet; the others
+// retry nothing but what franz-go does by itself.
 package glance
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,20 +197,36 @@ func request(logs []*Log) *kmsg.FetchRequest {
 	return request
 }
 
-// again is how long Retry waits between two tries.
+// again is how long ReadAll waits between two tries.
 const again = 100 * time.Millisecond
 
-// Retry calls ask again, until ctx ends, as long as it fails by what passes: a partition
-// that was just made, or moves, has no leader who would answer.
-func Retry(ctx context.Context, ask func() error) error {
+// ReadAll reads topics as far as they go now. setup says of each partition from where, in
+// At, and who takes its records; one without a Take is left out. A partition that was just
+// made, or moves, has no leader who would answer: until ctx ends all is begun anew then,
+// with setup. The error is of the first partition that was not read, of a topic, such as
+// UNKNOWN_TOPIC_OR_PARTITION, or of the cluster.
+func ReadAll(ctx context.Context, client *kgo.Client, topics []string, setup func(*Log)) ([]*Log, error) {
 	for {
-		err := ask()
+		logs, err := Find(ctx, client, topics)
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			return nil, err
+		}
+		for _, l := range logs {
+			setup(l)
+		}
+		logs = slices.DeleteFunc(logs, func(l *Log) bool { return l.Take == nil })
+		Read(ctx, client, logs)
+		for _, l := range logs {
+			if err == nil && l.Err != nil {
+				err = fmt.Errorf("%s/%d: %w", l.Topic, l.Number, l.Err)
+			}
+		}
 		if err == nil || !kerr.IsRetriable(err) {
-			return err
+			return logs, err
 		}
 		select {
 		case <-ctx.Done():
-			return err
+			return logs, err
 		case <-time.After(again):
 		}
 	}

@@ -16,7 +16,7 @@ const (
 	engine                   // pkg/replicate
 	inside                   // internal/<package>
 	command                  // cmd/<program>
-	integration              // integration/<package>, bench/<package>: outside, looking in
+	integration              // integration/<package>, bench/<package>: outside, looking in; what only tests import
 )
 
 // place is where a package is: packages of one room, a room and what it keeps
@@ -43,6 +43,8 @@ func placeOf(pkg string) (place, bool) {
 		return place{engine, pkg}, true
 	case upTo(2) == "pkg/replicate":
 		return place{rooms, upTo(3)}, true
+	case upTo(2) == "internal/kafkatest":
+		return place{integration, upTo(2)}, true
 	case part[0] == "internal" && len(part) > 1:
 		return place{inside, upTo(2)}, true
 	case part[0] == "cmd" && len(part) > 1:

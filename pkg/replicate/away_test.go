@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,10 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
 )
 
@@ -160,34 +160,17 @@ func TestReadyOnceEachShardHasReadTheLedger(t *testing.T) {
 // on every topic but for what a test takes away. It answers a client of the one who may.
 func (w *world) guardSource(operations ...kmsg.ACLOperation) *kadm.Client {
 	w.t.Helper()
-	acls := []kfake.ACL{
-		{Resource: kmsg.ACLResourceTypeGroup, Name: "*", Pattern: kmsg.ACLResourcePatternTypeLiteral,
-			Operation: kmsg.ACLOperationDescribe, Allow: true},
-	}
-	for _, o := range operations {
-		acls = append(acls, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "*",
-			Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: o, Allow: true})
-	}
-	source, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("old"), kfake.EnableSASL(), kfake.EnableACLs(),
-		kfake.Superuser("PLAIN", "admin", "admin"), kfake.User("PLAIN", "mirror", "secret", acls...))
-	w.must("start kfake", err)
-	w.t.Cleanup(source.Close)
-	w.source, w.sides.Source = source, strings.Join(source.ListenAddrs(), ",")
+	w.source = kafkatest.Guarded(w.t, append(kafkatest.Allow(kmsg.ACLResourceTypeTopic, "*", operations...),
+		kafkatest.Allow(kmsg.ACLResourceTypeGroup, "*", kmsg.ACLOperationDescribe)...), kfake.ClusterID("old"))
+	w.sides.Source = w.source.Address()
 	before := w.tune
 	w.tune = func(o *Options) {
 		if before != nil {
 			before(o)
 		}
-		for property, value := range map[string]string{"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN",
-			"sasl.username": "mirror", "sasl.password": "secret"} {
-			o.Clusters["old"].Properties[property] = value
-		}
+		maps.Copy(o.Clusters["old"].Properties, w.source.Properties())
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(source.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.SASL(plain.Auth{User: "admin", Pass: "admin"}.AsMechanism()))
-	w.must("open client", err)
-	w.t.Cleanup(client.Close)
-	return kadm.NewClient(client)
+	return w.source.Admin()
 }
 
 // TestSourceTopicIsHidden: the right to read and to describe one source topic is lost. Its
@@ -201,16 +184,7 @@ func TestSourceTopicIsHidden(t *testing.T) {
 		_, err := admin.CreateTopic(w.ctx, 2, 1, nil, topic)
 		w.must("create topic", err)
 	}
-	write := func(topic string, n int) {
-		t.Helper()
-		client, err := kgo.NewClient(kgo.SeedBrokers(w.source.ListenAddrs()...),
-			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.SASL(plain.Auth{User: "admin", Pass: "admin"}.AsMechanism()))
-		w.must("open client", err)
-		defer client.Close()
-		for range n {
-			w.must("write", client.ProduceSync(w.ctx, &kgo.Record{Topic: topic, Value: []byte("v")}).FirstErr())
-		}
-	}
+	write := func(topic string, n int) { w.source.Produce(kafkatest.Records(topic, 0, n)...) }
 	write("orders", 5)
 	write("secret", 5)
 	r := w.start(nil)

@@ -10,13 +10,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -72,62 +69,26 @@ func (w *world) stored(topic string, number int32) (all []wire.Batch) {
 }
 
 // storedOn reads those of a cluster.
-func (w *world) storedOn(cluster *kfake.Cluster, topic string, number int32) (all []wire.Batch) {
+func (w *world) storedOn(cluster *kafkatest.Cluster, topic string, number int32) (all []wire.Batch) {
 	w.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
-	w.must("open client", err)
-	defer client.Close()
-	for at := int64(0); ; {
-		request := kmsg.NewPtrFetchRequest()
-		request.MaxBytes, request.SessionEpoch = 1<<20, -1
-		t := kmsg.NewFetchRequestTopic()
-		t.Topic, t.TopicID = topic, cluster.TopicInfo(topic).TopicID
-		p := kmsg.NewFetchRequestTopicPartition()
-		p.Partition, p.FetchOffset, p.PartitionMaxBytes = number, at, 1<<20
-		t.Partitions = append(t.Partitions, p)
-		request.Topics = append(request.Topics, t)
-		answer, err := client.Broker(int(cluster.LeaderFor(topic, number))).Request(w.ctx, request)
-		w.must("fetch", err)
-		got := answer.(*kmsg.FetchResponse).Topics[0].Partitions[0]
-		w.must("fetch", kerr.ErrorForCode(got.ErrorCode))
-		if len(got.RecordBatches) == 0 {
-			return all
-		}
-		for data := got.RecordBatches; len(data) > 0; {
-			b, rest, err := wire.Next(data)
-			w.must(fmt.Sprintf("%s/%d at %d", topic, number, at), err)
-			all, data, at = append(all, b), rest, b.Last()+1
-		}
+	for data := cluster.Stored(topic, number); len(data) > 0; {
+		b, rest, err := wire.Next(data)
+		w.must(fmt.Sprintf("%s/%d, batch %d", topic, number, len(all)), err)
+		all, data = append(all, b), rest
 	}
+	return all
 }
 
 // TestUnreadableClaims: while the opposite flow's ledger may not be read, what may have come
 // from the target is not copied back; check and the stop name the right.
 func TestUnreadableClaims(t *testing.T) {
 	w := newWorld(t)
-	var acls []kfake.ACL
-	for _, o := range []kmsg.ACLOperation{
-		kmsg.ACLOperationDescribe, kmsg.ACLOperationRead, kmsg.ACLOperationDescribeConfigs} {
-		acls = append(acls, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "orders", Operation: o, Allow: true,
-			Pattern: kmsg.ACLResourcePatternTypeLiteral})
-	}
-	guarded, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("guarded"), kfake.EnableSASL(),
-		kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "admin"), kfake.User("PLAIN", "mirror", "secret", acls...))
-	w.must("start kfake", err)
-	t.Cleanup(guarded.Close)
-	admin, err := kgo.NewClient(kgo.SeedBrokers(guarded.ListenAddrs()...),
-		kgo.SASL(plain.Auth{User: "admin", Pass: "admin"}.AsMechanism()))
-	w.must("open client", err)
-	t.Cleanup(admin.Close)
-	_, err = kadm.NewClient(admin).CreateTopics(w.ctx, 1, 1, nil, "orders", "__replicator.new.old")
-	w.must("create topics", err)
-	w.must("write", admin.ProduceSync(w.ctx, &kgo.Record{Topic: "orders", Value: []byte("echo")}).FirstErr())
-
-	from := w.kafka("old", guarded.ListenAddrs()[0])
-	for key, value := range map[string]string{"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN",
-		"sasl.username": "mirror", "sasl.password": "secret"} {
-		from.Properties[key] = value
-	}
+	guarded := kafkatest.Guarded(t, kafkatest.Allow(kmsg.ACLResourceTypeTopic, "orders",
+		kmsg.ACLOperationDescribe, kmsg.ACLOperationRead, kmsg.ACLOperationDescribeConfigs), kfake.ClusterID("guarded"))
+	guarded.Topic("orders", 1)
+	guarded.Topic("__replicator.new.old", 1)
+	guarded.Produce(kafkatest.Records("orders", 0, 1)...)
+	from := kafka.Config{Name: "old", Properties: guarded.Properties()}
 	clusters := map[string]kafka.Config{"old": from, "new": w.kafka("new", w.sides.Target)}
 	w.cfg.Flows = []policy.Flow{w.cfg.Flow(), {From: "new", To: "old", Naming: policy.Prefix, Separator: "."}}
 	look, err := Inspect(w.ctx, clusters, w.cfg, nil)

@@ -1,66 +1,34 @@
 package replicate
 
 import (
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/ledger"
 )
 
-// targetShelf is a target of which one partition's log can be put back, while the ledger stays.
-type targetShelf struct {
-	w          *world
-	dir, saved string
-	opts       []kfake.Opt
-}
-
-// cutTarget makes such a target, with 60 records of orders/0, and then with 100.
-func (w *world) cutTarget() *targetShelf {
+// cutTarget makes a target with 60 records of orders/0, of which it keeps the log, and then a
+// source with 100. The log can be put back while the ledger stays.
+func (w *world) cutTarget() (saved kafkatest.Saved) {
 	w.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	w.must("find a port", err)
-	port := l.Addr().(*net.TCPAddr).Port
-	w.must("let the port go", l.Close())
-	s := &targetShelf{w: w, dir: w.t.TempDir(), saved: w.t.TempDir()}
-	s.opts = []kfake.Opt{kfake.Ports(port), kfake.DataDir(s.dir)}
-	w.target.Close()
-	s.start()
+	w.target = kafkatest.OnDisk(w.t, kfake.ClusterID("new"))
+	w.sides.Target, w.to = w.target.Address(), w.target.Admin()
 	w.tune = func(o *Options) { o.troubleFor = 2 * time.Second }
 	w.topic("orders", 1)
 	w.plain(w.sides.Source, "orders", 0, 60)
 	r := w.start(nil)
 	w.equal([]string{"orders"})
 	r.stop()
-	w.target.Close()
-	w.must("copy the log", os.CopyFS(s.saved, os.DirFS(s.partition())))
-	s.start()
+	saved = w.target.SaveLog("orders", 0)
 	w.plain(w.sides.Source, "orders", 0, 40)
-	return s
-}
-
-func (s *targetShelf) start() { s.w.target, s.w.sides.Target, s.w.to = s.w.cluster("new", s.opts...) }
-
-func (s *targetShelf) partition() string { return filepath.Join(s.dir, "partitions", "orders-0") }
-
-// swap puts the log in a folder in the place of the one that is there, which it returns.
-func (s *targetShelf) swap(with string) (was string) {
-	s.w.t.Helper()
-	was = s.w.t.TempDir()
-	s.w.target.Close()
-	s.w.must("keep the log", os.CopyFS(was, os.DirFS(s.partition())))
-	s.w.must("remove the log", os.RemoveAll(s.partition()))
-	s.w.must("put the log back", os.CopyFS(s.partition(), os.DirFS(with)))
-	s.start()
-	return was
+	return saved
 }
 
 // targetWasCut checks that the partition stops for that, at the right place.
@@ -78,11 +46,11 @@ func (w *world) targetWasCut(r *replica) {
 func TestTargetIsPutBack(t *testing.T) { onLanes(t, testTargetIsPutBack) }
 
 func testTargetIsPutBack(t *testing.T, w *world) {
-	s := w.cutTarget()
+	saved := w.cutTarget()
 	r := w.start(nil)
 	w.equal([]string{"orders"})
 	r.stop()
-	s.swap(s.saved)
+	w.target.Restore(saved)
 	r = w.start(nil)
 	w.targetWasCut(r)
 	w.plain(w.sides.Source, "orders", 0, 30)
@@ -103,10 +71,10 @@ func testTargetIsPutBack(t *testing.T, w *world) {
 func TestTargetIsPutBackWhileRunning(t *testing.T) { onLanes(t, testTargetIsPutBackWhileRunning) }
 
 func testTargetIsPutBackWhileRunning(t *testing.T, w *world) {
-	s := w.cutTarget()
+	saved := w.cutTarget()
 	r := w.start(nil)
 	w.equal([]string{"orders"})
-	s.swap(s.saved)
+	w.target.Restore(saved)
 	w.plain(w.sides.Source, "orders", 0, 200)
 	w.targetWasCut(r)
 	w.resume(false)
@@ -120,15 +88,15 @@ func testTargetIsPutBackWhileRunning(t *testing.T, w *world) {
 func TestTargetComesBack(t *testing.T) { onLanes(t, testTargetComesBack) }
 
 func testTargetComesBack(t *testing.T, w *world) {
-	s := w.cutTarget()
+	saved := w.cutTarget()
 	r := w.start(nil)
 	w.equal([]string{"orders"})
 	r.stop()
-	whole := s.swap(s.saved)
+	whole := w.target.Restore(saved)
 	r = w.start(nil)
 	w.targetWasCut(r)
 	r.stop()
-	s.swap(whole)
+	w.target.Restore(whole)
 	w.plain(w.sides.Source, "orders", 0, 30)
 	w.resume(false)
 	r = w.start(nil)
@@ -143,11 +111,11 @@ func testTargetComesBack(t *testing.T, w *world) {
 // TestTargetLosesWhatIsGivenUp: --from-end leaves out what the target lost, and counts it.
 func TestTargetLosesWhatIsGivenUp(t *testing.T) {
 	w := newWorld(t)
-	s := w.cutTarget()
+	saved := w.cutTarget()
 	r := w.start(nil)
 	w.equal([]string{"orders"})
 	r.stop()
-	s.swap(s.saved)
+	w.target.Restore(saved)
 	r = w.start(nil)
 	w.targetWasCut(r)
 	w.resume(true)
@@ -165,14 +133,14 @@ func TestTargetLosesWhatIsGivenUp(t *testing.T) {
 // copy is there again, nothing is said.
 func TestTargetCutIsSeenByLookers(t *testing.T) {
 	w := newWorld(t)
-	s := w.cutTarget()
+	saved := w.cutTarget()
 	w.commit("behind", "orders", 0, 80)
 	r := w.start(nil)
 	w.equal([]string{"orders"})
 	at := place(w, w.state("orders", 0), 80)
 	w.stands("behind", "orders", 0, at)
 	r.stop()
-	good := s.swap(s.saved)
+	good := w.target.Restore(saved)
 	view := w.look()
 	status, err := view.Status(w.ctx)
 	w.must("status", err)
@@ -199,8 +167,7 @@ func TestTargetCutIsSeenByLookers(t *testing.T) {
 	if one := v.Partitions[0]; v.Verdict != Incomplete || v.Compared != 60 || one.Error != "" || one.NotCopied != 40 {
 		t.Errorf("verify says %s, %d compared, %+v", v.Verdict, v.Compared, one)
 	}
-	w.target.Close()
-	s.swap(good)
+	w.target.Restore(good)
 	if status, err = w.look().Status(w.ctx); err != nil || !status.CaughtUp || status.Partitions[0].Cuts != nil {
 		t.Errorf("status says %+v, %v, where the target holds it again", status.Partitions[0], err)
 	}

@@ -3,8 +3,6 @@ package replicate
 import (
 	"errors"
 	"fmt"
-	"net"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/judge"
+	"replicator/internal/kafkatest"
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -20,45 +19,11 @@ import (
 	"replicator/pkg/replicate/verify"
 )
 
-// shelf is a source whose data folder can be copied and put back.
-type shelf struct {
-	w    *world
-	dir  string
-	opts []kfake.Opt
-}
-
-// onShelf gives the world such a source.
-func (w *world) onShelf() *shelf {
+// sourceOnDisk gives the world a source that can be put back.
+func (w *world) sourceOnDisk() {
 	w.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	w.must("find a port", err)
-	port := l.Addr().(*net.TCPAddr).Port
-	w.must("let the port go", l.Close())
-	s := &shelf{w: w, dir: w.t.TempDir()}
-	s.opts = []kfake.Opt{kfake.Ports(port), kfake.DataDir(s.dir)}
-	s.start()
-	return s
-}
-
-func (s *shelf) start() { s.w.source, s.w.sides.Source, s.w.from = s.w.cluster("old", s.opts...) }
-
-// save copies the data folder of the stopped cluster, and starts it again.
-func (s *shelf) save() (copied string) {
-	s.w.t.Helper()
-	s.w.source.Close()
-	copied = s.w.t.TempDir()
-	s.w.must("copy the data folder", os.CopyFS(copied, os.DirFS(s.dir)))
-	s.start()
-	return copied
-}
-
-// restore puts a copy of the data folder back.
-func (s *shelf) restore(copied string) {
-	s.w.t.Helper()
-	s.w.source.Close()
-	s.w.must("remove the data folder", os.RemoveAll(s.dir))
-	s.w.must("put the data folder back", os.CopyFS(s.dir, os.DirFS(copied)))
-	s.start()
+	w.source = kafkatest.OnDisk(w.t, kfake.ClusterID("old"))
+	w.sides.Source, w.from = w.source.Address(), w.source.Admin()
 }
 
 // look opens a look at the flow.
@@ -72,18 +37,17 @@ func (w *world) look() *Inspection {
 }
 
 // cutAt makes a source whose log was cut at 60 of 100, all copied, before anybody looked.
-func (w *world) cutAt60() *shelf {
+func (w *world) cutAt60() {
 	w.t.Helper()
-	s := w.onShelf()
+	w.sourceOnDisk()
 	w.topic("orders", 1)
 	w.plain(w.sides.Source, "orders", 0, 60)
-	saved := s.save()
+	saved := w.source.Save()
 	w.plain(w.sides.Source, "orders", 0, 40)
 	r := w.start(nil)
 	w.equal([]string{"orders"})
 	r.stop()
-	s.restore(saved)
-	return s
+	w.source.Restore(saved)
 }
 
 // openCut is the ledger's word on the cut of orders/0.
@@ -246,20 +210,20 @@ func (w *world) resume(fromEnd bool) {
 func TestResumeAfterAllCameBack(t *testing.T) { onLanes(t, testResumeAfterAllCameBack) }
 
 func testResumeAfterAllCameBack(t *testing.T, w *world) {
-	s := w.onShelf()
+	w.sourceOnDisk()
 	w.topic("orders", 1)
 	w.plain(w.sides.Source, "orders", 0, 60)
-	older := s.save()
+	older := w.source.Save()
 	w.plain(w.sides.Source, "orders", 0, 40)
-	newer := s.save()
+	newer := w.source.Save()
 	r := w.start(nil)
 	w.equal([]string{"orders"})
 	r.stop()
-	s.restore(older)
+	w.source.Restore(older)
 	r = w.start(nil)
 	r.stopped("orders", 0, chunk.StopTruncated)
 	r.stop()
-	s.restore(newer)
+	w.source.Restore(newer)
 	r = w.start(nil)
 	r.stopped("orders", 0, chunk.StopTruncated) // it is not for the flow to say that this was meant so
 	w.resume(false)
@@ -272,14 +236,14 @@ func testResumeAfterAllCameBack(t *testing.T, w *world) {
 func TestCutIsSeenByWhoWatches(t *testing.T) { onLanes(t, testCutIsSeenByWhoWatches) }
 
 func testCutIsSeenByWhoWatches(t *testing.T, w *world) {
-	s := w.onShelf()
+	w.sourceOnDisk()
 	w.topic("orders", 1)
 	w.plain(w.sides.Source, "orders", 0, 60)
-	saved := s.save()
+	saved := w.source.Save()
 	w.plain(w.sides.Source, "orders", 0, 40)
 	r := w.start(nil)
 	w.equal([]string{"orders"})
-	s.restore(saved)
+	w.source.Restore(saved)
 	var speaks atomic.Bool
 	w.source.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
 		w.source.KeepControl()
@@ -352,14 +316,14 @@ func testCutThatNobodySaw(t *testing.T, w *world) {
 func TestCutWhileRunning(t *testing.T) { onLanes(t, testCutWhileRunning) }
 
 func testCutWhileRunning(t *testing.T, w *world) {
-	s := w.onShelf()
+	w.sourceOnDisk()
 	w.topic("orders", 1)
 	w.plain(w.sides.Source, "orders", 0, 60)
-	saved := s.save()
+	saved := w.source.Save()
 	w.plain(w.sides.Source, "orders", 0, 40)
 	r := w.start(nil)
 	w.equal([]string{"orders"})
-	s.restore(saved)
+	w.source.Restore(saved)
 	w.plain(w.sides.Source, "orders", 0, 80)
 	r.stopped("orders", 0, chunk.StopTruncated)
 	if n := w.count(w.sides.Target, "orders", 1); n != 100 {

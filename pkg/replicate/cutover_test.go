@@ -12,11 +12,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/judge"
 	"replicator/integration/workload"
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/kafka"
@@ -295,7 +295,7 @@ func TestRollbackGoesOn(t *testing.T) {
 
 	var left atomic.Int64 // transactions that may end before the command is killed
 	var kill atomic.Pointer[context.CancelFunc]
-	for _, c := range []*kfake.Cluster{w.source, w.target} {
+	for _, c := range []*kafkatest.Cluster{w.source, w.target} {
 		c.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
 			c.KeepControl()
 			if left.Add(-1) == 0 {

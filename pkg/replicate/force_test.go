@@ -14,12 +14,12 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/judge"
 	"replicator/integration/workload"
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/cutover"
 )
@@ -31,8 +31,8 @@ type leg struct {
 	on, off  string // the name of the cluster that they go to, and that they leave
 	sides    judge.Sides
 	from, to *kadm.Client
-	fake     *kfake.Cluster // the cluster that they go to
-	never    bool           // by force, nothing is given up for having been waited for
+	fake     *kafkatest.Cluster // the cluster that they go to
+	never    bool               // by force, nothing is given up for having been waited for
 }
 
 // bothLegs runs a test on a flow that has copied 12 records, and on one that was cut

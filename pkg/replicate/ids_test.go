@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
 )
 
@@ -107,7 +108,7 @@ func testSourceGetsTopicIDs(t *testing.T, w *world) {
 }
 
 // upgrading is a cluster whose topics have no ids until what it answers is called.
-func (w *world) upgrading(fake *kfake.Cluster) (upgraded func()) {
+func (w *world) upgrading(fake *kafkatest.Cluster) (upgraded func()) {
 	var done atomic.Bool
 	fake.ControlKey(int16(kmsg.ApiVersions), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		if done.Load() {

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -24,7 +25,7 @@ import (
 type lookout struct {
 	t              *testing.T
 	ctx            context.Context
-	source, target *kfake.Cluster
+	source, target *kafkatest.Cluster
 	cfg            Config
 	key            ledger.Key
 	shard          *ledger.Shard
@@ -39,45 +40,20 @@ func newLookout(t *testing.T) *lookout {
 	t.Cleanup(cancel)
 	l := &lookout{t: t, ctx: ctx, shard: ledger.NewShard(), cfg: DefaultConfig()}
 	l.cfg.From, l.cfg.To, l.cfg.Shards = "old", "new", 1
-	l.source, l.target = l.cluster("source-id"), l.cluster("target-id")
-	for _, c := range []*kfake.Cluster{l.source, l.target} {
-		if err := c.CreateTopic(lookoutTopic, 1, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := l.target.CreateTopic(l.cfg.LedgerTopic(), 1, nil); err != nil {
-		t.Fatal(err)
-	}
+	l.source, l.target = kafkatest.Start(t, kfake.ClusterID("source-id")), kafkatest.Start(t, kfake.ClusterID("target-id"))
+	l.source.Topic(lookoutTopic, 1)
+	l.target.Topic(lookoutTopic, 1)
+	l.target.Topic(l.cfg.LedgerTopic(), 1)
 	l.key = ledger.Key{Topic: chunk.TopicID(l.source.TopicInfo(lookoutTopic).TopicID), Partition: l.partition()}
 	return l
 }
 
-func (l *lookout) cluster(id string) *kfake.Cluster {
-	l.t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID(id))
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.t.Cleanup(c.Close)
-	return c
-}
-
 func (l *lookout) partition() chunk.Partition { return chunk.Partition{Topic: lookoutTopic} }
-
-func (l *lookout) client(c *kfake.Cluster, opts ...kgo.Opt) *kgo.Client {
-	l.t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, opts...)...)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.t.Cleanup(client.Close)
-	return client
-}
 
 // begin opens a transaction on the target.
 func (l *lookout) begin(id string) *kgo.Client {
 	l.t.Helper()
-	client := l.client(l.target, kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client := l.target.Writer(kgo.TransactionalID(id))
 	if err := client.BeginTransaction(); err != nil {
 		l.t.Fatal(err)
 	}
@@ -137,9 +113,8 @@ func (l *lookout) noteAs(marked bool, client *kgo.Client, progress offsets.Sourc
 func (l *lookout) inspect() *Inspection {
 	l.t.Helper()
 	clusters := map[string]kafka.Config{}
-	for name, c := range map[string]*kfake.Cluster{"old": l.source, "new": l.target} {
-		clusters[name] = kafka.Config{Name: name,
-			Properties: map[string]string{"bootstrap.servers": strings.Join(c.ListenAddrs(), ",")}}
+	for name, c := range map[string]*kafkatest.Cluster{"old": l.source, "new": l.target} {
+		clusters[name] = kafka.Config{Name: name, Properties: c.Properties()}
 	}
 	i, err := Inspect(l.ctx, clusters, l.cfg, nil)
 	if err != nil {
@@ -163,7 +138,7 @@ func (l *lookout) translate(i *Inspection, at offsets.Source) (offsets.Target, e
 func TestLookBehindOpenLedgerTransaction(t *testing.T) {
 	t.Parallel()
 	l := newLookout(t)
-	l.data(l.client(l.source), 10)
+	l.data(l.source.Client(), 10)
 	first := l.begin("shard")
 	l.data(first, 5)
 	l.note(first, 5, offsets.Run{Source: 0, Target: 0, Count: 5})
@@ -199,7 +174,7 @@ func TestLookBehindOpenLedgerTransaction(t *testing.T) {
 func TestLookWaitsForTheLedger(t *testing.T) {
 	t.Parallel()
 	l := newLookout(t)
-	l.data(l.client(l.source), 5)
+	l.data(l.source.Client(), 5)
 	i := l.inspect()
 	i.settleWait = 20 * time.Second
 	open := l.begin("shard")
@@ -242,19 +217,19 @@ func TestLookAtTheEnd(t *testing.T) {
 	}{
 		{"our marker alone", func(*lookout) {}, 6},
 		{"an aborted attempt", func(l *lookout) { a := l.begin("a"); l.data(a, 3); l.end(a, kgo.TryAbort) }, 10},
-		{"a record of somebody else", func(l *lookout) { l.data(l.client(l.target), 2) }, 6},
+		{"a record of somebody else", func(l *lookout) { l.data(l.target.Client(), 2) }, 6},
 		{"an aborted attempt, then somebody else", func(l *lookout) {
 			a := l.begin("a")
 			l.data(a, 3)
 			l.end(a, kgo.TryAbort)
-			l.data(l.client(l.target), 1)
+			l.data(l.target.Client(), 1)
 		}, 10},
 		{"a transaction that is open", func(l *lookout) { l.data(l.begin("a"), 3) }, 6},
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			t.Parallel()
 			l := newLookout(t)
-			l.data(l.client(l.source), 5)
+			l.data(l.source.Client(), 5)
 			open := l.begin("shard")
 			l.data(open, 5)
 			l.note(open, 5, offsets.Run{Source: 0, Target: 0, Count: 5})
@@ -277,7 +252,7 @@ func TestLookAtTheEndWithoutMarker(t *testing.T) {
 		want   offsets.Target
 	}{
 		{"nothing", func(*lookout) {}, 5},
-		{"one record of somebody else", func(l *lookout) { l.data(l.client(l.target), 1) }, 5},
+		{"one record of somebody else", func(l *lookout) { l.data(l.target.Client(), 1) }, 5},
 		{"an aborted attempt", func(l *lookout) {
 			a := l.begin("a")
 			l.data(a, 1)
@@ -287,8 +262,8 @@ func TestLookAtTheEndWithoutMarker(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			t.Parallel()
 			l := newLookout(t)
-			l.data(l.client(l.source), 5)
-			l.data(l.client(l.target), 5)
+			l.data(l.source.Client(), 5)
+			l.data(l.target.Client(), 5)
 			open := l.begin("shard")
 			l.noteAs(false, open, 5, offsets.Run{Source: 0, Target: 0, Count: 5})
 			l.end(open, kgo.TryCommit)
@@ -342,7 +317,7 @@ func TestAheadOfTheEnds(t *testing.T) {
 func TestStatusOfOtherTopics(t *testing.T) {
 	t.Parallel()
 	l := newLookout(t)
-	l.data(l.client(l.source), 5)
+	l.data(l.source.Client(), 5)
 	open := l.begin("shard")
 	l.data(open, 5)
 	l.note(open, 5, offsets.Run{Source: 0, Target: 0, Count: 5})
@@ -359,7 +334,7 @@ func TestStatusOfOtherTopics(t *testing.T) {
 	if p := look(); p.Phase != Idle {
 		t.Errorf("%+v, want idle", p)
 	}
-	admin := kadm.NewClient(l.client(l.target))
+	admin := kadm.NewClient(l.target.Client())
 	recreate := func(c *kadm.Client) {
 		t.Helper()
 		if _, err := c.DeleteTopics(l.ctx, lookoutTopic); err != nil {
@@ -382,7 +357,7 @@ func TestStatusOfOtherTopics(t *testing.T) {
 	if p := look(); p.Phase != Waiting || p.TargetEnd != nil {
 		t.Errorf("the target topic is gone: %+v, want waiting", p)
 	}
-	recreate(kadm.NewClient(l.client(l.source)))
+	recreate(kadm.NewClient(l.source.Client()))
 	if p := look(); p.Phase != NotStarted || p.Progress != nil {
 		t.Errorf("the source topic was created again: %+v, want not started", p)
 	}

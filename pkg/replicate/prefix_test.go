@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/workload"
+	"replicator/internal/kafkatest"
 	"replicator/pkg/policy"
 )
 
@@ -102,7 +102,7 @@ func (w *world) onlyOurs(prefix string, transactionalIDs []string) {
 }
 
 // seenTransactionalIDs notes the ids that ask a cluster for a producer id.
-func seenTransactionalIDs(c *kfake.Cluster) func() []string {
+func seenTransactionalIDs(c *kafkatest.Cluster) func() []string {
 	seen := make(chan string, 1000)
 	c.ControlKey(int16(kmsg.InitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()

@@ -50,15 +50,15 @@ func TestRollbackOfWhatWasPutBack(t *testing.T) {
 func (w *world) fortyLater(source bool) (putBack func()) {
 	w.t.Helper()
 	if !source {
-		s := w.cutTarget()
-		return func() { s.swap(s.saved) }
+		saved := w.cutTarget()
+		return func() { w.target.Restore(saved) }
 	}
-	s := w.onShelf()
+	w.sourceOnDisk()
 	w.topic("orders", 1)
 	w.plain(w.sides.Source, "orders", 0, 60)
-	saved := s.save()
+	saved := w.source.Save()
 	w.plain(w.sides.Source, "orders", 0, 40)
-	return func() { s.restore(saved) }
+	return func() { w.source.Restore(saved) }
 }
 
 // A cut that nobody has noted yet is noted before a cutover is refused for it: else the order that it waits for could

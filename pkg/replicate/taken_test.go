@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kfake"
 
 	"replicator/integration/workload"
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 )
@@ -18,7 +18,7 @@ import (
 type sharedTarget struct {
 	*world
 	third  string // its servers
-	second *kfake.Cluster
+	second *kafkatest.Cluster
 }
 
 func newShared(t *testing.T, w *world) *sharedTarget {

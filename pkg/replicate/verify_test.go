@@ -154,7 +154,7 @@ func TestVerifyFindsEachKind(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			t.Parallel()
 			l := newLookout(t)
-			l.plant(l.client(l.source), true, strings.Fields(c.source)...)
+			l.plant(l.source.Client(), true, strings.Fields(c.source)...)
 			open := l.begin("shard")
 			values := strings.Fields(c.target)
 			n := len(values)
@@ -165,7 +165,7 @@ func TestVerifyFindsEachKind(t *testing.T) {
 			l.foreign = c.foreign
 			l.note(open, offsets.Source(len(strings.Fields(c.source))), c.runs...)
 			l.end(open, kgo.TryCommit)
-			l.plant(l.client(l.target), true, values[n:]...)
+			l.plant(l.target.Client(), true, values[n:]...)
 			v, err := l.inspect().Verify(l.ctx, VerifyOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -199,12 +199,12 @@ func TestVerifyCompactedTopics(t *testing.T) {
 	t.Parallel()
 	for policy, want := range map[string]string{"delete": "missing 3", "compact": "missing 1, not checked 2"} {
 		l := newLookout(t)
-		compact := kadm.NewClient(l.client(l.target))
+		compact := kadm.NewClient(l.target.Client())
 		if _, err := compact.AlterTopicConfigs(l.ctx, []kadm.AlterConfig{{Name: "cleanup.policy", Value: &policy}},
 			lookoutTopic); err != nil {
 			t.Fatal(err)
 		}
-		l.plant(l.client(l.source), true, "a1", "b1", "c1", "a2", "b2", "d1")
+		l.plant(l.source.Client(), true, "a1", "b1", "c1", "a2", "b2", "d1")
 		// The target lacks a1, b1 and c1: control records of aborted attempts stand at their places.
 		for i := range 3 {
 			attempt := l.begin(fmt.Sprint("attempt", i))
@@ -233,12 +233,12 @@ func TestVerifyCompactedTopics(t *testing.T) {
 func TestVerifyIsIncomplete(t *testing.T) {
 	t.Parallel()
 	l := newLookout(t)
-	l.plant(l.client(l.source), false, "a", "b")
+	l.plant(l.source.Client(), false, "a", "b")
 	open := l.begin("shard")
 	l.plant(open, false, "a", "b")
 	l.note(open, 2, offsets.Run{Source: 0, Target: 0, Count: 2})
 	l.end(open, kgo.TryCommit)
-	admin := kadm.NewClient(l.client(l.target))
+	admin := kadm.NewClient(l.target.Client())
 	if _, err := admin.DeleteTopics(l.ctx, lookoutTopic); err != nil {
 		t.Fatal(err)
 	}

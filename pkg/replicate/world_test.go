@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +19,7 @@ import (
 
 	"replicator/integration/judge"
 	"replicator/integration/workload"
+	"replicator/internal/kafkatest"
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -43,7 +43,7 @@ const patience = 30 * time.Second
 type world struct {
 	t              *testing.T
 	ctx            context.Context
-	source, target *kfake.Cluster
+	source, target *kafkatest.Cluster
 	sides          judge.Sides
 	cfg            Config
 	from, to       *kadm.Client
@@ -103,20 +103,10 @@ func onLanes(t *testing.T, test func(*testing.T, *world)) {
 	}
 }
 
-func (w *world) cluster(name string, opts ...kfake.Opt) (*kfake.Cluster, string, *kadm.Client) {
+func (w *world) cluster(name string, opts ...kfake.Opt) (*kafkatest.Cluster, string, *kadm.Client) {
 	w.t.Helper()
-	fake, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.ClusterID(name)}, opts...)...)
-	if err != nil {
-		w.t.Fatalf("start kfake: %v", err)
-	}
-	w.t.Cleanup(fake.Close)
-	bootstrap := strings.Join(fake.ListenAddrs(), ",")
-	client, err := kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...), kgo.MetadataMinAge(50*time.Millisecond))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(client.Close)
-	return fake, bootstrap, kadm.NewClient(client)
+	fake := kafkatest.Start(w.t, append([]kfake.Opt{kfake.ClusterID(name)}, opts...)...)
+	return fake, fake.Address(), fake.Admin()
 }
 
 func (w *world) kafka(name, bootstrap string) kafka.Config {

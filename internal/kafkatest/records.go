@@ -28,6 +28,12 @@ func (c *Cluster) Produce(records ...*kgo.Record) {
 	c.write(client, records)
 }
 
+// Fill writes n records to a partition.
+func (c *Cluster) Fill(topic string, partition int32, n int) {
+	c.t.Helper()
+	c.Produce(Records(topic, partition, n)...)
+}
+
 // transactions counts the producers of Transaction, so that none fences another.
 var transactions atomic.Int64
 

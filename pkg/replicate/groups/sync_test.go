@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/offsets"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
@@ -29,8 +30,8 @@ type fixture struct {
 	t              *testing.T
 	ctx            context.Context
 	source, target *kadm.Client
-	sources        *kfake.Cluster // nil on real brokers
-	targets        *kfake.Cluster // the same
+	sources        *kafkatest.Cluster // nil on real brokers
+	targets        *kafkatest.Cluster // the same
 	config         Config
 	groups         *Groups
 	log            *strings.Builder
@@ -40,19 +41,11 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	var bootstraps [2]string
-	var fakes [2]*kfake.Cluster
-	for i := range fakes {
-		// More brokers than one: groups have several coordinators.
-		fake, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(2, "t", "u"))
-		if err != nil {
-			t.Fatalf("start kfake: %v", err)
-		}
-		t.Cleanup(fake.Close)
-		fakes[i], bootstraps[i] = fake, strings.Join(fake.ListenAddrs(), ",")
-	}
-	f := onClusters(t, bootstraps[0], bootstraps[1])
-	f.sources, f.targets = fakes[0], fakes[1]
+	// More brokers than one: groups have several coordinators.
+	brokers, topics := kfake.NumBrokers(3), kfake.SeedTopics(2, "t", "u")
+	sources, targets := kafkatest.Start(t, brokers, topics), kafkatest.Start(t, brokers, topics)
+	f := onClusters(t, sources.Address(), targets.Address())
+	f.sources, f.targets = sources, targets
 	return f
 }
 

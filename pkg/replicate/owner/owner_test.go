@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/kafka"
 )
 
@@ -31,7 +32,7 @@ const (
 type court struct {
 	t       *testing.T
 	ctx     context.Context
-	fake    *kfake.Cluster
+	fake    *kafkatest.Cluster
 	client  *kgo.Client
 	mu      sync.Mutex
 	holds   map[string]map[int]bool // by member
@@ -42,19 +43,10 @@ type court struct {
 func newCourt(t *testing.T, opts ...kfake.Opt) *court {
 	t.Helper()
 	t.Parallel()
-	fake, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1), kfake.SeedTopics(shards, "ledger"))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(fake.Close)
-	client, err := kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	fake := kafkatest.Start(t, append(opts, kfake.SeedTopics(shards, "ledger"))...)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	return &court{t: t, ctx: ctx, fake: fake, client: client, holds: map[string]map[int]bool{}}
+	return &court{t: t, ctx: ctx, fake: fake, client: fake.Client(), holds: map[string]map[int]bool{}}
 }
 
 // member is one Group that is running.
@@ -85,7 +77,7 @@ func (c *court) join(name string) *member {
 // open opens a membership with more properties.
 func (c *court) open(more map[string]string) *Group {
 	c.t.Helper()
-	properties := map[string]string{"bootstrap.servers": strings.Join(c.fake.ListenAddrs(), ",")}
+	properties := c.fake.Properties()
 	maps.Copy(properties, more)
 	g, err := Open(Config{Group: "g", Ledger: "ledger", Log: slog.New(slog.DiscardHandler),
 		Target: kafka.Config{Name: "new", Properties: properties}})

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/wire"
@@ -25,7 +26,7 @@ import (
 type shelf struct {
 	t    *testing.T
 	ctx  context.Context
-	fake *kfake.Cluster
+	fake *kafkatest.Cluster
 	log  *Remote
 }
 
@@ -33,47 +34,11 @@ func newShelf(t *testing.T) *shelf {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	fake, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(1, "orders"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(fake.Close)
+	fake := kafkatest.Start(t, kfake.NumBrokers(3), kfake.SeedTopics(1, "orders"))
 	s := &shelf{t: t, ctx: ctx, fake: fake}
-	s.log = &Remote{Client: s.client(), Topic: "orders", ID: chunk.TopicID(fake.TopicInfo("orders").TopicID),
+	s.log = &Remote{Client: fake.Client(), Topic: "orders", ID: chunk.TopicID(fake.TopicInfo("orders").TopicID),
 		Cluster: kafka.Config{Name: "old"}}
 	return s
-}
-
-func (s *shelf) client(opts ...kgo.Opt) *kgo.Client {
-	s.t.Helper()
-	opts = append(opts, kgo.SeedBrokers(s.fake.ListenAddrs()...), kgo.DefaultProduceTopic("orders"))
-	client, err := kgo.NewClient(opts...)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(client.Close)
-	return client
-}
-
-func (s *shelf) write(client *kgo.Client, n int) {
-	s.t.Helper()
-	for range n {
-		if err := client.ProduceSync(s.ctx, &kgo.Record{Value: []byte("v")}).FirstErr(); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-}
-
-func (s *shelf) transaction(n int, end kgo.TransactionEndTry) {
-	s.t.Helper()
-	client := s.client(kgo.TransactionalID(fmt.Sprint("t", time.Now().UnixNano())))
-	if err := client.BeginTransaction(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.write(client, n)
-	if err := client.EndTransaction(s.ctx, end); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 // read answers the offsets of a range, and what the last page said.
@@ -98,9 +63,10 @@ func (s *shelf) read(from, to int64) (seen []int64, last Page) {
 func TestReadARange(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
-	s.write(s.client(), 3)          // 0 to 2
-	s.transaction(2, kgo.TryCommit) // 3, 4, marker 5
-	s.transaction(2, kgo.TryAbort)  // 6, 7, marker 8
+	two := func() []*kgo.Record { return kafkatest.Records("orders", 0, 2) }
+	s.fake.Fill("orders", 0, 3)                 // 0 to 2
+	s.fake.Transaction(kgo.TryCommit, two()...) // 3, 4, marker 5
+	s.fake.Transaction(kgo.TryAbort, two()...)  // 6, 7, marker 8
 	want := []int64{0, 1, 2, 3, 4}
 	if got, last := s.read(0, 9); !slices.Equal(got, want) || last.More || last.Start != 0 {
 		t.Errorf("all: %v, %+v, want %v", got, last, want)
@@ -116,7 +82,7 @@ func TestReadARange(t *testing.T) {
 	}
 	var below kadm.Offsets
 	below.AddOffset("orders", 0, 4, -1)
-	if _, err := kadm.NewClient(s.client()).DeleteRecords(s.ctx, below); err != nil {
+	if _, err := s.fake.Admin().DeleteRecords(s.ctx, below); err != nil {
 		t.Fatal(err)
 	}
 	if got, last := s.read(0, 9); !slices.Equal(got, want[4:]) || last.Start != 4 {
@@ -131,8 +97,8 @@ func TestReadARange(t *testing.T) {
 func TestReadATopicThatWasMadeAgain(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t)
-	s.write(s.client(), 3)
-	admin := kadm.NewClient(s.client())
+	s.fake.Fill("orders", 0, 3)
+	admin := s.fake.Admin()
 	if _, err := admin.DeleteTopics(s.ctx, "orders"); err != nil {
 		t.Fatal(err)
 	}
@@ -153,8 +119,8 @@ func TestReadVeryMuchInAPage(t *testing.T) {
 	s := newShelf(t)
 	const records, size = 150, 300 << 10
 	for _, codec := range []kgo.CompressionCodec{kgo.ZstdCompression(), kgo.GzipCompression()} {
-		client := s.client(kgo.ProducerBatchMaxBytes(60<<20), kgo.ProducerBatchCompression(codec),
-			kgo.ProducerLinger(time.Second), kgo.MaxBufferedRecords(records))
+		client := s.fake.Client(kgo.DefaultProduceTopic("orders"), kgo.ProducerBatchMaxBytes(60<<20),
+			kgo.ProducerBatchCompression(codec), kgo.ProducerLinger(time.Second), kgo.MaxBufferedRecords(records))
 		var list []*kgo.Record
 		for i := range records {
 			list = append(list, &kgo.Record{Value: bytes.Repeat([]byte{byte(i)}, size)})

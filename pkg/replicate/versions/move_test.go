@@ -33,7 +33,7 @@ func TestMove(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, c.clusters)
-			w.topic("orders", c.from)
+			w.fakes[0].Topic("orders", c.from)
 			a := w.apps()
 			w.preload(a, "orders", 10, 6)
 			a.start(2, 2)
@@ -49,7 +49,7 @@ func TestMove(t *testing.T) {
 				a.judgeCopy(c.clusters-1, c.to)
 			}
 			w.must(Retire(w.ctx, w.opts))
-			view, err := announce.Load(w.ctx, w.client(0), "orders")
+			view, err := announce.Load(w.ctx, w.fakes[0].Client(), "orders")
 			w.must(err)
 			if old, _ := view.Get("v0"); old.State != announce.Retired || view.Current().Version != "v1" {
 				t.Errorf("announced after retiring: %+v", view)
@@ -68,7 +68,7 @@ var killed = &kafka.Problem{What: "killed", Fix: "run again"}
 // to stand still, even where the old version is not read to its end for long.
 func TestPublishersGoOnWithoutACopy(t *testing.T) {
 	w := newWorld(t, 1)
-	w.topic("orders", 3)
+	w.fakes[0].Topic("orders", 3)
 	w.commit("idle", "orders", map[int32]int64{0: 0, 1: 0, 2: 0}) // keeps the command waiting
 	a := w.apps()
 	w.preload(a, "orders", 5, 3)
@@ -110,7 +110,7 @@ func TestKilledWithoutACopy(t *testing.T) {
 	for _, step := range []string{"prepared", "opened", "marked", "over"} {
 		t.Run(step, func(t *testing.T) {
 			w := newWorld(t, 1)
-			w.topic("orders", 3)
+			w.fakes[0].Topic("orders", 3)
 			a := w.apps()
 			w.preload(a, "orders", 5, 3)
 			a.start(2, 2)
@@ -144,7 +144,7 @@ func TestKilledAtEachStep(t *testing.T) {
 		"stopped", "rest", "marked", "groups", "over"} {
 		t.Run(step, func(t *testing.T) {
 			w := newWorld(t, 1)
-			w.topic("orders", 3)
+			w.fakes[0].Topic("orders", 3)
 			a := w.apps()
 			w.preload(a, "orders", 5, 3)
 			a.start(2, 2)

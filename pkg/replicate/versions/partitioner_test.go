@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
 )
 
@@ -58,13 +59,9 @@ func keys() [][]byte {
 // What librdkafka itself writes stands where each partitioner of ours says.
 func TestLibrdkafkaPlacesAlike(t *testing.T) {
 	const partitions = 7
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "keys"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cluster.Close()
+	cluster := kafkatest.Start(t, kfake.SeedTopics(partitions, "keys"))
 	for _, name := range Partitioners() {
-		producer, err := ck.NewProducer(&ck.ConfigMap{"bootstrap.servers": strings.Join(cluster.ListenAddrs(), ","),
+		producer, err := ck.NewProducer(&ck.ConfigMap{"bootstrap.servers": cluster.Address(),
 			"partitioner": name, "enable.metrics.push": false, "sticky.partitioning.linger.ms": 0})
 		if err != nil {
 			t.Fatal(err)
@@ -97,16 +94,8 @@ func TestLibrdkafkaPlacesAlike(t *testing.T) {
 // What franz-go writes by default stands where the Java client's partitioner says.
 func TestFranzPlacesAlike(t *testing.T) {
 	const partitions = 7
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "keys"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cluster.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.DefaultProduceTopic("keys"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	cluster := kafkatest.Start(t, kfake.SeedTopics(partitions, "keys"))
+	client := cluster.Client(kgo.DefaultProduceTopic("keys"))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	java, _ := partitionerNamed(Java)

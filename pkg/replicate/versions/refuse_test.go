@@ -18,7 +18,7 @@ import (
 // write puts keyed records where a function says.
 func (w *world) write(topic string, n int, place func(key []byte) int32) {
 	w.t.Helper()
-	client := w.client(0, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client := w.fakes[0].Writer()
 	for i := range n {
 		key := fmt.Append(nil, "key-", i)
 		r := &kgo.Record{Topic: topic, Partition: place(key), Key: key, Value: fmt.Append(nil, i)}
@@ -45,7 +45,7 @@ func (w *world) refuses(do func(context.Context, Options) error, o Options, want
 
 func TestRefusals(t *testing.T) {
 	w := newWorld(t, 1)
-	w.topic("orders", 3)
+	w.fakes[0].Topic("orders", 3)
 	w.write("orders", 100, by("consistent", 3))
 	for _, c := range []struct {
 		change       func(o *Options)
@@ -74,7 +74,7 @@ func TestRefusals(t *testing.T) {
 
 func TestOnePartitionDoesNotTellThePartitioner(t *testing.T) {
 	w := newWorld(t, 1)
-	w.topic("orders", 1)
+	w.fakes[0].Topic("orders", 1)
 	w.write("orders", 20, by(Java, 1))
 	w.refuses(Move, w.opts, "has one partition", "--partitioner")
 	w.opts.Partitioner = Java
@@ -84,7 +84,7 @@ func TestOnePartitionDoesNotTellThePartitioner(t *testing.T) {
 // A key that stands elsewhere in the middle of the log is beyond the sample.
 func TestMisplacedKeyStopsTheCopy(t *testing.T) {
 	w := newWorld(t, 1)
-	w.topic("orders", 2)
+	w.fakes[0].Topic("orders", 2)
 	place := by(Java, 2)
 	n := 0
 	w.write("orders", 5000, func(key []byte) int32 {
@@ -100,8 +100,8 @@ func TestMisplacedKeyStopsTheCopy(t *testing.T) {
 
 func TestForeignTarget(t *testing.T) {
 	w := newWorld(t, 1)
-	w.topic("orders", 2)
-	w.topic("orders.v1", 12)
+	w.fakes[0].Topic("orders", 2)
+	w.fakes[0].Topic("orders.v1", 12)
 	w.write("orders.v1", 3, by(Java, 12))
 	w.refuses(Move, w.opts, "orders.v1 holds records", "choose another --to")
 	w.opts.Partitions = 5
@@ -112,7 +112,7 @@ func TestForeignTarget(t *testing.T) {
 // the same move can be made again.
 func TestAbandon(t *testing.T) {
 	w := newWorld(t, 1)
-	w.topic("orders", 3)
+	w.fakes[0].Topic("orders", 3)
 	a := w.apps()
 	a.start(1, 1)
 	a.running(50)
@@ -143,7 +143,7 @@ func TestAbandon(t *testing.T) {
 
 func TestLateWriterIsNoticed(t *testing.T) {
 	w := newWorld(t, 1)
-	w.topic("orders", 2)
+	w.fakes[0].Topic("orders", 2)
 	w.write("orders", 10, by(Java, 2))
 	w.must(Move(w.ctx, w.opts))
 	w.write("orders", 1, by(Java, 2))
@@ -163,23 +163,23 @@ func (w *world) commit(group, topic string, at map[int32]int64) {
 	for p, o := range at {
 		offsets.AddOffset(topic, p, o, -1)
 	}
-	w.must(kadm.NewClient(w.client(0)).CommitAllOffsets(w.ctx, group, offsets))
+	w.must(w.fakes[0].Admin().CommitAllOffsets(w.ctx, group, offsets))
 }
 
 // A group that nobody brings to the end.
 func TestGroupThatStandsStill(t *testing.T) {
 	w := newWorld(t, 1)
-	w.topic("orders", 2)
+	w.fakes[0].Topic("orders", 2)
 	w.write("orders", 10, by(Java, 2))
 	ends := map[int32]int64{}
-	listed, err := kadm.NewClient(w.client(0)).ListEndOffsets(w.ctx, "orders")
+	listed, err := w.fakes[0].Admin().ListEndOffsets(w.ctx, "orders")
 	w.must(err)
 	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
 	w.commit("billing", "orders", map[int32]int64{0: ends[0] - 1, 1: ends[1]})
 	w.opts.Groups = Refuse
 	w.refuses(Move, w.opts, fmt.Sprintf("group billing (without members): partition 0: at %d of %d", ends[0]-1, ends[0]),
 		"--groups wait or leave")
-	view, err := announce.Load(w.ctx, w.client(0), "orders")
+	view, err := announce.Load(w.ctx, w.fakes[0].Client(), "orders")
 	w.must(err)
 	if !view.Writable() {
 		t.Error("publishers stand still though the move was refused")
@@ -195,9 +195,9 @@ func TestGroupThatStandsStill(t *testing.T) {
 	w.commit("billing", "orders", ends)
 	w.opts.Groups = Wait
 	w.must(Move(w.ctx, w.opts)) // the group follows
-	view, err = announce.Load(w.ctx, w.client(0), "orders")
+	view, err = announce.Load(w.ctx, w.fakes[0].Client(), "orders")
 	w.must(err)
-	got, err := announce.Positions(w.ctx, w.client(0), "billing", "orders.v1")
+	got, err := announce.Positions(w.ctx, w.fakes[0].Client(), "billing", "orders.v1")
 	w.must(err)
 	for p, want := range view.Current().Offsets["c0"].Begins {
 		if at, _ := got.Lookup("orders.v1", int32(p)); at.At != want {
@@ -223,7 +223,7 @@ func TestContent(t *testing.T) {
 	w := newWorld(t, 1)
 	w.must(w.fakes[0].CreateTopic("orders", 2, map[string]string{"cleanup.policy": "compact",
 		"message.timestamp.type": "LogAppendTime", "retention.ms": "77777777"}))
-	client := w.client(0)
+	client := w.fakes[0].Client()
 	sent := []*kgo.Record{
 		{Key: []byte("a"), Value: nil}, {Key: []byte{}, Value: []byte{}},
 		{Key: []byte("b"), Value: []byte("v"), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("x")}, {Key: "h"}}},
@@ -234,7 +234,7 @@ func TestContent(t *testing.T) {
 	}
 	w.must(Move(w.ctx, w.opts))
 	show := func(topic string) map[string]string {
-		reader := w.client(0, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+		reader := w.fakes[0].Client(kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 		all := map[string]string{}
 		for len(all) < len(sent) {
 			for _, r := range reader.PollFetches(w.ctx).Records() {
@@ -264,8 +264,8 @@ func TestContent(t *testing.T) {
 // What stands without a key goes round, over restarts as well.
 func TestKeylessGoRound(t *testing.T) {
 	w := newWorld(t, 1)
-	w.topic("orders", 1)
-	client := w.client(0)
+	w.fakes[0].Topic("orders", 1)
+	client := w.fakes[0].Client()
 	for i := range 24 {
 		w.must(client.ProduceSync(w.ctx, &kgo.Record{Topic: "orders", Value: fmt.Append(nil, i)}).FirstErr())
 	}
@@ -282,8 +282,8 @@ func TestKeylessGoRound(t *testing.T) {
 // A publisher that hears nothing does not write, though nothing forbids it.
 func TestPublisherWithoutNewsWaits(t *testing.T) {
 	w := newWorld(t, 1)
-	w.topic("orders", 1)
-	f := announce.NewFollower(w.client(0), "orders")
+	w.fakes[0].Topic("orders", 1)
+	f := announce.NewFollower(w.fakes[0].Client(), "orders")
 	ctx, stop := context.WithCancel(w.ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- f.Run(ctx) }()

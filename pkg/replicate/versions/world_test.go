@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/kafka"
 	announce "replicator/pkg/versions"
 )
@@ -23,7 +24,7 @@ import (
 type world struct {
 	t     *testing.T
 	ctx   context.Context
-	fakes []*kfake.Cluster
+	fakes []*kafkatest.Cluster
 	opts  Options
 	mu    sync.Mutex
 	said  []string
@@ -37,12 +38,10 @@ func newWorld(t *testing.T, clusters int) *world {
 	w := &world{t: t, ctx: ctx}
 	var cfgs []kafka.Config
 	for i := range clusters {
-		fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID(fmt.Sprint("c", i)))
-		w.must(err)
-		t.Cleanup(fake.Close)
+		name := fmt.Sprint("c", i)
+		fake := kafkatest.Start(t, kfake.ClusterID(name))
 		w.fakes = append(w.fakes, fake)
-		cfgs = append(cfgs, kafka.Config{Name: fmt.Sprint("c", i),
-			Properties: map[string]string{"bootstrap.servers": strings.Join(fake.ListenAddrs(), ",")}})
+		cfgs = append(cfgs, kafka.Config{Name: name, Properties: fake.Properties()})
 	}
 	w.opts = Options{From: cfgs[0], To: cfgs[clusters-1], Topic: "orders", FromVersion: "v0", ToVersion: "v1",
 		Partitions: 12, Groups: Wait, SilentFor: 400 * time.Millisecond, Say: w.say}
@@ -75,24 +74,10 @@ func (w *world) must(err error) {
 	}
 }
 
-func (w *world) client(cluster int, opts ...kgo.Opt) *kgo.Client {
-	w.t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(w.fakes[cluster].ListenAddrs()...),
-		kgo.MetadataMinAge(50 * time.Millisecond)}, opts...)...)
-	w.must(err)
-	w.t.Cleanup(client.Close)
-	return client
-}
-
-func (w *world) topic(name string, partitions int32) {
-	w.t.Helper()
-	w.must(w.fakes[0].CreateTopic(name, partitions, nil))
-}
-
 // preload writes records in transactions, some of which are aborted.
 func (w *world) preload(a *apps, topic string, keys, rounds int) {
 	w.t.Helper()
-	client := w.client(0, kgo.TransactionalID("preload"))
+	client := w.fakes[0].Client(kgo.TransactionalID("preload"))
 	for i := range rounds {
 		w.must(client.BeginTransaction())
 		aborted := i%3 == 2
@@ -140,7 +125,7 @@ func (a *apps) next(key string) string {
 func (a *apps) follow(ctx context.Context) *announce.Follower {
 	clients := map[string]*kgo.Client{}
 	for i := range a.w.fakes {
-		clients[fmt.Sprint("c", i)] = a.w.client(i)
+		clients[fmt.Sprint("c", i)] = a.w.fakes[i].Client()
 	}
 	f := announce.NewFollower(clients["c0"], "orders", announce.Clusters(func(name string) *kgo.Client {
 		if c := clients[name]; c != nil {
@@ -190,7 +175,7 @@ func (a *apps) publishing(ctx context.Context, f *announce.Follower, number int)
 		err := f.Write(ctx, func(_ context.Context, v announce.Version) error {
 			client := clients[a.cluster(v)]
 			if client == nil {
-				client = a.w.client(a.cluster(v))
+				client = a.w.fakes[a.cluster(v)].Client()
 				clients[a.cluster(v)] = client
 			}
 			key := fmt.Sprintf("p%d-%d", number, random.IntN(20))
@@ -273,7 +258,7 @@ func (a *apps) judge() {
 func (a *apps) judgeCopy(cluster int, partitions int32) {
 	a.w.t.Helper()
 	total, _ := a.total()
-	client := a.w.client(cluster, kgo.ConsumeTopics("orders.v1"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	client := a.w.fakes[cluster].Client(kgo.ConsumeTopics("orders.v1"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	java, _ := partitionerNamed(Java)
 	read := map[string][]int{}
@@ -334,7 +319,7 @@ func (w *world) await(what string, holds func() bool) {
 
 func (w *world) ends(cluster int, topic string) (all int64) {
 	w.t.Helper()
-	listed, err := kadm.NewClient(w.client(cluster)).ListEndOffsets(w.ctx, topic)
+	listed, err := w.fakes[cluster].Admin().ListEndOffsets(w.ctx, topic)
 	w.must(err)
 	listed.Each(func(o kadm.ListedOffset) { all += o.Offset })
 	return all

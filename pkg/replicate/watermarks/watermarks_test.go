@@ -4,22 +4,20 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 )
 
-func open(t *testing.T, c *kfake.Cluster) *Watermarks {
+func open(t *testing.T, c *kafkatest.Cluster) *Watermarks {
 	t.Helper()
-	w, err := Open(kafka.Config{Name: "old",
-		Properties: map[string]string{"bootstrap.servers": strings.Join(c.ListenAddrs(), ",")}})
+	w, err := Open(kafka.Config{Name: "old", Properties: c.Properties()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,35 +25,30 @@ func open(t *testing.T, c *kfake.Cluster) *Watermarks {
 	return w
 }
 
-func cluster(t *testing.T) (context.Context, *kfake.Cluster) {
+func cluster(t *testing.T) (context.Context, *kafkatest.Cluster) {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.SeedTopics(2, "orders"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
-	return ctx, c
+	return ctx, kafkatest.Start(t, kfake.NumBrokers(2), kfake.SeedTopics(2, "orders"))
 }
 
 // A client that remembers metadata would miss a topic that is created again
 // between two commits, and its first records would never be copied.
 func TestTopicCreatedAgainIsSeenAtOnce(t *testing.T) {
 	ctx, c := cluster(t)
-	asks, other := open(t, c), open(t, c)
+	asks, other := open(t, c), c.Admin()
 	before, err := asks.TopicIDs(ctx, []string{"orders", "nowhere"})
 	if err != nil || len(before) != 1 || before["orders"] == (chunk.TopicID{}) {
 		t.Fatalf("TopicIDs = %v, %v, want one of orders", before, err)
 	}
-	if _, err := kadm.NewClient(other.client).DeleteTopics(ctx, "orders"); err != nil {
+	if _, err := other.DeleteTopics(ctx, "orders"); err != nil {
 		t.Fatal(err)
 	}
 	gone, err := asks.TopicIDs(ctx, []string{"orders"})
 	if err != nil || len(gone) != 0 {
 		t.Errorf("deleted: TopicIDs = %v, %v, want none", gone, err)
 	}
-	if _, err := kadm.NewClient(other.client).CreateTopics(ctx, 2, 1, nil, "orders"); err != nil {
+	if _, err := other.CreateTopics(ctx, 2, 1, nil, "orders"); err != nil {
 		t.Fatal(err)
 	}
 	after, err := asks.TopicIDs(ctx, []string{"orders"})
@@ -67,7 +60,7 @@ func TestTopicCreatedAgainIsSeenAtOnce(t *testing.T) {
 
 func TestNewPartitionsAreSeen(t *testing.T) {
 	ctx, c := cluster(t)
-	asks, other := open(t, c), open(t, c)
+	asks, other := open(t, c), c.Admin()
 	partitions := func() int {
 		marks, err := asks.Stable(ctx, []string{"orders"})
 		if err != nil {
@@ -78,7 +71,7 @@ func TestNewPartitionsAreSeen(t *testing.T) {
 	if got := partitions(); got != 2 {
 		t.Fatalf("%d partitions, want 2", got)
 	}
-	if _, err := kadm.NewClient(other.client).UpdatePartitions(ctx, 5, "orders"); err != nil {
+	if _, err := other.UpdatePartitions(ctx, 5, "orders"); err != nil {
 		t.Fatal(err)
 	}
 	tick := time.NewTicker(metadataAge) // what the client is allowed to remember
@@ -143,21 +136,8 @@ func TestSilentBrokerShowsAtItsPartitions(t *testing.T) {
 
 // One topic that may not be described hides nothing of the others.
 func TestRefusedTopicHidesNoOther(t *testing.T) {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "orders", "secret"), kfake.EnableSASL(),
-		kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "admin"), kfake.User("PLAIN", "mirror", "word",
-			kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: "orders", Pattern: kmsg.ACLResourcePatternTypeLiteral,
-				Operation: kmsg.ACLOperationDescribe, Allow: true}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	w, err := Open(kafka.Config{Name: "old", Properties: map[string]string{
-		"bootstrap.servers": strings.Join(c.ListenAddrs(), ","), "security.protocol": "sasl_plaintext",
-		"sasl.mechanism": "PLAIN", "sasl.username": "mirror", "sasl.password": "word"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.Close)
+	w := open(t, kafkatest.Guarded(t, kafkatest.Allow(kmsg.ACLResourceTypeTopic, "orders", kmsg.ACLOperationDescribe),
+		kfake.SeedTopics(2, "orders", "secret")))
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	both := []string{"orders", "secret"}

@@ -9,30 +9,25 @@ import (
 	"time"
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/internal/kafkatest"
 )
 
 // broker is one that keeps batches as producers send them, with topic orders of one partition.
 type broker struct {
 	t    *testing.T
 	ctx  context.Context
-	fake *kfake.Cluster
+	fake *kafkatest.Cluster
 }
 
 func newBroker(t *testing.T) *broker {
 	t.Helper()
 	t.Parallel()
-	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(fake.Close)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
-	return &broker{t: t, ctx: ctx, fake: fake}
+	return &broker{t: t, ctx: ctx, fake: kafkatest.Start(t, kfake.SeedTopics(1, "orders"))}
 }
 
 func (b *broker) must(what string, err error) {
@@ -44,29 +39,7 @@ func (b *broker) must(what string, err error) {
 
 func (b *broker) open(opts ...kgo.Opt) *kgo.Client {
 	b.t.Helper()
-	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(b.fake.ListenAddrs()...),
-		kgo.MetadataMinAge(10*time.Millisecond), kgo.DefaultProduceTopic("orders"))...)
-	b.must("open", err)
-	b.t.Cleanup(client.Close)
-	return client
-}
-
-// fetch gives the bytes of orders/0, all of them.
-func (b *broker) fetch() []byte {
-	b.t.Helper()
-	request := kmsg.NewPtrFetchRequest()
-	request.MaxWaitMillis, request.MinBytes, request.MaxBytes = 1000, 1, 10<<20
-	topic := kmsg.NewFetchRequestTopic()
-	topic.Topic, topic.TopicID = "orders", b.fake.TopicInfo("orders").TopicID
-	partition := kmsg.NewFetchRequestTopicPartition()
-	partition.PartitionMaxBytes = 10 << 20
-	topic.Partitions = append(topic.Partitions, partition)
-	request.Topics = append(request.Topics, topic)
-	answer, err := b.open().Broker(int(b.fake.LeaderFor("orders", 0))).Request(b.ctx, request)
-	b.must("fetch", err)
-	p := answer.(*kmsg.FetchResponse).Topics[0].Partitions[0]
-	b.must("fetch", kerr.ErrorForCode(p.ErrorCode))
-	return p.RecordBatches
+	return b.fake.Client(append(opts, kgo.DefaultProduceTopic("orders"))...)
 }
 
 // sent is what every producer sends; it shrinks with each codec, or librdkafka would leave
@@ -106,7 +79,7 @@ func (b *broker) check(e expects) {
 	b.t.Helper()
 	var bases []int64
 	next := int64(0)
-	for data := b.fetch(); len(data) > 0; {
+	for data := b.fake.Stored("orders", 0); len(data) > 0; {
 		raw, rest, err := Next(data)
 		b.must("Next", err)
 		data = rest
@@ -183,7 +156,7 @@ func TestConfluentBatches(t *testing.T) {
 		for _, kind := range []string{"nobody's", "idempotent", "transactional"} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				b := newBroker(t)
-				settings := ck.ConfigMap{"bootstrap.servers": strings.Join(b.fake.ListenAddrs(), ","), "linger.ms": 100,
+				settings := ck.ConfigMap{"bootstrap.servers": b.fake.Address(), "linger.ms": 100,
 					"compression.type": name, "enable.metrics.push": false, "enable.idempotence": kind != "nobody's"}
 				if kind == "transactional" {
 					settings["transactional.id"] = "writer"

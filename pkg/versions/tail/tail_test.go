@@ -10,33 +10,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/internal/kafkatest"
 )
 
 // Committed records come once, and the reader ends past aborted ones and markers.
 func TestFetch(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cluster.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.TransactionalID("t"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	cluster := kafkatest.Start(t, kfake.SeedTopics(1, "orders"))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for i, end := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort, kgo.TryCommit, kgo.TryAbort} {
-		if err := client.BeginTransaction(); err != nil {
-			t.Fatal(err)
-		}
-		if err := client.ProduceSync(ctx, &kgo.Record{Topic: "orders", Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-		if err := client.EndTransaction(ctx, end); err != nil {
-			t.Fatal(err)
-		}
+		cluster.Transaction(end, &kgo.Record{Topic: "orders", Value: fmt.Append(nil, i)})
 	}
+	client := cluster.Client()
 	r := New(client, "orders", 0)
 	var got string
 	at := int64(0)

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
 )
 
@@ -20,19 +21,10 @@ import (
 // the end, markers, and in batches that do not fit an answer's first page.
 func TestRecords(t *testing.T) {
 	const many = 20
-	fake, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.SeedTopics(many, "large"), kfake.SeedTopics(3, "small"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer fake.Close()
+	fake := kafkatest.Start(t, kfake.NumBrokers(2), kfake.SeedTopics(many, "large"), kfake.SeedTopics(3, "small"))
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...), kgo.TransactionalID("writer"),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := fake.Client(kgo.TransactionalID("writer"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	put := func(records ...*kgo.Record) {
 		t.Helper()
 		if err := errors.Join(client.BeginTransaction(), client.ProduceSync(ctx, records...).FirstErr(),

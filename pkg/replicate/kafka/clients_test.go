@@ -18,6 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
+
+	"replicator/internal/kafkatest"
 )
 
 // logged is a log that a test reads while it is written.
@@ -42,12 +44,7 @@ func (l *logged) logger() *Logger { return NewLogger(slog.New(slog.NewTextHandle
 
 func brokers(t *testing.T, opts ...kfake.Opt) string {
 	t.Helper()
-	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(1, "orders")}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	return strings.Join(cluster.ListenAddrs(), ",")
+	return kafkatest.Start(t, append([]kfake.Opt{kfake.SeedTopics(1, "orders")}, opts...)...).Address()
 }
 
 func seconds(t *testing.T, n int) context.Context {
@@ -239,7 +236,8 @@ func TestNoBrokersInMetadata(t *testing.T) {
 	t.Parallel()
 	var handles errgroup.Group
 	for range 24 {
-		handles.Go(func() error { return findAgain("orders") })
+		fake := kafkatest.Start(t, kfake.SeedTopics(1, "orders"))
+		handles.Go(func() error { return findAgain(fake, "orders") })
 	}
 	if err := handles.Wait(); err != nil {
 		t.Fatal(err)
@@ -247,15 +245,12 @@ func TestNoBrokersInMetadata(t *testing.T) {
 }
 
 // findAgain reads a topic to its end, loses the cluster, and waits for the next record.
-func findAgain(topic string) error {
-	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
-	if err != nil {
-		return err
-	}
-	defer fake.Close()
-	consumer, err := NewConsumer(Config{Name: "old", Properties: map[string]string{
-		"bootstrap.servers": fake.ListenAddrs()[0], "topic.metadata.refresh.interval.ms": "500",
-	}}, map[string]any{"group.id": "x", "enable.partition.eof": true, "auto.offset.reset": "error"})
+func findAgain(fake *kafkatest.Cluster, topic string) error {
+	properties := fake.Properties()
+	properties["topic.metadata.refresh.interval.ms"] = "500"
+	consumer, err := NewConsumer(Config{Name: "old", Properties: properties}, map[string]any{
+		"group.id": "x", "enable.partition.eof": true, "auto.offset.reset": "error",
+	})
 	if err != nil {
 		return err
 	}
@@ -286,7 +281,7 @@ func findAgain(topic string) error {
 }
 
 // namesNoBroker answers one question for metadata as such a broker does, and returns when it was asked.
-func namesNoBroker(fake *kfake.Cluster, topic string) {
+func namesNoBroker(fake *kafkatest.Cluster, topic string) {
 	told := make(chan struct{})
 	fake.ControlKey(int16(kmsg.Metadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		defer close(told)

@@ -215,7 +215,7 @@ func (f *fixture) announced(e *ear) {
 // transactionVersion sets the feature of the same name.
 func (f *fixture) transactionVersion(level int16) {
 	f.t.Helper()
-	client := f.client()
+	client := f.fake.Client()
 	request := kmsg.NewPtrUpdateFeaturesRequest()
 	feature := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
 	feature.Feature, feature.MaxVersionLevel, feature.UpgradeType = "transaction.version", level, 2 // safe downgrade

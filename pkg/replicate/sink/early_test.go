@@ -84,7 +84,7 @@ func TestGrown(t *testing.T) {
 		topic := kmsg.NewCreatePartitionsRequestTopic()
 		topic.Topic, topic.Count = "small", 2
 		request.Topics = append(request.Topics, topic)
-		_, err := request.RequestWith(f.ctx, f.client())
+		_, err := request.RequestWith(f.ctx, f.fake.Client())
 		f.must("grow", err)
 		f.transaction(s, part("small", 1, 0, 1))
 		f.commit(s, "2")

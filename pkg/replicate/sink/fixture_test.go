@@ -8,17 +8,16 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -86,27 +85,19 @@ type fixture struct {
 	way
 	t    *testing.T
 	ctx  context.Context
-	fake *kfake.Cluster
+	fake *kafkatest.Cluster
 	cfg  Config
 }
 
 func newFixture(t *testing.T, lane way, opts ...kfake.Opt) *fixture {
 	t.Helper()
 	t.Parallel()
-	all := slices.Concat([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(2, "orders", "ledger")}, lane.broker, opts)
-	fake, err := kfake.NewCluster(all...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(fake.Close)
-	if err := fake.CreateTopic("small", 1, map[string]string{"max.message.bytes": "1000"}); err != nil {
-		t.Fatal(err)
-	}
+	fake := kafkatest.Start(t, slices.Concat([]kfake.Opt{kfake.SeedTopics(2, "orders", "ledger")}, lane.broker, opts)...)
+	fake.Topic("small", 1, "max.message.bytes=1000")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return &fixture{way: lane, t: t, ctx: ctx, fake: fake, cfg: Config{
-		Target: kafka.Config{Name: "new",
-			Properties: map[string]string{"bootstrap.servers": strings.Join(fake.ListenAddrs(), ",")}},
+		Target:          kafka.Config{Name: "new", Properties: fake.Properties()},
 		TransactionalID: "replicator.old.new.1", ExactlyOnce: true, Ledger: "ledger", Shard: 1,
 		Interval: 100 * time.Millisecond, Window: NewWindow(1 << 20), Rebuilt: func(string) {},
 	}}
@@ -231,39 +222,13 @@ func (f *fixture) stopped(err error, kind string, p chunk.Partition) {
 	}
 }
 
-// client opens a plain client of the target.
-func (f *fixture) client(opts ...kgo.Opt) *kgo.Client {
-	f.t.Helper()
-	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(f.fake.ListenAddrs()...))...)
-	f.must("open", err)
-	f.t.Cleanup(client.Close)
-	return client
-}
-
-// visible reads what a committed reader sees in a partition.
+// visible is what a committed reader sees of a partition.
 func (f *fixture) visible(topic string, number int32) []*kgo.Record {
 	f.t.Helper()
 	if f.stable(topic, number) == 0 {
 		return nil
 	}
-	// A record of our own, after everything else, ends the reading: no time-out guesses.
-	mark := &kgo.Record{Topic: topic, Partition: number, Key: []byte("end of reading")}
-	writer := f.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	f.must("mark the end", writer.ProduceSync(f.ctx, mark).FirstErr())
-	reader := f.client(kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {number: kgo.NewOffset().AtStart()}}))
-	defer reader.Close()
-	var all []*kgo.Record
-	for {
-		fetches := reader.PollFetches(f.ctx)
-		f.must("read", fetches.Err())
-		for _, r := range fetches.Records() {
-			if string(r.Key) == "end of reading" {
-				return all
-			}
-			all = append(all, r)
-		}
-	}
+	return f.fake.Read(topic, number, 0)
 }
 
 // values are what a committed reader sees of a partition, in short.
@@ -279,7 +244,7 @@ func (f *fixture) values(topic string, number int32) []string {
 // stable is a partition's last stable offset.
 func (f *fixture) stable(topic string, number int32) int64 {
 	f.t.Helper()
-	ends, err := kadm.NewClient(f.client()).ListCommittedOffsets(f.ctx, topic)
+	ends, err := f.fake.Admin().ListCommittedOffsets(f.ctx, topic)
 	f.must("list offsets", err)
 	end, _ := ends.Lookup(topic, number)
 	return end.Offset

@@ -76,7 +76,7 @@ func TestMovingLeader(t *testing.T) {
 func TestBrokers(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		const partitions, brokers = 6, 3
-		f.must("create topic", f.fake.CreateTopic("many", partitions, nil))
+		f.fake.Topic("many", partitions)
 		id := f.fake.TopicInfo("many").TopicID
 		var positions []chunk.Position
 		ends := map[chunk.Partition]offsets.Source{}
@@ -408,7 +408,7 @@ func TestUnknownYet(t *testing.T) {
 		f.store(orders, f.encode(numbered(2)...))
 		f.assign(f.from(0), start(late))
 		f.upTo(2)
-		f.must("create topic", f.fake.CreateTopic("late", 1, nil))
+		f.fake.Topic("late", 1)
 		f.store(late, f.encode(numbered(3)...))
 		f.store(orders, f.encode(numbered(2)...))
 		got := f.all(map[chunk.Partition]offsets.Source{late: 3, orders: 4})

@@ -215,7 +215,7 @@ func TestDeleted(t *testing.T) {
 			f.upTo(6)
 			f.must("delete", f.fake.DeleteTopic("orders"))
 			if again {
-				f.must("create", f.fake.CreateTopic("orders", 2, nil))
+				f.fake.Topic("orders", 2)
 			}
 			f.unreadable(fmt.Sprintf("deleted, made again: %t", again))
 		}

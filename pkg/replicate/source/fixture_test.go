@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -74,7 +74,7 @@ type fixture struct {
 	way
 	t      *testing.T
 	ctx    context.Context
-	fake   *kfake.Cluster
+	fake   *kafkatest.Cluster
 	client *kgo.Client // transactional
 	plain  *kgo.Client
 	reader interface {
@@ -103,16 +103,11 @@ var (
 func newFixture(t *testing.T, lane way, opts ...kfake.Opt) *fixture {
 	t.Helper()
 	t.Parallel()
-	all := slices.Concat([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(2, "orders")}, lane.broker, opts)
-	fake, err := kfake.NewCluster(all...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(fake.Close)
+	fake := kafkatest.Start(t, slices.Concat([]kfake.Opt{kfake.SeedTopics(2, "orders")}, lane.broker, opts)...)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	f := &fixture{way: lane, t: t, ctx: ctx, fake: fake, rebuilt: map[string]int{},
-		client: open(t, fake, kgo.TransactionalID("writer")), plain: open(t, fake)}
+		client: fake.Writer(kgo.TransactionalID("writer")), plain: fake.Writer()}
 	f.open(8 << 20)
 	return f
 }
@@ -121,10 +116,8 @@ func newFixture(t *testing.T, lane way, opts ...kfake.Opt) *fixture {
 func (f *fixture) open(answerBytes int) {
 	f.t.Helper()
 	f.close()
-	cluster := kafka.Config{Name: "old", Properties: map[string]string{
-		"bootstrap.servers":                 strings.Join(f.fake.ListenAddrs(), ","),
-		"topic.metadata.propagation.max.ms": "100", // how long librdkafka hopes for a topic that is gone
-	}}
+	cluster := kafka.Config{Name: "old", Properties: f.fake.Properties()}
+	cluster.Properties["topic.metadata.propagation.max.ms"] = "100" // how long librdkafka hopes for a topic that is gone
 	if f.rack != "" {
 		cluster.Properties["client.rack"] = f.rack
 	}
@@ -160,17 +153,6 @@ func (f *fixture) close() {
 		f.t.Error(err)
 	}
 	f.reader = nil
-}
-
-func open(t *testing.T, fake *kfake.Cluster, opts ...kgo.Opt) *kgo.Client {
-	t.Helper()
-	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(fake.ListenAddrs()...), kgo.ProducerLinger(0),
-		kgo.MetadataMinAge(10*time.Millisecond), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	return client
 }
 
 func (f *fixture) must(what string, err error) {

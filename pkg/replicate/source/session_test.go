@@ -348,7 +348,7 @@ func TestSessionRecreated(t *testing.T) {
 			f.settled(e)
 			f.must("delete", f.fake.DeleteTopic("orders"))
 			if again {
-				f.must("create", f.fake.CreateTopic("orders", 2, nil))
+				f.fake.Topic("orders", 2)
 			}
 			f.unreadable("in a session")
 		}

@@ -11,10 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -24,43 +26,32 @@ import (
 type world struct {
 	t              *testing.T
 	ctx            context.Context
-	source, target *kfake.Cluster
+	source, target *kafkatest.Cluster
 	cfg            Config
 	log            bytes.Buffer
 }
 
 func newWorld(t *testing.T, targetOpts ...kfake.Opt) *world {
 	t.Helper()
-	w := &world{t: t}
+	return newWorldTo(t, kafkatest.Start(t, targetOpts...))
+}
+
+func newWorldTo(t *testing.T, target *kafkatest.Cluster) *world {
+	t.Helper()
+	w := &world{t: t, source: kafkatest.Start(t), target: target}
 	var cancel context.CancelFunc
 	w.ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	w.source = fake(t)
-	w.target = fake(t, targetOpts...)
 	p, err := policy.New(policy.Config{From: "old", To: "new", Topics: []string{".*"}, Naming: policy.Identity})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.cfg = Config{Flow: "old->new", Policy: p, SyncConfigs: true,
 		ExcludeConfigs: []string{`min\.insync\.replicas`},
-		Source:         conf("old", w.source), Target: conf("new", w.target),
-		Log: slog.New(slog.NewTextHandler(&w.log, nil))}
+		Source:         kafka.Config{Name: "old", Properties: w.source.Properties()},
+		Target:         kafka.Config{Name: "new", Properties: w.target.Properties()},
+		Log:            slog.New(slog.NewTextHandler(&w.log, nil))}
 	return w
-}
-
-func fake(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
-	t.Helper()
-	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
-}
-
-func conf(name string, c *kfake.Cluster) kafka.Config {
-	return kafka.Config{Name: name,
-		Properties: map[string]string{"bootstrap.servers": strings.Join(c.ListenAddrs(), ",")}}
 }
 
 func (w *world) open() *Topics {
@@ -71,18 +62,6 @@ func (w *world) open() *Topics {
 	}
 	w.t.Cleanup(ts.Close)
 	return ts
-}
-
-func (w *world) topic(c *kfake.Cluster, name string, partitions int32, list ...string) {
-	w.t.Helper()
-	configs := make(map[string]string)
-	for _, item := range list {
-		key, value, _ := strings.Cut(item, "=")
-		configs[key] = value
-	}
-	if err := c.CreateTopic(name, partitions, configs); err != nil {
-		w.t.Fatalf("create %s: %v", name, err)
-	}
 }
 
 // refresh answers the topics by their source name.
@@ -103,7 +82,7 @@ func all(string) bool  { return true }
 func none(string) bool { return false }
 
 // explicit is what is set on a topic itself, as "key=value ...".
-func explicit(c *kfake.Cluster, topic string) string {
+func explicit(c *kafkatest.Cluster, topic string) string {
 	info := c.TopicInfo(topic)
 	if info == nil {
 		return "no such topic"
@@ -130,7 +109,7 @@ func (w *world) check(what string, got, want any) {
 func TestTopicsAreCreatedGrownAndAltered(t *testing.T) {
 	w := newWorld(t)
 	ts := w.open()
-	w.topic(w.source, "orders", 3, "cleanup.policy=compact", "min.insync.replicas=2",
+	w.source.Topic("orders", 3, "cleanup.policy=compact", "min.insync.replicas=2",
 		"message.timestamp.type=LogAppendTime", "segment.ms=7000")
 
 	waiting := w.refresh(ts, none)["orders"]
@@ -148,7 +127,7 @@ func TestTopicsAreCreatedGrownAndAltered(t *testing.T) {
 	w.alter(w.source, "orders", "retention.ms", "123456")
 	w.alter(w.source, "orders", "segment.ms", "8000")
 	w.grow(w.source, "orders", 5)
-	w.topic(w.source, "later", 1)
+	w.source.Topic("later", 1)
 	m = w.refresh(ts, all)["orders"]
 	want.Partitions, want.TargetPartitions = 5, 5
 	w.check("grown", m, want)
@@ -162,7 +141,7 @@ func TestTopicsAreCreatedGrownAndAltered(t *testing.T) {
 	if err := w.source.DeleteTopic("orders"); err != nil {
 		t.Fatal(err)
 	}
-	w.topic(w.source, "orders", 5)
+	w.source.Topic("orders", 5)
 	again := w.refresh(ts, all)
 	if _, there := again["later"]; there || w.target.TopicInfo("later") == nil {
 		t.Errorf("deleted on the source: got %+v, want it left out and kept on the target", again["later"])
@@ -174,9 +153,9 @@ func TestTopicsAreCreatedGrownAndAltered(t *testing.T) {
 
 func TestTargetWithMorePartitionsStopsAlone(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "a", 2)
-	w.topic(w.source, "b", 2)
-	w.topic(w.target, "a", 4)
+	w.source.Topic("a", 2)
+	w.source.Topic("b", 2)
+	w.target.Topic("a", 4)
 	m := w.refresh(w.open(), all)
 	s := m["a"].Stop
 	if s == nil || s.Kind != chunk.StopPartitions || s.Remedy() == "" || m["a"].TargetPartitions != 4 {
@@ -191,8 +170,8 @@ func TestTargetWithMorePartitionsStopsAlone(t *testing.T) {
 // Another replica must not write before the topic's owner has set what changes records.
 func TestOthersWaitForTheTimestampType(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "a", 1, "retention.ms=7")
-	w.topic(w.target, "a", 1, "message.timestamp.type=LogAppendTime", "message.timestamp.after.max.ms=3600000")
+	w.source.Topic("a", 1, "retention.ms=7")
+	w.target.Topic("a", 1, "message.timestamp.type=LogAppendTime", "message.timestamp.after.max.ms=3600000")
 	other, owner := w.open(), w.open()
 	if a := w.refresh(other, none)["a"]; a.Waits == "" || a.Stop != nil {
 		t.Errorf("before: got %+v, want to wait for the owner", a)
@@ -221,11 +200,11 @@ func TestOthersWaitForTheTimestampType(t *testing.T) {
 func TestSettingsAreNotAlteredUnlessSynced(t *testing.T) {
 	w := newWorld(t)
 	w.cfg.SyncConfigs = false
-	w.topic(w.source, "fresh", 1, "retention.ms=7")
-	w.topic(w.source, "kept", 1, "retention.ms=7")
-	w.topic(w.target, "kept", 1, "message.timestamp.after.max.ms=1")
-	w.topic(w.source, "wrong", 1)
-	w.topic(w.target, "wrong", 1, "message.timestamp.type=LogAppendTime")
+	w.source.Topic("fresh", 1, "retention.ms=7")
+	w.source.Topic("kept", 1, "retention.ms=7")
+	w.target.Topic("kept", 1, "message.timestamp.after.max.ms=1")
+	w.source.Topic("wrong", 1)
+	w.target.Topic("wrong", 1, "message.timestamp.type=LogAppendTime")
 	ts := w.open()
 	m := w.refresh(ts, all)
 	w.refresh(ts, all)
@@ -246,7 +225,7 @@ func TestSettingsAreNotAlteredUnlessSynced(t *testing.T) {
 // A target that does not know a setting refuses the creation for it.
 func TestUnknownSettingsDoNotStopTheCreation(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "a", 1, "cleanup.policy=compact", "vendor.key=1", "retention.ms=7")
+	w.source.Topic("a", 1, "cleanup.policy=compact", "vendor.key=1", "retention.ms=7")
 	knows := map[string]bool{"cleanup.policy": true, "message.timestamp.type": true, "retention.ms": true}
 	w.target.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		w.target.KeepControl()
@@ -278,10 +257,10 @@ func TestUnknownSettingsDoNotStopTheCreation(t *testing.T) {
 
 func TestPlanChangesNothing(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "a", 2, "retention.ms=7")
-	w.topic(w.source, "b", 4, "retention.ms=7")
-	w.topic(w.source, "__hidden", 1)
-	w.topic(w.target, "b", 2, "retention.ms=5", "message.timestamp.type=CreateTime")
+	w.source.Topic("a", 2, "retention.ms=7")
+	w.source.Topic("b", 4, "retention.ms=7")
+	w.source.Topic("__hidden", 1)
+	w.target.Topic("b", 2, "retention.ms=5", "message.timestamp.type=CreateTime")
 	p, err := w.open().Plan(w.ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -307,12 +286,12 @@ func TestPlanChangesNothing(t *testing.T) {
 func TestQuietRefreshIsCheap(t *testing.T) {
 	w := newWorld(t)
 	for i := 0; i < 250; i++ {
-		w.topic(w.source, fmt.Sprintf("t%03d", i), 1)
+		w.source.Topic(fmt.Sprintf("t%03d", i), 1)
 	}
 	ts := w.open()
 	w.refresh(ts, all)
 	var requests, changes, resources atomic.Int64
-	for _, c := range []*kfake.Cluster{w.source, w.target} {
+	for _, c := range []*kafkatest.Cluster{w.source, w.target} {
 		c.Control(func(req kmsg.Request) (kmsg.Response, error, bool) {
 			c.KeepControl()
 			requests.Add(1)
@@ -344,8 +323,8 @@ func TestUnsettledTopicsAreReadAgain(t *testing.T) {
 	w := newWorld(t)
 	for i := 0; i < settingsAtOnce+50; i++ {
 		name := fmt.Sprintf("t%03d", i)
-		w.topic(w.source, name, 1)
-		w.topic(w.target, name, 1, "message.timestamp.type=LogAppendTime")
+		w.source.Topic(name, 1)
+		w.target.Topic(name, 1, "message.timestamp.type=LogAppendTime")
 	}
 	other := w.open()
 	w.refresh(other, none)
@@ -360,8 +339,8 @@ func TestUnsettledTopicsAreReadAgain(t *testing.T) {
 // A broker that lags shows old values after an alteration.
 func TestRepeatedAlterationIsLoggedOnce(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "a", 1, "retention.ms=7")
-	w.topic(w.target, "a", 1)
+	w.source.Topic("a", 1, "retention.ms=7")
+	w.target.Topic("a", 1)
 	w.target.ControlKey(int16(kmsg.IncrementalAlterConfigs), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		w.target.KeepControl()
 		resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
@@ -411,41 +390,23 @@ func TestClusterIDs(t *testing.T) {
 }
 
 // alter and grow go around the package under test.
-func (w *world) alter(c *kfake.Cluster, topic, key, value string) {
+func (w *world) alter(c *kafkatest.Cluster, topic, key, value string) {
 	w.t.Helper()
-	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
-	req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic,
-		ResourceName: topic, Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{
-			{Name: key, Op: kmsg.IncrementalAlterConfigOpSet, Value: &value}}}}
-	resp := ask(w, c, req).(*kmsg.IncrementalAlterConfigsResponse)
-	if err := kerr.ErrorForCode(resp.Resources[0].ErrorCode); err != nil {
+	altered, err := c.Admin().AlterTopicConfigs(w.ctx, []kadm.AlterConfig{{Name: key, Value: &value}}, topic)
+	if err == nil {
+		err = altered[0].Err
+	}
+	if err != nil {
 		w.t.Fatalf("alter %s: %v", topic, err)
 	}
 }
 
-func (w *world) grow(c *kfake.Cluster, topic string, partitions int32) {
+func (w *world) grow(c *kafkatest.Cluster, topic string, partitions int) {
 	w.t.Helper()
-	req := kmsg.NewPtrCreatePartitionsRequest()
-	req.TimeoutMillis = 1000
-	req.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: topic, Count: partitions}}
-	resp := ask(w, c, req).(*kmsg.CreatePartitionsResponse)
-	if err := kerr.ErrorForCode(resp.Topics[0].ErrorCode); err != nil {
+	grown, err := c.Admin().UpdatePartitions(w.ctx, partitions, topic)
+	if err = errors.Join(err, grown.Error()); err != nil {
 		w.t.Fatalf("grow %s: %v", topic, err)
 	}
-}
-
-func ask(w *world, c *kfake.Cluster, req kmsg.Request) kmsg.Response {
-	w.t.Helper()
-	client, err := kafka.NewFranz(conf("test", c))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer client.Close()
-	resp, err := client.Request(w.ctx, req)
-	if err != nil {
-		w.t.Fatalf("%T: %v", req, err)
-	}
-	return resp
 }
 
 // A topic that the patterns choose and that can have no name on the target is a stopped
@@ -459,8 +420,8 @@ func TestTopicWithoutANameIsStopped(t *testing.T) {
 	}
 	w.cfg.Policy = p
 	long := strings.Repeat("a", 249)
-	w.topic(w.source, long, 2)
-	w.topic(w.source, "b", 1)
+	w.source.Topic(long, 2)
+	w.source.Topic("b", 1)
 	ts := w.open()
 	plan, err := ts.Plan(w.ctx)
 	if err != nil || len(plan.Topics) != 2 {

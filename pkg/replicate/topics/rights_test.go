@@ -2,6 +2,7 @@ package topics
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,33 +10,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 )
 
 func allow(topic string, operations ...kmsg.ACLOperation) []kfake.ACL {
-	var acls []kfake.ACL
-	for _, operation := range operations {
-		acls = append(acls, kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: topic,
-			Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: operation, Allow: true})
-	}
-	return acls
+	return kafkatest.Allow(kmsg.ACLResourceTypeTopic, topic, operations...)
 }
 
 // guarded is a world whose target lets user mirror do only what the rights say.
 func guarded(t *testing.T, rights ...[]kfake.ACL) *world {
 	t.Helper()
-	var acls []kfake.ACL
-	for _, list := range rights {
-		acls = append(acls, list...)
-	}
-	w := newWorld(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "admin"),
-		kfake.User("PLAIN", "mirror", "secret", acls...))
-	for property, value := range map[string]string{"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN",
-		"sasl.username": "mirror", "sasl.password": "secret"} {
-		w.cfg.Target.Properties[property] = value
-	}
-	return w
+	return newWorldTo(t, kafkatest.Guarded(t, slices.Concat(rights...)))
 }
 
 const (
@@ -59,14 +46,14 @@ func TestMissingRightsAreNamed(t *testing.T) {
 		allow("new", describe, write, describeConfigs))
 	for _, name := range []string{"fine", "grows", "alters", "reads", "blind", "new", "hidden",
 		"groups"} {
-		w.topic(w.source, name, 2, "retention.ms=7")
+		w.source.Topic(name, 2, "retention.ms=7")
 	}
-	w.topic(w.target, "grows", 1)
-	w.topic(w.target, "alters", 2)
-	w.topic(w.target, "reads", 2)
-	w.topic(w.target, "blind", 2)
-	w.topic(w.target, "hidden", 2)
-	w.topic(w.target, "groups", 2)
+	w.target.Topic("grows", 1)
+	w.target.Topic("alters", 2)
+	w.target.Topic("reads", 2)
+	w.target.Topic("blind", 2)
+	w.target.Topic("hidden", 2)
+	w.target.Topic("groups", 2)
 	want := map[string]string{
 		"fine": "", "grows": "Alter on topic grows", "alters": "AlterConfigs on topic alters",
 		"reads": "Write on topic reads", "blind": "DescribeConfigs on topic blind",
@@ -144,7 +131,7 @@ func TestLedgerOfOneMayBeThere(t *testing.T) {
 
 func TestLedgerRights(t *testing.T) {
 	w := guarded(t, allow("readonly", describe, describeConfigs), allow("absent", describe, write))
-	w.topic(w.target, "readonly", 8)
+	w.target.Topic("readonly", 8)
 	ts := w.open()
 	for name, right := range map[string]string{
 		"readonly": "Write on topic readonly", "absent": "Create on the cluster or topic absent",
@@ -167,10 +154,10 @@ func TestLedgerRights(t *testing.T) {
 func TestNothingButTheRecords(t *testing.T) {
 	w := guarded(t, allow("ready", describe, read, write), allow("absent", describe, read, write),
 		allow("ledger", describe, read, write))
-	w.topic(w.source, "ready", 2, "retention.ms=7")
-	w.topic(w.source, "absent", 3)
-	w.topic(w.target, "ready", 2)
-	w.topic(w.target, "ledger", 8)
+	w.source.Topic("ready", 2, "retention.ms=7")
+	w.source.Topic("absent", 3)
+	w.target.Topic("ready", 2)
+	w.target.Topic("ledger", 8)
 	blind := w.open()
 	_, _, err := blind.EnsureLedger(w.ctx, "ledger", 8)
 	if err == nil || !strings.Contains(err.Error(), "DescribeConfigs") {
@@ -196,7 +183,7 @@ func TestNothingButTheRecords(t *testing.T) {
 // partitions, before any right on the source by which it could be created.
 func TestAbsentTopicIsNamed(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 3)
+	w.source.Topic("orders", 3)
 	w.source.ControlKey(int16(kmsg.DescribeConfigs), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		w.source.KeepControl()
 		resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
@@ -221,7 +208,7 @@ func TestAbsentTopicIsNamed(t *testing.T) {
 			t.Errorf("%s: got %+v, want the topic named that is not there", when, stop)
 		}
 	}
-	w.topic(w.target, "orders", 3)
+	w.target.Topic("orders", 3)
 	if m := w.refresh(ts, all)["orders"]; m.Stop != nil {
 		t.Errorf("once it is there it is stopped: %v", m.Stop)
 	}

@@ -61,9 +61,9 @@ func TestRefusedSettingIsLeftOut(t *testing.T) {
 		for key, isNeeded := range map[string]bool{"segment.bytes": false, "retention.ms": true} {
 			t.Run(fmt.Sprintf("%s, there %v", key, there), func(t *testing.T) {
 				w := newWorld(t)
-				w.topic(w.source, "a", 1, key+"=500", "segment.ms=70000000", "cleanup.policy=compact")
+				w.source.Topic("a", 1, key+"=500", "segment.ms=70000000", "cleanup.policy=compact")
 				if there {
-					w.topic(w.target, "a", 1)
+					w.target.Topic("a", 1)
 				}
 				w.minima(map[string]int64{key: 1000})
 				ts := w.open()

@@ -24,10 +24,10 @@ func TestEveryAnswerIsThereAsJSON(t *testing.T) {
 	}
 
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 10)
-	w.commit(w.source, "billing", "orders", 0, 4)
-	w.commit(w.source, "connect-sink", "orders", 0, 4)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 10)
+	w.source.Commit("billing", "orders", 0, 4)
+	w.source.Commit("connect-sink", "orders", 0, 4)
 	says := func(line string, code int, fields map[string]any) {
 		t.Helper()
 		got := w.run(strings.Fields(line)...)

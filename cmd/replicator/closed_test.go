@@ -11,12 +11,12 @@ import (
 // flow says so, and none begins anything.
 func TestWayBackAfterTheRollback(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 10)
-	w.commit(w.source, "billing", "orders", 0, 4)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 10)
+	w.source.Commit("billing", "orders", 0, 4)
 	w.must("run", "--until-caught-up")
 	w.must("cutover", "--yes", "--silent-for", "100ms")
-	w.plain(w.target, "orders", 0, 5)
+	w.target.Fill("orders", 0, 5)
 	w.must("rollback", "--yes", "--silent-for", "100ms")
 
 	w.reverse()
@@ -63,15 +63,15 @@ func (w *world) reverse() {
 // Without a ledger of the flow that is named, verbs that go by it say so, and whether its clusters look exchanged.
 func TestExchangedClustersAreTold(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 10)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 10)
 	const none = "flow old->new has never run: there is no ledger __replicator.old.new on cluster new"
 	says(t, "ledger", w.must("ledger"), none+"\n", "remedy: there is nothing to do")
 	w.must("run", "--until-caught-up")
 	right := w.config
 	for what, exchange := range map[string]func(){
 		"from and to": w.reverse,
-		"addresses":   func() { w.config = w.write(addresses(w.target), addresses(w.source)) },
+		"addresses":   func() { w.config = w.write(w.target.Address(), w.source.Address()) },
 	} {
 		w.config = right
 		exchange()

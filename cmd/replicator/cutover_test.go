@@ -27,10 +27,10 @@ func says(t *testing.T, what, text string, want ...string) {
 // copy what is left.
 func TestCutoverCommands(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 2)
-	w.plain(w.source, "orders", 0, 20)
+	w.source.Topic("orders", 2)
+	w.source.Fill("orders", 0, 20)
 	w.transactions(w.source, "orders", 1, 4, 3)
-	w.commit(w.source, "billing", "orders", 0, 7)
+	w.source.Commit("billing", "orders", 0, 7)
 
 	got := w.run("cutover", "--yes")
 	says(t, "a cutover of what never ran", got.stderr, "has never run", "remedy:")
@@ -40,7 +40,7 @@ func TestCutoverCommands(t *testing.T) {
 	says(t, "a rollback of what never ran", w.run("rollback", "--yes").stderr, "has never run",
 		"nothing tells of a cutover")
 	w.must("run", "--until-caught-up")
-	w.plain(w.source, "orders", 0, 5)
+	w.source.Fill("orders", 0, 5)
 	got = w.run("cutover")
 	if got.code != exitUsage {
 		t.Errorf("without --yes: exit %d, %s", got.code, got.stderr)
@@ -71,19 +71,19 @@ func TestCutoverCommands(t *testing.T) {
 		t.Errorf("a second undo: exit %d", got.code)
 	}
 	w.must("cutover", "--yes", "--silent-for", "100ms")
-	w.plain(w.source, "orders", 0, 3)
+	w.source.Fill("orders", 0, 3)
 	says(t, "with records behind", w.must("cutover", "--yes", "--silent-for", "100ms"),
 		"up to 3 records were written to old since", "it is begun anew", "may start on new")
 	w.must("wait", "--lag", "0", "--groups", "bill.*")
 
-	w.plain(w.target, "orders", 1, 4)
-	w.commit(w.target, "billing", "orders", 0, 25)
+	w.target.Fill("orders", 1, 4)
+	w.target.Commit("billing", "orders", 0, 25)
 	dry = w.must("rollback", "--dry-run", "--silent-for", "100ms")
 	says(t, "the way back", dry, "up to 4 records were written", "going back is safe", "1. turned")
 	out = w.must("rollback", "--yes", "--silent-for", "100ms")
 	says(t, "the end of the way back", out, "may start on old")
 	// The target has a marker of the flow's among the group's 25 offsets.
-	if at := w.admin(w.source).FetchManyOffsets(w.ctx, "billing"); at["billing"].Fetched["orders"][0].At != 24 {
+	if at := w.source.Admin().FetchManyOffsets(w.ctx, "billing"); at["billing"].Fetched["orders"][0].At != 24 {
 		t.Errorf("the group stands at %+v on the source", at["billing"].Fetched)
 	}
 	got = w.run("run", "--until-caught-up")
@@ -95,11 +95,11 @@ func TestCutoverCommands(t *testing.T) {
 // What --force gives up is printed before, in the plan, and at the end.
 func TestForceIsTold(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 10)
-	w.commit(w.source, "billing", "orders", 0, 4)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 10)
+	w.source.Commit("billing", "orders", 0, 4)
 	w.must("run", "--until-caught-up")
-	w.commit(w.target, "billing", "orders", 0, 2) // by somebody else
+	w.target.Commit("billing", "orders", 0, 2) // by somebody else
 
 	const again = "group billing in orders/0: a consumer on the target committed it; it stands at 2 and ought to at 4: " +
 		"up to 2 records would be read again"
@@ -114,7 +114,7 @@ func TestForceIsTold(t *testing.T) {
 	says(t, "the end", got.stdout, "given up: "+again, "may start on new")
 	says(t, "what is told on the way", got.stderr, "given up: "+again)
 
-	w.plain(w.source, "orders", 0, 3)
+	w.source.Fill("orders", 0, 3)
 	const left = "orders/0: up to 3 records were written to old after the cutover: they stay there, and new lacks them"
 	says(t, "the refusal to go back", w.run("rollback", "--yes").stderr, left, "remedy:", "--force")
 	out := w.must("rollback", "--yes", "--force", "--silent-for", "100ms")
@@ -124,15 +124,15 @@ func TestForceIsTold(t *testing.T) {
 // Of applications that write to both clusters themselves.
 func TestDrained(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.topic(w.target, "orders", 1)
-	w.plain(w.source, "orders", 0, 10)
-	w.commit(w.source, "billing", "orders", 0, 4)
+	w.source.Topic("orders", 1)
+	w.target.Topic("orders", 1)
+	w.source.Fill("orders", 0, 10)
+	w.source.Commit("billing", "orders", 0, 4)
 	says(t, "the table", w.must("drained"), "group billing: up to 6 records of 1 partitions not read",
 		"topic orders: the target lacks up to 10 records", "drained: false, aged out: false")
-	w.plain(w.target, "orders", 0, 3)
-	w.plain(w.source, "orders", 0, 3)
-	w.commit(w.source, "billing", "orders", 0, 13)
+	w.target.Fill("orders", 0, 3)
+	w.source.Fill("orders", 0, 3)
+	w.source.Commit("billing", "orders", 0, 13)
 	var seen struct{ Flows []replicate.Drained }
 	if err := json.Unmarshal([]byte(w.must("drained", "--json")), &seen); err != nil || len(seen.Flows) != 1 {
 		t.Fatalf("%v, %d flows", err, len(seen.Flows))
@@ -147,12 +147,12 @@ func TestDrained(t *testing.T) {
 	w.must("wait", "--drained", "--groups", "billing")
 	got := w.run("wait", "--aged-out", "--timeout", "1s")
 	says(t, "waiting for retention", got.stderr, "lacks up to 10 records", "remedy:")
-	if _, err := w.admin(w.source).DeleteRecords(w.ctx, offsetsOf("orders", 0, 10)); err != nil {
+	if _, err := w.source.Admin().DeleteRecords(w.ctx, offsetsOf("orders", 0, 10)); err != nil {
 		t.Fatal(err)
 	}
 	says(t, "the answer", w.must("wait", "--aged-out"), "it holds; by timestamps alone in orders")
 	says(t, "the table", w.must("drained"), "(by timestamps alone in partition 0, which no flow has copied)")
-	w.commit(w.source, "billing", "orders", 0, 99)
+	w.source.Commit("billing", "orders", 0, 99)
 	got = w.run("wait", "--drained", "--timeout", "20s")
 	says(t, "a position behind the end", got.stderr, "does not come by waiting", "offset 99 of orders/0, beyond the end")
 }
@@ -160,8 +160,8 @@ func TestDrained(t *testing.T) {
 // What no waiting brings about ends wait at once.
 func TestWaitEndsWhereWaitingDoesNotHelp(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 4)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 4)
 	ends := func(what, verb string, want ...string) {
 		t.Helper()
 		got := w.run(strings.Fields("wait --timeout 20s " + verb)...)
@@ -177,10 +177,10 @@ func TestWaitEndsWhereWaitingDoesNotHelp(t *testing.T) {
 	ends("records that are kept for ever", "--aged-out", "the source keeps its records for ever")
 	w.must("run", "--until-caught-up")
 	says(t, "when a flow has copied", w.must("wait", "--aged-out"), "it holds\n")
-	w.commit(w.source, "billing", "orders", 0, 2)
-	w.commit(w.target, "billing", "orders", 0, 3)
+	w.source.Commit("billing", "orders", 0, 2)
+	w.target.Commit("billing", "orders", 0, 3)
 	ends("a group that a consumer has moved", "--groups billing", "group billing in orders/0: a consumer on the target")
-	w.config = w.write(addresses(w.target), addresses(w.source))
+	w.config = w.write(w.target.Address(), w.source.Address())
 	for _, asked := range []string{"--lag 0", "--drained", "--aged-out"} {
 		ends("a circle, "+asked, asked, "records would go in a circle")
 	}
@@ -198,7 +198,7 @@ func TestWaitEndsWhereWaitingDoesNotHelp(t *testing.T) {
 func (w *world) keepForEver(topic string) {
 	w.t.Helper()
 	ever := "-1"
-	_, err := w.admin(w.source).AlterTopicConfigs(w.ctx, []kadm.AlterConfig{{Name: "retention.ms", Value: &ever}}, topic)
+	_, err := w.source.Admin().AlterTopicConfigs(w.ctx, []kadm.AlterConfig{{Name: "retention.ms", Value: &ever}}, topic)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -212,11 +212,11 @@ func offsetsOf(topic string, partition int32, at int64) kadm.Offsets {
 
 func TestTopics(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 3)
-	w.plain(w.source, "orders", 0, 2)
+	w.source.Topic("orders", 3)
+	w.source.Fill("orders", 0, 2)
 	says(t, "the outcome", w.must("topics"), "1 topics are on new")
 	w.must("topics")
-	ends, err := w.admin(w.target).ListEndOffsets(w.ctx, "orders")
+	ends, err := w.target.Admin().ListEndOffsets(w.ctx, "orders")
 	if err != nil || len(ends["orders"]) != 3 || ends["orders"][0].Offset != 0 {
 		t.Errorf("the target has %v, %v; want 3 empty partitions", ends, err)
 	}
@@ -230,15 +230,15 @@ func TestTopics(t *testing.T) {
 // the target had deleted, which the source still holds.
 func TestRollbackLeavesWhatWasNotUsed(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 100)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 100)
 	for group, at := range map[string]int64{"forced": 20, "late": 20, "moved": 90} {
-		w.commit(w.source, group, "orders", 0, at)
+		w.source.Commit(group, "orders", 0, at)
 	}
 	w.must("run", "--until-caught-up")
 	var gone kadm.Offsets
 	gone.AddOffset("orders", 0, 60, -1)
-	if deleted, err := w.admin(w.target).DeleteRecords(w.ctx, gone); err != nil || deleted.Error() != nil {
+	if deleted, err := w.target.Admin().DeleteRecords(w.ctx, gone); err != nil || deleted.Error() != nil {
 		t.Fatal(err, deleted.Error())
 	}
 	if dry := w.run("cutover", "--dry-run", "--silent-for", "100ms"); dry.code != exitFailed {
@@ -247,11 +247,11 @@ func TestRollbackLeavesWhatWasNotUsed(t *testing.T) {
 	w.must("run", "--until-caught-up")
 	out := w.must("cutover", "--yes", "--force", "--groups", "forced|moved", "--silent-for", "100ms")
 	says(t, "the cutover", out, "given up", "may start on new")
-	w.commit(w.target, "moved", "orders", 0, 95)
-	w.commit(w.source, "late", "orders", 0, 40) // it goes on reading on the source
+	w.target.Commit("moved", "orders", 0, 95)
+	w.source.Commit("late", "orders", 0, 40) // it goes on reading on the source
 	out = w.must("rollback", "--yes", "--silent-for", "100ms")
 	says(t, "the way back", out, "may start on old")
-	at := w.admin(w.source).FetchManyOffsets(w.ctx, "forced", "late", "moved")
+	at := w.source.Admin().FetchManyOffsets(w.ctx, "forced", "late", "moved")
 	for group, want := range map[string]int64{"forced": 20, "late": 40, "moved": 95} {
 		if got := at[group].Fetched["orders"][0].At; got != want {
 			t.Errorf("after the rollback group %s stands at %d on the source, want %d", group, got, want)
@@ -262,8 +262,8 @@ func TestRollbackLeavesWhatWasNotUsed(t *testing.T) {
 // A time-out that the watch for silence alone uses up is bad usage; one that runs out on the way leaves a whole plan.
 func TestCutoverInLittleTime(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 4)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 4)
 	w.must("run", "--until-caught-up")
 	for _, verb := range []string{"cutover", "rollback"} {
 		got := w.run(verb, "--dry-run", "--timeout", "5s")

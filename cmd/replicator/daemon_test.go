@@ -97,9 +97,9 @@ func (w *world) listen(at string) {
 func TestDaemonServesAndIsSeen(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "group_sync_interval: 100ms")
-	w.topic(w.source, "orders", 2)
-	w.plain(w.source, "orders", 0, 30)
-	w.commit(w.source, "billing", "orders", 0, 30)
+	w.source.Topic("orders", 2)
+	w.source.Fill("orders", 0, 30)
+	w.source.Commit("billing", "orders", 0, 30)
 	w.listen("127.0.0.1:0")
 	ctx, stop := context.WithCancel(w.ctx)
 	defer stop()
@@ -113,8 +113,8 @@ func TestDaemonServesAndIsSeen(t *testing.T) {
 	w.await("readiness", func() bool { got, _ := w.get(at + "/readyz"); return got == http.StatusOK })
 	w.await("the end of the copy", func() bool { return w.status().CaughtUp })
 
-	w.plain(w.source, "orders", 1, 20) // while it runs
-	w.commit(w.source, "billing", "orders", 1, 20)
+	w.source.Fill("orders", 1, 20) // while it runs
+	w.source.Commit("billing", "orders", 1, 20)
 	w.await("the new records and the new position", func() bool {
 		s := w.status()
 		if !s.CaughtUp || partitionOf(t, s, "orders", 1).SourceEnd != 20 {
@@ -189,8 +189,8 @@ func TestSignalsEndTheProgram(t *testing.T) {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.topic(w.source, "orders", 2)
-			w.plain(w.source, "orders", 0, 30)
+			w.source.Topic("orders", 2)
+			w.source.Fill("orders", 0, 30)
 			cmd, log := w.program("run", "-c", w.config)
 			w.await("the copy", func() bool { return w.status().CaughtUp })
 			if err := cmd.Process.Signal(signal); err != nil {
@@ -210,7 +210,7 @@ func TestSignalsEndTheProgram(t *testing.T) {
 func TestInterruptedCopyIsNotDone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
+	w.source.Topic("orders", 1)
 	w.transactions(w.source, "orders", 0, 1, 3)
 	// Ends never: the target takes no connection.
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
@@ -218,7 +218,7 @@ func TestInterruptedCopyIsNotDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	w.config = w.write(addresses(w.source), silent.Addr().String())
+	w.config = w.write(w.source.Address(), silent.Addr().String())
 	w.listen("127.0.0.1:0")
 	cmd, log := w.program("run", "-c", w.config, "--until-caught-up")
 	accepted, err := silent.Accept() // it has begun
@@ -238,7 +238,7 @@ func TestInterruptedCopyIsNotDone(t *testing.T) {
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
+	w.source.Topic("orders", 1)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -258,7 +258,7 @@ func TestPortInUse(t *testing.T) {
 func TestNotReadySaysWhy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.config = w.write("127.0.0.1:1", addresses(w.target))
+	w.config = w.write("127.0.0.1:1", w.target.Address())
 	w.listen("127.0.0.1:0")
 	ctx, stop := context.WithCancel(w.ctx)
 	var stdout, log output
@@ -279,10 +279,10 @@ func TestNotReadySaysWhy(t *testing.T) {
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
+	w.source.Topic("orders", 1)
 	for _, c := range []struct{ config, want string }{
 		{w.config, "orders/0"},
-		{w.write("127.0.0.1:1", addresses(w.target)), "cluster old (127.0.0.1:1) cannot be reached"},
+		{w.write("127.0.0.1:1", w.target.Address()), "cluster old (127.0.0.1:1) cannot be reached"},
 	} {
 		ctx, stop := context.WithCancel(w.ctx)
 		out := &output{}

@@ -12,7 +12,7 @@ import (
 func (w *world) properties(more ...string) string {
 	w.t.Helper()
 	text := fmt.Sprintf("clusters = old, new\nold.bootstrap.servers = %s\nnew.bootstrap.servers = %s\n",
-		addresses(w.source), addresses(w.target)) + strings.Join(more, "\n") + "\n"
+		w.source.Address(), w.target.Address()) + strings.Join(more, "\n") + "\n"
 	path := filepath.Join(w.t.TempDir(), "mm2.properties")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
@@ -28,12 +28,12 @@ func TestImportRuns(t *testing.T) {
 		"org.apache.kafka.connect.mirror.IdentityReplicationPolicy": "orders.eu",
 	} {
 		w := newWorld(t)
-		w.topic(w.source, "orders.eu", 2)
-		w.topic(w.source, "orders.us", 1)
-		w.topic(w.source, "payments", 1)
-		w.plain(w.source, "orders.eu", 0, 30)
-		w.plain(w.source, "orders.eu", 1, 10)
-		w.commit(w.source, "billing", "orders.eu", 0, 20)
+		w.source.Topic("orders.eu", 2)
+		w.source.Topic("orders.us", 1)
+		w.source.Topic("payments", 1)
+		w.source.Fill("orders.eu", 0, 30)
+		w.source.Fill("orders.eu", 1, 10)
+		w.source.Commit("billing", "orders.eu", 0, 20)
 		file := w.properties("old->new.enabled = true", `old->new.topics = orders\\..*`, `topics.exclude = .*\\.us`,
 			"replication.policy.class = "+policy, "replication.policy.separator = -", "replication.factor = 1",
 			"old->new.sync.group.offsets.enabled = true", "sync.topic.acls.enabled = false", "tasks.max = 10")

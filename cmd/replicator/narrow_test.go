@@ -14,8 +14,8 @@ func TestVerifyNamesWhatANarrowerConfigurationLeavesOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, topic := range []string{"orders", "payments", "users"} {
-		w.topic(w.source, topic, 1)
-		w.plain(w.source, topic, 0, 3)
+		w.source.Topic(topic, 1)
+		w.source.Fill(topic, 0, 3)
 	}
 	w.must("run", "--until-caught-up")
 	path := filepath.Join(t.TempDir(), "proof.json")
@@ -24,7 +24,7 @@ func TestVerifyNamesWhatANarrowerConfigurationLeavesOut(t *testing.T) {
 		t.Errorf("all is compared: %+v", all.NotCompared)
 	}
 
-	w.config = w.write(addresses(w.source), addresses(w.target), `topics: ["orders|users"]`,
+	w.config = w.write(w.source.Address(), w.target.Address(), `topics: ["orders|users"]`,
 		`exclude_topics: ["users"]`)
 	out := strings.Join(strings.Fields(w.must("verify")), " ")
 	says(t, "the narrower one", out, "compared 3 records of 1 partitions", "verdict equal",

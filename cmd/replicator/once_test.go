@@ -59,10 +59,10 @@ func TestCopyOnceAndLook(t *testing.T) {
 				}
 				return topic
 			}
-			w.topic(w.source, "orders", 3)
-			w.topic(w.source, "payments", 1)
-			w.plain(w.source, "orders", 0, 120)
-			w.plain(w.source, "orders", 1, 50)
+			w.source.Topic("orders", 3)
+			w.source.Topic("payments", 1)
+			w.source.Fill("orders", 0, 120)
+			w.source.Fill("orders", 1, 50)
 			w.transactions(w.source, "payments", 0, 10, 7) // 8 offsets each; the 3rd, 6th and 9th are aborted
 			stands := []struct {
 				group, topic string
@@ -78,7 +78,7 @@ func TestCopyOnceAndLook(t *testing.T) {
 				{"audit", "orders", 2, 0, "at_end"},
 			}
 			for _, s := range stands {
-				w.commit(w.source, s.group, s.topic, s.partition, s.at)
+				w.source.Commit(s.group, s.topic, s.partition, s.at)
 			}
 
 			before := w.status()
@@ -165,10 +165,10 @@ func (w *world) translations(target string) {
 func TestLoneForeignRecordIsNotPassed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "quiet", 1)
-	w.commit(w.source, "audit", "quiet", 0, 0)
+	w.source.Topic("quiet", 1)
+	w.source.Commit("audit", "quiet", 0, 0)
 	w.must("run", "--until-caught-up")
-	w.plain(w.target, "quiet", 0, 1)
+	w.target.Fill("quiet", 0, 1)
 	w.must("run", "--until-caught-up")
 	p := positionOf(t, w.status(), "audit", "quiet", 0)
 	if p.Target == nil || *p.Target != 0 || p.Translation == nil || *p.Translation != 0 {
@@ -180,14 +180,14 @@ func TestLoneForeignRecordIsNotPassed(t *testing.T) {
 func TestStopsAreTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.topic(w.source, "taken", 1)
-	w.topic(w.source, "wide", 2)
-	w.topic(w.target, "taken", 1)
-	w.topic(w.target, "wide", 4)
-	w.plain(w.source, "orders", 0, 10)
-	w.plain(w.source, "taken", 0, 10)
-	w.plain(w.target, "taken", 0, 1)
+	w.source.Topic("orders", 1)
+	w.source.Topic("taken", 1)
+	w.source.Topic("wide", 2)
+	w.target.Topic("taken", 1)
+	w.target.Topic("wide", 4)
+	w.source.Fill("orders", 0, 10)
+	w.source.Fill("taken", 0, 10)
+	w.target.Fill("taken", 0, 1)
 	inTheWay := []string{
 		"taken/0: target partition taken/0 holds a record at offset 0 that this flow did not write",
 		"topic wide has 4 partitions on cluster new and 2 on cluster old",
@@ -238,11 +238,11 @@ func TestStopsAreTold(t *testing.T) {
 func TestCheckChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 3)
-	w.topic(w.source, "grown", 4)
-	w.topic(w.target, "grown", 2)
-	w.plain(w.source, "orders", 0, 5)
-	w.commit(w.source, "billing", "orders", 0, 3)
+	w.source.Topic("orders", 3)
+	w.source.Topic("grown", 4)
+	w.target.Topic("grown", 2)
+	w.source.Fill("orders", 0, 5)
+	w.source.Commit("billing", "orders", 0, 3)
 	before := w.topics(w.source) + w.topics(w.target)
 	out := w.must("check", "--connect")
 	for _, want := range []string{
@@ -257,7 +257,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	if after := w.topics(w.source) + w.topics(w.target); after != before {
 		t.Errorf("check --connect changed topics:\n%s\nwas\n%s", after, before)
 	}
-	groups, err := w.admin(w.target).ListGroups(w.ctx)
+	groups, err := w.target.Admin().ListGroups(w.ctx)
 	if err != nil || len(groups) != 0 {
 		t.Errorf("check --connect left groups on the target: %v, %v", groups, err)
 	}

@@ -12,9 +12,9 @@ import (
 // is committed: until then nothing is drained, aged out, or near.
 func TestOpenTransactionHoldsAnswers(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 5)
-	w.commit(w.source, "billing", "orders", 0, 5)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 5)
+	w.source.Commit("billing", "orders", 0, 5)
 	w.must("run", "--until-caught-up")
 	all := [][]string{{"--lag", "0"}, {"--drained"}, {"--aged-out"}}
 	for _, asked := range all {
@@ -42,7 +42,7 @@ func TestOpenTransactionHoldsAnswers(t *testing.T) {
 // open begins a transaction on the source and writes values in it.
 func (w *world) open(topic string, values ...string) *kgo.Client {
 	w.t.Helper()
-	client := w.client(w.source, kgo.TransactionalID("open"), kgo.DefaultProduceTopic(topic))
+	client := w.source.Writer(kgo.TransactionalID("open"), kgo.DefaultProduceTopic(topic))
 	if err := client.BeginTransaction(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -61,10 +61,10 @@ func TestOnceWaitsForOpenTransactions(t *testing.T) {
 		t.Run(lane, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, "lane: "+lane)
-			w.topic(w.source, "orders", 1)
-			w.plain(w.source, "orders", 0, 5)
+			w.source.Topic("orders", 1)
+			w.source.Fill("orders", 0, 5)
 			client := w.open("orders", "a", "b")
-			w.plain(w.source, "orders", 0, 1)
+			w.source.Fill("orders", 0, 1)
 
 			ctx, stop := context.WithCancel(w.ctx)
 			defer stop()
@@ -99,10 +99,10 @@ func TestOnceWaitsForOpenTransactions(t *testing.T) {
 // A group that reads and has committed nothing is not counted among those that are drained, and named.
 func TestDrainedNamesGroupsWithoutPosition(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 5)
-	w.commit(w.source, "billing", "orders", 0, 5)
-	lazy := w.client(w.source, kgo.ConsumerGroup("lazy"), kgo.ConsumeTopics("orders"), kgo.DisableAutoCommit())
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 5)
+	w.source.Commit("billing", "orders", 0, 5)
+	lazy := w.source.Client(kgo.ConsumerGroup("lazy"), kgo.ConsumeTopics("orders"), kgo.DisableAutoCommit())
 	if lazy.PollFetches(w.ctx).Empty() {
 		t.Fatal("the group reads nothing")
 	}
@@ -120,11 +120,11 @@ func TestDrainedNamesGroupsWithoutPosition(t *testing.T) {
 // the plan and at the end.
 func TestCutoverNamesGroupsWithoutPosition(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 5)
-	w.commit(w.source, "billing", "orders", 0, 5)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 5)
+	w.source.Commit("billing", "orders", 0, 5)
 	w.must("run", "--until-caught-up")
-	lazy := w.client(w.source, kgo.ConsumerGroup("lazy"), kgo.ConsumeTopics("orders"), kgo.DisableAutoCommit())
+	lazy := w.source.Client(kgo.ConsumerGroup("lazy"), kgo.ConsumeTopics("orders"), kgo.DisableAutoCommit())
 	if lazy.PollFetches(w.ctx).Empty() {
 		t.Fatal("the group reads nothing")
 	}

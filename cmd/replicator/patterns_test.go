@@ -5,6 +5,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"replicator/internal/kafkatest"
 )
 
 // A pattern that matches nothing is no success: verbs that answer yes or no refuse it,
@@ -12,10 +16,10 @@ import (
 func TestAPatternThatMatchesNothingIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 10)
-	w.commit(w.source, "billing-eu", "orders", 0, 4)
-	w.commit(w.source, "connect-sink", "orders", 0, 4)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 10)
+	w.source.Commit("billing-eu", "orders", 0, 4)
+	w.source.Commit("connect-sink", "orders", 0, 4)
 	w.must("run", "--until-caught-up")
 	for line, want := range map[string]string{
 		"verify --topics oders":                          "matches no topic of old\nremedy: did you mean orders?",
@@ -53,13 +57,13 @@ func TestPatternsOfTheFileThatChooseNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, `topics: ["orders", "paymnets.*", "cart*"]`, `groups: [".*", "biling"]`)
 	for _, topic := range []string{"orders", "payments.eu", "carts.all"} {
-		w.topic(w.source, topic, 1)
+		w.source.Topic(topic, 1)
 	}
-	w.plain(w.source, "orders", 0, 10)
+	w.source.Fill("orders", 0, 10)
 	for _, group := range []string{"billing", "connect-a", "connect-b", "console-consumer-7"} {
-		w.commit(w.source, group, "orders", 0, 4)
+		w.source.Commit(group, "orders", 0, 4)
 	}
-	w.commit(w.source, "elsewhere", "payments.eu", 0, 0)
+	w.source.Commit("elsewhere", "payments.eu", 0, 0)
 	missing := []string{
 		`topics[1] "paymnets.*" matches no topic of old`, "did you mean payments.eu?",
 		`topics[2] "cart*" matches no topic of old`, `did you mean "cart.*"?`,
@@ -107,14 +111,14 @@ func TestConnectGroupsAreBroughtByOnePattern(t *testing.T) {
 	t.Parallel()
 	for groups, want := range map[string]int{`[".*"]`: 1, `[".*", "connect-.*"]`: 101} {
 		w := newWorld(t, "groups: "+groups)
-		w.topic(w.source, "orders", 1)
-		w.plain(w.source, "orders", 0, 10)
-		w.commit(w.source, "billing", "orders", 0, 4)
+		w.source.Topic("orders", 1)
+		w.source.Fill("orders", 0, 10)
+		w.source.Commit("billing", "orders", 0, 4)
 		for i := range 100 {
-			w.commit(w.source, fmt.Sprintf("connect-sink-%d", i), "orders", 0, 4)
+			w.source.Commit(fmt.Sprintf("connect-sink-%d", i), "orders", 0, 4)
 		}
 		w.must("run", "--until-caught-up")
-		listed, err := w.admin(w.target).ListGroups(w.ctx)
+		listed, err := w.target.Admin().ListGroups(w.ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,11 +139,11 @@ func TestWhatIsSelectedAndCannotBeCopiedIsNeverCaughtUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "naming: prefix")
 	long := strings.Repeat("x", 249)
-	w.topic(w.source, "orders", 1)
-	w.topic(w.source, long, 2)
-	w.plain(w.source, "orders", 0, 10)
-	w.plain(w.source, long, 0, 10)
-	w.commit(w.source, "billing", "orders", 0, 4)
+	w.source.Topic("orders", 1)
+	w.source.Topic(long, 2)
+	w.source.Fill("orders", 0, 10)
+	w.source.Fill(long, 0, 10)
+	w.source.Commit("billing", "orders", 0, 4)
 	why := "its name on the target would have 253 characters and Kafka takes 249"
 	for _, c := range []struct {
 		line string
@@ -199,7 +203,7 @@ func TestAFlowOfNothingIsNotDone(t *testing.T) {
 		}
 	}
 	// A topic that nobody reads as a group: nothing is known to be drained.
-	w.topic(w.source, "orders", 1)
+	w.source.Topic("orders", 1)
 	got := w.run("wait", "--drained")
 	if got.code != exitFailed || !strings.Contains(got.stderr, "whether the source is drained is not known") {
 		t.Errorf("no group: exit %d\n%s%s", got.code, got.stdout, got.stderr)
@@ -214,7 +218,7 @@ func TestAFlowOfNothingIsNotDone(t *testing.T) {
 func TestPatternsOfSeveralFlows(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	third := fake(t, "third-id")
+	third := kafkatest.Start(t, kfake.ClusterID("third-id"))
 	text := fmt.Sprintf(`clusters:
   old: {bootstrap.servers: "%s"}
   new: {bootstrap.servers: "%s"}
@@ -223,7 +227,7 @@ func TestPatternsOfSeveralFlows(t *testing.T) {
 flows:
   - {from: old, to: new, shards: 2, commit_interval: 50ms}
   - {from: third, to: new, shards: 2, commit_interval: 50ms}
-`, addresses(w.source), addresses(w.target), addresses(third))
+`, w.source.Address(), w.target.Address(), third.Address())
 	end := "http: {listen: \"\"}\n"
 	write := func(text string) {
 		if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
@@ -231,12 +235,12 @@ flows:
 		}
 	}
 	write(text + end)
-	w.topic(w.source, "orders", 1)
-	w.topic(third, "carts", 1)
-	w.plain(w.source, "orders", 0, 3)
-	w.plain(third, "carts", 0, 3)
-	w.commit(w.source, "billing", "orders", 0, 3)
-	w.commit(third, "shop", "carts", 0, 3)
+	w.source.Topic("orders", 1)
+	third.Topic("carts", 1)
+	w.source.Fill("orders", 0, 3)
+	third.Fill("carts", 0, 3)
+	w.source.Commit("billing", "orders", 0, 3)
+	third.Commit("shop", "carts", 0, 3)
 	w.must("run", "--until-caught-up")
 	for _, line := range []string{
 		"verify --topics orders", "wait --groups billing", "wait --drained --groups billing", "drained --groups shop",

@@ -27,13 +27,13 @@ func (w *world) planned(code int, args ...string) *replicate.Migration {
 func TestPlanSizesAndSettings(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 2)
-	w.topic(w.source, "bills", 1)
-	w.plain(w.source, "orders", 0, 10)
-	w.plain(w.source, "orders", 1, 5)
-	w.topic(w.target, "bills", 1)
+	w.source.Topic("orders", 2)
+	w.source.Topic("bills", 1)
+	w.source.Fill("orders", 0, 10)
+	w.source.Fill("orders", 1, 5)
+	w.target.Topic("bills", 1)
 	values := map[string]string{"compression.type": "zstd"}
-	if _, err := w.admin(w.target).AlterTopicConfigs(w.ctx,
+	if _, err := w.target.Admin().AlterTopicConfigs(w.ctx,
 		[]kadm.AlterConfig{{Op: kadm.SetConfig, Name: "compression.type", Value: ptr(values["compression.type"])}},
 		"bills"); err != nil {
 		t.Fatal(err)
@@ -81,15 +81,15 @@ func ptr[T any](v T) *T { return &v }
 func TestPlanNamesUsers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 3)
-	consumer := w.client(w.source, kgo.ConsumerGroup("billing"), kgo.ConsumeTopics("orders"), kgo.ClientID("biller"),
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 3)
+	consumer := w.source.Client(kgo.ConsumerGroup("billing"), kgo.ConsumeTopics("orders"), kgo.ClientID("biller"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	consumer.PollFetches(w.ctx)
 	if err := consumer.CommitUncommittedOffsets(w.ctx); err != nil {
 		t.Fatal(err)
 	}
-	writer := w.client(w.source, kgo.TransactionalID("shop"))
+	writer := w.source.Writer(kgo.TransactionalID("shop"))
 	if err := writer.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestPlanNamesUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	limit := kadm.AlterClientQuotaOp{Key: "consumer_byte_rate", Value: 1000}
-	if _, err := w.admin(w.source).AlterClientQuotas(w.ctx, []kadm.AlterClientQuotaEntry{{
+	if _, err := w.source.Admin().AlterClientQuotas(w.ctx, []kadm.AlterClientQuotaEntry{{
 		Entity: kadm.ClientQuotaEntity{{Type: "client-id", Name: ptr("replicator")}}, Ops: []kadm.AlterClientQuotaOp{limit},
 	}}); err != nil {
 		t.Fatal(err)

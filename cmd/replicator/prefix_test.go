@@ -22,11 +22,11 @@ func TestPrefixesAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"p1.orders", "stranger"} {
-		w.topic(w.source, name, 1)
-		w.plain(w.source, name, 0, 5)
+		w.source.Topic(name, 1)
+		w.source.Fill(name, 0, 5)
 	}
-	w.commit(w.source, "p1.billing", "p1.orders", 0, 3)
-	w.commit(w.source, "stranger", "p1.orders", 0, 1)
+	w.source.Commit("p1.billing", "p1.orders", 0, 3)
+	w.source.Commit("stranger", "p1.orders", 0, 1)
 	for _, c := range []struct {
 		args []string
 		want []string

@@ -14,8 +14,8 @@ import (
 func TestReportReplacesNoDeviceAndNoLink(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 3)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 3)
 	w.must("run", "--until-caught-up")
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
@@ -67,10 +67,10 @@ func TestReportReplacesNoDeviceAndNoLink(t *testing.T) {
 func TestReportIsKeptFromOneThatSaysLess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.topic(w.source, "payments", 1)
-	w.plain(w.source, "orders", 0, 3)
-	w.plain(w.source, "payments", 0, 3)
+	w.source.Topic("orders", 1)
+	w.source.Topic("payments", 1)
+	w.source.Fill("orders", 0, 3)
+	w.source.Fill("payments", 0, 3)
 	w.must("run", "--until-caught-up")
 	path := filepath.Join(t.TempDir(), "proof.json")
 	w.must("verify", "--report", path)
@@ -96,7 +96,7 @@ func TestReportIsKeptFromOneThatSaysLess(t *testing.T) {
 		kept(c.flags)
 	}
 
-	w.plain(w.target, "payments", 0, 1)
+	w.target.Fill("payments", 0, 1)
 	got := w.run("verify", "--report", path)
 	kept("another verdict")
 	beside, err := filepath.Glob(path + ".*Z")
@@ -109,7 +109,7 @@ func TestReportIsKeptFromOneThatSaysLess(t *testing.T) {
 	}
 
 	good := w.config
-	w.config = w.write("127.0.0.1:1", addresses(w.target))
+	w.config = w.write("127.0.0.1:1", w.target.Address())
 	got = w.run("verify", "--report", path)
 	kept("a dead cluster")
 	if got.code != exitFailed || !strings.Contains(got.stderr, "cannot be reached") {

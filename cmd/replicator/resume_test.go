@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"replicator/internal/kafkatest"
 )
 
 // TestResume: a cut of the source, as an operator meets it: a one-off copy ends with 1
@@ -18,52 +17,26 @@ import (
 func TestResume(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	dir := t.TempDir()
-	start := func() {
-		if w.source, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("source-id"), kfake.Ports(port),
-			kfake.DataDir(dir)); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(w.source.Close)
-	}
-	start()
-	w.config = w.write(addresses(w.source), addresses(w.target))
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 6)
-	w.source.Close()
-	saved := t.TempDir()
-	if err := os.CopyFS(saved, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	start()
-	w.plain(w.source, "orders", 0, 4)
+	w.source = kafkatest.OnDisk(t, kfake.ClusterID("source-id"))
+	w.config = w.write(w.source.Address(), w.target.Address())
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 6)
+	saved := w.source.Save()
+	w.source.Fill("orders", 0, 4)
 	w.must("run", "--until-caught-up")
 	if got := w.run("resume", "orders", "--from-cut", "--yes"); got.code != exitUsage ||
 		!strings.Contains(got.stderr, "no partition waits") {
 		t.Errorf("resume without a cut: exit %d\n%s", got.code, got.stderr)
 	}
-	w.source.Close()
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(dir, os.DirFS(saved)); err != nil {
-		t.Fatal(err)
-	}
-	start()
+	w.source.Restore(saved)
 	for range 2 { // the second time the log is longer than what was copied
 		got := w.run("run", "--until-caught-up")
 		if got.code != exitFailed || !strings.Contains(got.stderr, "cut at offset 6") {
 			t.Errorf("run: exit %d\n%s", got.code, got.stderr)
 		}
-		w.plain(w.source, "orders", 0, 8)
+		w.source.Fill("orders", 0, 8)
 	}
-	w.commit(w.source, "billing", "orders", 0, 22)
+	w.source.Commit("billing", "orders", 0, 22)
 	const never = "does not come by waiting: flow old->new: "
 	for verb, want := range map[string]string{
 		"check --connect": "cut at offset 6", "status": "cut at offset 6", "verify": "cut at offset 6",
@@ -141,33 +114,14 @@ func TestResume(t *testing.T) {
 func TestResumeOnTheWayBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	dir, saved := t.TempDir(), t.TempDir()
-	log := filepath.Join(dir, "partitions", "orders-0")
-	start := func() {
-		if w.target, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("target-id"), kfake.Ports(port),
-			kfake.DataDir(dir)); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(w.target.Close)
-	}
-	start()
-	w.config = w.write(addresses(w.source), addresses(w.target))
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 20)
+	w.target = kafkatest.OnDisk(t, kfake.ClusterID("target-id"))
+	w.config = w.write(w.source.Address(), w.target.Address())
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 20)
 	w.must("run", "--until-caught-up")
 	w.must("cutover", "--yes", "--silent-for", "100ms")
-	w.target.Close()
-	if err := os.CopyFS(saved, os.DirFS(log)); err != nil {
-		t.Fatal(err)
-	}
-	start()
-	w.plain(w.target, "orders", 0, 7)
+	saved := w.target.SaveLog("orders", 0)
+	w.target.Fill("orders", 0, 7)
 	ctx, kill := context.WithCancel(w.ctx)
 	defer kill()
 	var said output
@@ -177,20 +131,13 @@ func TestResumeOnTheWayBack(t *testing.T) {
 			"--timeout", "2h"}, &said, &said)
 	}()
 	w.await("what was written is carried back", func() bool {
-		ends, err := w.admin(w.source).ListCommittedOffsets(w.ctx, "orders")
+		ends, err := w.source.Admin().ListCommittedOffsets(w.ctx, "orders")
 		end, _ := ends.Lookup("orders", 0)
 		return err == nil && end.Offset > 27 // and the transaction's marker
 	})
 	kill()
 	<-ended
-	w.target.Close()
-	if err := os.RemoveAll(log); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(log, os.DirFS(saved)); err != nil {
-		t.Fatal(err)
-	}
-	start()
+	w.target.Restore(saved)
 	back := func() outcome {
 		return w.run("rollback", "--yes", "--silent-for", "100ms")
 	}

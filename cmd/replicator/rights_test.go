@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
+
+	"replicator/internal/kafkatest"
 )
 
 const (
@@ -22,8 +22,7 @@ const (
 
 // right lets user mirror do something on everything whose name begins so.
 func right(resource kmsg.ACLResourceType, name string, operation kmsg.ACLOperation) kfake.ACL {
-	return kfake.ACL{Resource: resource, Name: name, Pattern: kmsg.ACLResourcePatternTypePrefixed, Operation: operation,
-		Allow: true}
+	return kafkatest.Allow(resource, name+"*", operation)[0]
 }
 
 // everything is what a flow needs on its target.
@@ -58,13 +57,7 @@ func without(acls []kfake.ACL, resource kmsg.ACLResourceType, name string,
 func newGuardedWorld(t *testing.T, acls []kfake.ACL) *world {
 	t.Helper()
 	w := newWorld(t)
-	target, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("guarded-id"), kfake.EnableSASL(),
-		kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "admin"), kfake.User("PLAIN", "mirror", "secret", acls...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(target.Close)
-	w.target = target
+	w.target = kafkatest.Guarded(t, acls, kfake.ClusterID("guarded-id"))
 	text := fmt.Sprintf(`clusters:
   old: {bootstrap.servers: "%s"}
   new: {bootstrap.servers: "%s", security.protocol: sasl_plaintext, sasl.mechanism: PLAIN,
@@ -72,13 +65,13 @@ func newGuardedWorld(t *testing.T, acls []kfake.ACL) *world {
 flows:
   - {from: old, to: new, shards: 2}
 http: {listen: ""}
-`, addresses(w.source), addresses(target))
+`, w.source.Address(), w.target.Address())
 	if err := os.WriteFile(w.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 3)
-	w.commit(w.source, "billing", "orders", 0, 2)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 3)
+	w.source.Commit("billing", "orders", 0, 2)
 	return w
 }
 
@@ -116,7 +109,7 @@ func TestMissingRightsAreNamed(t *testing.T) {
 			t.Parallel()
 			w := newGuardedWorld(t, c.acls)
 			if c.ledger {
-				w.topic(w.target, ledgerTopic, 2)
+				w.target.Topic(ledgerTopic, 2)
 			}
 			got := w.run("check", "--connect")
 			if c.want == "" {
@@ -154,8 +147,7 @@ func TestWrongPassword(t *testing.T) {
 			t.Errorf("%v: exit %d\n%s%s", args, got.code, got.stdout, got.stderr)
 		}
 	}
-	admin := w.client(w.target, kgo.SASL(plain.Auth{User: "admin", Pass: "admin"}.AsMechanism()))
-	if err := admin.Ping(w.ctx); err != nil {
+	if err := w.target.Client().Ping(w.ctx); err != nil {
 		t.Errorf("the cluster lets nobody in at all: %v", err)
 	}
 }

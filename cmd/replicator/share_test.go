@@ -14,10 +14,10 @@ import (
 func TestShareGroupsAreNamed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 20)
-	w.commit(w.source, "billing", "orders", 0, 20)
-	sharer := w.client(w.source, kgo.ShareGroup("sharers"), kgo.ConsumeTopics("orders"))
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 20)
+	w.source.Commit("billing", "orders", 0, 20)
+	sharer := w.source.Client(kgo.ShareGroup("sharers"), kgo.ConsumeTopics("orders"))
 	ctx, stop := context.WithCancel(w.ctx)
 	defer stop()
 	go func() {
@@ -27,7 +27,7 @@ func TestShareGroupsAreNamed(t *testing.T) {
 	}()
 	listed := func() bool {
 		list := kmsg.NewPtrListGroupsRequest()
-		answer, err := list.RequestWith(w.ctx, w.client(w.source))
+		answer, err := list.RequestWith(w.ctx, w.source.Client())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -60,14 +60,14 @@ func TestSignals(t *testing.T) {
 func TestHangupDoesNotKill(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 3)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 3)
 	cmd, log := w.program("run", "-c", w.config)
 	w.await("the copy", func() bool { return w.status().CaughtUp })
 	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	w.plain(w.source, "orders", 0, 3)
+	w.source.Fill("orders", 0, 3)
 	w.await("more of the copy", func() bool { s := w.status(); return s.CaughtUp && *s.Replicas == 1 })
 	for range 2 {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -83,10 +83,10 @@ func TestHangupDoesNotKill(t *testing.T) {
 func TestInterruptionSaysWhatWasLeftUndone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 3)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 3)
 	w.must("run", "--until-caught-up")
-	w.plain(w.source, "orders", 0, 3)
+	w.source.Fill("orders", 0, 3)
 	interrupted := func(first string, args ...string) outcome {
 		ctx, stop := context.WithCancel(w.ctx)
 		defer stop()

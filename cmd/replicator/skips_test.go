@@ -12,12 +12,12 @@ import (
 func TestSkippedRecordsAreTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "start: latest")
-	w.topic(w.source, "orders", 1)
-	w.plain(w.source, "orders", 0, 10)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 10)
 	w.must("run", "--until-caught-up")
-	w.plain(w.source, "orders", 0, 5)
-	w.commit(w.source, "billing", "orders", 0, 4)
-	w.commit(w.source, "audit", "orders", 0, 12)
+	w.source.Fill("orders", 0, 5)
+	w.source.Commit("billing", "orders", 0, 4)
+	w.source.Commit("audit", "orders", 0, 12)
 	w.must("run", "--until-caught-up")
 	squeezed := func(args ...string) string { return strings.Join(strings.Fields(w.must(args...)), " ") }
 	older := "up to 6 records are older than where the flow began (start: latest): it will not read them on the target"
@@ -31,13 +31,13 @@ func TestSkippedRecordsAreTold(t *testing.T) {
 		`"skips": { "records": 6, "why": "`+older)
 	w.must("wait", "--lag", "0", "--groups", "billing", "--timeout", "5s")
 
-	w.plain(w.source, "orders", 0, 25)
+	w.source.Fill("orders", 0, 25)
 	var below kadm.Offsets
 	below.AddOffset("orders", 0, 30, -1)
-	if _, err := w.admin(w.source).DeleteRecords(t.Context(), below); err != nil {
+	if _, err := w.source.Admin().DeleteRecords(t.Context(), below); err != nil {
 		t.Fatal(err)
 	}
-	w.commit(w.source, "billing", "orders", 0, 22)
+	w.source.Commit("billing", "orders", 0, 22)
 	w.must("run", "--until-caught-up")
 	lost := "up to 8 records were deleted on the source before they were copied: it will not read them on the target"
 	says(t, "status after a hole", squeezed("status", "--all"), "skips records "+lost)

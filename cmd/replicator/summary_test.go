@@ -144,10 +144,10 @@ func TestHistoryIsFolded(t *testing.T) {
 func TestStatusOfAPart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 2)
-	w.topic(w.source, "payments", 1)
-	w.plain(w.source, "orders", 0, 20)
-	w.plain(w.source, "payments", 0, 10)
+	w.source.Topic("orders", 2)
+	w.source.Topic("payments", 1)
+	w.source.Fill("orders", 0, 20)
+	w.source.Fill("payments", 0, 10)
 	ctx, stop := context.WithCancel(w.ctx)
 	defer stop()
 	var log output
@@ -160,7 +160,7 @@ func TestStatusOfAPart(t *testing.T) {
 	})
 	stop()
 	<-code
-	w.plain(w.source, "orders", 1, 5)
+	w.source.Fill("orders", 1, 5)
 	s := w.status()
 	if p := partitionOf(t, s, "orders", 0); p.Phase != replicate.Idle {
 		t.Errorf("without a replica orders/0 is %s, want %s", p.Phase, replicate.Idle)
@@ -198,8 +198,8 @@ func TestStatusOfAPart(t *testing.T) {
 func TestStatusWithoutALedger(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 2)
-	w.plain(w.source, "orders", 0, 20)
+	w.source.Topic("orders", 2)
+	w.source.Fill("orders", 0, 20)
 	ctx, stop := context.WithCancel(w.ctx)
 	defer stop()
 	var log output
@@ -207,7 +207,7 @@ func TestStatusWithoutALedger(t *testing.T) {
 	go func() { code <- execute(ctx, []string{"run", "-c", w.config}, &log, &log) }()
 	defer func() { stop(); <-code }()
 	w.await("the copy", func() bool { return w.status().CaughtUp })
-	if _, err := w.admin(w.target).DeleteTopics(w.ctx, ledgerTopic); err != nil {
+	if _, err := w.target.Admin().DeleteTopics(w.ctx, ledgerTopic); err != nil {
 		t.Fatal(err)
 	}
 	text := strings.Join(strings.Fields(w.must("status")), " ")
@@ -224,7 +224,7 @@ func TestStatusWithoutALedger(t *testing.T) {
 			t.Errorf("%s: exit %d\n%s%s", verb, got.code, got.stdout, got.stderr)
 		}
 	}
-	w.plain(w.source, "orders", 0, 5)
+	w.source.Fill("orders", 0, 5)
 	w.await("the daemon says it too", func() bool {
 		return strings.Contains(log.String(), "the ledger topic "+ledgerTopic+" was deleted")
 	})

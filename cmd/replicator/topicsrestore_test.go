@@ -11,11 +11,11 @@ import (
 // back by a verb, which leaves alone what it would not be safe to put back.
 func TestTopicsRestore(t *testing.T) {
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.topic(w.source, "there", 1)
-	w.plain(w.source, "orders", 0, 3)
+	w.source.Topic("orders", 1)
+	w.source.Topic("there", 1)
+	w.source.Fill("orders", 0, 3)
 	set := func(key, value string) map[string]*string { return map[string]*string{key: kadm.StringPtr(value)} }
-	if _, err := w.admin(w.target).CreateTopic(t.Context(), 1, 1, set("retention.ms", "50000"), "there"); err != nil {
+	if _, err := w.target.Admin().CreateTopic(t.Context(), 1, 1, set("retention.ms", "50000"), "there"); err != nil {
 		t.Fatal(err)
 	}
 	says(t, "check before the first run", w.must("check", "--connect"),
@@ -32,7 +32,7 @@ func TestTopicsRestore(t *testing.T) {
 	if w.must("topics", "restore") != dry {
 		t.Error("a look has changed something")
 	}
-	if _, err := w.admin(w.source).DeleteTopics(t.Context(), "orders", "there"); err != nil { // the flow has done its work
+	if _, err := w.source.Admin().DeleteTopics(t.Context(), "orders", "there"); err != nil { // the flow has done its work
 		t.Fatal(err)
 	}
 	says(t, "the verb", w.must("topics", "restore", "--yes"), "-> not set: put back", "there: retention.ms stays")

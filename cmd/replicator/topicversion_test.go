@@ -48,8 +48,8 @@ func TestVersionsRunbook(t *testing.T) {
 func TestTopicVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 3)
-	client := w.client(w.source, kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
+	w.source.Topic("orders", 3)
+	client := w.source.Client(kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
 	for i := range 50 {
 		r := &kgo.Record{Topic: "orders", Key: fmt.Append(nil, "k", i), Value: fmt.Append(nil, i)}
 		if err := client.ProduceSync(w.ctx, r).FirstErr(); err != nil {
@@ -106,7 +106,7 @@ func TestTopicVersionUsage(t *testing.T) {
 func TestTopicVersionNeedsOneCluster(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 3)
+	w.source.Topic("orders", 3)
 	alone := filepath.Join(t.TempDir(), "one.yaml")
 	text := fmt.Sprintf("clusters:\n  only: {bootstrap.servers: %q}\n", strings.Join(w.source.ListenAddrs(), ","))
 	if err := os.WriteFile(alone, []byte(text), 0o600); err != nil {
@@ -128,24 +128,24 @@ func TestTopicVersionNeedsOneCluster(t *testing.T) {
 func TestVersionsAreFollowedAfterACutover(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 2)
+	w.source.Topic("orders", 2)
 	for p := range int32(2) { // markers and aborted records make the offsets of both clusters differ
 		w.transactions(w.source, "orders", p, 3, 4)
-		end, err := w.admin(w.source).ListEndOffsets(w.ctx, "orders")
+		end, err := w.source.Admin().ListEndOffsets(w.ctx, "orders")
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.commit(w.source, "billing", "orders", p, end["orders"][p].Offset)
+		w.source.Commit("billing", "orders", p, end["orders"][p].Offset)
 	}
 	w.must(strings.Fields("topic-version --cluster old --topic orders --from v0 --to v1 --partitions 1 " +
 		"--silent-for 2001ms --partitioner consistent_random --force")...)
-	w.plain(w.source, "orders.v1", 0, 5)
+	w.source.Fill("orders.v1", 0, 5)
 	w.must("run", "--until-caught-up")
 	says(t, "the plan", w.must("cutover", "--dry-run", "--silent-for", "100ms"), "versions  open",
 		"_meta_versions does not say yet where these begin on new: orders/v1")
 	says(t, "the cutover", w.must("cutover", "--yes", "--silent-for", "100ms"), "may start on new")
 	says(t, "verify", w.must("verify"), "equal")
-	view, err := versions.Load(w.ctx, w.client(w.target), "orders")
+	view, err := versions.Load(w.ctx, w.target.Client(), "orders")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestVersionsAreFollowedAfterACutover(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(w.ctx)
 	defer stop()
-	follower := versions.NewFollower(w.client(w.target), "orders")
+	follower := versions.NewFollower(w.target.Client(), "orders")
 	followed := make(chan error, 1)
 	go func() { followed <- follower.Run(ctx) }()
 	var chosen []string

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kfake"
+	"replicator/internal/kafkatest"
 )
 
 // A cluster that does not answer is told as that by every verb: none takes it for one on
@@ -20,13 +20,13 @@ func TestUnreachableIsNotNothing(t *testing.T) {
 	for _, name := range []string{"old", "new"} {
 		for _, over := range []bool{false, true} {
 			w := newWorld(t)
-			w.topic(w.source, "orders", 1)
-			w.plain(w.source, "orders", 0, 5)
+			w.source.Topic("orders", 1)
+			w.source.Fill("orders", 0, 5)
 			w.must("run", "--until-caught-up")
 			if over {
 				w.must("cutover", "--yes", "--silent-for", "0s")
 			}
-			map[string]*kfake.Cluster{"old": w.source, "new": w.target}[name].Close()
+			map[string]*kafkatest.Cluster{"old": w.source, "new": w.target}[name].Close()
 			var together sync.WaitGroup // each waits for its tries
 			for _, line := range verbs {
 				together.Go(func() {

@@ -56,7 +56,7 @@ func TestBadUsage(t *testing.T) {
 func TestUnreachableCluster(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	good, nowhere := addresses(w.target), "127.0.0.1:1"
+	good, nowhere := w.target.Address(), "127.0.0.1:1"
 	for _, c := range []struct{ cluster, config string }{
 		{"old", w.write(nowhere, good)}, {"new", w.write(good, nowhere)},
 	} {

@@ -29,12 +29,12 @@ func TestVerifyACopy(t *testing.T) {
 			if len(flow) > 1 && flow[1] == "naming: prefix" {
 				target = "old.orders"
 			}
-			w.topic(w.source, "orders", 3)
-			w.topic(w.source, "payments", 1)
-			w.plain(w.source, "orders", 0, 120)
-			w.plain(w.source, "orders", 1, 50)
+			w.source.Topic("orders", 3)
+			w.source.Topic("payments", 1)
+			w.source.Fill("orders", 0, 120)
+			w.source.Fill("orders", 1, 50)
 			w.transactions(w.source, "payments", 0, 10, 7)
-			w.commit(w.source, "billing", "orders", 0, 100)
+			w.source.Commit("billing", "orders", 0, 100)
 			before := w.run("verify")
 			for _, want := range []string{"verdict     incomplete", "the flow has never run", "not copied  250 offsets"} {
 				if before.code != exitFailed || !strings.Contains(before.stdout, want) {
@@ -73,7 +73,7 @@ func TestVerifyACopy(t *testing.T) {
 				t.Errorf("one topic, an hour: %s", some)
 			}
 
-			w.plain(w.target, target, 1, 1)
+			w.target.Fill(target, 1, 1)
 			got := w.run("verify", "--report", path, "--overwrite")
 			proof = w.proof(path)
 			want := "extra       orders/1 target 51: "
@@ -105,19 +105,19 @@ func (w *world) proof(path string) *replicate.Verification {
 func TestVerifySince(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.topic(w.target, "orders", 1)
-	w.plain(w.source, "orders", 0, 10)
+	w.source.Topic("orders", 1)
+	w.target.Topic("orders", 1)
+	w.source.Fill("orders", 0, 10)
 	w.must("run", "--until-caught-up")
-	w.plain(w.target, "orders", 0, 1)
-	later := w.client(w.source)
+	w.target.Fill("orders", 0, 1)
+	later := w.source.Writer()
 	for i := range 5 {
 		r := &kgo.Record{Topic: "orders", Value: fmt.Appendf(nil, "late %d", i)}
 		if err := later.ProduceSync(w.ctx, r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 {
-			w.config = w.write(addresses(w.source), addresses(w.target))
+			w.config = w.write(w.source.Address(), w.target.Address())
 			w.must("run", "--until-caught-up")
 		}
 	}
@@ -147,7 +147,7 @@ func TestVerifyBadFlags(t *testing.T) {
 			t.Errorf("%s: exit %d without %q\n%s", args, got.code, want, got.stderr)
 		}
 	}
-	w.topic(w.source, "orders", 1)
+	w.source.Topic("orders", 1)
 	got := w.run("verify", "--report", "/nowhere/proof.json")
 	if got.code != exitFailed || !strings.Contains(got.stderr, "--report: ") {
 		t.Errorf("a report that cannot be written: exit %d\n%s", got.code, got.stderr)
@@ -197,15 +197,15 @@ func TestVerifyRights(t *testing.T) {
 func TestVerifySaysWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.topic(w.source, "orders", 1)
-	w.topic(w.source, "late", 1)
-	w.plain(w.source, "orders", 0, 50)
+	w.source.Topic("orders", 1)
+	w.source.Topic("late", 1)
+	w.source.Fill("orders", 0, 50)
 	w.must("run", "--until-caught-up")
 	w.must("verify")
-	w.plain(w.source, "orders", 0, 100)
+	w.source.Fill("orders", 0, 100)
 	below := kadm.Offsets{}
 	below.AddOffset("orders", 0, 150, -1)
-	if _, err := w.admin(w.source).DeleteRecords(w.ctx, below); err != nil {
+	if _, err := w.source.Admin().DeleteRecords(w.ctx, below); err != nil {
 		t.Fatal(err)
 	}
 	got := w.run("verify")
@@ -213,7 +213,7 @@ func TestVerifySaysWhatItDoesNotKnow(t *testing.T) {
 		"has deleted offsets [50,150) before they were copied") || !strings.Contains(got.stdout, "verdict     incomplete") {
 		t.Errorf("a hole to come: exit %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
-	w.plain(w.source, "orders", 0, 10)
+	w.source.Fill("orders", 0, 10)
 	w.must("run", "--until-caught-up")
 	path := filepath.Join(t.TempDir(), "proof.json")
 	got = w.run("verify", "--report", path)
@@ -234,10 +234,10 @@ func TestVerifySaysWhatItDoesNotKnow(t *testing.T) {
 	}
 
 	// What is stopped and what is not begun is not equal either.
-	w.topic(w.target, "taken", 1)
-	w.topic(w.source, "taken", 1)
-	w.plain(w.target, "taken", 0, 1)
-	w.plain(w.source, "taken", 0, 7)
+	w.target.Topic("taken", 1)
+	w.source.Topic("taken", 1)
+	w.target.Fill("taken", 0, 1)
+	w.source.Fill("taken", 0, 7)
 	got = w.run("verify", "--topics", "taken")
 	if got.code != exitFailed || !strings.Contains(got.stdout, "nothing of it is copied yet: 7 source offsets") {
 		t.Errorf("not begun: exit %d\n%s%s", got.code, got.stdout, got.stderr)

@@ -10,16 +10,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/internal/kafkatest"
 )
 
 // world is two embedded clusters and a configuration that joins them.
 type world struct {
 	t              *testing.T
 	ctx            context.Context
-	source, target *kfake.Cluster
+	source, target *kafkatest.Cluster
 	config         string // path
 }
 
@@ -27,22 +28,11 @@ func newWorld(t *testing.T, flow ...string) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
-	w := &world{t: t, ctx: ctx, source: fake(t, "source-id"), target: fake(t, "target-id")}
-	w.config = w.write(addresses(w.source), addresses(w.target), flow...)
+	w := &world{t: t, ctx: ctx, source: kafkatest.Start(t, kfake.ClusterID("source-id")),
+		target: kafkatest.Start(t, kfake.ClusterID("target-id"))}
+	w.config = w.write(w.source.Address(), w.target.Address(), flow...)
 	return w
 }
-
-func fake(t *testing.T, id string) *kfake.Cluster {
-	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID(id))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
-}
-
-func addresses(c *kfake.Cluster) string { return strings.Join(c.ListenAddrs(), ",") }
 
 // write makes a configuration file; flow holds further lines of its flow.
 func (w *world) write(source, target string, flow ...string) string {
@@ -96,101 +86,31 @@ func (w *world) must(args ...string) string {
 	return got.stdout
 }
 
-func (w *world) client(c *kfake.Cluster, opts ...kgo.Opt) *kgo.Client {
-	w.t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...),
-		kgo.RecordPartitioner(kgo.ManualPartitioner())}, opts...)...)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(client.Close)
-	return client
-}
-
-func (w *world) admin(c *kfake.Cluster) *kadm.Client { return kadm.NewClient(w.client(c)) }
-
-func (w *world) topic(c *kfake.Cluster, name string, partitions int32) {
-	w.t.Helper()
-	if err := c.CreateTopic(name, partitions, nil); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// plain writes n records to a partition.
-func (w *world) plain(c *kfake.Cluster, topic string, partition int32, n int) {
-	w.t.Helper()
-	client := w.client(c)
-	for i := range n {
-		r := &kgo.Record{Topic: topic, Partition: partition, Value: fmt.Appendf(nil, "%s/%d:%d", topic, partition, i)}
-		if err := client.ProduceSync(w.ctx, r).FirstErr(); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-}
-
 // transactions writes several of n records each to a partition; every third is aborted.
-func (w *world) transactions(c *kfake.Cluster, topic string, partition int32, count, n int) {
+func (w *world) transactions(c *kafkatest.Cluster, topic string, partition int32, count, n int) {
 	w.t.Helper()
-	client := w.client(c, kgo.TransactionalID("test-"+topic))
 	for i := range count {
-		if err := client.BeginTransaction(); err != nil {
-			w.t.Fatal(err)
+		records := kafkatest.Records(topic, partition, n)
+		for j, r := range records {
+			r.Value = fmt.Appendf(nil, "%d.%d", i, j)
 		}
-		for j := range n {
-			r := &kgo.Record{Topic: topic, Partition: partition, Value: fmt.Appendf(nil, "%d.%d", i, j)}
-			if err := client.ProduceSync(w.ctx, r).FirstErr(); err != nil {
-				w.t.Fatal(err)
-			}
-		}
-		end := kgo.TryCommit
-		if i%3 == 2 {
-			end = kgo.TryAbort
-		}
-		if err := client.EndTransaction(w.ctx, end); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-}
-
-// commit sets a group's position.
-func (w *world) commit(c *kfake.Cluster, group, topic string, partition int32, at int64) {
-	w.t.Helper()
-	var offsets kadm.Offsets
-	offsets.AddOffset(topic, partition, at, -1)
-	if err := w.admin(c).CommitAllOffsets(w.ctx, group, offsets); err != nil {
-		w.t.Fatal(err)
+		c.Transaction(kgo.TransactionEndTry(i%3 != 2), records...)
 	}
 }
 
 // next is the value that a committed reader at an offset reads first; "" at the end.
-func (w *world) next(c *kfake.Cluster, topic string, partition int32, at int64) string {
+func (w *world) next(c *kafkatest.Cluster, topic string, partition int32, at int64) string {
 	w.t.Helper()
-	ends, err := w.admin(c).ListCommittedOffsets(w.ctx, topic)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	client := w.client(c, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(at)}}))
-	end, _ := ends.Lookup(topic, partition)
-	for seen := at; seen < end.Offset; {
-		fetched := client.PollFetches(w.ctx)
-		if err := fetched.Err(); err != nil {
-			w.t.Fatalf("read %s/%d at %d: %v", topic, partition, at, err)
-		}
-		for _, r := range fetched.Records() {
-			if !r.Attrs.IsControl() {
-				return string(r.Value)
-			}
-			seen = r.Offset + 1
-		}
+	for _, r := range c.Read(topic, partition, at) {
+		return string(r.Value)
 	}
 	return ""
 }
 
 // topics lists what a cluster holds, with partitions and explicit settings.
-func (w *world) topics(c *kfake.Cluster) string {
+func (w *world) topics(c *kafkatest.Cluster) string {
 	w.t.Helper()
-	listed, err := w.admin(c).ListTopicsWithInternal(w.ctx)
+	listed, err := c.Admin().ListTopicsWithInternal(w.ctx)
 	if err != nil {
 		w.t.Fatal(err)
 	}

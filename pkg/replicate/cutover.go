@@ -66,7 +66,11 @@ func (c *Cutover) Look(ctx context.Context) ([]cutover.State, error) {
 		c.h.goOn(c.found, c.held, c.ends, again.Since.Rest)
 	}
 	states, err := c.h.watch(ctx, c.h.steps())
-	return append(states, c.h.restoredStep(ctx)), err
+	states = append(states, c.h.restoredStep(ctx))
+	if err == nil {
+		err = cutover.InTime(ctx, states)
+	}
+	return states, err
 }
 
 // LeftOut are groups that the flow's patterns choose, and that were not moved: they have no position. Known once the

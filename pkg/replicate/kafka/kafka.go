@@ -213,20 +213,3 @@ func (c Config) property(name string) (string, bool) {
 	}
 	return "", false
 }
-
-// unheardWait is how long an assignment that was given up is given to begin.
-const unheardWait = 500 * time.Millisecond
-
-// Unassign ends the assignment of a handle that is used again. One that was not heard
-// to its end is given a moment: librdkafka 2.11.1 ends the process
-// (an assertion on rktp_started) where a partition is told to stop again before it has
-// stopped, and one that is heard of has begun anew, after whatever stopped it before.
-func Unassign(consumer *ck.Consumer, heard bool) error {
-	for giveUp := time.Now().Add(unheardWait); !heard && time.Now().Before(giveUp); {
-		switch consumer.Poll(int(unheardWait/time.Millisecond) / 10).(type) {
-		case *ck.Message, ck.PartitionEOF:
-			heard = true
-		}
-	}
-	return consumer.Unassign()
-}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -167,7 +168,7 @@ func decodeNote(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.rest, nil
+	return bytes.Clone(r.rest), nil // what it was read with may be much larger
 }
 
 func encodeClaim(since time.Time) []byte {

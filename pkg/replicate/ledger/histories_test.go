@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
@@ -53,11 +53,8 @@ func (l *fakeLog) compact(below int64) {
 
 func (l *fakeLog) read() (*Shard, error) {
 	a := newAssembly()
-	topic := "ledger"
 	for _, r := range l.records {
-		m := &ck.Message{Key: r.Key, Value: r.Value,
-			TopicPartition: ck.TopicPartition{Topic: &topic, Offset: ck.Offset(r.at)}}
-		if err := a.take(m); err != nil {
+		if err := a.take(&kgo.Record{Key: r.Key, Value: r.Value, Offset: r.at}); err != nil {
 			return nil, err
 		}
 	}

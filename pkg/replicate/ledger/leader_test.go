@@ -64,4 +64,17 @@ func TestLeaderWhoIsNotThereYet(t *testing.T) {
 	if claimed, err := claims.Claimed(ctx, 5, time.Now()); claimed || err != nil {
 		t.Errorf("producer 5 is claimed: %v, %v", claimed, err)
 	}
+	reader, err := OpenReader(cluster, "ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close() //nolint:errcheck // only read
+	left.Store(3)
+	shard, err := reader.Shard(ctx, 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own, err := shard.Identity(); err != nil || own == nil || own.SourceCluster != "A" {
+		t.Errorf("the partition is that of %+v, %v", own, err)
+	}
 }

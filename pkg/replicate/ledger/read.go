@@ -7,36 +7,27 @@ import (
 	"sync"
 	"time"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/kafka/glance"
 )
 
-const (
-	pollSlice = 100 * time.Millisecond
-	// connectWait bounds how long a new handle may take to find its brokers before it is used all the same.
-	connectWait = time.Second
-	// cachedSegments bounds the segments kept in memory after a look into old history: 6 KiB each.
-	cachedSegments = 128
-	// silence is how long a partition may say nothing: librdkafka does not tell of one that is gone.
-	silence = 30 * time.Second
-)
+// cachedSegments bounds the segments kept in memory after a look into old history: 6 KiB each.
+const cachedSegments = 128
 
-// Reader reads ledger partitions. Its methods may be called from any goroutine;
-// they take turns.
+// Reader reads ledger partitions. Its methods may be called from any goroutine.
 type Reader struct {
 	cluster kafka.Config
 	topic   string
-	silence time.Duration
+	silence time.Duration // how long a partition may give nothing
+	client  *kgo.Client
 
-	mu       sync.Mutex
-	consumer *ck.Consumer
-	fresh    bool // it has read nothing yet
-	opened   kafka.Credentials
-	failed   bool // the last read did
-	cache    map[place][]offsets.Run
-	order    []place // oldest first
+	mu    sync.Mutex
+	cache map[place][]offsets.Run
+	order []place // oldest first
 }
 
 // place is where a sealed segment lies.
@@ -45,77 +36,31 @@ type place struct {
 	offset    int64
 }
 
-// OpenReader opens a reader of the ledger topic on the target.
+// OpenReader opens a reader of the ledger topic on the target; nothing is connected yet.
 func OpenReader(target kafka.Config, topic string) (*Reader, error) {
-	r := &Reader{cluster: target, topic: topic, silence: silence, cache: map[place][]offsets.Run{}}
-	return r, r.open()
-}
-
-// open opens a handle with the certificates and passwords of the moment.
-func (r *Reader) open() (err error) {
-	r.opened = r.cluster.Credentials()
-	r.consumer, err = openConsumer(r.cluster, r.topic, "read_committed")
-	r.fresh = err == nil
-	return err
-}
-
-// connect lets a new handle find its brokers: where a partition is assigned before,
-// librdkafka looks for its leader half a second later. A cluster that is away shows in
-// what follows.
-func (r *Reader) connect() {
-	if r.fresh {
-		_, _ = r.consumer.GetMetadata(&r.topic, false, int(connectWait.Milliseconds()))
-		r.fresh = false
-	}
-}
-
-// renew opens another handle where the one that failed holds former certificates or
-// passwords.
-func (r *Reader) renew() error {
-	if r.consumer != nil {
-		if !r.failed || r.opened.Renewed() == nil {
-			return nil
-		}
-		_ = r.consumer.Close()
-	}
-	return r.open()
-}
-
-func openConsumer(cluster kafka.Config, topic, isolation string) (*ck.Consumer, error) {
-	consumer, err := kafka.NewConsumer(cluster, map[string]any{
-		"group.id":                   "replicator.ledger", // a name only: nothing is committed
-		"enable.auto.commit":         false,
-		"enable.auto.offset.store":   false,
-		"enable.partition.eof":       true,
-		"isolation.level":            isolation,
-		"auto.offset.reset":          "error",
-		"fetch.queue.backoff.ms":     10,
-		"fetch.wait.max.ms":          10, // the end of a partition is known only when a fetch comes back
-		"queued.max.messages.kbytes": 4096,
-	})
+	client, err := glance.Open(target)
 	if err != nil {
 		return nil, fmt.Errorf("open reader of %s: %w", topic, err)
 	}
-	return consumer, nil
+	return &Reader{cluster: target, topic: topic, silence: glance.Silence, client: client,
+		cache: map[place][]offsets.Run{}}, nil
 }
 
 // Close ends the reader.
 func (r *Reader) Close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.consumer == nil {
-		return nil
-	}
-	return r.consumer.Close()
+	r.client.Close()
+	return nil
 }
 
 // Shard reads one ledger partition from its beginning to its end, at least up
 // to offset `least`. Errors: *VersionError, *Damage, or what the cluster says.
 func (r *Reader) Shard(ctx context.Context, partition int32, least int64) (*Shard, error) {
-	a := newAssembly()
-	err := r.read(ctx, partition, ck.OffsetBeginning, func(m *ck.Message) (bool, error) {
-		return false, a.take(m)
-	}, least)
+	var a *assembly
+	part := glance.Part{Number: partition, To: -1, Least: least}
+	err := r.read(ctx, &part, func() func(*kgo.Record) error {
+		a = newAssembly()
+		return a.take
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read ledger %s/%d: %w", r.topic, partition, err)
 	}
@@ -131,14 +76,15 @@ func (r *Reader) Segment(ctx context.Context, partition int32, head offsets.Head
 	if cached {
 		return runs, nil
 	}
-	err := r.read(ctx, partition, ck.Offset(head.Ledger), func(m *ck.Message) (bool, error) {
-		if int64(m.TopicPartition.Offset) != head.Ledger {
-			return true, nil
+	// A commit answers before its marker is written: an end at or before the record is not final.
+	part := glance.Part{Number: partition, From: head.Ledger, To: head.Ledger + 1, Least: head.Ledger + 1}
+	err := r.read(ctx, &part, func() func(*kgo.Record) error {
+		runs = nil
+		return func(record *kgo.Record) (err error) {
+			_, runs, err = decodeSeal(record.Value)
+			return err
 		}
-		var err error
-		_, runs, err = decodeSeal(m.Value)
-		return true, err
-	}, head.Ledger+1) // a commit answers before its marker is written: an end at or before the record is not final
+	})
 	if err == nil && (len(runs) == 0 || runs[0] != head.First) {
 		err = fmt.Errorf("segment %d is not where it was written", head.Number)
 	}
@@ -147,6 +93,9 @@ func (r *Reader) Segment(ctx context.Context, partition int32, head offsets.Head
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, cached := r.cache[at]; cached { // by another who asked at the same time
+		return runs, nil
+	}
 	if len(r.order) == cachedSegments {
 		delete(r.cache, r.order[0])
 		r.order = r.order[1:]
@@ -155,63 +104,14 @@ func (r *Reader) Segment(ctx context.Context, partition int32, head offsets.Head
 	return runs, nil
 }
 
-// read hands the records of one partition to take, from an offset on, until take
-// has enough or the end is reached, which must be at `least` or later.
-func (r *Reader) read(ctx context.Context, partition int32, from ck.Offset,
-	take func(*ck.Message) (enough bool, err error), least int64) (err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.renew(); err != nil {
-		return err
+// read reads what is committed.
+func (r *Reader) read(ctx context.Context, part *glance.Part, begin func() func(*kgo.Record) error) error {
+	part.Topic, part.Committed, part.Silence = r.topic, true, r.silence
+	_, err := part.Read(ctx, r.client, begin)
+	if errors.Is(err, kerr.TopicAuthorizationFailed) {
+		return r.cluster.Denied("Read", "topic "+r.topic, err)
 	}
-	defer func() { r.failed = err != nil }()
-	r.connect()
-	topic := r.topic
-	if err := r.consumer.Assign([]ck.TopicPartition{{Topic: &topic, Partition: partition, Offset: from}}); err != nil {
-		return err
-	}
-	defer func() { _ = kafka.Unassign(r.consumer, err == nil) }()
-	for heard := time.Now(); ; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if time.Since(heard) > r.silence {
-			return fmt.Errorf("the partition has said nothing for %s", r.silence)
-		}
-		switch event := r.consumer.Poll(int(pollSlice.Milliseconds())).(type) {
-		case *ck.Message:
-			if event.TopicPartition.Error != nil {
-				return event.TopicPartition.Error
-			}
-			if enough, err := take(event); enough || err != nil {
-				return err
-			}
-			heard = time.Now()
-		case ck.PartitionEOF:
-			if event.Partition == partition && int64(event.Offset) >= least {
-				return nil
-			}
-			heard = time.Now()
-		case ck.Error:
-			if final(event) {
-				return event
-			}
-			if err := r.opened.Renewed(); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// final tells errors that librdkafka does not get over by itself.
-func final(err ck.Error) bool {
-	switch err.Code() {
-	case ck.ErrAutoOffsetReset, ck.ErrOffsetOutOfRange, ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopic,
-		ck.ErrTopicAuthorizationFailed, ck.ErrUnknownPartition,
-		ck.ErrBadCompression, ck.ErrBadMsg, ck.ErrNotImplemented: // a batch that cannot be unpacked is asked for for ever
-		return true
-	}
-	return err.IsFatal()
+	return err
 }
 
 // assembly collects the records of one ledger partition, the latest of each key.
@@ -238,7 +138,7 @@ func newAssembly() *assembly {
 }
 
 // take adds one record.
-func (a *assembly) take(m *ck.Message) error {
+func (a *assembly) take(m *kgo.Record) error {
 	k, err := decodeKey(m.Key)
 	if err != nil {
 		return err
@@ -286,7 +186,7 @@ func (a *assembly) take(m *ck.Message) error {
 		generation, runs, decodeErr := decodeSeal(m.Value)
 		if err = decodeErr; err == nil {
 			a.seals[k.key][k.number] = seal{generation,
-				offsets.Head{Number: k.number, First: runs[0], Ledger: int64(m.TopicPartition.Offset)}}
+				offsets.Head{Number: k.number, First: runs[0], Ledger: m.Offset}}
 		}
 	}
 	if err != nil {
@@ -296,7 +196,7 @@ func (a *assembly) take(m *ck.Message) error {
 }
 
 // refuse tells a value that a later release has written from one that is damaged.
-func refuse(k Key, m *ck.Message, err error) error {
+func refuse(k Key, m *kgo.Record, err error) error {
 	var own *VersionError
 	var inner *offsets.VersionError
 	switch {
@@ -304,9 +204,9 @@ func refuse(k Key, m *ck.Message, err error) error {
 	case errors.As(err, &inner):
 		err = &VersionError{What: inner.What, Got: inner.Got}
 	default:
-		return &Damage{k.Partition, fmt.Errorf("record at offset %d: %w", m.TopicPartition.Offset, err)}
+		return &Damage{k.Partition, fmt.Errorf("record at offset %d: %w", m.Offset, err)}
 	}
-	return fmt.Errorf("record at offset %d: %w", m.TopicPartition.Offset, err)
+	return fmt.Errorf("record at offset %d: %w", m.Offset, err)
 }
 
 // shard puts the collected records together and checks that they fit.

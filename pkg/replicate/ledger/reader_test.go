@@ -10,7 +10,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/kafka"
 )
@@ -132,5 +134,27 @@ func TestReaderRefuses(t *testing.T) {
 	cancel()
 	if _, err := reader.Shard(cancelled, 0, 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled read: %v", err)
+	}
+}
+
+// TestReaderWithoutRight: the right that is missing is named, and what grants it.
+func TestReaderWithoutRight(t *testing.T) {
+	fake := kafkatest.Guarded(t, kafkatest.Allow(kmsg.ACLResourceTypeTopic, "ledger", kmsg.ACLOperationDescribe))
+	fake.Topic("ledger", 1)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	one := &kgo.Record{Topic: "ledger", Key: encodeStateKey(keyOf(0))}
+	if err := fake.Writer().ProduceSync(ctx, one).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := OpenReader(kafka.Config{Name: "new", Properties: fake.Properties()}, "ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close() //nolint:errcheck // only read
+	_, err = reader.Shard(ctx, 0, 1)
+	var problem *kafka.Problem
+	if !errors.As(err, &problem) || !strings.Contains(problem.Fix, "grant User:mirror Read on topic ledger") {
+		t.Errorf("without the right to read the ledger: %v", err)
 	}
 }

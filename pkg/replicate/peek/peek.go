@@ -6,10 +6,11 @@
 //  1. an answer is about exactly the range that was asked for: a position outside
 //     the log is never silently another one;
 //  2. markers and, when asked for committed records, aborted ones are passed over,
-//     however many: the broker's end-of-partition decides, not a time-out;
+//     however many: the end that the broker tells decides, not a time-out;
 //  3. nothing is fetched between two calls.
 //
-// It decides nothing, and retries nothing but a log whose start moved meanwhile.
+// It decides nothing, and retries nothing but what passes: a log whose start moves
+// meanwhile, a leader that is not there, a broker that does not answer.
 package peek
 
 import (
@@ -19,46 +20,103 @@ import (
 	"log/slog"
 	"sync"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/kafka/glance"
 )
 
-// Peek reads from one cluster. It may be used by several goroutines: calls take
-// turns, those for committed records and the others each in a queue of their own.
+// errClosed is what calls after Close get.
+var errClosed = errors.New("peek is closed")
+
+// Peek reads from one cluster. Its methods may be called from any goroutine.
 type Peek struct {
-	cluster     kafka.Config
-	committed   reader
-	uncommitted reader
-	closing     sync.Once
+	cluster kafka.Config
+	log     *slog.Logger
+
+	calls  sync.WaitGroup // those under way
+	mu     sync.Mutex
+	client *kgo.Client // nil until it is needed
+	closed bool
 }
 
-// Open makes a Peek; its consumers are opened when they are first needed.
-// Connection trouble that librdkafka gets over by itself goes to log at debug level.
+// Open makes a Peek; its client is opened when it is first needed.
+// Trouble that it gets over by itself goes to log at debug level.
 func Open(cluster kafka.Config, log *slog.Logger) *Peek {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Peek{
-		cluster:     cluster,
-		committed:   newReader(cluster, "read_committed", log),
-		uncommitted: newReader(cluster, "read_uncommitted", log),
-	}
+	return &Peek{cluster: cluster, log: log}
 }
 
 // Close waits for calls under way and ends the connections. Calls after it fail.
 func (p *Peek) Close() error {
-	var err error
-	p.closing.Do(func() { err = errors.Join(p.committed.close(), p.uncommitted.close()) })
-	return err
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.calls.Wait()
+	if p.client != nil {
+		p.client.Close()
+	}
+	return nil
 }
 
-func (p *Peek) reader(committed bool) *reader {
-	if committed {
-		return &p.committed
+// begin opens the client for a call, which ends with p.calls.Done.
+func (p *Peek) begin() (*kgo.Client, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, errClosed
 	}
-	return &p.uncommitted
+	if p.client == nil {
+		client, err := glance.Open(p.cluster)
+		if err != nil {
+			return nil, err
+		}
+		p.client = client
+	}
+	p.calls.Add(1)
+	return p.client, nil
+}
+
+// stretch is what one call reads.
+type stretch struct {
+	topic     string
+	partition int32
+	from, to  offsets.Target // to < 0: up to the end
+	committed bool
+}
+
+// read shows the visible records of a stretch until show has enough. It may begin anew,
+// with begin, which forgets what was shown. The offset that it answers is where it ended:
+// nothing visible lies unseen before it.
+func (p *Peek) read(ctx context.Context, s stretch, begin func(), show func(*kgo.Record) (more bool)) (
+	end offsets.Target, err error) {
+	client, err := p.begin()
+	if err != nil {
+		return s.from, p.explain(err, s)
+	}
+	defer p.calls.Done()
+	part := glance.Part{
+		Topic: s.topic, Number: s.partition, From: int64(s.from), To: int64(s.to), Committed: s.committed,
+		Silence: glance.Silence,
+		Waiting: func(err error) {
+			p.log.Debug("waiting for the cluster", "cluster", p.cluster.Name, "topic", s.topic,
+				"partition", s.partition, "error", err)
+		},
+	}
+	at, err := part.Read(ctx, client, func() func(*kgo.Record) error {
+		begin()
+		return func(r *kgo.Record) error {
+			if show(r) {
+				return nil
+			}
+			return glance.ErrEnough
+		}
+	})
+	return offsets.Target(at), p.explain(err, s)
 }
 
 // First finds the first visible record in [from,to), to the end of the log if to is
@@ -67,30 +125,34 @@ func (p *Peek) reader(committed bool) *reader {
 // that was reached before it, or from itself when the log ends at or before it.
 func (p *Peek) First(ctx context.Context, topic string, partition int32, from, to offsets.Target, committed bool,
 ) (at offsets.Target, found bool, err error) {
-	end, err := p.reader(committed).read(ctx, topic, partition, from, to, func(m *ck.Message) bool {
-		at, found = offsets.Target(m.TopicPartition.Offset), true
-		return false
-	})
-	if !found {
-		at = end
+	var first offsets.Target
+	end, err := p.read(ctx, stretch{topic, partition, from, to, committed}, func() { found = false },
+		func(r *kgo.Record) bool {
+			first, found = offsets.Target(r.Offset), true
+			return false
+		})
+	if found {
+		return first, true, err
 	}
-	return at, found, p.explain(err, topic, partition, from)
+	return end, false, err
 }
 
 // Stretch finds the first visible record in [from,to) and the offset after the last
 // one; bounds and committed are as for First. It reads all that lies between.
 func (p *Peek) Stretch(ctx context.Context, topic string, partition int32, from, to offsets.Target, committed bool,
 ) (first, end offsets.Target, found bool, err error) {
-	_, err = p.reader(committed).read(ctx, topic, partition, from, to, func(m *ck.Message) bool {
-		at := offsets.Target(m.TopicPartition.Offset)
-		if !found {
-			first, found = at, true
-		}
-		end = at + 1
-		return true
-	})
+	_, err = p.read(ctx, stretch{topic, partition, from, to, committed},
+		func() { first, end, found = 0, 0, false },
+		func(r *kgo.Record) bool {
+			at := offsets.Target(r.Offset)
+			if !found {
+				first, found = at, true
+			}
+			end = at + 1
+			return true
+		})
 	if err != nil {
-		return 0, 0, false, p.explain(err, topic, partition, from)
+		return 0, 0, false, err
 	}
 	return first, end, found, nil
 }
@@ -100,12 +162,13 @@ func (p *Peek) Stretch(ctx context.Context, topic string, partition int32, from,
 func (p *Peek) Count(ctx context.Context, topic string, partition int32, from, to offsets.Target, most int64,
 ) (n int64, err error) {
 	last := from
-	_, err = p.committed.read(ctx, topic, partition, from, to, func(m *ck.Message) bool {
-		n, last = n+1, offsets.Target(m.TopicPartition.Offset)
-		return n < most
-	})
+	_, err = p.read(ctx, stretch{topic, partition, from, to, true}, func() { n, last = 0, from },
+		func(r *kgo.Record) bool {
+			n, last = n+1, offsets.Target(r.Offset)
+			return n < most
+		})
 	if err != nil {
-		return 0, p.explain(err, topic, partition, from)
+		return 0, err
 	}
 	if n == most {
 		n += max(int64(to-last)-1, 0)
@@ -118,28 +181,28 @@ func (p *Peek) Count(ctx context.Context, topic string, partition int32, from, t
 func (p *Peek) Record(ctx context.Context, topic string, partition int32, offset offsets.Target,
 ) (key, value []byte, err error) {
 	found := false
-	_, err = p.committed.read(ctx, topic, partition, offset, offset+1, func(m *ck.Message) bool {
-		key, value, found = m.Key, m.Value, true
-		return false
-	})
-	if err != nil {
-		return nil, nil, p.explain(err, topic, partition, offset)
-	}
-	if !found {
+	_, err = p.read(ctx, stretch{topic, partition, offset, offset + 1, true}, func() { found = false },
+		func(r *kgo.Record) bool {
+			key, value, found = r.Key, r.Value, true
+			return false
+		})
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case !found:
 		return nil, nil, &MissingError{p.cluster.Name, topic, partition, offset}
 	}
 	return key, value, nil
 }
 
-func (p *Peek) explain(err error, topic string, partition int32, from offsets.Target) error {
+func (p *Peek) explain(err error, s stretch) error {
 	if err == nil {
 		return nil
 	}
-	var code ck.Error
-	if errors.As(err, &code) && code.Code() == ck.ErrTopicAuthorizationFailed {
-		err = p.cluster.Denied("Read", "topic "+topic, err)
+	if errors.Is(err, kerr.TopicAuthorizationFailed) {
+		err = p.cluster.Denied("Read", "topic "+s.topic, err)
 	}
-	return fmt.Errorf("look at %s/%d from %d: %w", topic, partition, from, p.cluster.Explain(err))
+	return fmt.Errorf("look at %s/%d from %d: %w", s.topic, s.partition, s.from, p.cluster.Explain(err))
 }
 
 // MissingError reports a record that is not at the offset where it was.

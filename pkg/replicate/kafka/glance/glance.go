@@ -1,15 +1,17 @@
-// Package glance reads short stretches of many partitions at once: what is new in all
-// ledgers of a cluster, or single records of many topics.
+// Package glance reads stretches of partitions: what is new in all ledgers of a cluster,
+// single records of many topics, a ledger from its beginning to its end.
 //
 // The central function is [Read]. It guarantees:
 //
 //  1. partitions of one broker share a request, and all brokers are asked at once: how
 //     long it takes depends on what is read, not on how many partitions there are;
-//  2. a log is read as it lies there, aborted records among it;
-//  3. what is wrong with one partition stands in it, and does not keep the others.
+//  2. a log is read as it lies there, or without what was aborted ([Log.Committed]): the
+//     end that the broker tells decides where it ends, not a time-out;
+//  3. what is wrong with one partition stands in it, and does not keep the others;
+//  4. no request waits for its answer without an end.
 //
-// [ReadAll] waits for what passes, such as a leader that has not taken office yet; the others
-// retry nothing but what franz-go does by itself.
+// [ReadAll] and [Part.Read] wait for what passes, such as a leader that has not taken office
+// yet; the others retry nothing but what franz-go does by itself.
 package glance
 
 import (
@@ -17,18 +19,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
-	"replicator/pkg/replicate/wire"
 )
 
 // Log is a partition, and what is read of it.
@@ -39,162 +38,71 @@ type Log struct {
 	Leader  int32
 	At, End int64 // the offset that is read next, and the one before which reading ends
 	// Take gets each record, in order; an error of it ends the reading of this log. Calls come one at a time.
-	Take    func(*kgo.Record) error
-	Control bool  // markers of transactions are handed over too
-	Err     error // why it was not read to its end
+	// [ErrEnough] ends it as well, and is no error.
+	Take      func(*kgo.Record) error
+	Control   bool  // markers of transactions are handed over too
+	Committed bool  // only what is committed is handed over, up to the last stable offset
+	Err       error // why it was not read to its end
 
-	page int32 // bytes to ask for
+	page  int32 // bytes to ask for
+	empty int   // answers in a row that say that the log reaches End, and hold nothing
+	done  bool  // Take has enough
 }
 
+// ErrEnough is what a Take answers that wants no more.
+var ErrEnough = errors.New("enough")
+
 const (
-	// emptyAnswers is how many answers without a record prove that nothing is left: a broker
+	// emptyAnswers is how many answers without a record prove that no more will come: a broker
 	// that throttles may send one.
 	emptyAnswers = 3
 	// firstPage is what is asked of a log at first: most hold less, or are no ledgers.
 	firstPage = 64 << 10
-	// pageBytes bounds one answer.
-	pageBytes = 8 << 20
+	// pageBytes bounds one answer, and logBytes what it holds of one log, but for a batch that is larger.
+	pageBytes, logBytes = 8 << 20, 2 << 20
+	// parked is how long a broker may wait for something to answer with.
+	parked = 100 * time.Millisecond
+	// extra is how much longer than for a request the client may take for the connection before it.
+	extra = 5 * time.Second
 )
 
 // ErrSilent says that a broker sends nothing of a log that has not come to its End.
 var ErrSilent = errors.New("the broker sends no records, though the log does not end there")
 
 // left says whether there is more to read.
-func (l *Log) left() bool { return l.Err == nil && l.At < l.End }
+func (l *Log) left() bool { return l.Err == nil && !l.done && l.At < l.End }
+
+// asked is whom a request goes to, and what it may answer with.
+type asked struct {
+	leader    int32
+	committed bool
+}
 
 // Read reads logs to their ends. One whose Err is set, or which has nothing left, is
 // passed over.
 func Read(ctx context.Context, client *kgo.Client, logs []*Log) {
-	empty := map[int32]int{} // answers without a record, by broker
+	empty := map[asked]int{} // answers without a record
 	for {
-		byLeader := map[int32][]*Log{}
+		rest := map[asked][]*Log{}
 		for _, l := range logs {
-			if l.left() && empty[l.Leader] == emptyAnswers {
-				l.Err = ErrSilent
+			of := asked{l.Leader, l.Committed}
+			if l.left() && empty[of] == emptyAnswers {
+				l.cease(ctx, client)
 			} else if l.left() {
-				byLeader[l.Leader] = append(byLeader[l.Leader], l)
+				rest[of] = append(rest[of], l)
 			}
 		}
-		if len(byLeader) == 0 {
+		if len(rest) == 0 {
 			return
 		}
-		for leader, answer := range askLeaders(ctx, client, byLeader) {
-			if answer.take(byLeader[leader]) {
-				empty[leader] = 0
+		for of, answer := range askLeaders(ctx, client, rest) {
+			if answer.take(rest[of]) {
+				empty[of] = 0
 			} else {
-				empty[leader]++
+				empty[of]++
 			}
 		}
 	}
-}
-
-// answer is what a broker says to one request for records.
-type answer struct {
-	response *kmsg.FetchResponse
-	err      error
-}
-
-// askLeaders asks each broker once for all that is left to read from it.
-func askLeaders(ctx context.Context, client *kgo.Client, byLeader map[int32][]*Log) map[int32]*answer {
-	answers := make(map[int32]*answer, len(byLeader))
-	var asking sync.WaitGroup
-	for leader, logs := range byLeader {
-		a := &answer{}
-		answers[leader] = a
-		asking.Go(func() {
-			said, err := client.Broker(int(leader)).RetriableRequest(ctx, request(logs))
-			if a.err = err; err == nil {
-				a.response = said.(*kmsg.FetchResponse)
-				a.err = kerr.ErrorForCode(a.response.ErrorCode)
-			}
-		})
-	}
-	asking.Wait()
-	return answers
-}
-
-// take hands the records to the logs that were asked for, and says whether there were any.
-func (a *answer) take(logs []*Log) (some bool) {
-	for _, l := range logs {
-		err := a.err
-		if err == nil {
-			var read bool
-			read, err = l.takeFrom(a.response)
-			some = some || read
-		}
-		l.Err = err
-	}
-	return some
-}
-
-func (l *Log) takeFrom(response *kmsg.FetchResponse) (some bool, err error) {
-	said := l.partition(response)
-	if said == nil {
-		return false, errors.New("the broker answers for something else")
-	}
-	if err := kerr.ErrorForCode(said.ErrorCode); err != nil {
-		return false, err
-	}
-	l.page = min(2*l.page, pageBytes) // of a large batch nothing comes, where it does not fit and others stand before it
-	if len(said.RecordBatches) == 0 {
-		return false, nil
-	}
-	read, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
-		Offset: l.At, IsolationLevel: kgo.ReadUncommitted(), Topic: l.Topic, Partition: l.Number,
-		KeepControlRecords: l.Control,
-	}, said, wire.Decompressor{}, nil)
-	if read.Err != nil {
-		return false, read.Err
-	}
-	for _, r := range read.Records {
-		if err := l.Take(r); err != nil {
-			return false, err
-		}
-	}
-	if next <= l.At {
-		return false, fmt.Errorf("what follows offset %d cannot be read", l.At)
-	}
-	l.At = next
-	return true, nil
-}
-
-// partition finds what a response says of a log.
-func (l *Log) partition(response *kmsg.FetchResponse) *kmsg.FetchResponseTopicPartition {
-	for i := range response.Topics {
-		topic := &response.Topics[i]
-		// Brokers name topics by id as soon as they have ids (KIP-516).
-		if topic.Topic != l.Topic && (l.ID == chunk.TopicID{} || topic.TopicID != l.ID) {
-			continue
-		}
-		for j := range topic.Partitions {
-			if topic.Partitions[j].Partition == l.Number {
-				return &topic.Partitions[j]
-			}
-		}
-	}
-	return nil
-}
-
-func request(logs []*Log) *kmsg.FetchRequest {
-	request := kmsg.NewPtrFetchRequest()
-	request.MaxWaitMillis, request.MinBytes, request.MaxBytes, request.SessionEpoch = 100, 1, pageBytes, -1
-	at := map[string]int{} // by topic: where it stands in the request
-	for _, l := range logs {
-		i, ok := at[l.Topic]
-		if !ok {
-			i = len(request.Topics)
-			at[l.Topic] = i
-			topic := kmsg.NewFetchRequestTopic()
-			topic.Topic, topic.TopicID = l.Topic, l.ID
-			request.Topics = append(request.Topics, topic)
-		}
-		p := kmsg.NewFetchRequestTopicPartition()
-		l.page = max(l.page, firstPage)
-		p.Partition, p.FetchOffset, p.PartitionMaxBytes = l.Number, l.At, l.page
-		p.CurrentLeaderEpoch, p.LastFetchedEpoch, p.LogStartOffset = chunk.UnknownEpoch, chunk.UnknownEpoch, -1
-		request.Topics[i].Partitions = append(request.Topics[i].Partitions, p)
-	}
-	return request
 }
 
 // again is how long ReadAll waits between two tries.

@@ -192,7 +192,8 @@ func (i *Inspection) readLedger(ctx context.Context, p *picture) error {
 		return err
 	}
 	p.books = make([]book, topic.partitions)
-	for shard := range p.books {
+	least := make([]int64, topic.partitions)
+	for shard := range least {
 		at := chunk.Partition{Topic: name, Number: int32(shard)}
 		end, err := offsetOf(ends, at)
 		if err != nil {
@@ -202,11 +203,15 @@ func (i *Inspection) readLedger(ctx context.Context, p *picture) error {
 		if err != nil {
 			return i.targetCluster.Explain(err)
 		}
-		read, err := i.ledger.Shard(ctx, int32(shard), min(end, reached))
-		if err != nil {
-			return i.targetCluster.Explain(err)
-		}
-		p.books[shard] = book{read, reached < end}
+		least[shard] = min(end, reached)
+		p.books[shard].unsettled = reached < end
+	}
+	read, err := i.ledger.Shards(ctx, least)
+	if err != nil {
+		return i.targetCluster.Explain(err)
+	}
+	for shard := range read {
+		p.books[shard].Shard = read[shard]
 	}
 	return i.sameFlow(ctx, p)
 }

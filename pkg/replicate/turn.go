@@ -352,15 +352,15 @@ func readFirstBooks(ctx context.Context, target kafka.Config, cfg Config, n int)
 		return nil, err
 	}
 	defer reader.Close() //nolint:errcheck // only read
-	books := make([]*ledger.Shard, n)
-	for shard := range books {
-		least, err := offsetOf(marks, chunk.Partition{Topic: name, Number: int32(shard)})
-		if err != nil {
+	least := make([]int64, n)
+	for shard := range least {
+		if least[shard], err = offsetOf(marks, chunk.Partition{Topic: name, Number: int32(shard)}); err != nil {
 			return nil, target.Explain(err)
 		}
-		if books[shard], err = reader.Shard(ctx, int32(shard), least); err != nil {
-			return nil, fmt.Errorf("%s: %w", cfg.Name(), target.Explain(err))
-		}
+	}
+	books, err := reader.Shards(ctx, least)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.Name(), target.Explain(err))
 	}
 	return books, nil
 }
@@ -377,11 +377,9 @@ func readAllBooks(ctx context.Context, target kafka.Config, name string) ([]*led
 		return nil, err
 	}
 	defer reader.Close() //nolint:errcheck // only read
-	books := make([]*ledger.Shard, partitions)
-	for shard := range books {
-		if books[shard], err = reader.Shard(ctx, int32(shard), 0); err != nil {
-			return nil, target.Explain(err)
-		}
+	books, err := reader.Shards(ctx, make([]int64, partitions))
+	if err != nil {
+		return nil, target.Explain(err)
 	}
 	return books, nil
 }

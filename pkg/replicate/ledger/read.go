@@ -9,14 +9,19 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/kafka/glance"
 )
 
-// cachedSegments bounds the segments kept in memory after a look into old history: 6 KiB each.
-const cachedSegments = 128
+const (
+	// cachedSegments bounds the segments kept in memory after a look into old history: 6 KiB each.
+	cachedSegments = 128
+	// shardsAtOnce bounds the partitions that are read at a time: a page of each is in memory.
+	shardsAtOnce = 8
+)
 
 // Reader reads ledger partitions. Its methods may be called from any goroutine.
 type Reader struct {
@@ -65,6 +70,20 @@ func (r *Reader) Shard(ctx context.Context, partition int32, least int64) (*Shar
 		return nil, fmt.Errorf("read ledger %s/%d: %w", r.topic, partition, err)
 	}
 	return a.shard()
+}
+
+// Shards reads the first partitions of the ledger, each at least up to its offset.
+func (r *Reader) Shards(ctx context.Context, least []int64) ([]*Shard, error) {
+	shards := make([]*Shard, len(least))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(shardsAtOnce)
+	for n := range least {
+		g.Go(func() (err error) {
+			shards[n], err = r.Shard(ctx, int32(n), least[n])
+			return err
+		})
+	}
+	return shards, g.Wait()
 }
 
 // Segment reads a sealed segment back: the Load of offsets.Map.

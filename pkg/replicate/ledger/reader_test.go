@@ -91,6 +91,13 @@ func TestReader(t *testing.T) {
 	if got, want := pictures(read), pictures(shard); !reflect.DeepEqual(got, want) {
 		t.Fatalf("read as %+v, want %+v", got, want)
 	}
+	both, err := reader.Shards(ctx, []int64{0, 1})
+	if err != nil || len(both) != 2 || both[0].Made || len(both[0].Keys()) != 0 {
+		t.Fatalf("both partitions are read as %+v, %v", both, err)
+	}
+	if got, want := pictures(both[1]), pictures(shard); !reflect.DeepEqual(got, want) {
+		t.Fatalf("with the other partition read as %+v, want %+v", got, want)
+	}
 	state := read.State(key)
 	load := func(head offsets.Head) ([]offsets.Run, error) { return reader.Segment(ctx, 1, head) }
 	for range 2 { // the second time from memory

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/workload"
+	"replicator/internal/kafkatest"
 )
 
 // A plan names who is still at work: a live producer and a live group.
@@ -112,12 +113,9 @@ func TestPlanOfWhatIsInTheWay(t *testing.T) {
 func TestPlanOfTooManyPartitions(t *testing.T) {
 	_, target := shared(t)
 	name := unique(t)
-	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(10_001, name+"-wide"),
-		kfake.SeedTopics(5_001, name+"-one", name+"-two"))
-	must(t, err)
-	t.Cleanup(fake.Close)
+	fake := kafkatest.Start(t, kfake.SeedTopics(10_001, name+"-wide"), kfake.SeedTopics(5_001, name+"-one", name+"-two"))
 	s := newSite(t, target, target, `topics: ["`+name+`-.*"]`)
-	s.edit("old: {bootstrap.servers: \""+target.Bootstrap(), "old: {bootstrap.servers: \""+fake.ListenAddrs()[0])
+	s.edit("old: {bootstrap.servers: \""+target.Bootstrap(), "old: {bootstrap.servers: \""+fake.Address())
 	out, code := s.command("plan")
 	t.Log(out)
 	for _, want := range []string{"stop +" + name + "-wide, 10001 partitions", "create +" + name + "-one, 5001 partitions",

@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/cluster"
 	"replicator/integration/workload"
+	"replicator/internal/kafkatest"
 )
 
 // Records of somebody else on the target outlive a flow that would copy to their topic, in
@@ -69,11 +69,8 @@ func TestForeignRecordsSurvive(t *testing.T) {
 func TestSettingsOnRealBrokers(t *testing.T) {
 	source, target := shared(t)
 	ctx := deadline(t, 3*time.Minute)
-	low, err := kfake.NewCluster(kfake.NumBrokers(1)) // a source whose segments may be smaller
-	must(t, err)
-	defer low.Close()
 	topic := unique(t)
-	bootstrap := strings.Join(low.ListenAddrs(), ",")
+	bootstrap := kafkatest.Start(t).Address() // of a source whose segments may be smaller
 	must(t, workload.Topics(ctx, bootstrap, 1, map[string]string{"message.timestamp.type": "LogAppendTime",
 		"message.timestamp.before.max.ms": "864000000", "segment.bytes": "524288", "segment.ms": "70000000"}, topic))
 	must(t, workload.Produce(ctx, bootstrap, topic, numbered("record", 3, 0)...))

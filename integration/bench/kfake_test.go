@@ -8,22 +8,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/integration/workload"
+	"replicator/internal/kafkatest"
 )
 
 const partitions = 8
 
 func fake(t *testing.T) string {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c.ListenAddrs()[0]
+	return kafkatest.Start(t).Address()
 }
 
 func open(t *testing.T, bootstrap string) *reader {

@@ -11,18 +11,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/internal/kafkatest"
 )
 
 func fake(t *testing.T) (ctx context.Context, bootstrap string) {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(ServerConfig))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	return ctx, cluster.ListenAddrs()[0]
+	return ctx, kafkatest.Start(t, kfake.BrokerConfigs(ServerConfig)).Address()
 }
 
 func must(t *testing.T, err error) {

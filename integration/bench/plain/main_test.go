@@ -5,22 +5,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"replicator/integration/workload"
+	"replicator/internal/kafkatest"
 )
 
 func TestCopiesAll(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cluster.Close()
-	bootstrap := cluster.ListenAddrs()[0]
+	cluster := kafkatest.Start(t)
+	bootstrap := cluster.Address()
 	if err := workload.Topics(ctx, bootstrap, 8, nil, "in", "out"); err != nil {
 		t.Fatal(err)
 	}
@@ -32,12 +25,7 @@ func TestCopiesAll(t *testing.T) {
 	if err := run(bootstrap, bootstrap, "in", "out", "zstd", false); err != nil {
 		t.Fatal(err)
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, "in", "out")
+	ends, err := cluster.Admin().ListEndOffsets(ctx, "in", "out")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"replicator/integration/workload"
+	"replicator/internal/kafkatest"
 )
 
 func TestLeavesProfiles(t *testing.T) {
@@ -18,12 +19,7 @@ func TestLeavesProfiles(t *testing.T) {
 	defer cancel()
 	var bootstrap [2]string
 	for i := range bootstrap {
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID(fmt.Sprint("cluster", i)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer cluster.Close()
-		bootstrap[i] = cluster.ListenAddrs()[0]
+		bootstrap[i] = kafkatest.Start(t, kfake.ClusterID(fmt.Sprint("cluster", i))).Address()
 	}
 	if err := workload.Topics(ctx, bootstrap[0], 1, nil, "data"); err != nil {
 		t.Fatal(err)

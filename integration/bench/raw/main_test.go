@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/integration/workload"
+	"replicator/internal/kafkatest"
 )
 
 const partitions = 8
@@ -19,14 +20,9 @@ const partitions = 8
 // Two brokers: leaders differ on both sides.
 func cluster(t *testing.T) (ctx context.Context, bootstrap string) {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(2))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
-	bootstrap = c.ListenAddrs()[0]
+	bootstrap = kafkatest.Start(t, kfake.NumBrokers(2)).ListenAddrs()[0]
 	if err := workload.Topics(ctx, bootstrap, partitions, nil, "in", "out"); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 )
@@ -29,27 +29,17 @@ func ledgerName(n int) string { return fmt.Sprintf("__replicator.from-%02d.to", 
 
 func crowdOf(t *testing.T, ledgers int) (context.Context, *crowd) {
 	t.Helper()
-	options := []kfake.Opt{kfake.NumBrokers(2)}
+	fake := kafkatest.Start(t, kfake.NumBrokers(2))
 	for n := range ledgers {
-		options = append(options, kfake.SeedTopics(4, ledgerName(n)))
+		fake.Topic(ledgerName(n), 4)
 	}
-	fake, err := kfake.NewCluster(options...)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	others, err := OpenOthers(kafka.Config{Name: "new", Properties: fake.Properties()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(fake.Close)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	t.Cleanup(cancel)
-	c := &crowd{}
-	if c.client, err = kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...),
-		kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.client.Close)
-	if c.others, err = OpenOthers(kafka.Config{Name: "new",
-		Properties: map[string]string{"bootstrap.servers": strings.Join(fake.ListenAddrs(), ",")}}); err != nil {
-		t.Fatal(err)
-	}
+	c := &crowd{client: fake.Writer(), others: others}
 	t.Cleanup(c.others.Close)
 	fake.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
 		fake.KeepControl()

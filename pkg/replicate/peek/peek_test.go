@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/kafka"
 )
@@ -29,12 +30,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic, "other"))
-	if err != nil {
-		t.Fatalf("start kfake: %v", err)
-	}
-	t.Cleanup(fake.Close)
-	return onCluster(t, strings.Join(fake.ListenAddrs(), ","))
+	return onCluster(t, kafkatest.Start(t, kfake.SeedTopics(1, topic, "other")).Address())
 }
 
 func onCluster(t *testing.T, bootstrap string) *fixture {

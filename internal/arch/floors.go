@@ -11,6 +11,7 @@ type floor int
 const (
 	pure        floor = iota // pkg/offsets, pkg/policy
 	parcels                  // pkg/replicate/chunk, pkg/replicate/wire; pkg/versions, which applications import
+	rules                    // pkg/replicate/partition: pure as well, over what parcels name
 	clients                  // pkg/replicate/kafka
 	rooms                    // pkg/replicate/<room>: allowed by being there
 	engine                   // pkg/replicate
@@ -37,6 +38,8 @@ func placeOf(pkg string) (place, bool) {
 		return place{parcels, upTo(3)}, true
 	case upTo(2) == "pkg/versions":
 		return place{parcels, upTo(2)}, true
+	case upTo(3) == "pkg/replicate/partition":
+		return place{rules, upTo(3)}, true
 	case upTo(3) == "pkg/replicate/kafka":
 		return place{clients, upTo(3)}, true
 	case pkg == "pkg/replicate":
@@ -88,7 +91,7 @@ func arrow(pkg, other string, test bool) (what, do string) {
 // isPure: packages that hold no clock, goroutine, log, metric or context.
 func isPure(pkg string) bool {
 	p, known := placeOf(pkg)
-	return known && p.floor == pure
+	return known && (p.floor == pure || p.floor == rules)
 }
 
 // impure answers why a pure package may not import a package from elsewhere.

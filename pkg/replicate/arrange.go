@@ -12,6 +12,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/topics"
 	"replicator/pkg/replicate/watermarks"
@@ -131,7 +132,7 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 	}
 	s.expect()
 	list := s.candidates()
-	marks, err := s.askSource(ctx, list)
+	marks, err := s.askMarks(ctx, list)
 	if err != nil {
 		return err
 	}
@@ -293,11 +294,14 @@ func (c *candidate) first() bool {
 	return c.stop == nil && !c.waiting && c.header.TargetTopic != c.topic.TargetID
 }
 
-// sourceMarks is what the source says of its logs, and where those of the target end.
-type sourceMarks struct{ earliest, end, start, epochs, targetEnds watermarks.Marks }
+// bothMarks is what the source says of its logs, and where those of the target end.
+type bothMarks struct {
+	sourceMarks
+	targetEnds watermarks.Marks
+}
 
-// askSource asks for what settle needs, in a few requests for all partitions.
-func (s *session) askSource(ctx context.Context, list []*candidate) (m sourceMarks, err error) {
+// askMarks asks for what settle needs, in a few requests for all partitions.
+func (s *session) askMarks(ctx context.Context, list []*candidate) (m bothMarks, err error) {
 	var names, filled []string
 	var positions []chunk.Position
 	fresh := false
@@ -348,38 +352,42 @@ func (s *session) askStart(ctx context.Context, names []string, earliest waterma
 	return earliest, nil
 }
 
-// settle decides where one partition goes on, or why it does not. Nothing is decided
-// by an answer that did not come: a log is not cut because its leader is silent.
-func (s *session) settle(ctx context.Context, c *candidate, m sourceMarks) error {
-	if err := m.silent(c); err != nil {
-		if c.stop == nil {
-			return &chunk.Trouble{Partition: c.partition, Err: err}
-		}
+// settle has one partition go on where the facts have it go on, or says why it does not. Nothing is decided by an
+// answer that did not come: a log is not cut because its leader is silent.
+func (s *session) settle(ctx context.Context, c *candidate, m bothMarks) error {
+	silent := m.silent(c)
+	facts := s.facts(c, m, silent != nil)
+	verdict := partition.Decide(facts)
+	switch {
+	case silent != nil && c.stop == nil:
+		return &chunk.Trouble{Partition: c.partition, Err: silent}
+	case silent != nil:
 		if c.state == nil {
 			c.header = ledger.Header{Start: ledger.NotStarted, Progress: ledger.NotStarted, Epoch: chunk.UnknownEpoch}
 		}
 		return nil
+	case !facts.Ledger.Started:
+		c.header = ledger.Header{Start: verdict.From, Progress: verdict.From, Epoch: chunk.UnknownEpoch}
 	}
-	earliest := m.earliest[c.partition]
-	if c.state == nil || c.header.Start == ledger.NotStarted {
-		at := offsets.Source(max(m.start[c.partition].Offset, earliest.Offset))
-		c.header = ledger.Header{Start: at, Progress: at, Epoch: chunk.UnknownEpoch}
-	}
-	if err := s.settleCut(ctx, c, m); err != nil {
+	verdict, err := s.settleCut(ctx, c, facts)
+	if err != nil || c.stop != nil {
 		return err
 	}
-	if c.stop != nil || c.waiting {
+	switch verdict.Action {
+	case partition.Begin, partition.Refill:
+		if err := s.adopt(ctx, c, verdict); err != nil || c.stop != nil {
+			return err
+		}
+	case partition.Continue:
+	default:
 		return nil
 	}
-	if err := s.adopt(ctx, c, offsets.Source(earliest.Offset)); err != nil || c.stop != nil {
-		return err
-	}
-	s.locate(c, offsets.Source(earliest.Offset))
+	s.leaveHole(c, verdict.Hole)
 	return nil
 }
 
 // silent is why the source has not told all that it was asked about a partition.
-func (m sourceMarks) silent(c *candidate) error {
+func (m bothMarks) silent(c *candidate) error {
 	asked := []watermarks.Marks{m.earliest, m.start, m.end}
 	if c.state != nil && c.header.Epoch >= 0 {
 		asked = append(asked, m.epochs)
@@ -397,26 +405,22 @@ func (m sourceMarks) silent(c *candidate) error {
 // adopt binds the map to the target topic that is there now. A topic that was
 // created again begins another map and is filled from the source's beginning;
 // one that holds records of somebody else is refused before anything is written.
-func (s *session) adopt(ctx context.Context, c *candidate, earliest offsets.Source) error {
-	none := chunk.TopicID{}
-	if c.header.TargetTopic == c.topic.TargetID {
-		return nil
-	}
+func (s *session) adopt(ctx context.Context, c *candidate, verdict partition.Verdict) error {
 	name := fmt.Sprintf("%s/%d", c.topic.Target, c.partition.Number)
-	if c.header.TargetTopic != none {
+	if from := verdict.From; verdict.Action == partition.Refill {
 		s.log.Warn("target topic was created again, copying it anew", "partition", c.partition, "target", name,
 			"remedy", "nothing to do; the groups follow as the records arrive")
 		c.header = ledger.Header{
-			Generation: c.header.Generation + 1, Start: earliest, Progress: earliest, Epoch: chunk.UnknownEpoch,
+			Generation: c.header.Generation + 1, Start: from, Progress: from, Epoch: chunk.UnknownEpoch,
 			Holes: c.header.Holes, Lost: c.header.Lost, LastHole: c.header.LastHole, SourceTopic: c.header.SourceTopic,
-			Cuts: c.header.Cuts.WithoutLeft(earliest, time.UnixMilli(time.Now().UnixMilli())),
+			Cuts: c.header.Cuts.WithoutLeft(from, time.UnixMilli(time.Now().UnixMilli())),
 		}
 	}
 	end, err := s.flow.targetEnd(ctx, c.topic.Target, c.partition.Number)
 	if err != nil {
 		return err
 	}
-	if end > 0 && !s.book.Fills(c.partition, c.topic.TargetID) {
+	if end > 0 && verdict.Foreign {
 		at, found, err := s.flow.peek.First(ctx, c.topic.Target, c.partition.Number, 0, end, true)
 		if err != nil {
 			return fmt.Errorf("look for foreign records in %s: %w", name, err)
@@ -433,22 +437,21 @@ func (s *session) adopt(ctx context.Context, c *candidate, earliest offsets.Sour
 	return nil
 }
 
-// locate compares progress with the source's log: retention may have overtaken it.
-func (s *session) locate(c *candidate, earliest offsets.Source) {
-	progress := c.header.Progress
-	if progress >= earliest {
+// leaveHole has copying go on behind what retention has taken before it was copied.
+func (s *session) leaveHole(c *candidate, hole partition.Hole) {
+	lost := hole.Offsets()
+	if lost == 0 {
 		return
 	}
-	lost := int64(earliest - progress)
 	s.log.Error("source records were deleted before they were copied", "partition", c.partition,
-		"from", progress, "to", earliest, "at_most", lost,
+		"from", hole.From, "to", hole.To, "at_most", lost,
 		"remedy", "raise retention on the source or give the daemon more room; what was deleted cannot be copied, "+
 			"copying goes on after it")
 	s.flow.metrics.hole(s.flow.name, c.partition, lost)
 	c.header.Holes++
 	c.header.Lost += lost
-	c.header.LastHole = ledger.Hole{From: progress, To: earliest}
-	c.header.Progress, c.header.Epoch = earliest, chunk.UnknownEpoch
+	c.header.LastHole = ledger.Hole{From: hole.From, To: hole.To}
+	c.header.Progress, c.header.Epoch = hole.To, chunk.UnknownEpoch
 }
 
 // commitHeaders writes what arranging has decided, if it is news.

@@ -13,6 +13,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/watermarks"
 )
@@ -98,71 +99,53 @@ func (w *worker) suspect(err error) {
 	}
 }
 
-// settleCut looks whether the source was cut, also where a partition is stopped for
-// another reason: the log may have grown by the time that this has passed.
-func (s *session) settleCut(ctx context.Context, c *candidate, m sourceMarks) error {
-	switch {
-	case c.state == nil: // what a reader met was in another topic of that name
-		delete(s.doubts, c.partition)
-		return nil
-	case c.topic.Stop != nil:
-		return nil
-	case c.waiting:
-		if cut := c.header.Cuts.Open(); cut != nil {
-			c.stop = cutStop(c.partition, cut)
-		}
-		return nil
-	case c.header.TargetTopic != c.topic.TargetID: // it is filled anew
-		delete(s.doubts, c.partition)
-		return nil
-	}
-	c.earliest = offsets.Source(m.earliest[c.partition].Offset)
-	err := s.lookForCut(ctx, c, m)
+// settleCut looks whether a log was cut, also where a partition is stopped for another reason: the log may
+// have grown by the time that this has passed. It answers what becomes of the partition after that.
+func (s *session) settleCut(ctx context.Context, c *candidate, facts partition.Facts) (partition.Verdict, error) {
+	c.earliest = facts.Source.First
+	verdict, err := s.lookForCut(ctx, c, facts)
 	if err == nil || ctx.Err() != nil {
-		return err
+		return verdict, err
 	}
 	if c.stop != nil { // which it is already, and is tried again
 		s.log.Warn("whether the source was cut cannot be seen", "partition", c.partition, "error", err,
 			"remedy", "nothing: it is looked at again when the partition goes on")
-		return nil
+		return verdict, nil
 	}
-	return &chunk.Trouble{Partition: c.partition, Err: fmt.Errorf("look for a cut of a log: %w", err)}
+	return verdict, &chunk.Trouble{Partition: c.partition, Err: fmt.Errorf("look for a cut of a log: %w", err)}
 }
 
-// lookForCut notes that the source's log was cut before the progress, and acts on the
-// order of an operator about it. Without one the candidate is stopped.
-func (s *session) lookForCut(ctx context.Context, c *candidate, m sourceMarks) error {
-	p, cut := c.partition, c.header.Cuts.Open()
-	if cut == nil {
-		var err error
-		if cut, err = s.targetCut(ctx, c, m); err != nil {
-			return err
+// lookForCut compares what the facts cast doubt on, notes a cut that it finds, and acts on the order of an
+// operator about one. Without an order the candidate is stopped.
+func (s *session) lookForCut(ctx context.Context, c *candidate, facts partition.Facts) (verdict partition.Verdict,
+	err error) {
+	p, holds := c.partition, facts.Source.Holds(facts.Ledger)
+	verdict = partition.Decide(facts)
+	if verdict.Action == partition.CompareTarget {
+		if err = s.targetCut(ctx, c, facts); err != nil {
+			return verdict, err
 		}
+		facts.TargetCompared = true
+		verdict = c.decideAgain(&facts)
 	}
-	if cut == nil && c.header.Progress < c.earliest {
-		delete(s.doubts, p) // a hole, and nothing that could be compared
-		return nil
-	}
-	end := cutSeen(c.header, m.end[p], m.epochs, p)
-	d, doubted := s.doubts[p]
-	if !doubted {
-		d.at = c.header.Progress
-	}
-	if cut == nil && (end < c.header.Progress || doubted) {
-		is, err := s.isCut(ctx, c, end, d)
-		if err != nil || !is {
-			return err
+	if verdict.Action == partition.CompareSource {
+		if holds, err = s.sourceCut(ctx, c, holds); err != nil {
+			return verdict, err
 		}
-		if end = min(end, d.at); doubted && d.end >= 0 {
-			end = min(end, d.end)
-		}
-		if end, err = s.lastEqual(ctx, c, end); err != nil {
-			return err
-		}
-		cut = c.note(ledger.Cut{At: end})
+		facts.SourceCompared = true
+		verdict = c.decideAgain(&facts)
 	}
-	if cut == nil {
-		return nil
+	switch verdict.Action {
+	case partition.Begin, partition.Refill, partition.Continue:
+		delete(s.doubts, p) // what a reader met was in another topic of that name, or was deleted, or is there
+	}
+	if verdict.Action != partition.Cut {
+		return verdict, nil
+	}
+	cut := c.header.Cuts.Open()
+	if !facts.Target.There {
+		c.stop = cutStop(p, cut)
+		return verdict, nil
 	}
 	if c.state.Cuts.Open() != nil {
 		delete(s.doubts, p) // the ledger knows
@@ -170,23 +153,52 @@ func (s *session) lookForCut(ctx context.Context, c *candidate, m sourceMarks) e
 	}
 	order, err := orderOf(s.book, c.key, c.header.Cuts)
 	if err != nil {
-		return err
+		return verdict, err
 	}
-	if order != nil && order.fits(cut, offsets.Source(m.end[p].Offset)) {
-		if err := s.resume(ctx, c, cut, order, end); err != nil || c.stop == nil {
-			return err
+	if order != nil && order.fits(cut, facts.Source.End) {
+		if err := s.resume(ctx, c, cut, order, holds); err != nil {
+			return verdict, err
+		}
+		if c.stop == nil {
+			facts.SourceCompared, facts.TargetCompared = true, true
+			return c.decideAgain(&facts), nil
 		}
 	}
 	c.stop = cutStop(p, cut)
-	return nil
+	return verdict, nil
+}
+
+// decideAgain decides by what the candidate has become since the facts were gathered.
+func (c *candidate) decideAgain(facts *partition.Facts) partition.Verdict {
+	facts.Ledger = ledgerFacts(facts.Ledger.Made, &ledger.State{Header: c.header, Map: c.state.Map})
+	return partition.Decide(*facts)
+}
+
+// sourceCut notes it if the source's log was cut before the progress, and answers how far it holds what was copied.
+func (s *session) sourceCut(ctx context.Context, c *candidate, end offsets.Source) (offsets.Source, error) {
+	d, doubted := s.doubts[c.partition]
+	if !doubted {
+		d.at = c.header.Progress
+	}
+	is, err := s.isCut(ctx, c, end, d)
+	if err != nil || !is {
+		return end, err
+	}
+	if end = min(end, d.at); doubted && d.end >= 0 {
+		end = min(end, d.end)
+	}
+	if end, err = s.lastEqual(ctx, c, end); err != nil {
+		return end, err
+	}
+	c.note(ledger.Cut{At: end})
+	return end, nil
 }
 
 // note adds a cut that is seen now, about which nobody has decided.
-func (c *candidate) note(cut ledger.Cut) *ledger.Cut {
+func (c *candidate) note(cut ledger.Cut) {
 	cut.Copied, cut.Epoch, cut.Resumed = c.header.Progress, c.header.Epoch, ledger.Undecided
 	cut.Seen = time.UnixMilli(time.Now().UnixMilli())
 	c.header.Cuts, c.noted = c.header.Cuts.Add(cut), &cut
-	return &cut
 }
 
 // isCut says whether the source does not hold any more what was copied last. An end
@@ -342,7 +354,11 @@ func (f *flow) cutUnseen(ctx context.Context, progress map[chunk.Partition]ledge
 		return false, err
 	}
 	for p, h := range progress {
-		if mark, told := ends[p]; !told || mark.Err != nil || cutSeen(h, mark, epochs, p) < h.Progress {
+		if mark, told := ends[p]; !told || mark.Err != nil {
+			return true, nil
+		}
+		says := sourceMarks{end: ends, epochs: epochs}.facts(p)
+		if says.Holds(partition.Ledger{Progress: h.Progress, Epoch: h.Epoch}) < h.Progress {
 			return true, nil
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
 )
 
 // A cut of the target is a fact in the ledger as one of the source is: its log was put back
@@ -30,33 +31,19 @@ func (e *belowError) Error() string {
 // Remedy tells what to do.
 func (e *belowError) Remedy() string { return "nothing: where the target was cut is looked for" }
 
-// targetCut notes that the target's log was cut before the last record that was copied; nil: it
-// was not.
-func (s *session) targetCut(ctx context.Context, c *candidate, m sourceMarks) (*ledger.Cut, error) {
-	p := c.partition
-	last, mapped := c.state.Map.Last()
-	if !mapped {
-		return nil, nil
+// targetCut notes it if the target's log was cut before the last record that was copied.
+func (s *session) targetCut(ctx context.Context, c *candidate, facts partition.Facts) error {
+	end, short := facts.Ledger.End, facts.TargetShort()
+	if short {
+		end = facts.Target.End
 	}
-	end := last.TargetEnd()
-	mark, told := m.targetEnds[chunk.Partition{Topic: c.topic.Target, Number: p.Number}]
-	if told && mark.Err == nil {
-		end = min(end, offsets.Target(mark.Offset))
-	}
-	below, behind := s.behind[p]
-	if behind {
-		end = min(end, below)
-	}
-	_, doubted := s.doubts[p]
-	short := end < last.TargetEnd()
-	if !short && !doubted {
-		return nil, nil
-	}
+	_, behind := s.behind[c.partition]
 	at, is, err := s.targetParts(ctx, c, end, short, behind)
 	if err != nil || !is {
-		return nil, err
+		return err
 	}
-	return c.note(ledger.Cut{Target: true, At: at}), nil
+	c.note(ledger.Cut{Target: true, At: at})
+	return nil
 }
 
 // targetParts says whether the target holds the last record of the map no more, and up to

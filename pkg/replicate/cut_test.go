@@ -154,6 +154,42 @@ func testCutIsFoundWhereItIs(t *testing.T, w *world) {
 // TestResumeFromCut: what the source holds from the cut on follows what it has lost;
 // the map goes on, groups stand right on both sides of the cut, and verify knows what
 // is on the target alone. The flow takes the order up while it runs.
+// TestCutBeforeTheTargetWasMadeAgain: whoever looks tells of a cut no more where a run of the flow fills the target
+// topic anew, whether or not the cut was noted, and so it does.
+func TestCutBeforeTheTargetWasMadeAgain(t *testing.T) {
+	testMadeAgain := func(t *testing.T, noted bool) {
+		w := newWorld(t)
+		w.cutAt60()
+		if noted {
+			r := w.start(nil)
+			r.stopped("orders", 0, chunk.StopTruncated)
+			r.stop()
+		}
+		_, err := w.to.DeleteTopic(w.ctx, "orders")
+		w.must("delete the target topic", err)
+		_, err = w.to.CreateTopic(w.ctx, 1, 1, nil, "orders")
+		w.must("make it again", err)
+		view := w.look()
+		status, err := view.Status(w.ctx)
+		w.must("status", err)
+		p := status.Partitions[0]
+		if p.Behind != 60 || p.Phase != Waiting || !strings.Contains(p.Remedy, "it is filled anew") {
+			t.Errorf("status says %+v of the partition", p)
+		}
+		if plan, err := view.Plan(w.ctx); err != nil || len(plan.InTheWay()) > 0 {
+			t.Errorf("check says %v, %v", plan.InTheWay(), err)
+		}
+		if cuts, err := view.OpenCuts(w.ctx); err != nil || len(cuts) > 0 {
+			t.Errorf("resume offers %+v, %v", cuts, err)
+		}
+		r := w.start(nil)
+		w.equal([]string{"orders"})
+		r.stop()
+	}
+	t.Run("noted", func(t *testing.T) { testMadeAgain(t, true) })
+	t.Run("unseen", func(t *testing.T) { testMadeAgain(t, false) })
+}
+
 func TestResumeFromCut(t *testing.T) { onLanes(t, testResumeFromCut) }
 
 func testResumeFromCut(t *testing.T, w *world) {

@@ -171,8 +171,8 @@ func (a *ager) byTimestamps(ctx context.Context, s *spot) ([]lacking, error) {
 func (a *ager) byFlow(ctx context.Context, s *spot) ([]lacking, error) {
 	all, err := unread(ctx, a.source, s.partition, s.earliest, s.stable)
 	why := fmt.Sprintf("partition %d is not copied yet", s.partition.Number)
-	if s.state != nil && s.state.Stop != nil {
-		why = fmt.Sprintf("partition %d is stopped: %s", s.partition.Number, s.state.Stop.Reason)
+	if stop := s.stop(); stop != nil {
+		why = fmt.Sprintf("partition %d is stopped: %s", s.partition.Number, stop.Reason)
 	}
 	return []lacking{{all, -1, why, false}, s.open()}, err
 }
@@ -210,9 +210,9 @@ func (a *ager) byMap(ctx context.Context, s *spot) ([]lacking, error) {
 		}
 		list = append(list, lacking{given, -1, fmt.Sprintf("partition %d: %s", n, g), true})
 	}
-	next := a.next(a.p, s)
+	next := s.next()
 	rest, err := part(next, s.stable)
-	why := fmt.Sprintf("partition %d is copied up to offset %d of %d", n, next, s.stable)
+	why := fmt.Sprintf("partition %d is copied up to offset %d of %d", n, min(next, s.state.Progress), s.stable)
 	return append(list, lacking{rest, -1, why, false}, s.open()), err
 }
 

@@ -11,7 +11,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
-	"replicator/pkg/replicate/watermarks"
+	"replicator/pkg/replicate/partition"
 )
 
 // CutStatus sums up the cuts of a partition on either side, and tells of the latest.
@@ -112,7 +112,7 @@ func (i *Inspection) OpenCuts(ctx context.Context) ([]OpenCut, error) {
 	}
 	var list []OpenCut
 	for _, s := range i.spots(p) {
-		if s.state == nil || s.state.Cuts.Open() == nil {
+		if !s.facts.OpenCut() {
 			continue
 		}
 		cut := s.state.Cuts.Open()
@@ -162,36 +162,22 @@ func (i *Inspection) Resume(ctx context.Context, cuts []OpenCut, fromEnd bool, p
 	return nil
 }
 
-// cutSeen is how far the source still holds what was copied, by its log's end and by
-// the end of the epoch of the progress: the progress, where nothing was cut.
-func cutSeen(h ledger.Header, end watermarks.Mark, epochs watermarks.Marks, p chunk.Partition) offsets.Source {
-	at := min(h.Progress, offsets.Source(end.Offset))
-	if mark, asked := epochs[p]; asked && mark.Err == nil && mark.Offset >= 0 && h.Epoch >= 0 {
-		at = min(at, offsets.Source(mark.Offset))
-	}
-	return max(at, 0)
-}
-
-// seeCut is the cut that keeps a partition from being copied: the ledger's, or one
-// that shows now and that the flow will note when it looks.
+// seeCut is the cut that keeps a partition from being copied: the ledger's, or one that shows now and that the
+// flow will note when it looks, if it does not find by the records that nothing was lost.
 func (s *spot) seeCut(p *picture) {
-	if !s.started() {
-		return
-	}
-	if s.cut = s.state.Cuts.Open(); s.cut != nil {
+	if s.facts.OpenCut() {
+		s.cut = s.state.Cuts.Open()
 		key := s.book.KeyOf(p.source.topics[s.partition.Topic].id, s.partition)
 		s.order, s.orderErr = orderOf(s.book.Shard, key, s.state.Cuts)
 		return
 	}
-	if at, short := p.targetCuts[s.partition]; short {
-		s.cut = s.unseen(ledger.Cut{Target: true, At: at})
-		return
-	}
-	if s.unknown != nil || s.state.Progress < s.earliest {
-		return
-	}
-	if at := cutSeen(s.state.Header, p.sourceHigh[s.partition], p.epochs, s.partition); at < s.state.Progress {
-		s.cut = s.unseen(ledger.Cut{At: at})
+	switch s.verdict.Action {
+	case partition.CompareTarget:
+		if at, found := p.targetCuts[s.partition]; found {
+			s.cut = s.unseen(ledger.Cut{Target: true, At: at})
+		}
+	case partition.CompareSource:
+		s.cut = s.unseen(ledger.Cut{At: s.facts.Source.Holds(s.facts.Ledger)})
 	}
 }
 
@@ -290,23 +276,18 @@ func (i *Inspection) lookForTargetCuts(ctx context.Context, p *picture, targets 
 	if len(p.books) == 0 {
 		return nil
 	}
-	ends, err := i.targetMarks.Ends(ctx, targets)
-	if err != nil {
+	var err error
+	if p.targetEnds, err = i.targetMarks.Ends(ctx, targets); err != nil {
 		return err
 	}
 	found := map[chunk.Partition]offsets.Source{}
 	for _, topic := range p.topics {
 		for n := range p.source.topics[topic].partitions {
 			s := i.spotOf(p, chunk.Partition{Topic: topic, Number: int32(n)})
-			end, told := markOf(ends, s.at)
-			if !told || !s.started() || !s.targetSame {
+			if s.verdict.Action != partition.CompareTarget {
 				continue
 			}
-			last, mapped := s.state.Map.Last()
-			if !mapped || end >= last.TargetEnd() {
-				continue
-			}
-			answer, err := s.state.Map.Invert(end, s.state.Progress, i.segments(ctx, s))
+			answer, err := s.state.Map.Invert(s.facts.Target.End, s.state.Progress, i.segments(ctx, s))
 			if err != nil {
 				return err
 			}

@@ -113,8 +113,8 @@ func (i *Inspection) positionStatus(ctx context.Context, held *groups.Held, at *
 		one.Why = ""
 	case groups.NotCopiedYet, groups.NoAnswer:
 		one.Remedy = answer.Fix
-		if s.cut == nil && s.state != nil && s.state.Stop != nil {
-			one.Why += "; the partition is stopped as " + s.state.Stop.Kind
+		if stop := s.stop(); s.cut == nil && stop != nil {
+			one.Why += "; the partition is stopped as " + stop.Kind
 		}
 	case groups.Moved:
 		one.State, one.Why = pending, "the next sync moves it: "+decision.Why

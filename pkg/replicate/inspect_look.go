@@ -16,6 +16,7 @@ import (
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/watermarks"
 )
 
@@ -40,6 +41,7 @@ type picture struct {
 	books    []book           // by shard; none while there is no ledger
 
 	sourceEarliest, sourceStable, sourceHigh, starts, epochs watermarks.Marks
+	targetEnds                                               watermarks.Marks
 	// targetCuts is how far the target holds what was copied, by source partition, where its log ends before that.
 	targetCuts map[chunk.Partition]offsets.Source
 
@@ -287,9 +289,11 @@ type spot struct {
 	shard     int
 	book      *book         // nil: there is no ledger yet
 	state     *ledger.State // nil: not started
-	cut       *ledger.Cut   // that is not decided or whose order nobody has carried out; nil: none
-	order     *CutOrder     // about that cut, as the ledger has it; nil: none
-	orderErr  error         // why that cannot be read
+	facts     partition.Facts
+	verdict   partition.Verdict
+	cut       *ledger.Cut // that is not decided or whose order nobody has carried out; nil: none
+	order     *CutOrder   // about that cut, as the ledger has it; nil: none
+	orderErr  error       // why that cannot be read
 
 	earliest, stable offsets.Source // of the source
 	high             offsets.Source
@@ -337,38 +341,44 @@ func (i *Inspection) spotOf(p *picture, at chunk.Partition) *spot {
 	s.targetEarlyEnd, knownEnd = markOf(p.stable, s.at)
 	s.targetThere = known && knownEnd
 	s.targetSame = s.targetThere && s.state != nil && s.state.TargetTopic == s.targetID
+	s.decide(p)
 	s.seeCut(p)
 	return s
+}
+
+// decide says what a run of the flow would do with the partition.
+func (s *spot) decide(p *picture) {
+	topic, described := p.target.topics[s.at.Topic]
+	marks := sourceMarks{p.sourceEarliest, p.sourceHigh, p.starts, p.epochs}
+	s.facts = partition.Facts{
+		Ledger: ledgerFacts(s.book != nil && s.book.Made, s.state), Source: marks.facts(s.partition),
+		Target: partition.Target{Hidden: s.targetErr != nil, Topic: s.targetID, End: endFact(p.targetEnds, s.at),
+			There: described && s.targetErr == nil && int(s.at.Number) < topic.partitions},
+		TopicStopped: s.blocked != "",
+	}
+	s.facts.Quarantined = s.stop() != nil
+	s.facts.Source.Silent = s.unknown != nil
+	s.facts.Target.Own = s.book != nil && (s.targetSame || s.book.Fills(s.partition, s.targetID))
+	s.verdict = partition.Decide(s.facts)
 }
 
 // started says whether the partition has a position.
 func (s *spot) started() bool { return s.state != nil && s.state.Start != ledger.NotStarted }
 
-// targetGone says that the topic which the partition was copied to was deleted, whether or not there is another one of
-// that name by now: all that the source holds is copied anew.
-func (s *spot) targetGone() bool {
-	return s.begun() && s.targetErr == nil && s.targetID != s.state.TargetTopic
+// stop is why the ledger says that the partition is not copied; nil: nothing. That of a cut is void with the cut.
+func (s *spot) stop() *ledger.Stop {
+	if s.state == nil || s.state.Stop == nil || stopOf(s.partition, s.state.Stop).Waits() && !s.facts.OpenCut() {
+		return nil
+	}
+	return s.state.Stop
 }
 
-// next is the source offset that is copied next: progress, or where the partition
-// will start.
-func (i *Inspection) next(p *picture, s *spot) offsets.Source {
-	switch {
-	case s.targetGone():
-		return s.earliest
-	case s.cut != nil:
-		return s.cut.At
-	case s.started():
-		return s.state.Progress
+// next is the source offset that is copied next, as far as ends tell.
+func (s *spot) next() offsets.Source {
+	if s.cut != nil && !s.facts.Gone() {
+		return max(s.cut.At, s.earliest)
 	}
-	if s.book != nil && s.book.Made {
-		return s.earliest // what appears after the flow was made starts at its beginning
-	}
-	start, ok := p.starts[s.partition]
-	if !ok || start.Err != nil {
-		return s.earliest
-	}
-	return max(offsets.Source(start.Offset), s.earliest)
+	return s.verdict.From
 }
 
 // standing is what translations of the partition go by, or why there can be none.

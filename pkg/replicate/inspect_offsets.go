@@ -83,7 +83,7 @@ func (i *Inspection) notCopied(ctx context.Context, s *spot, at offsets.Source, 
 			at, s.partition, t.Progress, t.SourceEnd),
 		Fix: "ask again when it has been copied; 'replicator status' shows how far the flow is",
 	}
-	if stop := s.state.Stop; stop != nil {
+	if stop := s.stop(); stop != nil {
 		no.What += fmt.Sprintf(". The partition is stopped as %s: %s", stop.Kind, stop.Reason)
 		no.Fix = stop.Fix
 		return no

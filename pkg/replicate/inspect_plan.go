@@ -271,10 +271,10 @@ func (i *Inspection) topicPlan(ctx context.Context, seen *picture, change topics
 			continue
 		}
 		if status.Phase == Stopped {
-			one.Stops = append(one.Stops, stopOf(s.partition, s.state.Stop))
+			one.Stops = append(one.Stops, stopOf(s.partition, s.stop()))
 			continue
 		}
-		stop, err := i.foreignAhead(ctx, s, change)
+		stop, err := i.foreignAhead(ctx, s)
 		if err != nil {
 			return one, err
 		}
@@ -287,8 +287,8 @@ func (i *Inspection) topicPlan(ctx context.Context, seen *picture, change topics
 
 // foreignAhead tells whether a partition of the target that the flow has not
 // written to yet holds records, which would stop it.
-func (i *Inspection) foreignAhead(ctx context.Context, s *spot, change topics.Change) (*chunk.Stop, error) {
-	if !s.targetThere || s.targetSame || s.book != nil && s.book.Fills(s.partition, change.TargetID) {
+func (i *Inspection) foreignAhead(ctx context.Context, s *spot) (*chunk.Stop, error) {
+	if !s.targetThere || !s.verdict.Foreign {
 		return nil, nil
 	}
 	at, found, err := i.peek.First(ctx, s.at.Topic, s.at.Number, s.targetEarliest, s.targetEarlyEnd, true)

@@ -11,6 +11,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/partition"
 )
 
 // FlowStatus is what both clusters tell about one flow at one moment. Its JSON is
@@ -293,8 +294,7 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 		Topic: s.partition.Topic, Partition: s.partition.Number, TargetTopic: s.at.Topic, Shard: s.shard,
 		Phase: Copying, SourceStart: s.earliest, SourceEnd: s.stable, SourceOpen: max(int64(s.high-s.stable), 0),
 	}
-	next := i.next(p, s)
-	one.Behind = max(int64(s.stable-max(next, s.earliest)), 0)
+	one.Behind = max(int64(s.stable-s.next()), 0)
 	if s.unknown != nil {
 		one.EndsUnknown, one.SourceStart, one.SourceEnd, one.SourceOpen, one.Behind = true, 0, 0, 0, 0
 	}
@@ -313,8 +313,8 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 	case s.cut != nil:
 		one.Phase, one.StoppedSince, one.Lasting = Stopped, one.Cuts.Seen, one.Cuts.Undecided()
 		one.Reason, one.Remedy = s.cutWords()
-	case s.state != nil && s.state.Stop != nil:
-		stop := s.state.Stop
+	case s.stop() != nil:
+		stop := s.stop()
 		one.Phase, one.Reason, one.Remedy, one.StoppedSince = Stopped, stop.Reason, stop.Fix, &stop.Since
 	case s.unknown != nil:
 		one.Phase, one.Reason = Waiting, "the source does not tell where the partition ends: "+s.unknown.Error()
@@ -323,10 +323,10 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 		one.Phase = NotStarted
 	case s.targetErr != nil:
 		one.Phase, one.Reason, one.Remedy = Waiting, s.targetErr.Error(), chunk.Remedy(s.targetErr)
-	case s.targetGone() && s.targetID == chunk.TopicID{}:
+	case s.facts.Gone() && s.targetID == chunk.TopicID{}:
 		one.Phase, one.Reason = Waiting, "the target topic was deleted, with all that was copied to it"
 		one.Remedy = "nothing to do while the flow runs: it is created, and filled anew"
-	case s.targetGone():
+	case s.facts.Gone():
 		one.Phase, one.Reason = Waiting, "the target topic is another one than was copied to"
 		one.Remedy = "nothing to do while the flow runs: it is filled anew"
 	case !s.targetThere:
@@ -346,8 +346,8 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 	for _, f := range s.state.Map.Foreign() {
 		one.Foreign = append(one.Foreign, Range{int64(f.From), int64(f.To)})
 	}
-	if lost := s.earliest - s.state.Progress; s.started() && lost > 0 && s.unknown == nil {
-		p.problems = append(p.problems, lostAhead(s, int64(lost)))
+	if hole := s.verdict.Hole; hole.Offsets() > 0 && s.unknown == nil {
+		p.problems = append(p.problems, lostAhead(s.partition, hole))
 	}
 	return one
 }
@@ -365,11 +365,11 @@ func (i *Inspection) spots(p *picture) map[chunk.Partition]*spot {
 }
 
 // lostAhead tells of a hole that nobody has noted yet.
-func lostAhead(s *spot, lost int64) error {
+func lostAhead(p chunk.Partition, hole partition.Hole) error {
 	return &chunk.Stop{
-		Partition: s.partition,
-		Reason: fmt.Sprintf("the source has deleted offsets [%d,%d) before they were copied", s.state.Progress,
-			s.state.Progress+offsets.Source(lost)),
-		Fix: "raise retention on the source; what was deleted cannot be copied, and is noted as a hole when copying goes on",
+		Partition: p,
+		Reason:    fmt.Sprintf("the source has deleted offsets [%d,%d) before they were copied", hole.From, hole.To),
+		Fix: "raise retention on the source; what was deleted cannot be copied, and is noted as a hole when copying goes " +
+			"on",
 	}
 }

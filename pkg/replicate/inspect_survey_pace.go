@@ -102,7 +102,7 @@ func (m *migration) sample(ctx context.Context) {
 	for i := range m.Topics {
 		for n := range m.Topics[i].Partitions {
 			s := m.i.spotOf(m.seen, chunk.Partition{Topic: m.Topics[i].Topic, Number: int32(n)})
-			at := max(m.i.next(m.seen, s), s.earliest)
+			at := s.next()
 			if s.unknown == nil && at < s.stable {
 				from[s.partition] = survey.Span{From: int64(at), To: int64(s.stable)}
 			}

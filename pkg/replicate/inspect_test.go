@@ -17,7 +17,6 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
-	"replicator/pkg/replicate/watermarks"
 )
 
 // lookout is two clusters with one topic of one partition, and a ledger that a test
@@ -383,28 +382,5 @@ func TestSameClusterIsRefused(t *testing.T) {
 	}, l.cfg, nil)
 	if err == nil || chunk.Remedy(err) == "" {
 		t.Errorf("both sides are one cluster: %v, want a refusal with a remedy", err)
-	}
-}
-
-func TestNextOfWhatHasNotStarted(t *testing.T) {
-	t.Parallel()
-	p := chunk.Partition{Topic: lookoutTopic}
-	i := &Inspection{}
-	made, unmade := ledger.NewShard(), ledger.NewShard()
-	made.Made = true
-	for _, c := range []struct {
-		why  string
-		spot spot
-		want offsets.Source
-	}{
-		{"no ledger: where the flow starts", spot{partition: p, earliest: 10}, 50},
-		{"a flow that has not looked yet", spot{partition: p, earliest: 10, book: &book{Shard: unmade}}, 50},
-		{"a partition that came later", spot{partition: p, earliest: 10, book: &book{Shard: made}}, 10},
-		{"the log starts later", spot{partition: p, earliest: 60}, 60},
-	} {
-		starts := watermarks.Marks{p: {Offset: 50}}
-		if got := i.next(&picture{starts: starts}, &c.spot); got != c.want {
-			t.Errorf("%s: %d, want %d", c.why, got, c.want)
-		}
 	}
 }

@@ -5,17 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"replicator/pkg/replicate/kafka"
 )
 
 // TestClaims: an id is known from its claim on, and one that is nobody's costs no
 // second look.
 func TestClaims(t *testing.T) {
-	ctx, client, _ := topicOf(t)
-	cluster := kafka.Config{Name: "new", Properties: map[string]string{
-		"bootstrap.servers": client.OptValue(kgo.SeedBrokers).([]string)[0]}}
+	ctx, fake, _ := topicOf(t)
+	cluster := kafka.Config{Name: "new", Properties: fake.Properties()}
 	open := func(topic string) *Claims {
 		c, err := OpenClaims(cluster, topic)
 		if err != nil {
@@ -32,7 +29,7 @@ func TestClaims(t *testing.T) {
 		}
 	}
 	shard := NewShard()
-	write(ctx, t, client, shard.PrepareClaim(5, time.Now()), true)
+	write(fake, shard.PrepareClaim(5, time.Now()), true)
 	asks(claims, 5, time.Now(), true)
 	asks(claims, -1, time.Now(), false)
 	asks(claims, 6, time.Now(), false)
@@ -42,7 +39,7 @@ func TestClaims(t *testing.T) {
 	if shard.Claims(7) {
 		t.Error("a claim holds before it is committed")
 	}
-	p.Apply(write(ctx, t, client, p, true))
+	p.Apply(write(fake, p, true))
 	if !shard.Claims(7) {
 		t.Error("a committed claim does not hold")
 	}
@@ -57,14 +54,13 @@ func TestClaims(t *testing.T) {
 
 // TestClaimsRefuse: a ledger that cannot be read is no licence to copy back.
 func TestClaimsRefuse(t *testing.T) {
-	ctx, client, _ := topicOf(t)
-	claims, err := OpenClaims(kafka.Config{Name: "new", Properties: map[string]string{
-		"bootstrap.servers": client.OptValue(kgo.SeedBrokers).([]string)[0]}}, "ledger")
+	ctx, fake, _ := topicOf(t)
+	claims, err := OpenClaims(kafka.Config{Name: "new", Properties: fake.Properties()}, "ledger")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer claims.Close()
-	write(ctx, t, client, &Prepared{Records: []Record{{[]byte{9, 9}, nil}}}, true)
+	write(fake, &Prepared{Records: []Record{{[]byte{9, 9}, nil}}}, true)
 	if claimed, err := claims.Claimed(ctx, 5, time.Now()); err == nil || !strings.Contains(err.Error(), "ledger") {
 		t.Errorf("a ledger of a later release says that 5 is claimed: %v, %v", claimed, err)
 	}

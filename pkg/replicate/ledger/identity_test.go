@@ -8,17 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"replicator/pkg/replicate/kafka"
 )
 
 // TestIdentity: of two notes that know nothing of each other the first holds, and a change
 // that knows the note takes its place.
 func TestIdentity(t *testing.T) {
-	ctx, client, _ := topicOf(t)
-	cluster := kafka.Config{Name: "new", Properties: map[string]string{
-		"bootstrap.servers": client.OptValue(kgo.SeedBrokers).([]string)[0]}}
+	ctx, fake, _ := topicOf(t)
+	cluster := kafka.Config{Name: "new", Properties: fake.Properties()}
 	read := func(want string) *Identity {
 		t.Helper()
 		kept, err := ReadIdentity(ctx, cluster, "ledger")

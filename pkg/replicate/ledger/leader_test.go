@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,21 +10,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/kafka"
 )
 
 // TestLeaderWhoIsNotThereYet: a ledger that was just made has no leader who answers for a
 // moment. Whose it is, and what it claims, is known when he does, and is no error before.
 func TestLeaderWhoIsNotThereYet(t *testing.T) {
-	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "ledger"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer fake.Close()
+	fake := kafkatest.Start(t, kfake.SeedTopics(1, "ledger"))
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	cluster := kafka.Config{Name: "new",
-		Properties: map[string]string{"bootstrap.servers": strings.Join(fake.ListenAddrs(), ",")}}
+	cluster := kafka.Config{Name: "new", Properties: fake.Properties()}
 	if err := WriteNotes(ctx, cluster, "ledger", 0, []Record{NoteRecord(IdentityName,
 		EncodeIdentity(Identity{Revision: 1, From: "old", To: "new", SourceCluster: "A"}))}); err != nil {
 		t.Fatal(err)

@@ -17,24 +17,13 @@ import (
 	"replicator/pkg/replicate/kafka"
 )
 
-// topicOf is a ledger topic on an embedded cluster, its writer and a reader.
-func topicOf(t *testing.T) (context.Context, *kgo.Client, *Reader) {
+// topicOf is a cluster with a ledger topic, and a reader of it.
+func topicOf(t *testing.T) (context.Context, *kafkatest.Cluster, *Reader) {
 	t.Helper()
-	fake, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "ledger"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(fake.Close)
-	client, err := kgo.NewClient(kgo.SeedBrokers(fake.ListenAddrs()...), kgo.TransactionalID("shard"),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	fake := kafkatest.Start(t, kfake.SeedTopics(2, "ledger"))
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
-	reader, err := OpenReader(kafka.Config{Name: "new",
-		Properties: map[string]string{"bootstrap.servers": strings.Join(fake.ListenAddrs(), ",")}}, "ledger")
+	reader, err := OpenReader(kafka.Config{Name: "new", Properties: fake.Properties()}, "ledger")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,24 +32,18 @@ func topicOf(t *testing.T) (context.Context, *kgo.Client, *Reader) {
 			t.Error(err)
 		}
 	})
-	return ctx, client, reader
+	return ctx, fake, reader
 }
 
 // write puts prepared records into partition 1, in a transaction of their own.
-func write(ctx context.Context, t *testing.T, client *kgo.Client, p *Prepared, commit bool) (at []int64) {
-	t.Helper()
-	if err := client.BeginTransaction(); err != nil {
-		t.Fatal(err)
-	}
+func write(fake *kafkatest.Cluster, p *Prepared, commit bool) (at []int64) {
+	var records []*kgo.Record
 	for _, r := range p.Records {
-		out := &kgo.Record{Topic: "ledger", Partition: 1, Key: r.Key, Value: r.Value}
-		if err := client.ProduceSync(ctx, out).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-		at = append(at, out.Offset)
+		records = append(records, &kgo.Record{Topic: "ledger", Partition: 1, Key: r.Key, Value: r.Value})
 	}
-	if err := client.EndTransaction(ctx, kgo.TransactionEndTry(commit)); err != nil {
-		t.Fatal(err)
+	fake.Transaction(kgo.TransactionEndTry(commit), records...)
+	for _, r := range records {
+		at = append(at, r.Offset)
 	}
 	return at
 }
@@ -68,7 +51,7 @@ func write(ctx context.Context, t *testing.T, client *kgo.Client, p *Prepared, c
 // TestReader: what was committed is read to its end, what was aborted is not, and old
 // segments are found where they lie.
 func TestReader(t *testing.T) {
-	ctx, client, reader := topicOf(t)
+	ctx, fake, reader := topicOf(t)
 	empty, err := reader.Shard(ctx, 1, 0)
 	if err != nil || empty.Made || len(empty.Keys()) != 0 {
 		t.Fatalf("an empty ledger is read as %+v, %v", empty, err)
@@ -81,8 +64,8 @@ func TestReader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(ctx, t, client, p, false)
-		p.Apply(write(ctx, t, client, p, true))
+		write(fake, p, false)
+		p.Apply(write(fake, p, true))
 	}
 	read, err := reader.Shard(ctx, 1, 0)
 	if err != nil {
@@ -109,8 +92,7 @@ func TestReader(t *testing.T) {
 	}
 	wrong := state.Map.Heads()[0]
 	wrong.Ledger = state.Map.Heads()[1].Ledger
-	other, err := OpenReader(kafka.Config{Name: "new",
-		Properties: map[string]string{"bootstrap.servers": client.OptValue(kgo.SeedBrokers).([]string)[0]}}, "ledger")
+	other, err := OpenReader(kafka.Config{Name: "new", Properties: fake.Properties()}, "ledger")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,9 +104,9 @@ func TestReader(t *testing.T) {
 
 // TestReaderRefuses: the reader says what is wrong with the ledger, and where.
 func TestReaderRefuses(t *testing.T) {
-	ctx, client, reader := topicOf(t)
+	ctx, fake, reader := topicOf(t)
 	p := &Prepared{Records: []Record{{encodeStateKey(keyOf(0)), []byte{2, 0}}}}
-	write(ctx, t, client, p, true)
+	write(fake, p, true)
 	_, err := reader.Shard(ctx, 1, 0)
 	var version *VersionError
 	if !errors.As(err, &version) || !strings.Contains(err.Error(), "ledger/1") {
@@ -150,10 +132,7 @@ func TestReaderWithoutRight(t *testing.T) {
 	fake.Topic("ledger", 1)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	one := &kgo.Record{Topic: "ledger", Key: encodeStateKey(keyOf(0))}
-	if err := fake.Writer().ProduceSync(ctx, one).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
+	fake.Produce(&kgo.Record{Topic: "ledger", Key: encodeStateKey(keyOf(0))})
 	reader, err := OpenReader(kafka.Config{Name: "new", Properties: fake.Properties()}, "ledger")
 	if err != nil {
 		t.Fatal(err)

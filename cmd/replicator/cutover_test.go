@@ -25,7 +25,7 @@ func says(t *testing.T, what, text string, want ...string) {
 
 // A window, from the first look to the way back, with no daemon running: the commands
 // copy what is left.
-func TestCutoverCommands(t *testing.T) {
+func TestCutoverAndRollback(t *testing.T) {
 	w := newWorld(t)
 	w.source.Topic("orders", 2)
 	w.source.Fill("orders", 0, 20)
@@ -93,7 +93,7 @@ func TestCutoverCommands(t *testing.T) {
 }
 
 // What --force gives up is printed before, in the plan, and at the end.
-func TestForceIsTold(t *testing.T) {
+func TestForceReportsWhatItGivesUp(t *testing.T) {
 	w := newWorld(t)
 	w.source.Topic("orders", 1)
 	w.source.Fill("orders", 0, 10)
@@ -122,7 +122,7 @@ func TestForceIsTold(t *testing.T) {
 }
 
 // Of applications that write to both clusters themselves.
-func TestDrained(t *testing.T) {
+func TestDrainedWhereApplicationsWriteToBoth(t *testing.T) {
 	w := newWorld(t)
 	w.source.Topic("orders", 1)
 	w.target.Topic("orders", 1)
@@ -210,7 +210,7 @@ func offsetsOf(topic string, partition int32, at int64) kadm.Offsets {
 	return o
 }
 
-func TestTopics(t *testing.T) {
+func TestTopicsCopiesNoRecords(t *testing.T) {
 	w := newWorld(t)
 	w.source.Topic("orders", 3)
 	w.source.Fill("orders", 0, 2)
@@ -260,7 +260,7 @@ func TestRollbackLeavesWhatWasNotUsed(t *testing.T) {
 }
 
 // A time-out that the watch for silence alone uses up is bad usage; one that runs out on the way leaves a whole plan.
-func TestCutoverInLittleTime(t *testing.T) {
+func TestCutoverTimeoutThatIsTooShort(t *testing.T) {
 	w := newWorld(t)
 	w.source.Topic("orders", 1)
 	w.source.Fill("orders", 0, 4)

@@ -276,7 +276,7 @@ func TestNotReadySaysWhy(t *testing.T) {
 }
 
 // --watch looks again until it is told to stop, also when a cluster is away for a while.
-func TestWatch(t *testing.T) {
+func TestWatchLooksUntilItIsStopped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.source.Topic("orders", 1)

@@ -11,10 +11,10 @@ import (
 	"replicator/internal/kafkatest"
 )
 
-// TestResume: a cut of the source, as an operator meets it: a one-off copy ends with 1
+// TestResumeAfterACutOfTheSource: a cut of the source, as an operator meets it: a one-off copy ends with 1
 // until he decides, every look says so with figures, and the verb refuses what it does
 // not know.
-func TestResume(t *testing.T) {
+func TestResumeAfterACutOfTheSource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.source = kafkatest.OnDisk(t, kfake.ClusterID("source-id"))

@@ -153,7 +153,7 @@ func TestWrongPassword(t *testing.T) {
 }
 
 // A one-off copy that could not position a group is not done.
-func TestOnceFailsWhereAGroupCannotBePositioned(t *testing.T) {
+func TestCatchUpFailsWhereAGroupCannotBePositioned(t *testing.T) {
 	t.Parallel()
 	w := newGuardedWorld(t, append(without(everything(), onGroup, "", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe),
 		right(onGroup, "replicator.", kmsg.ACLOperationRead), right(onGroup, "replicator.", kmsg.ACLOperationDescribe),

@@ -12,7 +12,7 @@ import (
 
 // Of what may come as a signal, only two orders to end that are a second apart end the
 // process at once.
-func TestSignals(t *testing.T) {
+func TestOnlyTwoOrdersEndTheProcessAtOnce(t *testing.T) {
 	t.Parallel()
 	const after = time.Minute // the end of the patience
 	for _, c := range []struct {

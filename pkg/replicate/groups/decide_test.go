@@ -113,7 +113,7 @@ func TestMark(t *testing.T) {
 	}
 }
 
-func TestLongFlow(t *testing.T) {
+func TestMarkOfALongFlowFits(t *testing.T) {
 	long := strings.Repeat("ä", 3000)
 	m := Mark{long + "->b", 1<<63 - 1, 1<<63 - 1}
 	text := m.Format()

@@ -313,7 +313,7 @@ func testActiveGroup(f *fixture) {
 	f.logged("group follows the source again|group=g")
 }
 
-func TestMineOnly(t *testing.T) {
+func TestOnlyOwnPartitionsAreSynced(t *testing.T) {
 	f := newFixture(t)
 	f.commit(f.source, "g", "t", 0, 10, "")
 	f.commit(f.source, "g", "t", 1, 20, "")
@@ -379,7 +379,7 @@ func TestCommitDuringTranslation(t *testing.T) {
 	f.expect("next", map[Kind]int{ForeignCommit: 1, Right: 1})
 }
 
-func TestNotYet(t *testing.T) {
+func TestPositionAheadOfTheCopyWaits(t *testing.T) {
 	f := newFixture(t)
 	f.commit(f.source, "g", "t", 0, 10, "")
 	f.translate = func(chunk.Partition, offsets.Source, *offsets.Target) Answer {
@@ -414,7 +414,7 @@ func TestMissingTargetTopic(t *testing.T) {
 	}
 }
 
-func TestNoGroups(t *testing.T) {
+func TestNoGroupsIsAWarningOnce(t *testing.T) {
 	f := newFixture(t)
 	f.expect("none", map[Kind]int{})
 	f.expect("none", map[Kind]int{})

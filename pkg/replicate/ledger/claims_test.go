@@ -8,9 +8,9 @@ import (
 	"replicator/pkg/replicate/kafka"
 )
 
-// TestClaims: an id is known from its claim on, and one that is nobody's costs no
+// TestProducerIsClaimedFromItsClaimOn: an id is known from its claim on, and one that is nobody's costs no
 // second look.
-func TestClaims(t *testing.T) {
+func TestProducerIsClaimedFromItsClaimOn(t *testing.T) {
 	ctx, fake, _ := topicOf(t)
 	cluster := kafka.Config{Name: "new", Properties: fake.Properties()}
 	open := func(topic string) *Claims {
@@ -52,8 +52,8 @@ func TestClaims(t *testing.T) {
 	asks(open("nothing"), 5, time.Now(), false)
 }
 
-// TestClaimsRefuse: a ledger that cannot be read is no licence to copy back.
-func TestClaimsRefuse(t *testing.T) {
+// TestUnreadableLedgerIsNoAnswerOnClaims: a ledger that cannot be read is no licence to copy back.
+func TestUnreadableLedgerIsNoAnswerOnClaims(t *testing.T) {
 	ctx, fake, _ := topicOf(t)
 	claims, err := OpenClaims(kafka.Config{Name: "new", Properties: fake.Properties()}, "ledger")
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"replicator/pkg/replicate/kafka"
 )
 
-// TestIdentity: of two notes that know nothing of each other the first holds, and a change
+// TestFirstIdentityHolds: of two notes that know nothing of each other the first holds, and a change
 // that knows the note takes its place.
-func TestIdentity(t *testing.T) {
+func TestFirstIdentityHolds(t *testing.T) {
 	ctx, fake, _ := topicOf(t)
 	cluster := kafka.Config{Name: "new", Properties: fake.Properties()}
 	read := func(want string) *Identity {

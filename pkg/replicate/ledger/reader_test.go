@@ -48,9 +48,9 @@ func write(fake *kafkatest.Cluster, p *Prepared, commit bool) (at []int64) {
 	return at
 }
 
-// TestReader: what was committed is read to its end, what was aborted is not, and old
+// TestReaderSeesWhatIsCommitted: what was committed is read to its end, what was aborted is not, and old
 // segments are found where they lie.
-func TestReader(t *testing.T) {
+func TestReaderSeesWhatIsCommitted(t *testing.T) {
 	ctx, fake, reader := topicOf(t)
 	empty, err := reader.Shard(ctx, 1, 0)
 	if err != nil || empty.Made || len(empty.Keys()) != 0 {
@@ -102,8 +102,8 @@ func TestReader(t *testing.T) {
 	}
 }
 
-// TestReaderRefuses: the reader says what is wrong with the ledger, and where.
-func TestReaderRefuses(t *testing.T) {
+// TestReaderSaysWhatIsWrong: the reader says what is wrong with the ledger, and where.
+func TestReaderSaysWhatIsWrong(t *testing.T) {
 	ctx, fake, reader := topicOf(t)
 	p := &Prepared{Records: []Record{{encodeStateKey(keyOf(0)), []byte{2, 0}}}}
 	write(fake, p, true)

@@ -67,7 +67,7 @@ func (o *one) kinds() string {
 }
 
 // A tail is sealed when it is full, and the next one writes over its slots.
-func TestSealing(t *testing.T) {
+func TestFullTailIsSealed(t *testing.T) {
 	o := newOne(t)
 	for _, c := range []struct {
 		runs int
@@ -112,7 +112,7 @@ func TestSealing(t *testing.T) {
 }
 
 // Segments below both logs' starts are deleted, and not missed.
-func TestTrimming(t *testing.T) {
+func TestSegmentsBelowBothLogsAreDeleted(t *testing.T) {
 	o := newOne(t)
 	o.commit(Change{Runs: spread(0, 600)}) // segments 0 and 1, tail
 	head := o.shard.State(o.key).Map.Heads()[1].First
@@ -144,7 +144,7 @@ func TestTrimming(t *testing.T) {
 
 // Another generation begins an empty map; what is left of the former one is not
 // taken for its own.
-func TestGenerations(t *testing.T) {
+func TestNewGenerationBeginsEmpty(t *testing.T) {
 	o := newOne(t)
 	o.commit(Change{Runs: spread(0, 300)})
 	o.commit(Change{Header: o.shard.State(o.key).Header, Runs: spread(300, 1)})
@@ -202,7 +202,7 @@ func TestPrepareRefuses(t *testing.T) {
 }
 
 // What does not fit together is Damage, with the partition's name and a remedy.
-func TestDamage(t *testing.T) {
+func TestContradictionsAreDamage(t *testing.T) {
 	for why, spoil := range map[string]func(o *one) func(fakeRecord) bool{
 		"a part of the tail is gone": func(o *one) func(fakeRecord) bool { return is(encodeDeltaKey(o.key, 0)) },
 		"a later part is gone":       func(o *one) func(fakeRecord) bool { return is(encodeDeltaKey(o.key, 1)) },
@@ -325,9 +325,9 @@ func TestApplyNeedsEveryOffset(t *testing.T) {
 	p.Apply([]int64{1})
 }
 
-// TestKeyOf: a topic that gets its id when the upgrade of its cluster is finished is the
+// TestTopicThatGetsItsIDIsTheSame: a topic that gets its id when the upgrade of its cluster is finished is the
 // same; one with yet another id is not, nor one that was known by its id before.
-func TestKeyOf(t *testing.T) {
+func TestTopicThatGetsItsIDIsTheSame(t *testing.T) {
 	p, none := chunk.Partition{Topic: "orders", Number: 3}, chunk.TopicID{}
 	one, other := chunk.TopicID{1}, chunk.TopicID{2}
 	type states map[chunk.TopicID]chunk.TopicID // the id that the topic has got since, by that of the key

@@ -147,9 +147,9 @@ func (c *court) awaitHeld(name string, n int) {
 	c.await(fmt.Sprintf("%s holds %d", name, n), func() bool { return len(c.held(name)) == n })
 }
 
-// TestTwoMembers: shards go from one to the other only after they were let go, both
+// TestShardsPassBetweenMembers: shards go from one to the other only after they were let go, both
 // ways, and Confirm says yes to whoever is a member.
-func TestTwoMembers(t *testing.T) {
+func TestShardsPassBetweenMembers(t *testing.T) {
 	c := newCourt(t)
 	a := c.join("a")
 	c.awaitHeld("a", shards)
@@ -232,10 +232,10 @@ func (c *court) forget(ids []string) {
 	}
 }
 
-// TestExpelled: a member that the group has forgotten is told so when it asks, before
+// TestExpelledMemberLosesItsShards: a member that the group has forgotten is told so when it asks, before
 // it hears of it in any other way; then it loses its shards, and joins again. (With no
 // member left kfake says ILLEGAL_GENERATION where brokers say UNKNOWN_MEMBER_ID.)
-func TestExpelled(t *testing.T) {
+func TestExpelledMemberLosesItsShards(t *testing.T) {
 	c := newCourt(t)
 	a, b := c.join("a"), c.join("b")
 	c.awaitHeld("a", shards/2)
@@ -301,9 +301,9 @@ func TestConfirmWithoutAnswer(t *testing.T) {
 	a.Close() // may be called again
 }
 
-// TestEndsWithoutMembership: a member that was thrown out, and ends before it is told,
+// TestExpelledMemberHasLetGoAtItsEnd: a member that was thrown out, and ends before it is told,
 // has let go of its shards all the same.
-func TestEndsWithoutMembership(t *testing.T) {
+func TestExpelledMemberHasLetGoAtItsEnd(t *testing.T) {
 	c := newCourt(t)
 	a, b := c.join("a"), c.join("b")
 	c.awaitHeld("a", shards/2)
@@ -326,9 +326,9 @@ func TestEndsWithoutMembership(t *testing.T) {
 	b.leave()
 }
 
-// TestEndsWithoutAnswer: neither a question that the coordinator never answers nor a
+// TestSilentCoordinatorKeepsNobodyFromTheEnd: neither a question that the coordinator never answers nor a
 // request to join of which it forgets keeps a member from its end.
-func TestEndsWithoutAnswer(t *testing.T) {
+func TestSilentCoordinatorKeepsNobodyFromTheEnd(t *testing.T) {
 	c := newCourt(t)
 	a := c.join("a")
 	c.awaitHeld("a", shards)
@@ -384,9 +384,9 @@ func TestConfirmWhileConnecting(t *testing.T) {
 	}
 }
 
-// TestCutOff: a member that hears nothing from its coordinator lets go of its shards,
+// TestMemberWithoutCoordinatorLetsGo: a member that hears nothing from its coordinator lets go of its shards,
 // which others have by then, and has them again when it hears from it.
-func TestCutOff(t *testing.T) {
+func TestMemberWithoutCoordinatorLetsGo(t *testing.T) {
 	c := newCourt(t)
 	a := c.join("a")
 	c.awaitHeld("a", shards)

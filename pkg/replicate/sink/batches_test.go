@@ -36,9 +36,9 @@ func stampOf(b wire.Batch) stamp {
 	return stamp{int16(binary.BigEndian.Uint16(b[51:])), int32(binary.BigEndian.Uint32(b[53:]))}
 }
 
-// TestManyBatches: batches of a partition land in their order, one of it in a request at
+// TestBatchesLandInOrder: batches of a partition land in their order, one of it in a request at
 // most, however much may be under way; the runs tell where each record is.
-func TestManyBatches(t *testing.T) {
+func TestBatchesLandInOrder(t *testing.T) {
 	const gaps, noGaps, records = 120, 90, 3 // records of either part, and of a batch
 	for _, c := range []struct {
 		why           string
@@ -117,8 +117,8 @@ func (f *fixture) inOrder(e *ear, at place, want int) {
 	}
 }
 
-// TestWindow: no more is under way than may be, whatever a broker is busy with.
-func TestWindow(t *testing.T) {
+// TestWindowBoundsWhatIsUnderWay: no more is under way than may be, whatever a broker is busy with.
+func TestWindowBoundsWhatIsUnderWay(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		const most = 300_000
 		f.cfg.Window = NewWindow(most)
@@ -144,9 +144,9 @@ func TestWindow(t *testing.T) {
 	})
 }
 
-// TestGenerations: the first generation of the protocol announces a partition before
+// TestOnlyTheFirstGenerationAnnouncesPartitions: the first generation of the protocol announces a partition before
 // anything is sent to it, in every transaction anew; the second never does.
-func TestGenerations(t *testing.T) {
+func TestOnlyTheFirstGenerationAnnouncesPartitions(t *testing.T) {
 	newest := batchLane
 	lowered := way{name: "a new broker whose transaction.version is 1", batches: true}
 	on(t, []way{newest, lowered, oldLane,
@@ -228,9 +228,9 @@ func (f *fixture) transactionVersion(level int16) {
 	}
 }
 
-// TestFailures: what ends the transaction without one partition being to blame. What was
+// TestFailedTransactionIsNotVisible: what ends the transaction without one partition being to blame. What was
 // written is not visible, and a new writer can do the same again.
-func TestFailures(t *testing.T) {
+func TestFailedTransactionIsNotVisible(t *testing.T) {
 	anew := func(f *fixture) {
 		s := f.open()
 		f.transaction(s, part("orders", 0, 0, 2))
@@ -282,8 +282,8 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestAnnouncement: a partition that may not be announced stops; the others are not to blame.
-func TestAnnouncement(t *testing.T) {
+// TestPartitionThatMayNotBeAnnouncedStops: a partition that may not be announced stops; the others are not to blame.
+func TestPartitionThatMayNotBeAnnouncedStops(t *testing.T) {
 	f := newFixture(t, oldLane)
 	for code, kind := range map[*kerr.Error]string{
 		kerr.TopicAuthorizationFailed: chunk.StopUnauthorized,
@@ -300,8 +300,8 @@ func TestAnnouncement(t *testing.T) {
 	}
 }
 
-// TestAnnouncedBadly: an answer that does not say that a partition is announced is no leave to write to it.
-func TestAnnouncedBadly(t *testing.T) {
+// TestUnclearAnnouncementIsNoLeaveToWrite: an answer has to say that a partition is announced.
+func TestUnclearAnnouncementIsNoLeaveToWrite(t *testing.T) {
 	for why, spoil := range map[string]func(*kmsg.AddPartitionsToTxnResponse){
 		"nothing":         func(r *kmsg.AddPartitionsToTxnResponse) { r.Topics = nil },
 		"one is left out": func(r *kmsg.AddPartitionsToTxnResponse) { r.Topics[0].Partitions = r.Topics[0].Partitions[:1] },
@@ -339,9 +339,9 @@ func TestAnnouncedBadly(t *testing.T) {
 	}
 }
 
-// TestBadAcknowledgements: an answer that cannot be true fails the transaction instead of
+// TestImpossibleAcknowledgementFailsTheTransaction: an answer that cannot be true fails the transaction instead of
 // making a wrong map.
-func TestBadAcknowledgements(t *testing.T) {
+func TestImpossibleAcknowledgementFailsTheTransaction(t *testing.T) {
 	const without = ": the target acknowledged a request without naming"
 	for why, c := range map[string]struct {
 		said map[int32][]int64 // of two partitions, request by request
@@ -371,8 +371,8 @@ func TestBadAcknowledgements(t *testing.T) {
 	}
 }
 
-// TestBlame: of several failures of one request the one that names its partition counts.
-func TestBlame(t *testing.T) {
+// TestFailureThatNamesItsPartitionCounts: of several failures of one request the one that names its partition counts.
+func TestFailureThatNamesItsPartitionCounts(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		s := f.open()
 		f.fake.Fault(
@@ -385,9 +385,9 @@ func TestBlame(t *testing.T) {
 	})
 }
 
-// TestBrokers: batches go to the broker that leads their partition, and when another one
+// TestBatchesGoToTheLeader: batches go to the broker that leads their partition, and when another one
 // does, a new writer finds it.
-func TestBrokers(t *testing.T) {
+func TestBatchesGoToTheLeader(t *testing.T) {
 	for _, lane := range []way{batchLane, oldLane} {
 		t.Run(lane.name, func(t *testing.T) {
 			f := newFixture(t, lane, kfake.NumBrokers(3))
@@ -416,8 +416,8 @@ func TestBrokers(t *testing.T) {
 	}
 }
 
-// TestLostConnection: a request whose answer is lost fails the transaction.
-func TestLostConnection(t *testing.T) {
+// TestLostAnswerFailsTheTransaction: a request whose answer is lost fails the transaction.
+func TestLostAnswerFailsTheTransaction(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		s := f.open()
 		f.fake.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {

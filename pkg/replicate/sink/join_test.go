@@ -33,9 +33,9 @@ func (f *fixture) slow(each time.Duration) {
 	})
 }
 
-// TestSmallOnesAreJoined: what waits for a slow target goes as one batch, in its order, and
+// TestWaitingBatchesAreJoined: what waits for a slow target goes as one batch, in its order, and
 // the runs tell of every record; one that comes too early is sent again as it is.
-func TestSmallOnesAreJoined(t *testing.T) {
+func TestWaitingBatchesAreJoined(t *testing.T) {
 	for _, c := range []struct {
 		why   string
 		each  time.Duration // what the target takes
@@ -105,8 +105,8 @@ func TestSmallOnesAreJoined(t *testing.T) {
 	}
 }
 
-// TestJoin: only what is small, in one codec, and fits the topics, becomes one.
-func TestJoin(t *testing.T) {
+// TestOnlySmallBatchesAreJoined: only what is small, in one codec, and fits the topics, becomes one.
+func TestOnlySmallBatchesAreJoined(t *testing.T) {
 	const small, large = 100, joinMost + 1
 	for _, c := range []struct {
 		why    string
@@ -146,9 +146,9 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// TestUnderWay: before anything is known of the target's pace, a transaction waits for no
+// TestFewRequestsAreUnderWayAtFirst: before anything is known of the target's pace, a transaction waits for no
 // more than so many answers once nothing is added to it.
-func TestUnderWay(t *testing.T) {
+func TestFewRequestsAreUnderWayAtFirst(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		const size = joinMost
 		f.cfg.Window = NewWindow(1 << 30)
@@ -181,9 +181,9 @@ func TestUnderWay(t *testing.T) {
 	})
 }
 
-// TestPace: what a request takes is measured by those that wait for another, and says how
+// TestPaceBoundsRequestsUnderWay: what a request takes is measured by those that wait for another, and says how
 // many may be under way.
-func TestPace(t *testing.T) {
+func TestPaceBoundsRequestsUnderWay(t *testing.T) {
 	b := &Batches{}
 	at := time.Now()
 	answer := func(went, came time.Duration) {

@@ -12,9 +12,9 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// TestAtLeastOnce: data is there at once, the ledger's records with the commit; a
+// TestAtLeastOnceWritesDataAtOnce: data is there at once, the ledger's records with the commit; a
 // former owner can write no ledger record any more.
-func TestAtLeastOnce(t *testing.T) {
+func TestAtLeastOnceWritesDataAtOnce(t *testing.T) {
 	f := newFixture(t, recordLane)
 	f.cfg.ExactlyOnce = false
 	old := f.open()
@@ -35,7 +35,7 @@ func TestAtLeastOnce(t *testing.T) {
 	}
 }
 
-func TestCarries(t *testing.T) {
+func TestTimestampsThatCanBeCarried(t *testing.T) {
 	for ms, want := range map[int64]bool{
 		0: false, 1: true, -1: true, -1500: true, maxTimestamp: true, -maxTimestamp: true,
 		maxTimestamp + 1: false, -maxTimestamp - 1: false, 1_700_000_000_000_000_000: false,
@@ -46,9 +46,9 @@ func TestCarries(t *testing.T) {
 	}
 }
 
-// TestReports: a report without an offset, or out of order, fails the transaction
+// TestImpossibleReportFailsTheTransaction: a report without an offset, or out of order, fails the transaction
 // instead of making a wrong map.
-func TestReports(t *testing.T) {
+func TestImpossibleReportFailsTheTransaction(t *testing.T) {
 	topic := "orders"
 	report := func(at int64, err error) *ck.Message {
 		return &ck.Message{TopicPartition: ck.TopicPartition{Topic: &topic, Offset: ck.Offset(at), Error: err}}
@@ -83,9 +83,9 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// TestSlowReports: a target that takes a part of a transaction, and not the rest in time,
+// TestSlowTargetIsToldFromASilentOne: a target that takes a part of a transaction, and not the rest in time,
 // is too slow for it; whoever takes nothing at all has another fault.
-func TestSlowReports(t *testing.T) {
+func TestSlowTargetIsToldFromASilentOne(t *testing.T) {
 	report := func(topic string, number int32, code ck.ErrorCode) *ck.Message {
 		m := &ck.Message{TopicPartition: ck.TopicPartition{Topic: &topic, Partition: number, Offset: 5}}
 		if code != ck.ErrNoError {

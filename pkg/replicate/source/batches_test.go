@@ -22,9 +22,9 @@ import (
 	"replicator/pkg/replicate/wire"
 )
 
-// TestUntouched: a batch travels as the source stores it, byte for byte, and a part tells
+// TestBatchesTravelUntouched: a batch travels as the source stores it, byte for byte, and a part tells
 // its leader epoch and largest time.
-func TestUntouched(t *testing.T) {
+func TestBatchesTravelUntouched(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		f.must("move", f.fake.MoveTopicPartition("orders", 0, f.fake.LeaderFor("orders", 0)))
 		records := numbered(3)
@@ -45,8 +45,8 @@ func TestUntouched(t *testing.T) {
 	})
 }
 
-// TestMovingLeader: whatever becomes of the leaders, every record comes once and in order.
-func TestMovingLeader(t *testing.T) {
+// TestRecordsComeOnceWhileLeadersMove: whatever becomes of the leaders, every record comes once and in order.
+func TestRecordsComeOnceWhileLeadersMove(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		f.assign(start(orders), start(orders1))
 		var seen []offsets.Source
@@ -72,8 +72,8 @@ func TestMovingLeader(t *testing.T) {
 	}, kfake.NumBrokers(3))
 }
 
-// TestBrokers: each broker is asked for what it leads, and for nothing else.
-func TestBrokers(t *testing.T) {
+// TestEachBrokerIsAskedForWhatItLeads: each broker is asked for what it leads, and for nothing else.
+func TestEachBrokerIsAskedForWhatItLeads(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		const partitions, brokers = 6, 3
 		f.fake.Topic("many", partitions)
@@ -121,9 +121,9 @@ func TestBrokers(t *testing.T) {
 	}, kfake.NumBrokers(3))
 }
 
-// TestTurns: where an answer has room for one batch only, partitions take turns, and a
+// TestPartitionsTakeTurns: where an answer has room for one batch only, partitions take turns, and a
 // larger batch comes nevertheless.
-func TestTurns(t *testing.T) {
+func TestPartitionsTakeTurns(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		f.open(100)
 		large := numbered(1)[0]
@@ -145,9 +145,9 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// TestTooLarge: a batch that the target would refuse for its size is split; a single
+// TestTooLargeBatchIsSplit: a batch that the target would refuse for its size is split; a single
 // record travels as it is, for the target to judge.
-func TestTooLarge(t *testing.T) {
+func TestTooLargeBatchIsSplit(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		records := numbered(20)
 		for _, r := range records {
@@ -178,8 +178,8 @@ func TestTooLarge(t *testing.T) {
 	})
 }
 
-// TestRebuiltForms: batches that no broker takes from a producer come out in a form that it does.
-func TestRebuiltForms(t *testing.T) {
+// TestFormsThatNoBrokerTakesAreRebuilt: batches that no broker takes from a producer come out in a form that it does.
+func TestFormsThatNoBrokerTakesAreRebuilt(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		stamped := f.encode(numbered(3)...)
 		stamped[22] |= 8                                    // log append time
@@ -214,8 +214,8 @@ func oldFormat(at ...int64) wire.Batch {
 	return all
 }
 
-// TestEmptied: a batch of which compaction has left nothing but its header is progress.
-func TestEmptied(t *testing.T) {
+// TestEmptiedBatchIsProgress: a batch of which compaction has left nothing but its header is progress.
+func TestEmptiedBatchIsProgress(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		empty := kmsg.RecordBatch{FirstOffset: 0, Magic: 2, LastOffsetDelta: 4, ProducerID: -1, ProducerEpoch: -1,
 			FirstSequence: -1, PartitionLeaderEpoch: 3}
@@ -232,9 +232,9 @@ func TestEmptied(t *testing.T) {
 	})
 }
 
-// TestAborted: what belongs to an aborted transaction is told from what its producer
+// TestAbortedRecordsAreLeftOut: what belongs to an aborted transaction is told from what its producer
 // wrote before and after, and from what others wrote meanwhile.
-func TestAborted(t *testing.T) {
+func TestAbortedRecordsAreLeftOut(t *testing.T) {
 	const ours, other = 7, 8
 	written := func(f *fixture, base, producer int64, transactional, control bool) wire.Batch {
 		b := f.encode(numbered(1)...)
@@ -268,9 +268,9 @@ func TestAborted(t *testing.T) {
 	})
 }
 
-// TestClaimed: what the opposite flow wrote is progress and nothing else; while it cannot
+// TestClaimedBatchesAreProgressOnly: what the opposite flow wrote is progress and nothing else; while it cannot
 // be told, nothing moves.
-func TestClaimed(t *testing.T) {
+func TestClaimedBatchesAreProgressOnly(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		const ours, other, nobody = 7, 8, -1
 		var batches []wire.Batch
@@ -300,8 +300,8 @@ func TestClaimed(t *testing.T) {
 	})
 }
 
-// TestDamaged: what has changed on its way stops its partition, after what stands before it.
-func TestDamaged(t *testing.T) {
+// TestDamagedBatchStopsItsPartition: what has changed on its way stops its partition, after what stands before it.
+func TestDamagedBatchStopsItsPartition(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		for why, spoil := range map[string]func(wire.Batch){
 			"is damaged":  func(b wire.Batch) { b[len(b)-1]++ },
@@ -333,8 +333,8 @@ func TestDamaged(t *testing.T) {
 	})
 }
 
-// TestCutShort: the whole batches of an answer are taken, and the rest is asked for again.
-func TestCutShort(t *testing.T) {
+// TestRestOfAShortAnswerIsAskedForAgain: the whole batches of an answer are taken, and the rest is asked for again.
+func TestRestOfAShortAnswerIsAskedForAgain(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		first, second := at(0, f.encode(numbered(3)...)), at(3, f.encode(numbered(2)...))
 		f.script(says{0: holds(5, first, second[:len(second)-1])}, says{0: holds(5, second[:10])}, says{0: holds(5, second)})
@@ -349,9 +349,9 @@ func TestCutShort(t *testing.T) {
 	})
 }
 
-// TestRefusals: what a broker says of one partition instead of records. Where it may
+// TestPartitionThatIsRefusedForNowIsReadOn: what a broker says of one partition instead of records. Where it may
 // pass, reading goes on by itself, without loss or doubling.
-func TestRefusals(t *testing.T) {
+func TestPartitionThatIsRefusedForNowIsReadOn(t *testing.T) {
 	for code, passes := range map[*kerr.Error]bool{
 		kerr.NotLeaderForPartition: true, kerr.FencedLeaderEpoch: true, kerr.UnknownLeaderEpoch: true,
 		kerr.KafkaStorageError: true, kerr.OffsetNotAvailable: true, kerr.ReplicaNotAvailable: true,
@@ -381,8 +381,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestRefusedWhole: an answer that is an error as a whole, or none, is asked for again.
-func TestRefusedWhole(t *testing.T) {
+// TestFailedAnswerIsAskedForAgain: an answer that is an error as a whole, or none, is asked for again.
+func TestFailedAnswerIsAskedForAgain(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		f.store(orders, f.encode(numbered(2)...))
 		f.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, TopLevel: true, Err: kerr.UnknownServerError})
@@ -400,9 +400,9 @@ func TestRefusedWhole(t *testing.T) {
 	})
 }
 
-// TestUnknownYet: a topic that the source does not know yet does not keep the others
+// TestUnknownTopicIsReadOnceItIsThere: a topic that the source does not know yet does not keep the others
 // waiting, and is read as soon as it is there.
-func TestUnknownYet(t *testing.T) {
+func TestUnknownTopicIsReadOnceItIsThere(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		late := chunk.Partition{Topic: "late"}
 		f.store(orders, f.encode(numbered(2)...))
@@ -419,9 +419,9 @@ func TestUnknownYet(t *testing.T) {
 	})
 }
 
-// TestDeniedMetadata: where already the leaders are not told for want of a right, that is
+// TestDeniedMetadataIsReported: where already the leaders are not told for want of a right, that is
 // said, not retried in silence.
-func TestDeniedMetadata(t *testing.T) {
+func TestDeniedMetadataIsReported(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		f.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: "orders", Count: -1,
 			Err: kerr.TopicAuthorizationFailed})
@@ -430,9 +430,9 @@ func TestDeniedMetadata(t *testing.T) {
 	})
 }
 
-// TestTruncated: where the source has lost records that were copied, and may have others
+// TestTruncatedLogIsRefused: where the source has lost records that were copied, and may have others
 // in their place, nothing comes out. (librdkafka does not ask.)
-func TestTruncated(t *testing.T) {
+func TestTruncatedLogIsRefused(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		f.store(orders, f.encode(numbered(8)...))
 		f.assign(f.from(0))

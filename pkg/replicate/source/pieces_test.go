@@ -9,9 +9,9 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// TestPieces: an answer comes in pieces, and each tells how far it goes: the source can be
+// TestPiecesTellHowFarTheyGo: an answer comes in pieces, and each tells how far it goes: the source can be
 // read on from there, or from anywhere before.
-func TestPieces(t *testing.T) {
+func TestPiecesTellHowFarTheyGo(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		const batches, records = 9, 3 // of orders/0
 		for i := range batches {

@@ -114,9 +114,9 @@ func (f *fixture) settled(e *ear) int32 {
 	return h.id
 }
 
-// TestSession: at the ends of the logs a broker is only told what has moved, and nothing
+// TestSessionNamesOnlyWhatHasMoved: at the ends of the logs a broker is only told what has moved, and nothing
 // is lost or doubled by it.
-func TestSession(t *testing.T) {
+func TestSessionNamesOnlyWhatHasMoved(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		e := f.listen(0, nil)
 		id := f.settled(e)
@@ -178,9 +178,9 @@ func TestSessionCatchesUp(t *testing.T) {
 	})
 }
 
-// TestSessionRefused: a session that the broker does not know or want is no trouble, and
+// TestRefusedSessionLosesNothing: a session that the broker does not know or want is no trouble, and
 // nothing is lost by it.
-func TestSessionRefused(t *testing.T) {
+func TestRefusedSessionLosesNothing(t *testing.T) {
 	for _, code := range []*kerr.Error{kerr.FetchSessionIDNotFound, kerr.InvalidFetchSessionEpoch,
 		kerr.FetchSessionTopicIDError} {
 		t.Run(code.Message, func(t *testing.T) {
@@ -228,9 +228,9 @@ func TestSessionRefused(t *testing.T) {
 	}
 }
 
-// TestSessionBroken: a session ends with the connection that breaks in it. All partitions are
+// TestSessionEndsWithItsConnection: a session ends with the connection that breaks in it. All partitions are
 // named anew, which closes it, and nothing is lost or doubled.
-func TestSessionBroken(t *testing.T) {
+func TestSessionEndsWithItsConnection(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		e := f.listen(0, nil)
 		id := f.settled(e)
@@ -250,8 +250,8 @@ func TestSessionBroken(t *testing.T) {
 	})
 }
 
-// TestSessionNone: a broker that has no room for a session is asked for one each time.
-func TestSessionNone(t *testing.T) {
+// TestSessionIsAskedForWhereABrokerHasNoRoom: a broker that has no room for a session is asked for one each time.
+func TestSessionIsAskedForWhereABrokerHasNoRoom(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		e := f.listen(0, func(h heard, r *kmsg.FetchRequest) *kmsg.FetchResponse {
 			full := f.fetched(r, says{0: holds(0), 1: holds(0)})
@@ -266,9 +266,9 @@ func TestSessionNone(t *testing.T) {
 	})
 }
 
-// TestSessionMembers: when partitions leave or come, all are named anew. The session from
+// TestSessionNamesAllAnewWhenPartitionsChange: when partitions leave or come, all are named anew. The session from
 // before is closed by that, also where it was a former assignment's.
-func TestSessionMembers(t *testing.T) {
+func TestSessionNamesAllAnewWhenPartitionsChange(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		f.must("move", f.fake.MoveTopicPartition("orders", 0, 0))
 		f.must("move", f.fake.MoveTopicPartition("orders", 1, 0))
@@ -306,9 +306,9 @@ func TestSessionMembers(t *testing.T) {
 	}, kfake.NumBrokers(2))
 }
 
-// TestSessionRenewed: what a broker leaves unsaid in a session comes when all are named
+// TestWhatASessionLeavesUnsaidComesLater: what a broker leaves unsaid in a session comes when all are named
 // again.
-func TestSessionRenewed(t *testing.T) {
+func TestWhatASessionLeavesUnsaidComesLater(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		e := f.listen(0, func(h heard, r *kmsg.FetchRequest) *kmsg.FetchResponse {
 			switch {
@@ -339,9 +339,9 @@ func TestSessionRenewed(t *testing.T) {
 	})
 }
 
-// TestSessionRecreated: a topic that is deleted, or made again under its name, while a
+// TestRecreatedTopicIsRefusedInASession: a topic that is deleted, or made again under its name, while a
 // session knows it is refused.
-func TestSessionRecreated(t *testing.T) {
+func TestRecreatedTopicIsRefusedInASession(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		for _, again := range []bool{true, false} {
 			e := f.listen(0, nil)
@@ -355,8 +355,8 @@ func TestSessionRecreated(t *testing.T) {
 	})
 }
 
-// TestSessionProves: what comes in a session, or does not, counts for no more than it says.
-func TestSessionProves(t *testing.T) {
+// TestSessionAnswerCountsForWhatItSays: what comes in a session, or does not, counts for no more than it says.
+func TestSessionAnswerCountsForWhatItSays(t *testing.T) {
 	aborted := func(f *fixture) kmsg.FetchResponseTopicPartition {
 		data, marker := f.encode(numbered(2)...), f.encode(numbered(1)...)
 		data.Stamp(wire.Producer{ID: 7, Transactional: true}, 0)
@@ -423,9 +423,9 @@ func TestSessionProves(t *testing.T) {
 	}
 }
 
-// TestSessionEpoch: that only the epoch of what was read last has changed is told as well;
+// TestSessionReportsAChangedEpoch: that only the epoch of what was read last has changed is told as well;
 // else the broker would say for ever that the log diverges.
-func TestSessionEpoch(t *testing.T) {
+func TestSessionReportsAChangedEpoch(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		f.listen(0, func(h heard, r *kmsg.FetchRequest) *kmsg.FetchResponse {
 			switch p := holds(2); h.epoch {

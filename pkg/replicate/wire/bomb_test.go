@@ -88,7 +88,7 @@ func varints(numbers ...int64) []byte {
 
 // A few kilobytes that unpack to very much, or claim to, cost little memory, and are
 // refused with a reason.
-func TestBombs(t *testing.T) {
+func TestBombsAreRefusedInLittleMemory(t *testing.T) {
 	const many = 400 << 20
 	// A record of so many bytes, whose value is all but the first few of them.
 	record := func(length, value int64) []byte {
@@ -143,7 +143,7 @@ func TestBombs(t *testing.T) {
 }
 
 // All of a batch together is bounded, too, and what was read before is not held.
-func TestBombOfRecords(t *testing.T) {
+func TestRecordsOfABatchAreBoundedTogether(t *testing.T) {
 	if testing.Short() {
 		t.Skip("unpacks a gigabyte")
 	}
@@ -235,7 +235,7 @@ func TestHeadersAreCounted(t *testing.T) {
 
 // What franz-go unpacks itself is bounded in bytes, and in what its records and headers
 // take; what is honest is unpacked as by franz-go.
-func TestDecompressor(t *testing.T) {
+func TestDecompressorIsBounded(t *testing.T) {
 	tiny := bytes.Repeat(append(varints(6), append([]byte{0}, varints(0, 0, -1, -1, 0)...)...), 2<<20)
 	headers := append(varints(16<<20), append([]byte{0}, varints(0, 0, -1, -1, 8<<20)...)...)
 	headers = append(headers, make([]byte, 16<<20+len(varints(16<<20))-len(headers))...)

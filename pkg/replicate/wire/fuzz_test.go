@@ -108,7 +108,7 @@ func rebuild(t *testing.T, b Batch) {
 		return
 	case b.Base() < 0: // franz-go gives these a meaning of its own, and no broker has them
 		return
-	case b.Magic() < 2 && b[atChecksum]&^oldCodecBits != 0: // it refuses some bits; see TestRebuildOldTimes
+	case b.Magic() < 2 && b[atChecksum]&^oldCodecBits != 0: // it refuses some bits; see TestTimesOfOldFormats
 		return
 	}
 	for _, from := range []int64{b.Base(), b.Base() + 2} {

@@ -9,7 +9,7 @@ import (
 
 // After a rollback the flow that was its way back is closed, and the rollback is done: each verb that is given that
 // flow says so, and none begins anything.
-func TestWayBackAfterTheRollback(t *testing.T) {
+func TestFlowIsClosedAfterItsRollback(t *testing.T) {
 	w := newWorld(t)
 	w.source.Topic("orders", 1)
 	w.source.Fill("orders", 0, 10)
@@ -61,7 +61,7 @@ func (w *world) reverse() {
 }
 
 // Without a ledger of the flow that is named, verbs that go by it say so, and whether its clusters look exchanged.
-func TestExchangedClustersAreTold(t *testing.T) {
+func TestExchangedClustersAreReported(t *testing.T) {
 	w := newWorld(t)
 	w.source.Topic("orders", 1)
 	w.source.Fill("orders", 0, 10)

@@ -15,9 +15,9 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// TestLeaderless: a partition without a leader waits for one while the others are read on,
+// TestLeaderlessPartitionWaitsAlone: a partition without a leader waits for one while the others are read on,
 // on the connections that are there.
-func TestLeaderless(t *testing.T) {
+func TestLeaderlessPartitionWaitsAlone(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		away := f.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: "orders", Partitions: []int32{1},
 			Count: -1, Err: kerr.LeaderNotAvailable})
@@ -44,9 +44,9 @@ func TestLeaderless(t *testing.T) {
 	})
 }
 
-// TestNearer: where the leader names a replica that is nearer, that one is read, and when
+// TestNearerReplicaIsRead: where the leader names a replica that is nearer, that one is read, and when
 // it cannot go on, the leader again (KIP-392).
-func TestNearer(t *testing.T) {
+func TestNearerReplicaIsRead(t *testing.T) {
 	on(t, []way{batchLane}, func(f *fixture) {
 		leader := f.fake.LeaderFor("orders", 0)
 		follower := (leader + 1) % 3
@@ -96,9 +96,9 @@ func TestNearer(t *testing.T) {
 	}, kfake.NumBrokers(3))
 }
 
-// TestEpochOfNothing: a leader may come and go without writing. Its epoch is no reason to
+// TestEpochWithoutRecordsIsNoCut: a leader may come and go without writing. Its epoch is no reason to
 // believe that the log was cut.
-func TestEpochOfNothing(t *testing.T) {
+func TestEpochWithoutRecordsIsNoCut(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		nothing := holds(2)
 		nothing.DivergingEpoch.Epoch, nothing.DivergingEpoch.EndOffset = 0, 2
@@ -112,8 +112,8 @@ func TestEpochOfNothing(t *testing.T) {
 	})
 }
 
-// TestUnreadableAlone: what is wrong with one partition's log names that partition.
-func TestUnreadableAlone(t *testing.T) {
+// TestUnreadableLogNamesItsPartition: what is wrong with one partition's log names that partition.
+func TestUnreadableLogNamesItsPartition(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		for _, code := range []*kerr.Error{kerr.UnknownServerError, kerr.CorruptMessage} {
 			refused := holds(-1)
@@ -136,9 +136,9 @@ func (f *fixture) stops(p chunk.Partition, kind string, code error) {
 	}
 }
 
-// TestLossThatStays: a partition that its leader refuses for long stops, and the reason is
+// TestPartitionRefusedForLongStops: a partition that its leader refuses for long stops, and the reason is
 // told; a source that is away as a whole is no reason.
-func TestLossThatStays(t *testing.T) {
+func TestPartitionRefusedForLongStops(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		f.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "orders", Partitions: []int32{1}, Count: -1,
 			Err: kerr.KafkaStorageError})
@@ -148,8 +148,8 @@ func TestLossThatStays(t *testing.T) {
 	})
 }
 
-// TestThrottled: a broker that asks for a pause gets it (KIP-219).
-func TestThrottled(t *testing.T) {
+// TestThrottlingIsObeyed: a broker that asks for a pause gets it (KIP-219).
+func TestThrottlingIsObeyed(t *testing.T) {
 	on(t, []way{batchLane}, func(f *fixture) {
 		const pause = 300 * time.Millisecond
 		var mu sync.Mutex

@@ -14,9 +14,9 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// TestTooEarly: while the target is busy with the transaction before, it takes nothing of
+// TestTooEarlyBatchesAreSentAgain: while the target is busy with the transaction before, it takes nothing of
 // the next one; what was sent all the same is sent again, whole and in order.
-func TestTooEarly(t *testing.T) {
+func TestTooEarlyBatchesAreSentAgain(t *testing.T) {
 	on(t, []way{batchLane}, func(f *fixture) {
 		const records, times = 40, 3
 		s := f.open()
@@ -47,10 +47,10 @@ func TestTooEarly(t *testing.T) {
 	})
 }
 
-// TestFirstGoesAlone: what follows a batch that may come too early waits for its answer.
+// TestFirstBatchGoesAlone: what follows a batch that may come too early waits for its answer.
 // Sent with it, all would be refused, each for the price of a stack trace in the broker's
 // log, and be sent once more.
-func TestFirstGoesAlone(t *testing.T) {
+func TestFirstBatchGoesAlone(t *testing.T) {
 	on(t, []way{batchLane}, func(f *fixture) {
 		e := f.listen()
 		s := f.open()
@@ -74,8 +74,8 @@ func TestFirstGoesAlone(t *testing.T) {
 	})
 }
 
-// TestGrown: a partition that was made after its topic was first written to is written to.
-func TestGrown(t *testing.T) {
+// TestNewPartitionIsWrittenTo: a partition that was made after its topic was first written to is written to.
+func TestNewPartitionIsWrittenTo(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		s := f.open()
 		f.transaction(s, part("small", 0, 0, 1))
@@ -94,8 +94,8 @@ func TestGrown(t *testing.T) {
 	})
 }
 
-// TestPush: what is at hand goes out together, at once where nothing is under way.
-func TestPush(t *testing.T) {
+// TestPushSendsWhatIsAtHand: what is at hand goes out together, at once where nothing is under way.
+func TestPushSendsWhatIsAtHand(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		e := f.listen()
 		s := f.open()
@@ -121,8 +121,8 @@ func TestPush(t *testing.T) {
 	})
 }
 
-// TestTroubles: what may pass by itself names its partition, and is no stop yet.
-func TestTroubles(t *testing.T) {
+// TestPassingTroubleIsNoStop: what may pass by itself names its partition, and is no stop yet.
+func TestPassingTroubleIsNoStop(t *testing.T) {
 	for _, code := range []*kerr.Error{kerr.NotEnoughReplicas, kerr.LeaderNotAvailable, kerr.UnknownServerError} {
 		t.Run(code.Message, func(t *testing.T) {
 			onBatchLanes(t, func(f *fixture) {
@@ -142,9 +142,9 @@ func TestTroubles(t *testing.T) {
 	}
 }
 
-// TestOutlived: a transaction that the target has ended for its age is told from one that
+// TestAgedTransactionIsToldFromAFencedOne: a transaction that the target has ended for its age is told from one that
 // another writer has shut out.
-func TestOutlived(t *testing.T) {
+func TestAgedTransactionIsToldFromAFencedOne(t *testing.T) {
 	for age, want := range map[time.Duration]bool{0: false, time.Hour: true} {
 		b := Batches{cfg: Config{Interval: time.Second}, began: true, begun: time.Now().Add(-age)}
 		err := b.noted(fmt.Errorf("write: %w", kerr.InvalidProducerEpoch))

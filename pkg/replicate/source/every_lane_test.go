@@ -18,9 +18,9 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// TestCommittedOnly: aborted records and markers do not come out; progress stands
+// TestOnlyCommittedRecordsComeOut: aborted records and markers do not come out; progress stands
 // behind them, and in front of an open transaction.
-func TestCommittedOnly(t *testing.T) {
+func TestOnlyCommittedRecordsComeOut(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		f.begin(2)
 		f.end(true) // 0 1, marker 2
@@ -53,9 +53,9 @@ func TestCommittedOnly(t *testing.T) {
 	})
 }
 
-// TestFromPosition: reading begins exactly there, also between records, within a batch,
+// TestReadingBeginsAtThePosition: reading begins exactly there, also between records, within a batch,
 // at the end, and behind the beginning of a transaction that is aborted later.
-func TestFromPosition(t *testing.T) {
+func TestReadingBeginsAtThePosition(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		f.begin(2)
 		f.end(true)                               // 0 1, marker 2
@@ -88,9 +88,9 @@ func TestFromPosition(t *testing.T) {
 	})
 }
 
-// TestContent: what may be in a record comes out as it is, from whole batches and from
+// TestRecordsComeOutUnchanged: what may be in a record comes out as it is, from whole batches and from
 // within one.
-func TestContent(t *testing.T) {
+func TestRecordsComeOutUnchanged(t *testing.T) {
 	var want []chunk.Record
 	var out []*kgo.Record
 	for i, bytes := range [][]byte{nil, {}, []byte("x"), {0, 255, 0}} {
@@ -129,8 +129,8 @@ func TestContent(t *testing.T) {
 	})
 }
 
-// TestCompacted: what compaction has left of a batch comes out where it stands.
-func TestCompacted(t *testing.T) {
+// TestCompactedBatchesKeepTheirOffsets: what compaction has left of a batch comes out where it stands.
+func TestCompactedBatchesKeepTheirOffsets(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		f.must("create topic", f.fake.CreateTopic("latest", 1, map[string]string{
 			"cleanup.policy": "compact", "retention.ms": "-1"}))
@@ -154,9 +154,9 @@ func TestCompacted(t *testing.T) {
 	})
 }
 
-// TestReassign: what was assigned before is not heard of any more, and what is
+// TestReassignedPartitionBeginsAnew: what was assigned before is not heard of any more, and what is
 // assigned again begins anew.
-func TestReassign(t *testing.T) {
+func TestReassignedPartitionBeginsAnew(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		f.begin(5)
 		f.end(true)
@@ -173,8 +173,8 @@ func TestReassign(t *testing.T) {
 	})
 }
 
-// TestUnreadable: a position that the source does not have is refused, not replaced by another.
-func TestUnreadable(t *testing.T) {
+// TestPositionBeyondTheLogIsRefused: a position that the source does not have is refused, not replaced by another.
+func TestPositionBeyondTheLogIsRefused(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		f.begin(5)
 		f.end(true)
@@ -204,8 +204,8 @@ func (f *fixture) unreadable(why string) {
 	f.open(1 << 20)
 }
 
-// TestDeleted: a topic that is deleted is refused, and so is one that was made again under its name.
-func TestDeleted(t *testing.T) {
+// TestDeletedTopicIsRefused: a topic that is deleted is refused, and so is one that was made again under its name.
+func TestDeletedTopicIsRefused(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		for _, again := range []bool{true, false} {
 			for range 3 {
@@ -222,8 +222,8 @@ func TestDeleted(t *testing.T) {
 	})
 }
 
-// TestCancelled: a cancelled context ends the waiting, also in front of a broker that is silent.
-func TestCancelled(t *testing.T) {
+// TestCancellingEndsTheWaiting: a cancelled context ends the waiting, also in front of a broker that is silent.
+func TestCancellingEndsTheWaiting(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		f.assign(f.from(0))
 		ctx, cancel := context.WithCancel(f.ctx)

@@ -23,8 +23,8 @@ func set1(t *testing.T, codec kgo.CompressionCodecType, offset, at int64, bits i
 	return message1(offset, at, int8(codec)|bits, nil, pack(t, codec, slices.Concat(messages...)))
 }
 
-// TestRebuildOld: messages of both older formats become records, as a consumer reads them.
-func TestRebuildOld(t *testing.T) {
+// TestOldFormatsAreRebuilt: messages of both older formats become records, as a consumer reads them.
+func TestOldFormatsAreRebuilt(t *testing.T) {
 	k, v := []byte("key"), []byte("value")
 	cases := map[string]Batch{
 		"magic 0":             message0(5, 0, k, v),
@@ -66,7 +66,7 @@ func TestRebuildOld(t *testing.T) {
 
 // Here franz-go's consumer and Java's disagree, and Java's is right: a broker writes its own
 // time into the outer message only. And times beyond the year 2262 stay what they are.
-func TestRebuildOldTimes(t *testing.T) {
+func TestTimesOfOldFormats(t *testing.T) {
 	for _, codec := range oldCodecs[1:] {
 		b := set1(t, codec, 9, 7777, 8, message1(0, 1000, 0, nil, nil), message1(1, 2000, 0, nil, nil))
 		same(t, codecs[codec], ours(t, b, 0, 0), []string{"8@7777 null=null", "9@7777 null=null"})
@@ -79,7 +79,7 @@ func TestRebuildOldTimes(t *testing.T) {
 	same(t, "magic 0", ours(t, message0(3, 0, nil, nil), 0, 0), []string{"3@-1 null=null"})
 }
 
-func TestRebuildOldRefuses(t *testing.T) {
+func TestDamagedOldFormatsAreRefused(t *testing.T) {
 	one, two := message1(0, 1, 0, nil, []byte("a")), message1(1, 1, 0, nil, []byte("b"))
 	damaged := slices.Clone(two)
 	damaged[len(damaged)-1]++

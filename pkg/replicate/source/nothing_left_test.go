@@ -18,9 +18,9 @@ type progress struct {
 	records   int
 }
 
-// TestIdle: below the last stable offset nothing is left only where a broker says so with
-// an answer that is empty as a whole, and has what stands there on its own disks.
-func TestIdle(t *testing.T) {
+// TestNothingIsLeftOnlyWhereABrokerSaysSo: below the last stable offset, with an answer that is
+// empty as a whole, of a broker that has what stands there on its own disks.
+func TestNothingIsLeftOnlyWhereABrokerSaysSo(t *testing.T) {
 	data := func(f *fixture, stable int64) kmsg.FetchResponseTopicPartition {
 		return holds(stable, at(0, f.encode(numbered(2)...)))
 	}

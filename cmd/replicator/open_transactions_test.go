@@ -55,7 +55,7 @@ func (w *world) open(topic string, values ...string) *kgo.Client {
 }
 
 // A one-off copy is about all that was on the source at its start, what an open transaction holds back included.
-func TestOnceWaitsForOpenTransactions(t *testing.T) {
+func TestCatchUpWaitsForOpenTransactions(t *testing.T) {
 	t.Parallel()
 	for _, lane := range []string{"batch", "record"} {
 		t.Run(lane, func(t *testing.T) {

@@ -30,7 +30,7 @@ func (f *fixture) say(code *kerr.Error) {
 	})
 }
 
-func TestWhatTheTargetSays(t *testing.T) {
+func TestWhatBecomesOfARefusedCommit(t *testing.T) {
 	for code, want := range map[*kerr.Error]Kind{
 		kerr.UnknownMemberID:             Active,
 		kerr.RebalanceInProgress:         Active,

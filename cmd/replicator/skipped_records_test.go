@@ -9,7 +9,7 @@ import (
 
 // A group that stands before the first record copied, or in a hole, is told what it will not read on the target, and is
 // not called right; that is no error.
-func TestSkippedRecordsAreTold(t *testing.T) {
+func TestSkippedRecordsAreReported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "start: latest")
 	w.source.Topic("orders", 1)

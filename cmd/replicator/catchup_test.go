@@ -47,7 +47,7 @@ func partitionOf(t *testing.T, s *replicate.FlowStatus, topic string, number int
 }
 
 // The whole of what an operator does: look, copy, look again, ask for positions.
-func TestCopyOnceAndLook(t *testing.T) {
+func TestCatchUpAndTranslate(t *testing.T) {
 	t.Parallel()
 	for _, flow := range [][]string{{"delivery: exactly_once"}, {"delivery: at_least_once", "naming: prefix"}} {
 		t.Run(flow[0], func(t *testing.T) {
@@ -177,7 +177,7 @@ func TestLoneForeignRecordIsNotPassed(t *testing.T) {
 }
 
 // What is in the way of one topic is told with its remedy, and the others are copied.
-func TestStopsAreTold(t *testing.T) {
+func TestStopsAreReportedWithRemedies(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.source.Topic("orders", 1)

@@ -49,7 +49,7 @@ func (f *fixture) garbled(codec kgo.CompressionCodecType) wire.Batch {
 
 // What cannot be unpacked stops its partition in each lane, and no other; what stands
 // before it comes out.
-func TestUnpackable(t *testing.T) {
+func TestBatchThatCannotBeUnpackedStopsItsPartition(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		for codec := kgo.CodecGzip; codec <= kgo.CodecZstd; codec++ {
 			f.store(orders, f.encode(numbered(3)...))
@@ -79,7 +79,7 @@ func TestUnpackable(t *testing.T) {
 }
 
 // A bomb stops its partition and costs no memory.
-func TestBombOnLogAppendTime(t *testing.T) {
+func TestBombStopsItsPartition(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		var packed bytes.Buffer
 		w, err := zstd.NewWriter(&packed, zstd.WithEncoderConcurrency(1))
@@ -106,7 +106,7 @@ func TestBombOnLogAppendTime(t *testing.T) {
 }
 
 // A batch that holds very much is taken apart piece by piece: nothing is lost or doubled.
-func TestVeryMuchInOneBatch(t *testing.T) {
+func TestLargeBatchIsTakenApartInPieces(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		const records = 400
 		var list []*kgo.Record
@@ -155,7 +155,7 @@ func (f *fixture) stopOf(p chunk.Partition) error {
 
 // Batches that grow when they are taken apart, because their records are alike and are
 // spread over several, are taken a few at a time.
-func TestBatchesThatGrow(t *testing.T) {
+func TestBatchesThatGrowAreTakenAFewAtATime(t *testing.T) {
 	const batches, each = 8, 14
 	noise := make([]byte, 1<<20-200)
 	for i := 0; i < len(noise); i += sha512.Size {

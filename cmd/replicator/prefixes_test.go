@@ -8,7 +8,7 @@ import (
 
 // What is said of a flow between clusters with prefixes names everything as it is
 // called on each side.
-func TestPrefixesAreTold(t *testing.T) {
+func TestPrefixedNamesAreReported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	text, err := os.ReadFile(w.config)

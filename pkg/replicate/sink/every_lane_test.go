@@ -15,9 +15,9 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// TestTransaction: Settle tells where the records are, Commit where the ledger's are;
+// TestNothingIsVisibleBeforeTheCommit: Settle tells where the records are, Commit where the ledger's are;
 // before the commit nobody sees anything.
-func TestTransaction(t *testing.T) {
+func TestNothingIsVisibleBeforeTheCommit(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		s := f.open()
 		landed := f.transaction(s, part("orders", 0, 100, 3), dense("orders", 1, 7, 2))
@@ -54,8 +54,8 @@ func TestTransaction(t *testing.T) {
 	})
 }
 
-// TestLedger: every ledger record gets its offset, with data or without, however large they are.
-func TestLedger(t *testing.T) {
+// TestEveryLedgerRecordGetsItsOffset: with data or without, however large they are.
+func TestEveryLedgerRecordGetsItsOffset(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		s := f.open()
 		var records []LedgerRecord
@@ -83,8 +83,8 @@ func TestLedger(t *testing.T) {
 	})
 }
 
-// TestUnchanged: what may be in a record arrives byte for byte.
-func TestUnchanged(t *testing.T) {
+// TestRecordsArriveUnchanged: what may be in a record arrives byte for byte.
+func TestRecordsArriveUnchanged(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		times := []int64{1, -1, -1500, 1_700_000_000_123, maxTimestamp}
 		if f.batches {
@@ -121,9 +121,9 @@ func TestUnchanged(t *testing.T) {
 	})
 }
 
-// TestShutOut: a successor's Init ends what its predecessor has open, and from then on
+// TestPredecessorIsFenced: a successor's Init ends what its predecessor has open, and from then on
 // the predecessor can write and commit nothing, nor end what the successor has begun.
-func TestShutOut(t *testing.T) {
+func TestPredecessorIsFenced(t *testing.T) {
 	for name, try := range map[string]func(*fixture, door) error{
 		"commit": func(f *fixture, old door) error {
 			_, err := old.Commit(f.ctx, []LedgerRecord{{[]byte("k"), []byte("old")}})
@@ -166,8 +166,8 @@ func TestShutOut(t *testing.T) {
 	}
 }
 
-// TestClose: an open transaction is aborted at once, so that readers need not wait.
-func TestClose(t *testing.T) {
+// TestCloseAbortsTheOpenTransaction: an open transaction is aborted at once, so that readers need not wait.
+func TestCloseAbortsTheOpenTransaction(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		s := f.open()
 		f.transaction(s, part("orders", 0, 0, 3))
@@ -181,8 +181,8 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// TestCommitted: Close takes nothing back.
-func TestCommitted(t *testing.T) {
+// TestCloseTakesNothingBack: Close takes nothing back.
+func TestCloseTakesNothingBack(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		s := f.open()
 		f.transaction(s, part("orders", 0, 0, 3))
@@ -194,9 +194,9 @@ func TestCommitted(t *testing.T) {
 	})
 }
 
-// TestTooLarge: the refusal names partition and record, whatever else the transaction
+// TestTooLargeRecordIsNamed: the refusal names partition and record, whatever else the transaction
 // holds, and nothing of it becomes visible.
-func TestTooLarge(t *testing.T) {
+func TestTooLargeRecordIsNamed(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		s := f.open()
 		large := part("small", 0, 40, 1)
@@ -214,9 +214,9 @@ func TestTooLarge(t *testing.T) {
 	})
 }
 
-// TestStamped: a topic that replaces timestamps shows in its acknowledgements, where
+// TestTopicThatReplacesTimestampsStops: a topic that replaces timestamps shows in its acknowledgements, where
 // its settings may not be read. librdkafka does not pass them on.
-func TestStamped(t *testing.T) {
+func TestTopicThatReplacesTimestampsStops(t *testing.T) {
 	onBatchLanes(t, func(f *fixture) {
 		s := f.open()
 		f.stamp(time.Now().UnixMilli())
@@ -226,9 +226,9 @@ func TestStamped(t *testing.T) {
 	})
 }
 
-// TestRefused: what the target has against one partition stops that one; a new writer
+// TestRefusedPartitionStops: what the target has against one partition stops that one; a new writer
 // can go on.
-func TestRefused(t *testing.T) {
+func TestRefusedPartitionStops(t *testing.T) {
 	for code, kind := range map[*kerr.Error]string{
 		kerr.MessageTooLarge:          chunk.StopTooLarge,
 		kerr.TopicAuthorizationFailed: chunk.StopUnauthorized,
@@ -256,7 +256,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-func TestUnknownTopic(t *testing.T) {
+func TestMissingTopicStops(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		p := part("gone", 0, 0, 1)
 		_, err := f.attempt(f.open(), p)
@@ -264,8 +264,8 @@ func TestUnknownTopic(t *testing.T) {
 	})
 }
 
-// TestBusy: a coordinator that is still busy with the transaction before is asked again.
-func TestBusy(t *testing.T) {
+// TestBusyCoordinatorIsAskedAgain: a coordinator that is still busy with the transaction before is asked again.
+func TestBusyCoordinatorIsAskedAgain(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		const times = 2
 		faults := []kfake.Fault{

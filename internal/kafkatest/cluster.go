@@ -5,7 +5,9 @@ package kafkatest
 
 import (
 	"context"
+	"flag"
 	"maps"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +21,16 @@ import (
 
 // patience is how long a cluster may take for an answer: it only ends tests that fail.
 const patience = time.Minute
+
+// Main is the TestMain of a package whose tests mostly wait, for a broker that has no news,
+// a heartbeat or an interval: more of them run beside each other than there are processors.
+func Main(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // Cluster is a fake cluster that ends with its test. The one inside of it makes brokers
 // fail, answer something else, and say what they hold.

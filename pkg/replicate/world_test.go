@@ -3,11 +3,9 @@ package replicate
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -26,15 +24,7 @@ import (
 	"replicator/pkg/replicate/ledger"
 )
 
-// TestMain lets more tests run beside each other than there are processors: most of
-// their time they wait for a heartbeat, a backoff or an interval.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", "6"); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { kafkatest.Main(m) }
 
 // patience is how long a test waits for what must come: it only ends tests that fail.
 const patience = 30 * time.Second

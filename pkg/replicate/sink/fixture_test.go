@@ -3,10 +3,8 @@ package sink
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -24,15 +22,7 @@ import (
 	"replicator/pkg/replicate/wire"
 )
 
-// TestMain lets more tests run beside each other than there are processors: most of
-// their time they wait for librdkafka.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	if err := flag.Set("test.parallel", "6"); err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { kafkatest.Main(m) }
 
 // way is a lane to write: an implementation of the door, and the broker that it meets.
 type way struct {

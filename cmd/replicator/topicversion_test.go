@@ -108,7 +108,7 @@ func TestTopicVersionNeedsOneCluster(t *testing.T) {
 	w := newWorld(t)
 	w.source.Topic("orders", 3)
 	alone := filepath.Join(t.TempDir(), "one.yaml")
-	text := fmt.Sprintf("clusters:\n  only: {bootstrap.servers: %q}\n", strings.Join(w.source.ListenAddrs(), ","))
+	text := fmt.Sprintf("clusters:\n  only: {bootstrap.servers: %q}\n", w.source.Address())
 	if err := os.WriteFile(alone, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -376,7 +376,7 @@ func TestOtherNumberOfShardsIsTold(t *testing.T) {
 func TestSameClusterIsRefused(t *testing.T) {
 	t.Parallel()
 	l := newLookout(t)
-	one := map[string]string{"bootstrap.servers": strings.Join(l.source.ListenAddrs(), ",")}
+	one := l.source.Properties()
 	_, err := Inspect(l.ctx, map[string]kafka.Config{
 		"old": {Name: "old", Properties: one}, "new": {Name: "new", Properties: one},
 	}, l.cfg, nil)

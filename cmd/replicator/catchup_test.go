@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/partition"
 )
 
 // status reads the JSON that scripts read.
@@ -86,7 +87,7 @@ func TestCatchUpAndTranslate(t *testing.T) {
 				t.Errorf("before: %d shards, caught up %v, %d behind, want 0, false, 250 offsets",
 					before.Shards, before.CaughtUp, before.Behind)
 			}
-			if p := partitionOf(t, before, "orders", 0); p.Phase != replicate.NotStarted || p.Progress != nil {
+			if p := partitionOf(t, before, "orders", 0); p.Phase != partition.PhaseNotStarted || p.Progress != nil {
 				t.Errorf("before: %+v, want not started", p)
 			}
 
@@ -211,11 +212,12 @@ func TestStopsAreReportedWithRemedies(t *testing.T) {
 		}
 	}
 	s := w.status()
-	for topic, want := range map[string]replicate.Phase{
-		"orders": replicate.Idle, "taken": replicate.Stopped, "wide": replicate.Stopped,
+	for topic, want := range map[string]partition.Phase{
+		"orders": partition.PhaseIdle, "taken": partition.PhaseStopped, "wide": partition.PhaseStopped,
 	} {
 		p := partitionOf(t, s, topic, 0)
-		if p.Phase != want || (want == replicate.Stopped) != (p.Reason != "" && p.Remedy != "" && p.StoppedSince != nil) {
+		told := p.Reason != "" && p.Remedy != "" && p.StoppedSince != nil
+		if p.Phase != want || (want == partition.PhaseStopped) != told {
 			t.Errorf("%s: %+v, want %s", topic, p, want)
 		}
 	}

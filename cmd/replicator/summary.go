@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/partition"
 )
 
 // showFlows prints flows so that they fit a terminal: each in full where that is short,
@@ -80,14 +81,14 @@ type topicTotal struct {
 	name                string
 	partitions, unknown int
 	behind              int64
-	phases              map[replicate.Phase]int
+	phases              map[partition.Phase]int
 }
 
 // badness orders topics: what is stopped first, then what is not known.
 func (t *topicTotal) badness() int {
-	free := t.phases[replicate.Copying] + t.phases[replicate.Idle]
+	free := t.phases[partition.PhaseCopying] + t.phases[partition.PhaseIdle]
 	switch {
-	case t.phases[replicate.Stopped] > 0:
+	case t.phases[partition.PhaseStopped] > 0:
 		return 3
 	case t.unknown > 0:
 		return 2
@@ -104,7 +105,7 @@ func (p *printer) topicsInShort(s *replicate.FlowStatus, height int) {
 		one := &s.Partitions[i]
 		t := totals[one.Topic]
 		if t == nil {
-			t = &topicTotal{name: one.Topic, phases: map[replicate.Phase]int{}}
+			t = &topicTotal{name: one.Topic, phases: map[partition.Phase]int{}}
 			totals[one.Topic] = t
 		}
 		t.partitions++
@@ -149,7 +150,7 @@ func (p *printer) topicsInShort(s *replicate.FlowStatus, height int) {
 
 // phasesOf says in which states a topic's partitions are, the commonest first.
 func phasesOf(t *topicTotal) string {
-	phases := slices.SortedFunc(maps.Keys(t.phases), func(a, b replicate.Phase) int {
+	phases := slices.SortedFunc(maps.Keys(t.phases), func(a, b partition.Phase) int {
 		return cmp.Or(cmp.Compare(t.phases[b], t.phases[a]), cmp.Compare(a, b))
 	})
 	if len(phases) == 1 {

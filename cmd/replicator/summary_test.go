@@ -10,6 +10,7 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/partition"
 )
 
 // crowded is a flow with more of everything than a terminal holds.
@@ -21,10 +22,10 @@ func crowded(name string) *replicate.FlowStatus {
 	for topic := range 300 {
 		for number := range int32(4) {
 			p := replicate.PartitionStatus{Topic: fmt.Sprintf("team.domain.topic-%03d", topic), Partition: number,
-				Phase: replicate.Copying, SourceEnd: offsets.Source(1000 + topic), Behind: int64(topic)}
+				Phase: partition.PhaseCopying, SourceEnd: offsets.Source(1000 + topic), Behind: int64(topic)}
 			switch topic {
 			case 7:
-				p.Phase, p.Reason, p.Remedy = replicate.Stopped, strings.Repeat("because ", 40), strings.Repeat("do this ", 40)
+				p.Phase, p.Reason, p.Remedy = partition.PhaseStopped, strings.Repeat("because ", 40), strings.Repeat("do this ", 40)
 				s.Stopped++
 			case 8:
 				p.EndsUnknown, p.Behind = true, 0
@@ -102,13 +103,13 @@ func TestHistoryIsFolded(t *testing.T) {
 	at, since := offsets.Source(9), time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
 	for number := range int32(100) {
 		s.Partitions = append(s.Partitions, replicate.PartitionStatus{Topic: "wide", TargetTopic: "old.wide",
-			Partition: number, Phase: replicate.Copying, SourceOpen: 2,
+			Partition: number, Phase: partition.PhaseCopying, SourceOpen: 2,
 			Holes:   &replicate.HoleStatus{Count: 2, Offsets: 7, Last: replicate.Range{From: 3, To: 8}},
 			Cuts:    &replicate.CutStatus{Count: 1, Offsets: 4, At: 5, Copied: at, Resumed: &at, Decided: &since},
 			GivenUp: []replicate.GivenUp{{Range: replicate.Range{From: 5, To: 9}, Ordered: since}},
 			Foreign: []replicate.Range{{From: 1, To: 4}, {From: 6, To: 7}}})
 	}
-	s.Partitions = append(s.Partitions, replicate.PartitionStatus{Topic: "zone", Phase: replicate.Copying,
+	s.Partitions = append(s.Partitions, replicate.PartitionStatus{Topic: "zone", Phase: partition.PhaseCopying,
 		Holes: &replicate.HoleStatus{Count: 1, Offsets: 5, Last: replicate.Range{From: 1, To: 6}}})
 	said := func(each bool) string {
 		var text []string
@@ -155,15 +156,15 @@ func TestStatusOfAPart(t *testing.T) {
 	go func() { code <- execute(ctx, []string{"run", "-c", w.config}, &log, &log) }()
 	w.await("the copy", func() bool {
 		s := w.status()
-		return s.CaughtUp && partitionOf(t, s, "orders", 0).Phase == replicate.Copying && len(s.Members) == 1 &&
+		return s.CaughtUp && partitionOf(t, s, "orders", 0).Phase == partition.PhaseCopying && len(s.Members) == 1 &&
 			len(s.Members[0].Shards) == 2 && len(s.Unowned) == 0
 	})
 	stop()
 	<-code
 	w.source.Fill("orders", 1, 5)
 	s := w.status()
-	if p := partitionOf(t, s, "orders", 0); p.Phase != replicate.Idle {
-		t.Errorf("without a replica orders/0 is %s, want %s", p.Phase, replicate.Idle)
+	if p := partitionOf(t, s, "orders", 0); p.Phase != partition.PhaseIdle {
+		t.Errorf("without a replica orders/0 is %s, want %s", p.Phase, partition.PhaseIdle)
 	}
 	if len(s.Unowned) != 2 || s.CaughtUp {
 		t.Errorf("shards without a replica: %v, caught up: %v", s.Unowned, s.CaughtUp)

@@ -8,6 +8,7 @@ import (
 
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/partition"
 )
 
 const (
@@ -166,7 +167,7 @@ func (p *printer) note(fact, remedy string) {
 }
 
 // word is a phase as people say it.
-func word(phase replicate.Phase) string { return strings.ReplaceAll(string(phase), "_", " ") }
+func word(phase partition.Phase) string { return strings.ReplaceAll(string(phase), "_", " ") }
 
 // partitions prints the table of partitions. Numbers are not grouped by thousands:
 // they are to be pasted into other commands.

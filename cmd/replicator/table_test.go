@@ -9,6 +9,7 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/partition"
 )
 
 // Whatever the names and numbers, a line fits, and a number is whole.
@@ -21,11 +22,11 @@ func TestTablesFit(t *testing.T) {
 	status := &replicate.FlowStatus{
 		Flow: "old->new", Taken: since, Replicas: &none, Behind: 12, Shards: 8, Stopped: 1,
 		Partitions: []replicate.PartitionStatus{
-			{Topic: long, Partition: 7, TargetTopic: long, Phase: replicate.Stopped, Reason: strings.Repeat("because ", 40),
+			{Topic: long, Partition: 7, TargetTopic: long, Phase: partition.PhaseStopped, Reason: strings.Repeat("because ", 40),
 				Remedy: strings.Repeat("do this ", 40), StoppedSince: &since, SourceEnd: big, Progress: &big, Behind: 12,
 				TargetEnd: &end, Holes: &replicate.HoleStatus{Count: 1, Offsets: 5, Last: replicate.Range{From: 1, To: 6}},
 				Foreign: []replicate.Range{{From: 3, To: 4}}},
-			{Topic: "short", TargetTopic: "short", Phase: replicate.NotStarted, SourceOpen: 4},
+			{Topic: "short", TargetTopic: "short", Phase: partition.PhaseNotStarted, SourceOpen: 4},
 		},
 		Groups: []replicate.GroupStatus{
 			{Group: long, Members: 2, Positions: []replicate.PositionStatus{{Topic: long, Partition: 7, Source: big,
@@ -63,7 +64,7 @@ func TestTogether(t *testing.T) {
 	t.Parallel()
 	var partitions []replicate.PartitionStatus
 	for n := range int32(12) {
-		p := replicate.PartitionStatus{Topic: "wide", Partition: n, Phase: replicate.Stopped, Reason: "too wide"}
+		p := replicate.PartitionStatus{Topic: "wide", Partition: n, Phase: partition.PhaseStopped, Reason: "too wide"}
 		if n == 5 {
 			p.Reason = ""
 		}

@@ -65,7 +65,7 @@ func TestTroubleshootingIsComplete(t *testing.T) {
 	}
 	states := slices.Concat(constants(t, "../../pkg/replicate/chunk", "Stop"),
 		typed(t, "../../pkg/replicate/groups", "Kind"),
-		typed(t, "../../pkg/replicate", "Phase"), typed(t, "../../pkg/replicate", "Verdict"))
+		typed(t, "../../pkg/replicate/partition", "Phase"), typed(t, "../../pkg/replicate", "Verdict"))
 	for _, state := range states {
 		has("a state", "`"+state+"`")
 	}

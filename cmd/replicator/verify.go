@@ -14,6 +14,7 @@ import (
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/partition"
 )
 
 // verifyWords are the flags of verify.
@@ -265,7 +266,7 @@ func (p *printer) verification(v *replicate.Verification) {
 		v.Taken.Format(time.RFC3339))
 	for _, one := range v.Partitions {
 		p.differences(&one)
-		if one.State == replicate.Stopped {
+		if one.State == partition.PhaseStopped {
 			p.line("%s", wrap(fmt.Sprintf("stopped     %s/%d: %s", one.Topic, one.Partition, one.Reason), "            "))
 		}
 	}

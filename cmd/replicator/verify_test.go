@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/partition"
 )
 
 // What an operator keeps as the proof of a migration.
@@ -64,7 +65,7 @@ func TestVerifyACopy(t *testing.T) {
 			}
 
 			for _, p := range proof.Partitions {
-				if p.State != replicate.Idle {
+				if p.State != partition.PhaseIdle {
 					t.Errorf("%s/%d is %s, want idle: no replica runs", p.Topic, p.Partition, p.State)
 				}
 			}

@@ -15,6 +15,7 @@ import (
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/partition"
 )
 
 // waitEvery is how often wait looks.
@@ -354,7 +355,7 @@ func (w *waiter) behind(s *replicate.FlowStatus) gap {
 			continue
 		}
 		why := cmp.Or(p.Reason, "the ledger does not know it yet")
-		if p.Phase == replicate.Stopped && !p.Lasting && !p.Cuts.Open() {
+		if p.Phase == partition.PhaseStopped && !p.Lasting && !p.Cuts.Open() {
 			why += "; it is tried again at least every 5 minutes"
 		}
 		found := gap{fmt.Sprintf("%s/%d: %s: %s", p.Topic, p.Partition, p.Phase, why), p.Lasting, p.Remedy}

@@ -159,27 +159,15 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 		if c.noted != nil {
 			s.flow.metrics.cut(s.flow.name, c.partition, c.noted)
 		}
-		copying := c.stop == nil && !c.waiting
-		switch {
-		case c.stop != nil && c.stop.Waits(): // for an order, not for its next try
-			s.undecided = true
-			delete(s.aside, c.partition)
-			s.tell(c.stop)
-		case c.stop != nil && c.topic.Stop == nil: // else the flow tells of the topic, and looks at it again
-			if a := s.aside[c.partition]; a == nil || a.stop != c.stop {
-				s.putAside(c.stop)
-			}
-		case copying && s.aside[c.partition] == nil: // else it is only tried
-			s.goesOn(c.partition)
-		}
+		state := s.goOver(c)
 		s.shown.put(c.partition, func(r *shownRoute) {
 			if r.key != c.key {
 				r.began = c.header.Progress
 			}
-			r.key, r.target, r.stop, r.assigned, r.live = c.key, c.topic.Target, c.stop, copying, true
+			r.key, r.target, r.stop, r.state = c.key, c.topic.Target, c.stop, state
 			r.next = c.header.Progress
 		})
-		if !copying {
+		if state != partition.Copying {
 			continue
 		}
 		s.routes[c.partition] = &route{

@@ -15,6 +15,7 @@ import (
 
 	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/partition"
 )
 
 // sayQuickly makes an engine say soon that a cluster is away.
@@ -231,7 +232,7 @@ func TestSourceTopicIsHidden(t *testing.T) {
 			seen.Stopped, seen.EndsUnknown, len(seen.Partitions), seen.CaughtUp)
 	}
 	for _, p := range seen.Partitions {
-		if hidden := p.Topic == "secret"; hidden != (p.Phase == Stopped && p.EndsUnknown && p.Remedy != "") {
+		if hidden := p.Topic == "secret"; hidden != (p.Phase == partition.PhaseStopped && p.EndsUnknown && p.Remedy != "") {
 			t.Errorf("status of %s/%d: %+v", p.Topic, p.Partition, p)
 		}
 	}

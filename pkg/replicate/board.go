@@ -9,6 +9,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
 )
 
 // board is what a shard shows to the rest of the flow: its committed state, and
@@ -32,13 +33,12 @@ type board struct {
 
 // shownRoute is one partition as the metrics and the group sync see it.
 type shownRoute struct {
-	key      ledger.Key
-	target   string // topic
-	next     offsets.Source
-	began    offsets.Source // progress when this process took the shard over
-	stop     *chunk.Stop
-	assigned bool
-	live     bool // a session is at work that has compared it with both clusters
+	key    ledger.Key
+	target string // topic
+	next   offsets.Source
+	began  offsets.Source  // progress when this process took the shard over
+	stop   *chunk.Stop     // why it is not copied, or was not when that was seen last
+	state  partition.State // Unseen: no session is at work that has compared it with both clusters
 }
 
 func (b *board) init() { b.gate = make(chan struct{}, 1) }
@@ -84,7 +84,7 @@ func (b *board) clear(why error) {
 	defer b.mu.Unlock()
 	b.book, b.why = nil, why
 	for p, r := range b.routes {
-		r.assigned, r.live = false, false
+		r.state = partition.Unseen
 		b.routes[p] = r
 	}
 }
@@ -170,7 +170,7 @@ func (b *board) known() map[chunk.Partition]shownRoute {
 func (b *board) all() map[chunk.Partition]shownRoute {
 	all := make(map[chunk.Partition]shownRoute, len(b.before)+len(b.routes))
 	for p, r := range b.before {
-		r.assigned, r.live = false, false
+		r.state = partition.Unseen
 		all[p] = r
 	}
 	maps.Copy(all, b.routes)

@@ -11,6 +11,7 @@ import (
 	"replicator/integration/workload"
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/partition"
 )
 
 // commit makes a plain consumer's commit on the source.
@@ -141,7 +142,7 @@ func TestTargetTopicDeletedUnseen(t *testing.T) {
 		status, err := w.look().Status(w.ctx)
 		w.must("status", err)
 		p := status.Partitions[0]
-		if status.Behind != 70 || status.CaughtUp || p.Phase != Waiting || !strings.Contains(p.Reason, why) {
+		if status.Behind != 70 || status.CaughtUp || p.Phase != partition.PhaseWaiting || !strings.Contains(p.Reason, why) {
 			t.Errorf("status says %d behind, %+v; want 70, as %s", status.Behind, p, why)
 		}
 		if v := w.verify(VerifyOptions{}); v.Verdict != Incomplete || v.NotCopied != 70 {

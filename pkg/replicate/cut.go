@@ -41,7 +41,7 @@ func (f *flow) progressNow() map[chunk.Partition]offsets.Source {
 	progress := map[chunk.Partition]offsets.Source{}
 	for _, w := range f.owned() {
 		for p, r := range w.shown.snapshot() {
-			if r.assigned && r.stop == nil {
+			if r.state == partition.Copying {
 				progress[p] = r.next
 			}
 		}
@@ -92,7 +92,7 @@ func (w *worker) suspect(err error) {
 		w.doubts[lost.Partition] = doubt{lost.At, lost.End, true}
 	default: // librdkafka does not tell which one it was
 		for p, r := range w.shown.snapshot() {
-			if _, before := w.doubts[p]; r.assigned && !before {
+			if _, before := w.doubts[p]; r.state == partition.Copying && !before {
 				w.doubts[p] = doubt{at: r.next, end: -1}
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
 )
 
 // cutTarget makes a target with 60 records of orders/0, of which it keeps the log, and then a
@@ -145,8 +146,9 @@ func TestTargetCutIsSeenByLookers(t *testing.T) {
 	status, err := view.Status(w.ctx)
 	w.must("status", err)
 	p := status.Partitions[0]
-	if p.Phase != Stopped || status.CaughtUp || p.Behind != 40 || !p.Cuts.Open() || p.Cuts.Side != "target" ||
-		p.Cuts.At != 60 || p.Cuts.Undecided() || !strings.Contains(p.Reason, "the target's log was cut") {
+	if p.Phase != partition.PhaseStopped || status.CaughtUp || p.Behind != 40 || !p.Cuts.Open() ||
+		p.Cuts.Side != "target" || p.Cuts.At != 60 || p.Cuts.Undecided() ||
+		!strings.Contains(p.Reason, "the target's log was cut") {
 		t.Errorf("status says %+v of the partition", p)
 	}
 	group := w.statusOf(view, "behind", "orders", func(*PositionStatus) bool { return true })

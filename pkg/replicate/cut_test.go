@@ -16,6 +16,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/verify"
 )
 
@@ -114,7 +115,7 @@ func (w *world) everybodySeesCut(behind int64) {
 	status, err := view.Status(w.ctx)
 	w.must("status", err)
 	p := status.Partitions[0]
-	if p.Phase != Stopped || !p.Cuts.Open() || p.Cuts.At != 60 || p.Behind != behind || status.CaughtUp ||
+	if p.Phase != partition.PhaseStopped || !p.Cuts.Open() || p.Cuts.At != 60 || p.Behind != behind || status.CaughtUp ||
 		!strings.Contains(p.Remedy, "replicator resume orders/0") {
 		w.t.Errorf("status says %+v of the partition", p)
 	}
@@ -125,7 +126,7 @@ func (w *world) everybodySeesCut(behind int64) {
 	}
 	v, err := view.Verify(w.ctx, VerifyOptions{})
 	w.must("verify", err)
-	if one := v.Partitions[0]; one.State != Stopped || v.Verdict != Incomplete || one.NotCopied != behind ||
+	if one := v.Partitions[0]; one.State != partition.PhaseStopped || v.Verdict != Incomplete || one.NotCopied != behind ||
 		one.Error != "" || one.Compared != 60 {
 		w.t.Errorf("verify says %s, %d compared, %+v", v.Verdict, v.Compared, one)
 	}
@@ -173,7 +174,7 @@ func TestCutBeforeTheTargetWasMadeAgain(t *testing.T) {
 		status, err := view.Status(w.ctx)
 		w.must("status", err)
 		p := status.Partitions[0]
-		if p.Behind != 60 || p.Phase != Waiting || !strings.Contains(p.Remedy, "it is filled anew") {
+		if p.Behind != 60 || p.Phase != partition.PhaseWaiting || !strings.Contains(p.Remedy, "it is filled anew") {
 			t.Errorf("status says %+v of the partition", p)
 		}
 		if plan, err := view.Plan(w.ctx); err != nil || len(plan.InTheWay()) > 0 {

@@ -42,6 +42,41 @@ func (s *session) facts(c *candidate, m bothMarks, silent bool) partition.Facts 
 	return facts
 }
 
+// goOver has a candidate go over to its new state, and tells of it where that is news.
+func (s *session) goOver(c *candidate) partition.State {
+	state := c.becomes()
+	switch state {
+	case partition.Truncated: // it waits for an order, not for its next try
+		s.undecided = true
+		delete(s.aside, c.partition)
+		s.tell(c.stop)
+	case partition.Quarantined: // of a topic that is stopped the flow tells, and looks at it again
+		if a := s.aside[c.partition]; a == nil || a.stop != c.stop {
+			s.putAside(c.stop)
+		}
+	case partition.Copying:
+		if s.aside[c.partition] == nil { // else it is only tried
+			s.goesOn(c.partition)
+		}
+	}
+	return state
+}
+
+// becomes is the state that a candidate is settled in.
+func (c *candidate) becomes() partition.State {
+	switch {
+	case c.stop != nil && c.stop.Waits():
+		return partition.Truncated
+	case c.topic.Stop != nil:
+		return partition.TopicStopped
+	case c.stop != nil:
+		return partition.Quarantined
+	case c.waiting:
+		return partition.TargetAway
+	}
+	return partition.Copying
+}
+
 // sourceMarks is what the source says of its logs: where they begin and end, where `start` has partitions begin, and
 // where the epochs of their progress end.
 type sourceMarks struct{ earliest, end, start, epochs watermarks.Marks }

@@ -12,6 +12,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/verify"
 )
 
@@ -52,9 +53,9 @@ func TestWaitingOrderIsTold(t *testing.T) {
 	}
 	w.resume(false)
 	p := w.partition(look)
-	if o := p.Cuts.Ordered; o == nil || o.From != 60 || o.At.IsZero() || !o.Fits || p.Lasting || p.Phase != Stopped ||
-		!strings.Contains(p.Reason, "since "+o.At.Format("2006-01-02")) || !strings.Contains(p.Remedy, "replicator run") ||
-		strings.Contains(p.Remedy, "replicator resume") {
+	if o := p.Cuts.Ordered; o == nil || o.From != 60 || o.At.IsZero() || !o.Fits || p.Lasting ||
+		p.Phase != partition.PhaseStopped || !strings.Contains(p.Reason, "since "+o.At.Format("2006-01-02")) ||
+		!strings.Contains(p.Remedy, "replicator run") || strings.Contains(p.Remedy, "replicator resume") {
 		t.Errorf("with an order that waits: %+v, %+v", p, p.Cuts)
 	}
 	_, err := look.Translate(w.ctx, chunk.Partition{Topic: "orders"}, 70)

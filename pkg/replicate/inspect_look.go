@@ -353,7 +353,7 @@ func (s *spot) decide(p *picture) {
 	s.facts = partition.Facts{
 		Ledger: ledgerFacts(s.book != nil && s.book.Made, s.state), Source: marks.facts(s.partition),
 		Target: partition.Target{Hidden: s.targetErr != nil, Topic: s.targetID, End: endFact(p.targetEnds, s.at),
-			There: described && s.targetErr == nil && int(s.at.Number) < topic.partitions},
+			There: described && s.targetErr == nil && int(s.at.Number) < topic.partitions, Silent: !s.targetThere},
 		TopicStopped: s.blocked != "",
 	}
 	s.facts.Quarantined = s.stop() != nil

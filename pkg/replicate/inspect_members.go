@@ -15,6 +15,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/owner"
+	"replicator/pkg/replicate/partition"
 )
 
 // Replica is a process that runs the flow, as its group on the target tells. One that was
@@ -226,8 +227,8 @@ func (i *Inspection) hiddenStatus(p *picture) []PartitionStatus {
 			seen[k.Partition] = true
 			target, _ := i.policy.Topic(k.Partition.Topic)
 			one := PartitionStatus{
-				Topic: k.Partition.Topic, Partition: k.Partition.Number, TargetTopic: target, Shard: shard, Phase: Stopped,
-				Reason: err.Error(), Remedy: chunk.Remedy(err), EndsUnknown: true,
+				Topic: k.Partition.Topic, Partition: k.Partition.Number, TargetTopic: target, Shard: shard,
+				Phase: partition.PhaseStopped, Reason: err.Error(), Remedy: chunk.Remedy(err), EndsUnknown: true,
 			}
 			state := p.books[shard].State(k)
 			if state.Start != ledger.NotStarted {

@@ -14,6 +14,7 @@ import (
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/topics"
 )
 
@@ -270,7 +271,7 @@ func (i *Inspection) topicPlan(ctx context.Context, seen *picture, change topics
 			one.Stops = append(one.Stops, cutStop(s.partition, s.cut))
 			continue
 		}
-		if status.Phase == Stopped {
+		if status.Phase == partition.PhaseStopped {
 			one.Stops = append(one.Stops, stopOf(s.partition, s.stop()))
 			continue
 		}

@@ -68,28 +68,13 @@ func problemStatus(err error) ProblemStatus {
 	return ProblemStatus{err.Error(), chunk.Remedy(err), errors.As(err, new(*lasting))}
 }
 
-// Phase says how a partition is doing.
-type Phase string
-
-// The phases of a partition.
-const (
-	Copying    Phase = "copying"     // it has progress, nothing is in its way, and a replica has its shard
-	Idle       Phase = "idle"        // the same, but no replica has its shard: nothing moves
-	Stopped    Phase = "stopped"     // it is left out, for a reason
-	Waiting    Phase = "waiting"     // its partition on the target is not there, or not there any more
-	NotStarted Phase = "not_started" // the ledger does not know it yet
-)
-
-// Free says that nothing is in the way of the partition, whether or not a replica runs.
-func (p Phase) Free() bool { return p == Copying || p == Idle }
-
 // PartitionStatus is one source partition.
 type PartitionStatus struct {
-	Topic       string `json:"topic"`
-	Partition   int32  `json:"partition"`
-	TargetTopic string `json:"target_topic"`
-	Shard       int    `json:"shard"`
-	Phase       Phase  `json:"state"`
+	Topic       string          `json:"topic"`
+	Partition   int32           `json:"partition"`
+	TargetTopic string          `json:"target_topic"`
+	Shard       int             `json:"shard"`
+	Phase       partition.Phase `json:"state"`
 	// Reason and Remedy go with stopped and waiting; StoppedSince with stopped.
 	Reason string `json:"reason,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
@@ -279,7 +264,7 @@ func (i *Inspection) statusPartitions(p *picture, spots map[chunk.Partition]*spo
 	for j := range status.Partitions {
 		one := &status.Partitions[j]
 		status.Behind += one.Behind
-		if one.Phase == Stopped {
+		if one.Phase == partition.PhaseStopped {
 			status.Stopped++
 		}
 		if one.EndsUnknown {
@@ -292,7 +277,7 @@ func (i *Inspection) statusPartitions(p *picture, spots map[chunk.Partition]*spo
 func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 	one := PartitionStatus{
 		Topic: s.partition.Topic, Partition: s.partition.Number, TargetTopic: s.at.Topic, Shard: s.shard,
-		Phase: Copying, SourceStart: s.earliest, SourceEnd: s.stable, SourceOpen: max(int64(s.high-s.stable), 0),
+		SourceStart: s.earliest, SourceEnd: s.stable, SourceOpen: max(int64(s.high-s.stable), 0),
 	}
 	one.Behind = max(int64(s.stable-s.next()), 0)
 	if s.unknown != nil {
@@ -307,33 +292,31 @@ func (i *Inspection) partitionStatus(p *picture, s *spot) PartitionStatus {
 	if one.Cuts = s.cutStatus(); s.orderErr != nil {
 		p.problems = append(p.problems, s.orderErr)
 	}
-	switch {
-	case s.blocked != "":
-		one.Phase, one.Reason, one.Remedy, one.Lasting = Stopped, s.blocked, policy.BlockedFix, true
-	case s.cut != nil:
-		one.Phase, one.StoppedSince, one.Lasting = Stopped, one.Cuts.Seen, one.Cuts.Undecided()
+	state := partition.StateOf(s.facts, !p.work.rests(s.shard))
+	one.Phase = state.Phase()
+	switch state {
+	case partition.TopicStopped:
+		one.Reason, one.Remedy, one.Lasting = s.blocked, policy.BlockedFix, true
+	case partition.Truncated:
+		one.StoppedSince, one.Lasting = one.Cuts.Seen, one.Cuts.Undecided()
 		one.Reason, one.Remedy = s.cutWords()
-	case s.stop() != nil:
+	case partition.Quarantined:
 		stop := s.stop()
-		one.Phase, one.Reason, one.Remedy, one.StoppedSince = Stopped, stop.Reason, stop.Fix, &stop.Since
-	case s.unknown != nil:
-		one.Phase, one.Reason = Waiting, "the source does not tell where the partition ends: "+s.unknown.Error()
+		one.Reason, one.Remedy, one.StoppedSince = stop.Reason, stop.Fix, &stop.Since
+	case partition.SourceSilent:
+		one.Reason = "the source does not tell where the partition ends: " + s.unknown.Error()
 		one.Remedy = "see whether its leader is up; copying goes on by itself"
-	case s.state == nil:
-		one.Phase = NotStarted
-	case s.targetErr != nil:
-		one.Phase, one.Reason, one.Remedy = Waiting, s.targetErr.Error(), chunk.Remedy(s.targetErr)
-	case s.facts.Gone() && s.targetID == chunk.TopicID{}:
-		one.Phase, one.Reason = Waiting, "the target topic was deleted, with all that was copied to it"
+	case partition.TargetHidden:
+		one.Reason, one.Remedy = s.targetErr.Error(), chunk.Remedy(s.targetErr)
+	case partition.TargetDeleted:
+		one.Reason = "the target topic was deleted, with all that was copied to it"
 		one.Remedy = "nothing to do while the flow runs: it is created, and filled anew"
-	case s.facts.Gone():
-		one.Phase, one.Reason = Waiting, "the target topic is another one than was copied to"
+	case partition.TargetReplaced:
+		one.Reason = "the target topic is another one than was copied to"
 		one.Remedy = "nothing to do while the flow runs: it is filled anew"
-	case !s.targetThere:
-		one.Phase, one.Reason = Waiting, "the target partition is not there, or its leader is not"
+	case partition.TargetAway:
+		one.Reason = "the target partition is not there, or its leader is not"
 		one.Remedy = "nothing to do while the flow runs and the target's brokers are up: it is created, or found"
-	case p.work.rests(s.shard):
-		one.Phase = Idle
 	}
 	if s.state == nil {
 		return one

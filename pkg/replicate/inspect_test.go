@@ -17,6 +17,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
 )
 
 // lookout is two clusters with one topic of one partition, and a ledger that a test
@@ -330,7 +331,7 @@ func TestStatusOfOtherTopics(t *testing.T) {
 		}
 		return status.Partitions[0]
 	}
-	if p := look(); p.Phase != Idle {
+	if p := look(); p.Phase != partition.PhaseIdle {
 		t.Errorf("%+v, want idle", p)
 	}
 	admin := kadm.NewClient(l.target.Client())
@@ -344,7 +345,7 @@ func TestStatusOfOtherTopics(t *testing.T) {
 		}
 	}
 	recreate(admin)
-	if p := look(); p.Phase != Waiting || !strings.Contains(p.Reason, "another one than was copied to") {
+	if p := look(); p.Phase != partition.PhaseWaiting || !strings.Contains(p.Reason, "another one than was copied to") {
 		t.Errorf("the target topic was created again: %+v, want waiting", p)
 	}
 	if _, err := l.translate(i, 3); err == nil || !strings.Contains(err.Error(), "another one than was copied to") {
@@ -353,11 +354,11 @@ func TestStatusOfOtherTopics(t *testing.T) {
 	if _, err := admin.DeleteTopics(l.ctx, lookoutTopic); err != nil {
 		t.Fatal(err)
 	}
-	if p := look(); p.Phase != Waiting || p.TargetEnd != nil {
+	if p := look(); p.Phase != partition.PhaseWaiting || p.TargetEnd != nil {
 		t.Errorf("the target topic is gone: %+v, want waiting", p)
 	}
 	recreate(kadm.NewClient(l.source.Client()))
-	if p := look(); p.Phase != NotStarted || p.Progress != nil {
+	if p := look(); p.Phase != partition.PhaseNotStarted || p.Progress != nil {
 		t.Errorf("the source topic was created again: %+v, want not started", p)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/partition"
 )
 
 // lack is one thing for which a step does not hold.
@@ -124,16 +125,17 @@ func (h *handover) readsAnywhere(group string, members int) string {
 func (h *handover) notCopied(p *PartitionStatus) lack {
 	name := fmt.Sprintf("%s/%d", p.Topic, p.Partition)
 	rest := fmt.Sprintf("up to %d records are not on %s", p.Behind+p.SourceOpen, h.o.Flow.To)
+	stopped := p.Phase == partition.PhaseStopped
 	switch {
-	case p.Phase == Stopped && !p.Cuts.Open() && !h.fresh(p) && !h.looking: // else it is what is known now
+	case stopped && !p.Cuts.Open() && !h.fresh(p) && !h.looking: // else it is what is known now
 		what := fmt.Sprintf("%s was stopped (%s)", name, p.Reason)
 		return lack{waits: what, gives: what + ": " + rest}
-	case p.Phase == Stopped && p.Cuts.Open() && p.Cuts.Seen == nil && !h.looking: // whoever copies notes it in seconds
+	case stopped && p.Cuts.Open() && p.Cuts.Seen == nil && !h.looking: // whoever copies notes it in seconds
 		what := fmt.Sprintf("%s is stopped (%s), which is looked into", name, p.Reason)
 		return lack{waits: what, gives: what + ": " + rest}
-	case p.Phase == Stopped && p.Cuts.Waits():
+	case stopped && p.Cuts.Waits():
 		return lack{waits: name + " waits for the order of 'replicator resume' to be carried out", gives: name + ": " + rest}
-	case p.Phase == Stopped:
+	case stopped:
 		return lack{gives: fmt.Sprintf("%s is stopped (%s): %s", name, p.Reason, rest), remedy: cmp.Or(p.Remedy, seeStatus)}
 	case p.SourceOpen > 0:
 		what := name + " has an open transaction"

@@ -9,6 +9,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/partition"
 )
 
 // FlowState is what this process knows of one flow, for metrics, health and
@@ -40,14 +41,13 @@ func (g GroupTopic) compare(other GroupTopic) int {
 // PartitionState is one partition as its worker shows it.
 type PartitionState struct {
 	Partition chunk.Partition
-	Copying   bool
-	Live      bool           // its shard is at work
-	Progress  offsets.Source // -1 while the shard has not read it from the ledger
-	End       offsets.Source // the source's last stable offset, as it was told last
-	Told      time.Time      // when that was; zero: never
-	Behind    int64          // source offsets, as they were known last; -1 while Progress or End has never been known
-	Since     time.Time      // when it was last seen caught up, or first seen; zero: not looked at yet
-	Stop      *chunk.Stop    // why it is not copied
+	State     partition.State // Unseen: its shard is not at work
+	Progress  offsets.Source  // -1 while the shard has not read it from the ledger
+	End       offsets.Source  // the source's last stable offset, as it was told last
+	Told      time.Time       // when that was; zero: never
+	Behind    int64           // source offsets, as they were known last; -1 while Progress or End has never been known
+	Since     time.Time       // when it was last seen caught up, or first seen; zero: not looked at yet
+	Stop      *chunk.Stop     // why it is not copied
 }
 
 // unknownProgress is the Progress of a partition whose shard has just been taken over.
@@ -63,7 +63,7 @@ func (p *PartitionState) BehindFor(now time.Time) time.Duration {
 
 // Fresh says whether Behind is that of now: the source tells, and the shard is at work.
 func (p *PartitionState) Fresh(now time.Time) bool {
-	return p.Behind >= 0 && p.Live && now.Sub(p.Told) < staleAfter
+	return p.Behind >= 0 && p.State != partition.Unseen && now.Sub(p.Told) < staleAfter
 }
 
 // shown is what the workers of this process show of their partitions. Those that
@@ -94,7 +94,7 @@ func (f *flow) shown() map[chunk.Partition]shownRoute {
 	}
 	for _, routes := range f.lost {
 		for p, r := range routes {
-			r.live, r.assigned = false, false
+			r.state = partition.Unseen
 			all[p] = r
 		}
 	}
@@ -119,7 +119,7 @@ func (f *flow) look() FlowState {
 	for p, r := range shown {
 		l := lags[p]
 		one := PartitionState{
-			Partition: p, Copying: r.assigned, Live: r.live, Progress: r.next, End: l.end, Told: l.told, Behind: -1,
+			Partition: p, State: r.state, Progress: r.next, End: l.end, Told: l.told, Behind: -1,
 			Since: l.since, Stop: r.stop,
 		}
 		if !l.told.IsZero() && r.next != unknownProgress {

@@ -8,6 +8,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/sink"
 	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/wire"
@@ -271,7 +272,7 @@ func (c *collector) collectPartitions(out gauges, flow string, state *FlowState,
 		}
 		if p.Stop != nil {
 			stopped[p.Stop.Kind]++
-		} else if p.Copying {
+		} else if p.State == partition.Copying {
 			copied++
 		}
 	}

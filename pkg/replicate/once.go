@@ -13,6 +13,7 @@ import (
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
 )
 
 // errCaughtUp ends a flow that was to run until caught up.
@@ -156,7 +157,7 @@ func (f *flow) reached(ctx context.Context, goal map[chunk.Partition]offsets.Sou
 			others[shard] = true
 		case known && r.stop != nil:
 			stops = append(stops, r.stop)
-		case !known || !r.assigned || r.next < end:
+		case !known || r.state != partition.Copying || r.next < end:
 			return false, nil, nil
 		}
 	}

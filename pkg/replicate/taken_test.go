@@ -12,6 +12,7 @@ import (
 	"replicator/internal/kafkatest"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/partition"
 )
 
 // shared is two flows, from clusters of their own to one target, whose topics meet.
@@ -64,7 +65,7 @@ func testTaken(t *testing.T, w *world) {
 		states := 0
 		for _, f := range first.Look() {
 			for _, p := range f.Partitions {
-				if p.Copying {
+				if p.State == partition.Copying {
 					states++
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/verify"
 )
 
@@ -102,11 +103,11 @@ func (c *VerifiedCounts) Differences() int64 {
 
 // VerifiedPartition is one source partition in a Verification.
 type VerifiedPartition struct {
-	Topic       string `json:"topic"` // of the source
-	Partition   int32  `json:"partition"`
-	TargetTopic string `json:"target_topic"`
-	State       Phase  `json:"state"`            // as status shows it
-	Reason      string `json:"reason,omitempty"` // with stopped and waiting
+	Topic       string          `json:"topic"` // of the source
+	Partition   int32           `json:"partition"`
+	TargetTopic string          `json:"target_topic"`
+	State       partition.Phase `json:"state"`            // as status shows it
+	Reason      string          `json:"reason,omitempty"` // with stopped and waiting
 	// The ranges, half open; the last source offset is progress.
 	SourceFrom int64 `json:"source_from"`
 	SourceTo   int64 `json:"source_to"`
@@ -179,9 +180,9 @@ func (p *VerifiedPartition) doubt() (why, remedy string) {
 	switch {
 	case p.Error != "":
 		return p.Error, p.Remedy
-	case p.State == Stopped || p.State == Waiting:
+	case p.State == partition.PhaseStopped || p.State == partition.PhaseWaiting:
 		return fmt.Sprintf("%s: %s; %d source offsets are not copied", p.State, p.Reason, p.NotCopied), p.remedy
-	case p.State == NotStarted && p.NotCopied > 0:
+	case p.State == partition.PhaseNotStarted && p.NotCopied > 0:
 		return fmt.Sprintf("nothing of it is copied yet: %d source offsets", p.NotCopied),
 			"let 'replicator run' copy it, and verify again"
 	case p.holes() > 0:

@@ -8,6 +8,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/watermarks"
 )
 
@@ -90,7 +91,7 @@ func (f *flow) learn(stable watermarks.Marks, at time.Time) {
 		}
 		if mark, told := stable[p]; told && mark.Err == nil && r.next != unknownProgress {
 			seen := l.learn(offsets.Source(mark.Offset), r.next, at)
-			if !r.live { // what stands on the target is not seen now
+			if r.state == partition.Unseen { // what stands on the target is not seen now
 				seen.since = l.since
 			}
 			l = seen

@@ -22,6 +22,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
 )
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
@@ -274,7 +275,7 @@ func (r *replica) copies(topic string, number int32) {
 	r.w.t.Helper()
 	r.w.await(fmt.Sprintf("%s/%d is copied", topic, number), func() bool {
 		p, known := r.shown(topic, number)
-		return known && p.Stop == nil && p.Copying
+		return known && p.Stop == nil && p.State == partition.Copying
 	})
 }
 

@@ -61,6 +61,7 @@ type Target struct {
 	Hidden bool           // it does not describe the topic
 	Topic  chunk.TopicID  // that has the name now; zero: there is none
 	There  bool           // the topic has the partition
+	Silent bool           // it does not tell where the partition's log begins and ends
 	End    offsets.Target // of the log, or NotTold; no more than where records were seen to land
 	Own    bool           // the ledger knows the topic as this partition's, if only from a former topic of the source
 }

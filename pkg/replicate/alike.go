@@ -181,7 +181,8 @@ func (s *session) compareLast(ctx context.Context, c chunk.Chunk) error {
 	}
 	for _, p := range places {
 		if found[p.source] == differs {
-			s.doubts[p.source] = doubt{at: s.book.State(s.routes[p.source].key).Progress, end: -1, sure: true}
+			key := s.routes[p.source].key
+			s.doubts[p.source] = doubt{key: key, at: s.book.State(key).Progress, end: -1, sure: true}
 			err = errAgain // with a look at where the log was cut
 		}
 	}

@@ -209,6 +209,9 @@ func (s *session) candidates() []*candidate {
 			if key.Topic == (chunk.TopicID{}) {
 				c.header.SourceTopic = t.SourceID
 			}
+			if d, doubted := s.doubts[p]; doubted && d.key != key {
+				delete(s.doubts, p) // it was about another topic of that name
+			}
 			if t.Stop != nil {
 				stop := *t.Stop
 				stop.Partition = p

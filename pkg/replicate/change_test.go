@@ -12,6 +12,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/watermarks"
 )
 
 // commit makes a plain consumer's commit on the source.
@@ -97,6 +98,38 @@ func testSourceTopicCreatedAgain(t *testing.T, w *world) {
 		t.Errorf("the ledger holds %d states of the partition, want one for each of two topics", n)
 	}
 	r.stop()
+}
+
+// TestAlarmAboutTheFormerTopic: that the former topic ended before its progress, which is seen late, is nothing
+// that the new one has lost.
+func TestAlarmAboutTheFormerTopic(t *testing.T) {
+	w := newWorld(t)
+	w.topic("orders", 1)
+	w.plain(w.sides.Source, "orders", 0, 50)
+	r := w.start(nil)
+	w.equal([]string{"orders"})
+	f := r.present()[0]
+	var before map[chunk.Partition]shownRoute
+	at := chunk.Partition{Topic: "orders"}
+	w.await("all is copied", func() bool { before = f.progressNow(); return before[at].next == 50 })
+	ends, err := w.to.ListCommittedOffsets(w.ctx, "orders")
+	w.must("list ends", err)
+	end, _ := ends.Lookup("orders", 0)
+	w.delete(w.from, "orders")
+	w.topic("orders", 1)
+	w.await("the new topic is copied", func() bool {
+		now, copies := f.progressNow()[at]
+		return copies && now.key != before[at].key
+	})
+	f.alarm(before, watermarks.Marks{at: {}})
+	w.plain(w.sides.Source, "orders", 0, 10)
+	w.equal([]string{"orders"}, judge.TargetFrom(map[string]map[int32]int64{"orders": {0: end.Offset}}))
+	r.stop()
+	for _, state := range w.states("orders", 0) {
+		if state.Cuts != nil {
+			t.Errorf("a cut is noted: %+v", state.Cuts)
+		}
+	}
 }
 
 // TestTargetTopicDeleted: it is created again and filled from the source's beginning,

@@ -25,6 +25,7 @@ import (
 
 // doubt is what a reader has met of a partition: its position was not in the log.
 type doubt struct {
+	key  ledger.Key     // what it is about: another topic of the name has another key
 	at   offsets.Source // the position
 	end  offsets.Source // where the log, or the epoch of the position, ended; -1: not told
 	sure bool           // the source said so of this very partition
@@ -36,13 +37,13 @@ type alarms struct {
 	seen map[chunk.Partition]doubt
 }
 
-// progressNow is how far the partitions are that this process copies.
-func (f *flow) progressNow() map[chunk.Partition]offsets.Source {
-	progress := map[chunk.Partition]offsets.Source{}
+// progressNow tells of the partitions that this process copies, and how far they are.
+func (f *flow) progressNow() map[chunk.Partition]shownRoute {
+	progress := map[chunk.Partition]shownRoute{}
 	for _, w := range f.owned() {
 		for p, r := range w.shown.snapshot() {
 			if r.state == partition.Copying {
-				progress[p] = r.next
+				progress[p] = r
 			}
 		}
 	}
@@ -51,19 +52,19 @@ func (f *flow) progressNow() map[chunk.Partition]offsets.Source {
 
 // alarm tells workers of partitions whose log ends before their progress: a reader may
 // wait there without a word, until the log has grown beyond it.
-func (f *flow) alarm(progress map[chunk.Partition]offsets.Source, stable watermarks.Marks) {
-	for p, next := range progress {
+func (f *flow) alarm(progress map[chunk.Partition]shownRoute, stable watermarks.Marks) {
+	for p, r := range progress {
 		mark, told := stable[p]
-		if w := f.worker(p); w != nil && told && mark.Err == nil && offsets.Source(mark.Offset) < next {
+		if w := f.worker(p); w != nil && told && mark.Err == nil && offsets.Source(mark.Offset) < r.next {
 			w.alarms.mu.Lock()
 			if w.alarms.seen == nil {
 				w.alarms.seen = map[chunk.Partition]doubt{}
 			}
 			if _, before := w.alarms.seen[p]; !before {
-				f.log.Warn("the source ends before the progress", "partition", p, "end", mark.Offset, "progress", next,
+				f.log.Warn("the source ends before the progress", "partition", p, "end", mark.Offset, "progress", r.next,
 					"remedy", "nothing: it is compared with what was copied")
 			}
-			w.alarms.seen[p] = doubt{next, offsets.Source(mark.Offset), true}
+			w.alarms.seen[p] = doubt{r.key, r.next, offsets.Source(mark.Offset), true}
 			w.alarms.mu.Unlock()
 		}
 	}
@@ -89,11 +90,11 @@ func (w *worker) suspect(err error) {
 		w.behind[low.partition] = low.at
 	case !errors.As(err, &lost) || !lost.OutOfLog:
 	case lost.Partition != chunk.Partition{}:
-		w.doubts[lost.Partition] = doubt{lost.At, lost.End, true}
+		w.doubts[lost.Partition] = doubt{w.shown.snapshot()[lost.Partition].key, lost.At, lost.End, true}
 	default: // librdkafka does not tell which one it was
 		for p, r := range w.shown.snapshot() {
 			if _, before := w.doubts[p]; r.state == partition.Copying && !before {
-				w.doubts[p] = doubt{at: r.next, end: -1}
+				w.doubts[p] = doubt{key: r.key, at: r.next, end: -1}
 			}
 		}
 	}

@@ -378,7 +378,7 @@ func (s *session) transact(ctx, finish context.Context, c chunk.Chunk, total *ch
 			s.later = c
 			break
 		}
-		if err = s.compareLast(ctx, c); err != nil {
+		if err = s.compareLast(finish, c); err != nil { // records are written by now: at least once, they stay there
 			return err
 		}
 	}

@@ -192,14 +192,14 @@ func (s *session) expect() {
 		}
 	}
 	if s.flow.topics.Expect(names) {
-		s.flow.refreshSoon()
+		s.flow.topology.refresh()
 	}
 }
 
 // candidates lists the partitions of the flow that belong to this shard.
 func (s *session) candidates() []*candidate {
 	var list []*candidate
-	for _, t := range s.flow.topologyNow() {
+	for _, t := range s.flow.topology.now() {
 		for _, key := range s.partitionsOf(t) {
 			p := key.Partition
 			c := &candidate{partition: p, topic: t, key: key}

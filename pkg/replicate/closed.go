@@ -61,7 +61,7 @@ func notClosed(book, first *ledger.Shard, flow string) error {
 }
 
 // notClosed is that for a shard of which only its own partition is read.
-func (f *flow) notClosed(ctx context.Context, book *ledger.Shard) error {
+func (f *shared) notClosed(ctx context.Context, book *ledger.Shard) error {
 	if !isClosed(notClosed(book, book, f.name)) {
 		return nil
 	}

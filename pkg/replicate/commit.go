@@ -45,7 +45,7 @@ func (s *session) sameTopics(ctx context.Context, landed []sink.Landed) error {
 		for name, want := range side.want {
 			if got := ids[name]; got != want {
 				s.log.Warn(side.what+" topic is another one than before", "topic", name, "id", got, "was", want)
-				return s.flow.refreshAndWait(ctx, s.seen)
+				return s.flow.topology.refreshAndWait(ctx, s.seen)
 			}
 		}
 	}
@@ -194,7 +194,7 @@ func (s *session) send(ctx context.Context, p *ledger.Prepared) error {
 	}
 	clear(s.moved)
 	s.rested = time.Now()
-	poke(s.flow.came)
+	notify(s.flow.came)
 	return nil
 }
 

@@ -40,7 +40,7 @@ type alarms struct {
 // progressNow tells of the partitions that this process copies, and how far they are.
 func (f *flow) progressNow() map[chunk.Partition]shownRoute {
 	progress := map[chunk.Partition]shownRoute{}
-	for _, w := range f.owned() {
+	for _, w := range f.ownWorkers() {
 		for p, r := range w.shown.snapshot() {
 			if r.state == partition.Copying {
 				progress[p] = r

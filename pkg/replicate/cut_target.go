@@ -109,7 +109,7 @@ func sideOf(cut *ledger.Cut) string {
 }
 
 // cutCluster is whose log was cut.
-func (f *flow) cutCluster(cut *ledger.Cut) string {
+func (f *shared) cutCluster(cut *ledger.Cut) string {
 	if cut.Target {
 		return f.cfg.To
 	}

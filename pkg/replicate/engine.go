@@ -116,12 +116,11 @@ func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
 	var met []policy.Flow
 	for ctx.Err() == nil {
 		cfg.Flows = append(slices.Clone(own), met...)
-		f := &flow{
-			cfg: cfg, met: met, name: cfg.Name(), once: e.options.UntilCaughtUp,
-			stableOnly: e.options.stableOnly, metrics: e.metrics,
-			log: log, baseLog: e.options.Log, troubleFor: cmp.Or(e.options.troubleFor, troubleFor),
+		f := &flow{met: met, stableOnly: e.options.stableOnly, baseLog: e.options.Log, shared: &shared{
+			cfg: cfg, name: cfg.Name(), once: e.options.UntilCaughtUp, metrics: e.metrics,
+			log: log, troubleFor: cmp.Or(e.options.troubleFor, troubleFor),
 			source: e.options.Clusters[cfg.From], target: e.options.Clusters[cfg.To], wrap: e.options.wrap,
-		}
+		}}
 		e.enter(f)
 		err := f.run(ctx)
 		e.leave(f, err)
@@ -136,10 +135,10 @@ func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
 				return nil
 			}
 		case ctx.Err() != nil && e.options.UntilCaughtUp:
-			return &StoppedError{f.openAtStart(), ctx.Err()}
+			return &StoppedError{f.goal.open(), ctx.Err()}
 		case ctx.Err() != nil:
 		case final(err), errors.As(err, &unfinished), e.circleEnds(f, err), e.options.UntilCaughtUp && hopeless(err),
-			e.options.UntilCaughtUp && f.topologyVersion() == 0 && time.Since(begun) > onceLimit:
+			e.options.UntilCaughtUp && f.topology.versionNow() == 0 && time.Since(begun) > onceLimit:
 			return err
 		case inCircle(err):
 			e.metrics.failure(f.name, "circle")
@@ -155,7 +154,7 @@ func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
 // circleEnds says whether a circle ends the engine: one that is found at the start of the
 // only flow. Else the flow stands still, and the others go on.
 func (e *Engine) circleEnds(f *flow, err error) bool {
-	return inCircle(err) && (e.options.UntilCaughtUp || len(e.options.Flows) == 1 && f.topologyVersion() == 0)
+	return inCircle(err) && (e.options.UntilCaughtUp || len(e.options.Flows) == 1 && f.topology.versionNow() == 0)
 }
 
 // final tells the errors that no retry can cure.
@@ -269,7 +268,7 @@ func (e *Engine) Ready() error {
 	defer e.mu.Unlock()
 	for _, cfg := range e.options.Flows {
 		f := e.flows[cfg.Name()]
-		if f == nil || f.topologyVersion() == 0 {
+		if f == nil || f.topology.versionNow() == 0 {
 			if err := e.last[cfg.Name()]; err != nil {
 				return fmt.Errorf("flow %s: %w", cfg.Name(), err)
 			}
@@ -291,7 +290,7 @@ func (f *flow) unready() error {
 			Fix:  "wait some seconds; if it stays so, look at the log, and at the brokers of that cluster",
 		}
 	}
-	for _, w := range f.owned() {
+	for _, w := range f.ownWorkers() {
 		if read, why := w.shown.ready(); read {
 			continue
 		} else if why != nil {

@@ -24,64 +24,69 @@ import (
 	"replicator/pkg/replicate/topics"
 )
 
-// flow is one direction, old->new: it holds the clients that all of its workers
-// share, and what they know of its topics.
-type flow struct {
+// shared is what all workers of a flow have in common: its rules, the clients of both
+// clusters, and what is known of its topics. It may be used by several goroutines.
+type shared struct {
 	cfg            Config
 	name           string
 	once           bool // run until caught up: progress is committed at once
-	stableOnly     bool // and what open transactions hold back is not waited for
 	source, target kafka.Config
-	log, baseLog   *slog.Logger // with and without the flow's name
+	log            *slog.Logger
 	metrics        *metrics
 	wrap           func(shard int, w writer) writer // see Options
 	troubleFor     time.Duration                    // the constant, but for tests
-	met            []policy.Flow                    // of other configurations, that cfg.Flows holds beside its own
 
 	rooms
 	sourcePeek *peek.Peek
 	topics     *topics.Topics
 	book       *targetBook
 	owner      *owner.Group
-	others     *neighbours
 	whose      *whose
 	both       *both
-	// stop ends the flow with the reason.
-	stop context.CancelCauseFunc
 	// claims are those of the flow in the opposite direction; nil: there is none, or no batch tells its writer.
 	claims *ledger.Claims
-	ends   ends // belongs to the group sync
+	window *sink.Window // what all writers of the batch lane have under way
 
-	mu       sync.Mutex
-	workers  map[int]*running
-	topology []topics.Mirrored
-	version  uint64        // of the topology; 0: not known yet
-	changed  chan struct{} // closed when the version moves on
+	topology *topology
+	goal     goal
+	news     stopNews
+	came     chan struct{} // tells a one-off copy that a shard has come further
+
+	signer   signer
+	identity ledger.Identity
+	asking   sync.Mutex  // held while the ledger's identity is read again
+	same     atomic.Bool // it was, as a member of the group
+
+	owned               atomic.Int32 // shards of this process
+	transaction         atomic.Int64 // the longest that the target takes, as a Duration; 0: not known to be too short
+	copied, copiedBytes atomic.Int64 // by this process
+	tellLeftOut         sync.Once
+}
+
+// flow is one direction, old->new, at work in this process.
+type flow struct {
+	*shared
+	stableOnly bool          // what open transactions hold back is not waited for
+	baseLog    *slog.Logger  // without the flow's name
+	met        []policy.Flow // of other configurations, that cfg.Flows holds beside its own
+
+	others *neighbours
+	// stop ends the flow with the reason.
+	stop context.CancelCauseFunc
+	ends ends // belongs to the group sync
+
+	mu      sync.Mutex
+	workers map[int]*running
 	memory
-	aim
 
 	differing     atomic.Int32 // replicas with other rules than this one's
 	toldDiffering string       // that was logged; belongs to watchReplicas
 
-	signer   signer
-	identity ledger.Identity
-	asking   sync.Mutex // held while the ledger's identity is read again
-	same     bool       // it was, as a member of the group
-
-	window *sink.Window // what all writers of the batch lane have under way
-
-	tellLeftOut, tellUnread sync.Once
-	news                    stopNews
-
-	soon chan struct{}     // asks for a refresh before its time
-	came chan struct{}     // tells a one-off copy that a shard has come further
-	told map[string]string // by topic: the stop that was logged; belongs to refresh
+	tellUnread sync.Once
+	told       map[string]string // by topic: the stop that was logged; belongs to refresh
 
 	present  atomic.Bool // the group on the target counts this process as a member
 	wasReady atomic.Bool // see unready
-
-	transaction         atomic.Int64 // the longest that the target takes, as a Duration; 0: not known to be too short
-	copied, copiedBytes atomic.Int64 // by this process
 }
 
 // running is a worker and the means to end it.
@@ -95,8 +100,7 @@ type running struct {
 func (f *flow) init() {
 	f.workers = map[int]*running{}
 	f.window = sink.NewWindow(windowBytes)
-	f.changed = make(chan struct{})
-	f.soon = make(chan struct{}, 1)
+	f.topology = newTopology()
 	f.came = make(chan struct{}, 1)
 	f.memory = newMemory()
 	f.told = map[string]string{}
@@ -189,21 +193,22 @@ func (f *flow) work(ctx context.Context) error {
 	gain := func(shard int) {
 		// A worker ends when the group takes its shard back, not when ctx does: first it finishes its chunk.
 		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		r := &running{worker: newWorker(f, shard), cancel: cancel, done: make(chan struct{})}
+		r := &running{worker: newWorker(f.shared, shard), cancel: cancel, done: make(chan struct{})}
 		f.mu.Lock()
 		r.shown.before = f.lost[shard]
 		delete(f.lost, shard)
 		f.workers[shard] = r
+		f.owned.Store(int32(len(f.workers)))
 		f.mu.Unlock()
 		g.Go(func() error {
 			defer close(r.done)
 			return r.run(work)
 		})
-		f.refreshSoon() // the topics whose first partition is here are this process's to create
+		f.topology.refresh() // the topics whose first partition is here are this process's to create
 	}
 	g.Go(func() error { return f.owner.Run(ctx, gain, f.lose) })
 	g.Go(func() error {
-		f.periodically(ctx, f.cfg.RefreshInterval, f.soon, "topics", "topics cannot be compared", f.refresh)
+		f.periodically(ctx, f.cfg.RefreshInterval, f.topology.notify, "topics", "topics cannot be compared", f.refresh)
 		return nil
 	})
 	g.Go(func() error {
@@ -238,14 +243,15 @@ func (f *flow) work(ctx context.Context) error {
 // the membership, what was known of them stays: nobody may be there to tell of them.
 func (f *flow) lose(shards []int) {
 	var ending []*running
+	f.same.Store(false)
 	f.mu.Lock()
-	f.same = false
 	for _, shard := range shards {
 		if r := f.workers[shard]; r != nil {
 			delete(f.workers, shard)
 			ending = append(ending, r)
 		}
 	}
+	f.owned.Store(int32(len(f.workers)))
 	f.mu.Unlock()
 	for _, r := range ending {
 		r.cancel()
@@ -323,7 +329,7 @@ func (f *flow) prepare(ctx context.Context) error {
 }
 
 // openWriter opens the door out of a shard.
-func (f *flow) openWriter(shard, batchBytes int) (writer, error) {
+func (f *shared) openWriter(shard, batchBytes int) (writer, error) {
 	cfg := sink.Config{
 		Target: f.target, TransactionalID: f.cfg.TransactionalID(int32(shard)), ExactlyOnce: f.exactlyOnce(),
 		Ledger: f.cfg.LedgerTopic(), Shard: int32(shard), Interval: f.cfg.CommitInterval,
@@ -357,21 +363,19 @@ const (
 )
 
 // share is a shard's part of the prefetch budget, in bytes.
-func (f *flow) share() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return min(max(prefetchBudget/max(len(f.workers), 1), prefetchLeast), prefetchMost)
+func (f *shared) share() int {
+	return min(max(prefetchBudget/max(int(f.owned.Load()), 1), prefetchLeast), prefetchMost)
 }
 
 // openReader opens the door in.
-func (f *flow) openReader() (reader, error) {
+func (f *shared) openReader() (reader, error) {
 	trouble := func(err error) {
 		f.metrics.failure(f.name, "source_connection")
 		f.log.Debug("source reader is retrying", "error", f.source.Conceal(err))
 	}
 	if f.inBatches() {
 		return source.OpenBatches(source.BatchesConfig{
-			Cluster: f.source, AnswerBytes: f.share() / 4, Trouble: trouble, Absent: f.refreshSoon,
+			Cluster: f.source, AnswerBytes: f.share() / 4, Trouble: trouble, Absent: f.topology.refresh,
 			Rebuilt: f.rebuilt, Claimed: f.cameFromTarget(),
 		})
 	}
@@ -384,11 +388,11 @@ func (f *flow) openReader() (reader, error) {
 }
 
 // rebuilt counts a batch that did not travel as it was.
-func (f *flow) rebuilt(why string) { f.metrics.rebuilt.WithLabelValues(f.name, why).Inc() }
+func (f *shared) rebuilt(why string) { f.metrics.rebuilt.WithLabelValues(f.name, why).Inc() }
 
 // cameFromTarget is the test whether the opposite flow wrote a batch, which is left
 // out then; nil where there is no such flow.
-func (f *flow) cameFromTarget() func(context.Context, int64, time.Time) (bool, error) {
+func (f *shared) cameFromTarget() func(context.Context, int64, time.Time) (bool, error) {
 	if f.claims == nil {
 		return nil
 	}
@@ -408,10 +412,10 @@ func (f *flow) cameFromTarget() func(context.Context, int64, time.Time) (bool, e
 	}
 }
 
-func (f *flow) exactlyOnce() bool { return f.cfg.Delivery == ExactlyOnce }
+func (f *shared) exactlyOnce() bool { return f.cfg.Delivery == ExactlyOnce }
 
 // targetEnd is the last stable offset of one target partition.
-func (f *flow) targetEnd(ctx context.Context, topic string, number int32) (offsets.Target, error) {
+func (f *shared) targetEnd(ctx context.Context, topic string, number int32) (offsets.Target, error) {
 	for giveUp := time.Now().Add(electionLimit); ; {
 		marks, err := f.targetMarks.Stable(ctx, []string{topic})
 		if err != nil {
@@ -484,8 +488,8 @@ func (f *flow) worker(p chunk.Partition) *worker {
 	return nil
 }
 
-// owned lists the workers of this process.
-func (f *flow) owned() []*worker {
+// ownWorkers lists the workers of this process.
+func (f *flow) ownWorkers() []*worker {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	list := make([]*worker, 0, len(f.workers))

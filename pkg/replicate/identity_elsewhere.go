@@ -205,13 +205,10 @@ func isStranger(err error) bool {
 
 // sameLedger reads once more whose the ledger is: as a member of the group, since whoever
 // renames the flow looks for members after it has noted that.
-func (f *flow) sameLedger(ctx context.Context) error {
+func (f *shared) sameLedger(ctx context.Context) error {
 	f.asking.Lock()
 	defer f.asking.Unlock()
-	f.mu.Lock()
-	same := f.same
-	f.mu.Unlock()
-	if same {
+	if f.same.Load() {
 		return nil
 	}
 	kept, err := ledger.ReadIdentity(ctx, f.target, f.cfg.LedgerTopic())
@@ -228,9 +225,7 @@ func (f *flow) sameLedger(ctx context.Context) error {
 			return err
 		}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.same = true
+	f.same.Store(true)
 	return nil
 }
 

@@ -196,7 +196,7 @@ func ledgerDeleted(name, cluster string, err error) error {
 }
 
 // missedLedger explains an error that a ledger leaves which is not there any more.
-func (f *flow) missedLedger(ctx context.Context, err error) error {
+func (f *shared) missedLedger(ctx context.Context, err error) error {
 	code, known := kafka.Code(err)
 	switch ck.ErrorCode(code) {
 	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopicID, ck.ErrUnknownTopic, ck.ErrUnknownPartition:

@@ -25,7 +25,7 @@ func (c *Config) LaneInUse() (Lane, string) {
 	return LaneBatch, "nothing needs single records"
 }
 
-func (f *flow) inBatches() bool {
+func (f *shared) inBatches() bool {
 	lane, _ := f.cfg.LaneInUse()
 	return lane == LaneBatch
 }

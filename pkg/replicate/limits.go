@@ -87,7 +87,7 @@ func (f *flow) learnLimits(ctx context.Context) error {
 // shorten takes up that the target has refused the time of a transaction, which it does not
 // tell: half of it is tried next. before is what the flow knew when it asked; the first of
 // its shards to be refused counts. It answers nil for any other error.
-func (f *flow) shorten(before int64, err error) error {
+func (f *shared) shorten(before int64, err error) error {
 	if code, _ := kafka.Code(err); !errors.Is(kerr.ErrorForCode(int16(code)), kerr.InvalidTransactionTimeout) {
 		return nil
 	}
@@ -142,9 +142,9 @@ const batchFrame = 200
 // batchBytes is, in the record lane, the largest batch that all topics of a shard
 // take. A topic may take less than Kafka's default where nobody lets us alter it; a
 // batch of records each of which it takes would be refused as a whole.
-func (f *flow) batchBytes(shard int) int {
+func (f *shared) batchBytes(shard int) int {
 	most := int64(sink.BatchMost)
-	for _, t := range f.topologyNow() {
+	for _, t := range f.topology.now() {
 		if t.Stop != nil || t.TargetMaxBytes == 0 || t.TargetMaxBytes-batchFrame >= most {
 			continue
 		}

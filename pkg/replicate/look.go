@@ -71,12 +71,12 @@ func (p *PartitionState) Fresh(now time.Time) bool {
 // those of shards that were lost with the membership, as long as it is not had again.
 func (f *flow) shown() map[chunk.Partition]shownRoute {
 	all := map[chunk.Partition]shownRoute{}
-	workers := f.owned()
+	workers := f.ownWorkers()
 	own := make(map[int]bool, len(workers))
 	for _, w := range workers {
 		own[w.shard] = true
 	}
-	for _, t := range f.topologyNow() {
+	for _, t := range f.topology.now() {
 		for n := range t.Partitions {
 			p := chunk.Partition{Topic: t.Source, Number: int32(n)}
 			if own[p.Shard(f.cfg.Shards)] {
@@ -103,7 +103,7 @@ func (f *flow) shown() map[chunk.Partition]shownRoute {
 
 // look takes a picture of the flow.
 func (f *flow) look() FlowState {
-	workers := f.owned()
+	workers := f.ownWorkers()
 	s := FlowState{Flow: f.name, Shards: len(workers)}
 	for _, w := range workers {
 		if w.shown.working() {
@@ -136,8 +136,8 @@ func (f *flow) look() FlowState {
 // progress tells how far a one-off copy is.
 func (f *flow) progress() Progress {
 	p := Progress{Records: f.copied.Load(), Bytes: f.copiedBytes.Load()}
-	goals := f.goal()
-	for _, w := range f.owned() {
+	goals := f.goal.now()
+	for _, w := range f.ownWorkers() {
 		for partition, shown := range w.shown.snapshot() {
 			goal, ok := goals[partition]
 			if !ok || shown.began < 0 {

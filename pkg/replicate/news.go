@@ -3,6 +3,7 @@ package replicate
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"replicator/pkg/replicate/chunk"
 )
@@ -12,7 +13,7 @@ func (w *worker) tell(stop *chunk.Stop) {
 	if w.told[stop.Partition] != stop.Reason {
 		w.told[stop.Partition] = stop.Reason
 		level, more := slog.LevelError, []any{}
-		if !w.flow.stopIsNews(stop) { // the topic has its line
+		if !w.flow.news.are(stop) { // the topic has its line
 			level, more = slog.LevelDebug, []any{"like", "another partition of the topic"}
 		}
 		w.log.Log(context.Background(), level, "partition stopped", append([]any{"partition", stop.Partition, "error", stop,
@@ -24,14 +25,17 @@ func (w *worker) tell(stop *chunk.Stop) {
 func (w *worker) goesOn(p chunk.Partition) {
 	if w.told[p] != "" {
 		delete(w.told, p)
-		w.flow.stopIsOver(p)
+		w.flow.news.over(p)
 		w.log.Info("partition goes on", "partition", p)
 	}
 }
 
 // stopNews says which stops were logged: one for each topic and reason, whatever the
 // number of partitions that have it, in all shards of this process.
-type stopNews map[stopLike]*stopLine
+type stopNews struct {
+	mu    sync.Mutex
+	lines map[stopLike]*stopLine
+}
 
 type stopLike struct{ topic, kind, fix string }
 
@@ -41,28 +45,28 @@ type stopLine struct {
 	all   map[chunk.Partition]bool
 }
 
-// stopIsNews says whether a stop is the first of its topic and reason.
-func (f *flow) stopIsNews(stop *chunk.Stop) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// are says whether a stop is the first of its topic and reason.
+func (n *stopNews) are(stop *chunk.Stop) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	like := stopLike{stop.Partition.Topic, stop.Kind, stop.Fix}
-	if f.news == nil {
-		f.news = stopNews{}
+	if n.lines == nil {
+		n.lines = map[stopLike]*stopLine{}
 	}
-	if f.news[like] == nil {
-		f.news[like] = &stopLine{stop.Partition, map[chunk.Partition]bool{}}
+	if n.lines[like] == nil {
+		n.lines[like] = &stopLine{stop.Partition, map[chunk.Partition]bool{}}
 	}
-	f.news[like].all[stop.Partition] = true
-	return f.news[like].first == stop.Partition
+	n.lines[like].all[stop.Partition] = true
+	return n.lines[like].first == stop.Partition
 }
 
-// stopIsOver forgets what was logged of a partition.
-func (f *flow) stopIsOver(p chunk.Partition) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for like, line := range f.news {
+// over forgets what was logged of a partition.
+func (n *stopNews) over(p chunk.Partition) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for like, line := range n.lines {
 		if delete(line.all, p); len(line.all) == 0 || line.first == p {
-			delete(f.news, like)
+			delete(n.lines, like)
 		}
 	}
 }

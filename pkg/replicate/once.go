@@ -68,14 +68,14 @@ func (e *UnfinishedError) Remedy() string {
 // untilCaughtUp returns once everything that is on the source now is on the
 // target and the groups stand right. What an open transaction holds back is waited for.
 func (f *flow) untilCaughtUp(ctx context.Context) error {
-	if len(f.topologyNow()) == 0 {
+	if len(f.topology.now()) == 0 {
 		return &UnfinishedError{Nothing: f.cfg.From}
 	}
 	goal, err := f.sourceEnds(ctx)
 	if err != nil {
 		return err
 	}
-	f.aimAt(goal)
+	f.goal.set(goal)
 	tick := time.NewTicker(onceEvery)
 	defer tick.Stop()
 	tellOpen := time.NewTimer(openAfter)
@@ -110,7 +110,7 @@ func (f *flow) untilCaughtUp(ctx context.Context) error {
 // offsets for who waits for these transactions himself.
 func (f *flow) sourceEnds(ctx context.Context) (map[chunk.Partition]offsets.Source, error) {
 	var names []string
-	for _, t := range f.topologyNow() {
+	for _, t := range f.topology.now() {
 		names = append(names, t.Source)
 	}
 	ask := f.sourceMarks.Ends
@@ -141,7 +141,7 @@ func (f *flow) reached(ctx context.Context, goal map[chunk.Partition]offsets.Sou
 	}
 	shown := map[chunk.Partition]shownRoute{}
 	own := map[int]bool{}
-	for _, w := range f.owned() {
+	for _, w := range f.ownWorkers() {
 		own[w.shard] = true
 		for p, r := range w.shown.snapshot() {
 			shown[p] = r
@@ -162,7 +162,7 @@ func (f *flow) reached(ctx context.Context, goal map[chunk.Partition]offsets.Sou
 		}
 	}
 	ids := map[string]chunk.TopicID{}
-	for _, t := range f.topologyNow() {
+	for _, t := range f.topology.now() {
 		ids[t.Source] = t.SourceID
 	}
 	beyond := map[chunk.Partition]ledger.Header{} // of what the source held when this began
@@ -289,7 +289,7 @@ func (f *flow) leftBehind() []string {
 // addTopicStops adds the topics that are stopped as a whole and of which no partition
 // is known, so that none of them is among the stops.
 func (f *flow) addTopicStops(stops []*chunk.Stop) []*chunk.Stop {
-	for _, t := range f.topologyNow() {
+	for _, t := range f.topology.now() {
 		told := slices.ContainsFunc(stops, func(s *chunk.Stop) bool { return s.Partition.Topic == t.Source })
 		if t.Stop != nil && !told {
 			stops = append(stops, t.Stop)
@@ -338,7 +338,7 @@ func (f *flow) unsettled(ctx context.Context, view *Inspection, right map[string
 
 // atGoal says whether a one-off copy has nothing more to wait for here.
 func (s *session) atGoal() bool {
-	goals := s.flow.goal()
+	goals := s.flow.goal.now()
 	if len(goals) == 0 {
 		return false
 	}

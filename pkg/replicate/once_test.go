@@ -113,14 +113,14 @@ func TestGroupsOfOtherShards(t *testing.T) {
 			}
 
 			e := New(Options{Registry: prometheus.NewRegistry()})
-			f := &flow{cfg: w.cfg, name: w.cfg.Name(), once: true, metrics: e.metrics,
-				log: slog.New(slog.DiscardHandler), baseLog: slog.New(slog.DiscardHandler),
-				source: w.kafka("old", w.sides.Source), target: w.kafka("new", w.sides.Target)}
+			f := &flow{baseLog: slog.New(slog.DiscardHandler), shared: &shared{
+				cfg: w.cfg, name: w.cfg.Name(), once: true, metrics: e.metrics, log: slog.New(slog.DiscardHandler),
+				source: w.kafka("old", w.sides.Source), target: w.kafka("new", w.sides.Target)}}
 			f.init()
 			w.must("open", f.open())
 			defer f.close()
 			for shard := range workers {
-				f.workers[shard] = &running{worker: newWorker(f, shard)}
+				f.workers[shard] = &running{worker: newWorker(f.shared, shard)}
 			}
 			goal := map[chunk.Partition]offsets.Source{}
 			for number := range int32(4) {
@@ -165,7 +165,7 @@ func TestAtGoal(t *testing.T) {
 		{"all are there", map[chunk.Partition]offsets.Source{a: 5, b: 9, elsewhere: 7}, 9, true},
 		{"one is new", map[chunk.Partition]offsets.Source{a: 5}, 2, true},
 	} {
-		s := &session{worker: &worker{flow: &flow{aim: aim{goals: c.goals}}}, routes: map[chunk.Partition]*route{
+		s := &session{worker: &worker{flow: &shared{goal: goal{ends: c.goals}}}, routes: map[chunk.Partition]*route{
 			a: {next: 5}, b: {next: c.next}}}
 		if got := s.atGoal(); got != c.want {
 			t.Errorf("%s: %t", c.why, got)

@@ -108,7 +108,7 @@ func TestStrangersInTheGroup(t *testing.T) {
 	first.stop()
 	w.await("it begins when the others are gone", func() bool {
 		for _, f := range e.running() {
-			if len(f.owned()) == cfg.Shards {
+			if len(f.ownWorkers()) == cfg.Shards {
 				return true
 			}
 		}

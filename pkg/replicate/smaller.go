@@ -16,7 +16,7 @@ import (
 
 // slowFrom is what a transaction may take before a failure counts as slowness: most of
 // the time after which its records are given up, where the target allows that.
-func (f *flow) slowFrom() time.Duration {
+func (f *shared) slowFrom() time.Duration {
 	lasts := sink.Margin
 	if most := time.Duration(f.transaction.Load()); most > 0 {
 		lasts = min(lasts, most)

@@ -89,7 +89,7 @@ func TestWhatIsSlow(t *testing.T) {
 		{0, 21 * time.Second}, {time.Hour, 21 * time.Second}, {10 * time.Second, 7 * time.Second},
 	} {
 		for _, slow := range []bool{false, true} {
-			f := &flow{log: slog.New(slog.DiscardHandler)}
+			f := &shared{log: slog.New(slog.DiscardHandler)}
 			f.transaction.Store(int64(c.allowed))
 			w, took := newWorker(f, 0), c.took
 			if !slow {

@@ -60,10 +60,10 @@ type syncState struct {
 // partitions that this process owns.
 func (f *flow) watch(ctx context.Context) error {
 	var names []string
-	for _, t := range f.topologyNow() {
+	for _, t := range f.topology.now() {
 		names = append(names, t.Source)
 		if t.Waits != "" {
-			f.refreshSoon()
+			f.topology.refresh()
 		}
 	}
 	at := time.Now()
@@ -99,9 +99,7 @@ func (f *flow) learn(stable watermarks.Marks, at time.Time) {
 		lags[p] = l
 	}
 	f.lags = lags
-	if at.After(f.aimed) {
-		f.stable = stable
-	}
+	f.goal.observe(stable, at)
 }
 
 // memory is what a flow knows of its partitions and groups for those who watch it. It
@@ -128,7 +126,7 @@ func (f *flow) remembered() memory {
 
 // allAtWork says whether every shard that this process owns has a session.
 func (f *flow) allAtWork() bool {
-	for _, w := range f.owned() {
+	for _, w := range f.ownWorkers() {
 		if !w.shown.working() {
 			return false
 		}

@@ -64,7 +64,7 @@ const (
 // worker owns one shard from the moment the group gives it until it takes it
 // back. All of its state but `shown` belongs to its goroutine.
 type worker struct {
-	flow  *flow
+	flow  *shared
 	shard int
 	log   *slog.Logger
 	retry retry
@@ -135,7 +135,7 @@ type route struct {
 	newest int64 // timestamp of the last record written, ms
 }
 
-func newWorker(f *flow, shard int) *worker {
+func newWorker(f *shared, shard int) *worker {
 	w := &worker{flow: f, shard: shard, log: f.log.With("shard", shard), aside: map[chunk.Partition]*setAside{},
 		told: map[chunk.Partition]string{}, troubled: map[chunk.Partition]time.Time{},
 		doubts: map[chunk.Partition]doubt{}, behind: map[chunk.Partition]offsets.Target{}}
@@ -171,7 +171,7 @@ func (w *worker) run(ctx context.Context) error {
 		default:
 			w.flow.metrics.failure(w.flow.name, kindOf(err))
 			w.flow.metrics.retry(w.flow.name)
-			w.flow.refreshSoon() // a right or a topic may be what is missing: that names it
+			w.flow.topology.refresh() // a right or a topic may be what is missing: that names it
 			w.retry.wait(ctx, "shard is starting over", w.flow.missedLedger(ctx, err))
 		}
 	}
@@ -276,7 +276,7 @@ func withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
 // step moves one chunk, or notes progress, or waits for news. ctx says whether
 // to go on; finish is for what must not be left half done.
 func (s *session) step(ctx, finish context.Context) error {
-	if version := s.flow.topologyVersion(); version != s.seen || s.asideIsDue() || s.alarmed() {
+	if version := s.flow.topology.versionNow(); version != s.seen || s.asideIsDue() || s.alarmed() {
 		if err := s.arrange(ctx, version); err != nil {
 			return err
 		}
@@ -290,7 +290,7 @@ func (s *session) step(ctx, finish context.Context) error {
 		}
 	}
 	if len(s.routes) == 0 {
-		s.flow.awaitTopology(ctx, s.seen, restEvery)
+		s.flow.topology.await(ctx, s.seen, restEvery)
 		return nil
 	}
 	c, err := s.arrived(ctx)

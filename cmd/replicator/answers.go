@@ -7,10 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/pkg/offsets"
+	"replicator/pkg/operate/cutover"
+	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/topics"
 )
 
@@ -183,11 +185,11 @@ func translatedOf(t *replicate.Translation) translated {
 
 // handedOver is the answer of cutover and rollback.
 type handedOver struct {
-	Flow  string          `json:"flow"`
-	Done  bool            `json:"done"`            // applications may start
-	On    string          `json:"on,omitempty"`    // on that cluster
-	Steps []cutover.State `json:"steps,omitempty"` // with --dry-run, as they were found
-	Back  *backJSON       `json:"back,omitempty"`  // of a rollback
+	Flow  string           `json:"flow"`
+	Done  bool             `json:"done"`            // applications may start
+	On    string           `json:"on,omitempty"`    // on that cluster
+	Steps []stepwise.State `json:"steps,omitempty"` // with --dry-run, as they were found
+	Back  *backJSON        `json:"back,omitempty"`  // of a rollback
 	// Left are groups that were used since, whose positions are left as they are.
 	Left []string `json:"left_as_they_are,omitempty"`
 	// LeftOut are groups that the patterns choose, and that cannot be moved, as they have no position.
@@ -198,7 +200,7 @@ type handedOver struct {
 	Before  *replicate.CutoverStatus `json:"before,omitempty"`
 	Verdict cutover.Verdict          `json:"verdict,omitempty"`
 	Undone  bool                     `json:"undone,omitempty"`
-	Record  *cutover.Record          `json:"record,omitempty"`
+	Record  *handover.Record         `json:"record,omitempty"`
 }
 
 // backJSON is how far back is safe.
@@ -214,7 +216,7 @@ type backJSON struct {
 var errAsked = errors.New("--json needs --yes to go on, or --dry-run to look")
 
 // tellSteps prints a plan, or keeps it for the answer.
-func (f *handoverFlags) tellSteps(w io.Writer, states []cutover.State, h handover) {
+func (f *handoverFlags) tellSteps(w io.Writer, states []stepwise.State, h procedure) {
 	if f.asJSON {
 		f.answer.Steps, f.answer.LeftOut = states, h.LeftOut()
 		return
@@ -240,7 +242,7 @@ func (f *handoverFlags) looked(w io.Writer, err error) error {
 }
 
 // ended says what may start.
-func (f *handoverFlags) ended(w io.Writer, h handover, back []topics.Back, r cutover.Record, cluster string) error {
+func (f *handoverFlags) ended(w io.Writer, h procedure, back []topics.Back, r handover.Record, cluster string) error {
 	if f.asJSON {
 		f.answer.LeftOut = h.LeftOut()
 		f.answer.Done, f.answer.On, f.answer.Settings, f.answer.Record = true, cluster, back, &r

@@ -15,8 +15,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/config"
+	"replicator/pkg/operate/cutover"
+	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/replicate"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 )
 
@@ -107,13 +109,13 @@ func (f *handoverFlags) limited(ctx context.Context) (context.Context, context.C
 }
 
 // handover is a cutover or a rollback.
-type handover interface {
-	Look(ctx context.Context) ([]cutover.State, error)
+type procedure interface {
+	Look(ctx context.Context) ([]stepwise.State, error)
 	LeftOut() []replicate.LeftOut
 }
 
 // goOn shows the plan where somebody wants to see it, and says whether to carry it out.
-func (f *handoverFlags) goOn(ctx context.Context, cmd *cobra.Command, h handover) (bool, error) {
+func (f *handoverFlags) goOn(ctx context.Context, cmd *cobra.Command, h procedure) (bool, error) {
 	if f.dry || !f.yes {
 		states, err := h.Look(ctx)
 		if len(states) > 0 { // also where the time ran out: each says what is known
@@ -122,7 +124,7 @@ func (f *handoverFlags) goOn(ctx context.Context, cmd *cobra.Command, h handover
 		if err != nil {
 			return false, err
 		}
-		if err := cutover.Refusal(states); f.dry || err != nil {
+		if err := stepwise.Refusal(states); f.dry || err != nil {
 			return false, err
 		}
 	}
@@ -216,7 +218,7 @@ func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
 
 // inTime says of an error that came of the time that ran out that it did.
 func (f *handoverFlags) inTime(ctx context.Context, err error) error {
-	var waits *cutover.WaitingError
+	var waits *stepwise.WaitingError
 	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.As(err, &waits) {
 		return err
 	}
@@ -262,7 +264,7 @@ func (f *handoverFlags) cutOverBy(ctx context.Context, cmd *cobra.Command, o rep
 }
 
 // printSteps prints a plan, and how far it is.
-func printSteps(w io.Writer, states []cutover.State) {
+func printSteps(w io.Writer, states []stepwise.State) {
 	for i, s := range states {
 		done := "done"
 		if !s.Done {
@@ -280,7 +282,7 @@ func printSteps(w io.Writer, states []cutover.State) {
 }
 
 // printDone says what may start.
-func printDone(w io.Writer, r cutover.Record, cluster string) error {
+func printDone(w io.Writer, r handover.Record, cluster string) error {
 	for _, what := range r.GivenUp {
 		fmt.Fprintf(w, "given up: %s\n", what)
 	}

@@ -9,8 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/pkg/operate/cutover"
 	"replicator/pkg/replicate"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 )
 
 // undoCutover takes the record back.
@@ -94,22 +95,22 @@ func noteCutover(s *replicate.FlowStatus, note func(fact, remedy string)) {
 	}
 	from, to, _ := strings.Cut(s.Flow, "->")
 	switch {
-	case c.TakesBack != "" && c.State == cutover.Begun:
+	case c.TakesBack != "" && c.State == handover.Begun:
 		note(fmt.Sprintf("! the rollback of cutover %s was begun at %s and has not come to its end", c.TakesBack,
 			c.Begun.Format(time.RFC3339)), "give 'replicator rollback' of flow "+to+"->"+from+" again, which goes on")
-	case c.TakesBack != "" && c.State == cutover.Done:
+	case c.TakesBack != "" && c.State == handover.Done:
 		note(fmt.Sprintf("  the way back of cutover %s was done at %s", c.TakesBack, c.Ended.Format(time.RFC3339)), "")
-	case c.State == cutover.Begun:
+	case c.State == handover.Begun:
 		note(fmt.Sprintf("! cutover %s was begun at %s and has not come to its end", c.ID, c.Begun.Format(time.RFC3339)),
 			"give 'replicator cutover' again, which goes on; or with --undo")
-	case c.State == cutover.Done:
+	case c.State == handover.Done:
 		note("  "+cutWords(c, from, to), "")
 		for _, what := range c.GivenUp {
 			note("  given up by it: "+what, "")
 		}
-	case c.State == cutover.RolledBack:
+	case c.State == handover.RolledBack:
 		note(fmt.Sprintf("  cutover %s was taken back by a rollback", c.ID), "")
-	case c.State == cutover.Undone:
+	case c.State == handover.Undone:
 		note(fmt.Sprintf("  cutover %s was undone: the flow counts as not cut over", c.ID), "")
 	}
 }

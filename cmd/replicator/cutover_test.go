@@ -9,8 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/replicate"
-	"replicator/pkg/replicate/cutover"
 )
 
 // says fails the test unless the text has all of these.
@@ -275,9 +275,9 @@ func TestCutoverTimeoutThatIsTooShort(t *testing.T) {
 	cmd := newCutover()
 	var out strings.Builder
 	cmd.SetOut(&out)
-	late := &cutover.WaitingError{Step: "silent", Missing: "watching"}
+	late := &stepwise.WaitingError{Step: "silent", Missing: "watching"}
 	f := handoverFlags{dry: true}
-	on, err := f.goOn(w.ctx, cmd, lookedAt{[]cutover.State{{Name: "silent", Missing: "watching"}, {Name: "idle"}}, late})
+	on, err := f.goOn(w.ctx, cmd, lookedAt{[]stepwise.State{{Name: "silent", Missing: "watching"}, {Name: "idle"}}, late})
 	if on || !errors.Is(err, late) {
 		t.Errorf("it goes on %t, %v", on, err)
 	}
@@ -286,9 +286,9 @@ func TestCutoverTimeoutThatIsTooShort(t *testing.T) {
 
 // lookedAt is a handover that was looked at.
 type lookedAt struct {
-	states []cutover.State
+	states []stepwise.State
 	err    error
 }
 
-func (l lookedAt) Look(context.Context) ([]cutover.State, error) { return l.states, l.err }
-func (l lookedAt) LeftOut() []replicate.LeftOut                  { return nil }
+func (l lookedAt) Look(context.Context) ([]stepwise.State, error) { return l.states, l.err }
+func (l lookedAt) LeftOut() []replicate.LeftOut                   { return nil }

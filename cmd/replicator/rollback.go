@@ -11,7 +11,7 @@ import (
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 )
 
 // newRollback makes the verb that moves applications back.
@@ -68,7 +68,7 @@ func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o re
 			return err
 		}
 	}
-	if r.Found().State != cutover.RolledBack {
+	if r.Found().State != handover.RolledBack {
 		f.tellBack(out, r.State(), o.Flow)
 		if on, err := f.goOn(ctx, cmd, r); !on {
 			return f.looked(out, err)

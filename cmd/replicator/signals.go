@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/operate/stepwise"
 )
 
 const (
@@ -84,7 +84,7 @@ func interruption(cmd *cobra.Command, err error) error {
 		left.what = "nothing was changed, and the answer is not complete"
 		left.remedy = "give the same command again"
 	}
-	var waits *cutover.WaitingError
+	var waits *stepwise.WaitingError
 	var holds *notYetError
 	switch {
 	case errors.As(err, &waits) && waits.Missing != "":

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 )
@@ -77,7 +77,7 @@ func (f *shared) notClosed(ctx context.Context, book *ledger.Shard) error {
 
 // ownCutover refuses to deal with a record that is not of a cutover of the flow's own, but of the way back from another
 // one.
-func ownCutover(book *ledger.Shard, r cutover.Record, flow string) error {
+func ownCutover(book *ledger.Shard, r handover.Record, flow string) error {
 	if r.TakesBack == "" {
 		return nil
 	}

@@ -3,25 +3,28 @@ package replicate
 import (
 	"context"
 
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/operate/cutover"
+	"replicator/pkg/operate/stepwise"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/topics"
+	"replicator/pkg/replicate/wait"
 )
 
 // Cutover moves the applications of a flow from its source to its target. Its
 // methods belong to one goroutine.
 type Cutover struct {
-	h     *handover
-	found cutover.Record // what the ledger says; State "": nothing
-	held  []cutover.Group
-	ends  map[string]cutover.Topic
+	h     *mover
+	found handover.Record // what the ledger says; State "": nothing
+	held  []handover.Group
+	ends  map[string]handover.Topic
 	back  []topics.Back
 }
 
 // OpenCutover makes sure that both clusters answer and that the flow has run. Nothing
 // is written yet. Errors have a remedy.
 func OpenCutover(ctx context.Context, o HandoverOptions) (*Cutover, error) {
-	h, err := openHandover(ctx, o)
+	h, err := openMover(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -50,17 +53,17 @@ func OpenCutover(ctx context.Context, o HandoverOptions) (*Cutover, error) {
 func (c *Cutover) Close() { c.h.look.Close() }
 
 // Found is the latest cutover that the ledger knows; State "" is none.
-func (c *Cutover) Found() cutover.Record { return c.found }
+func (c *Cutover) Found() handover.Record { return c.found }
 
 // Look tells how far each step is, and changes nothing. It watches for as long as the
 // source has to be silent.
-func (c *Cutover) Look(ctx context.Context) ([]cutover.State, error) {
+func (c *Cutover) Look(ctx context.Context) ([]stepwise.State, error) {
 	again, err := c.Again(ctx)
 	if err == nil {
 		err = again.Refusal(&c.h.o.Flow)
 	}
 	if err != nil {
-		return nil, cutover.Late(ctx, "silent", err)
+		return nil, stepwise.Late(ctx, "silent", err)
 	}
 	if again.Verdict == cutover.Stage {
 		c.h.goOn(c.found, c.held, c.ends, again.Since.Rest)
@@ -85,12 +88,12 @@ func (c *Cutover) Restored() []topics.Back { return c.back }
 // begun before goes on; one that was done is gone on with, begun anew, or left, as
 // [cutover.Record.Decide] says. Settings are put back when all else is done and noted: from then on
 // no replica sets them again.
-func (c *Cutover) Run(ctx context.Context) (cutover.Record, error) {
+func (c *Cutover) Run(ctx context.Context) (handover.Record, error) {
 	record, err := c.run(ctx)
 	if err == nil {
 		err = c.restore(ctx)
 	}
-	return record, cutover.Late(ctx, "restored", err)
+	return record, stepwise.Late(ctx, "restored", err)
 }
 
 // restore puts settings back, once the stages of the cutover have moved all groups; before that it only tells of them.
@@ -113,13 +116,13 @@ func (c *Cutover) restore(ctx context.Context) error {
 	return err
 }
 
-func (c *Cutover) run(ctx context.Context) (cutover.Record, error) {
+func (c *Cutover) run(ctx context.Context) (handover.Record, error) {
 	again, err := c.Again(ctx)
 	if err == nil {
 		err = again.Refusal(&c.h.o.Flow)
 	}
 	if err != nil {
-		return c.found, cutover.Late(ctx, "silent", err)
+		return c.found, stepwise.Late(ctx, "silent", err)
 	}
 	switch again.Verdict {
 	case cutover.Nothing:
@@ -128,32 +131,32 @@ func (c *Cutover) run(ctx context.Context) (cutover.Record, error) {
 		c.h.goOn(c.found, c.held, c.ends, again.Since.Rest)
 	default:
 		if err := c.h.begin(ctx, c.found, "", nil); err != nil {
-			return c.found, cutover.Late(ctx, "silent", err)
+			return c.found, stepwise.Late(ctx, "silent", err)
 		}
 	}
-	err = cutover.Run(ctx, c.h.steps(), handoverEvery, c.h.o.tell)
+	err = stepwise.Run(ctx, c.h.steps(), handoverEvery, c.h.o.tell)
 	return c.h.record, err
 }
 
 // tell passes on what is waited for.
-func (o *HandoverOptions) tell(step cutover.Step, missing string) { o.Tell(step.Name, missing) }
+func (o *HandoverOptions) tell(step stepwise.Step, missing string) { o.Tell(step.Name, missing) }
 
 // watch looks at steps; the first one needs two looks with time between them.
-func (h *handover) watch(ctx context.Context, steps []cutover.Step) ([]cutover.State, error) {
+func (h *mover) watch(ctx context.Context, steps []stepwise.Step) ([]stepwise.State, error) {
 	h.looking = true
 	defer func() { h.looking = false }()
-	begun := cutover.Look(ctx, steps[:1])
-	if cutover.Pause(ctx, h.o.SilentFor) != nil {
-		states := append(begun, cutover.Look(ctx, steps[1:])...)
-		return states, cutover.InTime(ctx, states)
+	begun := stepwise.Look(ctx, steps[:1])
+	if wait.Pause(ctx, h.o.SilentFor) != nil {
+		states := append(begun, stepwise.Look(ctx, steps[1:])...)
+		return states, stepwise.InTime(ctx, states)
 	}
-	states := cutover.Look(ctx, steps)
+	states := stepwise.Look(ctx, steps)
 	for i := range states {
 		if given := h.given[states[i].Name]; states[i].Done && len(given) > 0 {
 			states[i].Done, states[i].Missing = false, "--force gives up: "+shorten(given)
 		}
 	}
-	return states, cutover.InTime(ctx, states)
+	return states, stepwise.InTime(ctx, states)
 }
 
 // ownBook is firstBook of a flow whose ledger is about it; nil: it has never run.
@@ -177,19 +180,19 @@ func firstBook(ctx context.Context, o HandoverOptions) (*ledger.Shard, error) {
 }
 
 // recordOf is the latest cutover that a ledger knows.
-func recordOf(book *ledger.Shard) (r cutover.Record, err error) {
-	return r, cutover.Decode(book.Note(cutover.RecordName), &r)
+func recordOf(book *ledger.Shard) (r handover.Record, err error) {
+	return r, handover.Decode(book.Note(handover.RecordName), &r)
 }
 
 // heldBy lists where groups stood at a cutover.
-func heldBy(book *ledger.Shard, id string) ([]cutover.Group, error) {
-	var list []cutover.Group
+func heldBy(book *ledger.Shard, id string) ([]handover.Group, error) {
+	var list []handover.Group
 	for _, name := range book.Notes() {
-		var g cutover.Group
-		if !cutover.IsGroup(name) {
+		var g handover.Group
+		if !handover.IsGroup(name) {
 			continue
 		}
-		if err := cutover.Decode(book.Note(name), &g); err != nil {
+		if err := handover.Decode(book.Note(name), &g); err != nil {
 			return nil, err
 		}
 		if g.ID == id {

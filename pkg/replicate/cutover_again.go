@@ -6,7 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/operate/cutover"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 )
@@ -38,19 +39,19 @@ func (c *Cutover) Again(ctx context.Context) (*Again, error) {
 		return nil, err
 	}
 	a := &Again{Found: status.Cutover, Since: status.Cutover.since(status, c.h.o.Groups)}
-	a.Verdict = c.found.Decide(a.Since)
+	a.Verdict = cutover.Decide(c.found, a.Since)
 	return a, nil
 }
 
 // endsBy lists where topics ended at a cutover, by their names on the source.
-func endsBy(book *ledger.Shard, id string) (map[string]cutover.Topic, error) {
-	ends := map[string]cutover.Topic{}
+func endsBy(book *ledger.Shard, id string) (map[string]handover.Topic, error) {
+	ends := map[string]handover.Topic{}
 	for _, name := range book.Notes() {
-		var t cutover.Topic
-		if !cutover.IsTopic(name) {
+		var t handover.Topic
+		if !handover.IsTopic(name) {
 			continue
 		}
-		if err := cutover.Decode(book.Note(name), &t); err != nil {
+		if err := handover.Decode(book.Note(name), &t); err != nil {
 			return nil, err
 		}
 		if t.ID == id {
@@ -97,7 +98,7 @@ func (a *Again) Refusal(flow *Config) error {
 }
 
 // goOn is what the steps need to know of the cutover before: of a stage.
-func (h *handover) goOn(found cutover.Record, held []cutover.Group, ends map[string]cutover.Topic, rest []string) {
+func (h *mover) goOn(found handover.Record, held []handover.Group, ends map[string]handover.Topic, rest []string) {
 	h.record, h.ends0 = found, ends
 	h.given["begun"] = found.GivenUp // of which some cannot be seen any more
 	h.part = map[string]bool{}
@@ -111,7 +112,7 @@ func (h *handover) goOn(found cutover.Record, held []cutover.Group, ends map[str
 // Undo takes the record of a cutover back, which nobody has made use of: the flow counts as not cut over, its group
 // positions follow, and its settings are put on the target's topics again. With Force also one that was made use of;
 // then 'replicator rollback' cannot bring back what was written on the target.
-func (c *Cutover) Undo(ctx context.Context) (cutover.Record, error) {
+func (c *Cutover) Undo(ctx context.Context) (handover.Record, error) {
 	a, err := c.Again(ctx)
 	if err == nil {
 		err = c.mayUndo(a)
@@ -119,8 +120,8 @@ func (c *Cutover) Undo(ctx context.Context) (cutover.Record, error) {
 	if err != nil {
 		return c.found, err
 	}
-	c.found.State = cutover.Undone
-	return c.found, c.h.note(ctx, ledger.NoteRecord(cutover.RecordName, cutover.Encode(c.found)))
+	c.found.State = handover.Undone
+	return c.found, c.h.note(ctx, ledger.NoteRecord(handover.RecordName, handover.Encode(c.found)))
 }
 
 // MayUndo says why a cutover cannot be taken back; nil: it can.
@@ -134,7 +135,7 @@ func (c *Cutover) MayUndo(ctx context.Context) error {
 
 func (c *Cutover) mayUndo(a *Again) error {
 	flow := &c.h.o.Flow
-	if c.found.State != cutover.Done && c.found.State != cutover.Begun {
+	if c.found.State != handover.Done && c.found.State != handover.Begun {
 		return &kafka.Problem{What: fmt.Sprintf("flow %s has no cutover that could be undone", flow.Name()),
 			Fix: "see 'replicator status': the flow counts as not cut over"}
 	}

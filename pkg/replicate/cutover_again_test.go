@@ -9,8 +9,9 @@ import (
 	"testing"
 
 	"replicator/integration/workload"
+	"replicator/pkg/operate/cutover"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 )
 
 // again opens a cutover of some groups ("": all) and says what it does about the one before.
@@ -48,7 +49,7 @@ func TestCutoverAgain(t *testing.T) {
 	w.commit("audit", "orders", 0, 60)
 	r := w.start(nil)
 	w.equal([]string{"orders"})
-	run := func(groups string) cutover.Record {
+	run := func(groups string) handover.Record {
 		t.Helper()
 		c, _ := w.again(groups)
 		record, err := c.Run(w.ctx)
@@ -73,7 +74,7 @@ func TestCutoverAgain(t *testing.T) {
 		t.Errorf("since then %+v, want 240 behind", a.Since)
 	}
 	second := run("")
-	if second.ID == first.ID || second.State != cutover.Done {
+	if second.ID == first.ID || second.State != handover.Done {
 		t.Errorf("the next one ended as %+v", second)
 	}
 	w.equal([]string{"orders"})
@@ -94,7 +95,7 @@ func TestCutoverAgain(t *testing.T) {
 	w.must("look", err)
 	c := status.Cutover
 	at := slices.IndexFunc(c.Groups, func(g MovedGroup) bool { return g.Group == "billing" })
-	if c.ID != second.ID || c.State != cutover.Done || c.Ended == nil || c.Written != 5 || c.Used != 7 ||
+	if c.ID != second.ID || c.State != handover.Done || c.Ended == nil || c.Written != 5 || c.Used != 7 ||
 		len(c.Groups) != 2 || !c.Groups[at].OnTarget || c.Groups[at].Ended == nil {
 		t.Errorf("status tells of %+v", c)
 	}

@@ -17,8 +17,9 @@ import (
 	"replicator/integration/judge"
 	"replicator/integration/workload"
 	"replicator/internal/kafkatest"
+	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 )
@@ -35,21 +36,21 @@ func (w *world) handoverOptions() HandoverOptions {
 }
 
 // cutOver moves the applications over.
-func (w *world) cutOver() cutover.Record {
+func (w *world) cutOver() handover.Record {
 	w.t.Helper()
 	c, err := OpenCutover(w.ctx, w.handoverOptions())
 	w.must("open cutover", err)
 	defer c.Close()
 	record, err := c.Run(w.ctx)
 	w.must("cut over", err)
-	if record.State != cutover.Done {
+	if record.State != handover.Done {
 		w.t.Fatalf("the cutover ended as %+v", record)
 	}
 	return record
 }
 
 // rollBack moves them back.
-func (w *world) rollBack() (BackState, cutover.Record) {
+func (w *world) rollBack() (BackState, handover.Record) {
 	w.t.Helper()
 	r, err := OpenRollback(w.ctx, w.handoverOptions())
 	w.must("open rollback", err)
@@ -272,8 +273,8 @@ func TestCutoverRefuses(t *testing.T) {
 	w.equal([]string{"orders"})
 	_, err = OpenRollback(w.ctx, w.handoverOptions())
 	refused("a rollback of a running flow", err, "no record of a cutover")
-	begun := ledger.NoteRecord(cutover.RecordName, cutover.Encode(cutover.Record{
-		Version: cutover.Version, ID: "x", Flow: w.cfg.Name(), State: cutover.Begun, Begun: time.Now()}))
+	begun := ledger.NoteRecord(handover.RecordName, handover.Encode(handover.Record{
+		Version: handover.Version, ID: "x", Flow: w.cfg.Name(), State: handover.Begun, Begun: time.Now()}))
 	w.must("note", ledger.WriteNotes(w.ctx, w.kafka("new", w.sides.Target), w.cfg.LedgerTopic(), 0,
 		[]ledger.Record{begun}))
 	_, err = OpenRollback(w.ctx, w.handoverOptions())
@@ -391,7 +392,7 @@ func TestLookInNoTimeHasAllSteps(t *testing.T) {
 	ended, cancel := context.WithDeadline(w.ctx, time.Now())
 	defer cancel()
 	states, err := c.h.watch(ended, c.h.steps())
-	if want := len(c.h.steps()); len(states) != want || !errors.As(err, new(*cutover.WaitingError)) {
+	if want := len(c.h.steps()); len(states) != want || !errors.As(err, new(*stepwise.WaitingError)) {
 		t.Errorf("%d steps, want %d; %v", len(states), want, err)
 	}
 	for _, s := range append(states, c.h.restoredStep(ended)) {

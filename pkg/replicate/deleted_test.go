@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"replicator/pkg/offsets"
+	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/groups"
 )
 
@@ -131,8 +131,8 @@ func (w *world) refusedFor(figure string) {
 	defer c.Close()
 	states, err := c.Look(w.ctx)
 	w.must("look", err)
-	var refused *cutover.RefusedError
-	if err := cutover.Refusal(states); !errors.As(err, &refused) || !strings.Contains(err.Error(), figure) ||
+	var refused *stepwise.RefusedError
+	if err := stepwise.Refusal(states); !errors.As(err, &refused) || !strings.Contains(err.Error(), figure) ||
 		refused.Remedy() == "" {
 		w.t.Errorf("the plan says %v, want a refusal that says %s", err, figure)
 	}

@@ -20,8 +20,9 @@ import (
 	"replicator/integration/judge"
 	"replicator/integration/workload"
 	"replicator/internal/kafkatest"
+	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 )
 
 // leg is a world whose applications are about to move, in one direction or the other.
@@ -62,18 +63,18 @@ func bothLegs(t *testing.T, test func(t *testing.T, l *leg)) {
 }
 
 // move is a cutover or a rollback of the leg.
-func (l *leg) move(ctx context.Context, o HandoverOptions) (cutover.Record, error) {
+func (l *leg) move(ctx context.Context, o HandoverOptions) (handover.Record, error) {
 	if l.back {
 		r, err := OpenRollback(ctx, o)
 		if err != nil {
-			return cutover.Record{}, err
+			return handover.Record{}, err
 		}
 		defer r.Close()
 		return r.Run(ctx)
 	}
 	c, err := OpenCutover(ctx, o)
 	if err != nil {
-		return cutover.Record{}, err
+		return handover.Record{}, err
 	}
 	defer c.Close()
 	return c.Run(ctx)
@@ -106,7 +107,7 @@ func (l *leg) waits(step string) {
 		}
 	}
 	cancel()
-	var waiting *cutover.WaitingError
+	var waiting *stepwise.WaitingError
 	if err := <-ended; !errors.As(err, &waiting) || !strings.Contains(waiting.Remedy(), "--force") {
 		l.t.Errorf("interrupted it ends with %v, want what it waits for, and a remedy", err)
 	}
@@ -132,7 +133,7 @@ func (l *leg) forced(want ...string) {
 	told := map[string]bool{}
 	o.Tell = func(_, text string) { told[text] = true }
 	record, err := l.move(l.ctx, o)
-	if err != nil || record.State != cutover.Done {
+	if err != nil || record.State != handover.Done {
 		l.t.Fatalf("by force it ends as %+v, %v", record, err)
 	}
 	left := record.GivenUp
@@ -194,7 +195,7 @@ func (l *leg) forcedAmong(pattern string) {
 	o := l.handoverOptions()
 	o.Force, o.Patience = true, time.Second
 	record, err := l.move(l.ctx, o)
-	if err != nil || record.State != cutover.Done ||
+	if err != nil || record.State != handover.Done ||
 		!regexp.MustCompile("(?m)^"+pattern+"$").MatchString(strings.Join(record.GivenUp, "\n")) {
 		l.t.Fatalf("by force it ends as %+v, %v, want among it %q", record, err, pattern)
 	}
@@ -391,7 +392,7 @@ func TestMoveAfterAStopWasMended(t *testing.T) {
 		l.must("write", workload.Produce(l.ctx, l.sides.Source, "orders", &kgo.Record{Value: noise}))
 		l.refuses(`orders/0 is stopped \(.*\): up to \d records are not on ` + l.on)
 		limit("1000000")
-		if record, err := l.move(l.ctx, l.handoverOptions()); err != nil || record.State != cutover.Done {
+		if record, err := l.move(l.ctx, l.handoverOptions()); err != nil || record.State != handover.Done {
 			t.Errorf("the same command ends as %+v, %v", record, err)
 		}
 	})

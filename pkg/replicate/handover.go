@@ -14,8 +14,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/survey"
 	"replicator/pkg/replicate/watermarks"
@@ -37,13 +38,13 @@ type HandoverOptions struct {
 // handoverEvery is how often the clusters are looked at.
 const handoverEvery = 250 * time.Millisecond
 
-// handover moves the applications of one flow from its source to its target. It
+// mover moves the applications of one flow from its source to its target. It
 // belongs to one goroutine.
-type handover struct {
+type mover struct {
 	o       HandoverOptions
 	look    *Inspection
-	record  cutover.Record // as it will be written
-	written string         // what was noted of the positions; "": nothing yet
+	record  handover.Record // as it will be written
+	written string          // what was noted of the positions; "": nothing yet
 
 	begun  watermarks.Marks // the source's ends at the first look
 	began  time.Time        // when that was
@@ -65,23 +66,23 @@ type handover struct {
 
 	// Of a stage of a cutover: groups that were moved before, and where topics ended then.
 	part  map[string]bool
-	ends0 map[string]cutover.Topic
+	ends0 map[string]handover.Topic
 }
 
-// openHandover makes sure that both clusters answer.
-func openHandover(ctx context.Context, o HandoverOptions) (*handover, error) {
+// openMover makes sure that both clusters answer.
+func openMover(ctx context.Context, o HandoverOptions) (*mover, error) {
 	look, err := Inspect(ctx, o.Clusters, o.Flow, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	return &handover{o: o, look: look, waits: map[string]time.Time{}, given: map[string][]string{},
+	return &mover{o: o, look: look, waits: map[string]time.Time{}, given: map[string][]string{},
 		late: map[string]bool{}, left: map[chunk.Partition]bool{}}, nil
 }
 
 // steps are what a cutover consists of, in their order.
-func (h *handover) steps() []cutover.Step {
+func (h *mover) steps() []stepwise.Step {
 	from, to := h.o.Flow.From, h.o.Flow.To
-	steps := []cutover.Step{{
+	steps := []stepwise.Step{{
 		Name: "silent", Check: h.silent,
 		Do:   fmt.Sprintf("nobody writes to the topics on %s for %s", from, h.o.SilentFor),
 		Undo: fmt.Sprintf("start the producers on %s again", from),
@@ -99,18 +100,18 @@ func (h *handover) steps() []cutover.Step {
 		Undo: "nothing to undo: the positions follow again",
 	}}
 	if h.o.Tail > 0 {
-		steps = append(steps, cutover.Step{
+		steps = append(steps, stepwise.Step{
 			Name: "verified", Check: h.verified, Act: h.verify,
 			Do:   fmt.Sprintf("the records of the last %s are equal on both sides", h.o.Tail),
 			Undo: "nothing to undo: it only reads",
 		})
 	}
 	// Announcements come last: what is written on the target before is ours, and verified as such.
-	return append(steps, cutover.Step{
+	return append(steps, stepwise.Step{
 		Name: "recorded", Check: h.recorded, Act: h.write,
 		Do:   fmt.Sprintf("the ledger on %s notes where everything stood", to),
 		Undo: fmt.Sprintf("nothing to undo while no application writes to %s; 'replicator rollback' afterwards", to),
-	}, cutover.Step{
+	}, stepwise.Step{
 		Name: "versions", Check: h.versionsNamed, Act: h.nameVersions,
 		Do:   fmt.Sprintf("announced versions of topics name their offsets on %s", to),
 		Undo: "nothing to undo: they name those of both clusters",
@@ -118,7 +119,7 @@ func (h *handover) steps() []cutover.Step {
 }
 
 // silent waits until the source's ends have not moved for a while.
-func (h *handover) silent(ctx context.Context) (string, error) {
+func (h *mover) silent(ctx context.Context) (string, error) {
 	names, err := h.selected(ctx)
 	if err != nil {
 		return "", err
@@ -156,7 +157,7 @@ func (h *handover) silent(ctx context.Context) (string, error) {
 }
 
 // selected lists the flow's topics on the source.
-func (h *handover) selected(ctx context.Context) ([]string, error) {
+func (h *mover) selected(ctx context.Context) ([]string, error) {
 	seen, err := describe(ctx, h.look.source, h.look.sourceCluster, nil)
 	if err != nil {
 		return nil, err
@@ -172,7 +173,7 @@ func (h *handover) selected(ctx context.Context) ([]string, error) {
 }
 
 // writers names topics, and the producers of which their brokers tell (KIP-664).
-func (h *handover) writers(ctx context.Context, moved []chunk.Partition) string {
+func (h *mover) writers(ctx context.Context, moved []chunk.Partition) string {
 	active := map[string]map[int64]bool{}
 	for _, p := range moved {
 		active[p.Topic] = map[int64]bool{}
@@ -206,7 +207,7 @@ func shorten(list []string) string {
 }
 
 // idle waits until no group has members on the source.
-func (h *handover) idle(ctx context.Context) (string, error) {
+func (h *mover) idle(ctx context.Context) (string, error) {
 	held, _, err := h.look.lookAtGroups(ctx)
 	if err != nil {
 		return "", err
@@ -246,12 +247,12 @@ func (h *handover) idle(ctx context.Context) (string, error) {
 }
 
 // moves says whether a group is one of those that move.
-func (h *handover) moves(group string) bool {
+func (h *mover) moves(group string) bool {
 	return (h.o.Groups == nil || h.o.Groups.MatchString(group)) && !h.part[group]
 }
 
 // copied waits until nothing is left to copy.
-func (h *handover) copied(ctx context.Context) (string, error) {
+func (h *mover) copied(ctx context.Context) (string, error) {
 	var err error
 	if h.status, err = h.look.Status(ctx); err != nil {
 		return "", err
@@ -276,7 +277,7 @@ func (h *handover) copied(ctx context.Context) (string, error) {
 }
 
 // copyRest copies what is left where no daemon does.
-func (h *handover) copyRest(ctx context.Context) error {
+func (h *mover) copyRest(ctx context.Context) error {
 	if h.status == nil || h.status.Replicas == nil || *h.status.Replicas > 0 {
 		return nil
 	}
@@ -302,7 +303,7 @@ func (h *handover) copyRest(ctx context.Context) error {
 const copiedUnknown = "not known yet: step copied has not been answered"
 
 // positioned waits until the groups stand right on the target.
-func (h *handover) positioned(context.Context) (string, error) {
+func (h *mover) positioned(context.Context) (string, error) {
 	if h.status == nil {
 		return copiedUnknown, nil
 	}
@@ -329,7 +330,7 @@ func (h *handover) positioned(context.Context) (string, error) {
 }
 
 // tailID names the ends that a comparison of the tail was about.
-func (h *handover) tailID() string {
+func (h *mover) tailID() string {
 	var b strings.Builder
 	for _, p := range h.status.Partitions {
 		fmt.Fprintf(&b, "%s/%d:%d ", p.Topic, p.Partition, p.SourceEnd)
@@ -339,7 +340,7 @@ func (h *handover) tailID() string {
 
 // verified says whether the last records were compared, up to the ends as they are now;
 // up to where they were then, if something is given up that may move them.
-func (h *handover) verified(context.Context) (string, error) {
+func (h *mover) verified(context.Context) (string, error) {
 	if h.status == nil {
 		return copiedUnknown, nil
 	}
@@ -350,7 +351,7 @@ func (h *handover) verified(context.Context) (string, error) {
 }
 
 // verify compares the last records of both sides.
-func (h *handover) verify(ctx context.Context) error {
+func (h *mover) verify(ctx context.Context) error {
 	ends := h.tailID()
 	v, err := h.look.Verify(ctx, VerifyOptions{Since: time.Now().Add(-h.o.Tail), OwnOnly: true})
 	if err != nil {

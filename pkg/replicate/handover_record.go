@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/ledger"
 )
 
 // positions is what the record says of groups and topics, as one text to compare.
-func (h *handover) positions() string {
+func (h *mover) positions() string {
 	var b strings.Builder
 	b.WriteString(h.tailID())
 	for _, g := range h.status.Groups {
@@ -25,7 +25,7 @@ func (h *handover) positions() string {
 }
 
 // noted is what the record is to be about, as one text to compare.
-func (h *handover) noted() string {
+func (h *mover) noted() string {
 	if len(h.late) == 0 {
 		return h.positions() + strings.Join(h.givenUp(), " ")
 	}
@@ -41,7 +41,7 @@ func (h *handover) noted() string {
 
 // recorded says whether the record is about how everything stands now; while something
 // is given up that may move, about how it stood when the same was given up.
-func (h *handover) recorded(context.Context) (string, error) {
+func (h *mover) recorded(context.Context) (string, error) {
 	if h.status == nil {
 		return copiedUnknown, nil
 	}
@@ -52,37 +52,37 @@ func (h *handover) recorded(context.Context) (string, error) {
 }
 
 // write notes in the ledger where everything stands.
-func (h *handover) write(ctx context.Context) error {
+func (h *mover) write(ctx context.Context) error {
 	var notes []ledger.Record
-	ends := map[string]*cutover.Topic{}
+	ends := map[string]*handover.Topic{}
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	h.record.Partitions, h.record.Groups = len(h.status.Partitions), len(h.part)
 	for _, p := range h.status.Partitions { // by topic and number
 		t := ends[p.Topic]
 		if t == nil {
-			t = &cutover.Topic{ID: h.record.ID, Topic: p.Topic, Target: p.TargetTopic}
+			t = &handover.Topic{ID: h.record.ID, Topic: p.Topic, Target: p.TargetTopic}
 			ends[p.Topic] = t
 		}
 		t.SourceEnds = append(t.SourceEnds, int64(p.SourceEnd))
 		t.TargetEnds = append(t.TargetEnds, h.targetEnd(&p))
 	}
 	for name, t := range ends {
-		notes = append(notes, ledger.NoteRecord(cutover.TopicName(name), cutover.Encode(t)))
+		notes = append(notes, ledger.NoteRecord(handover.TopicName(name), handover.Encode(t)))
 	}
 	for _, g := range h.status.Groups {
 		if !h.moves(g.Group) {
 			continue
 		}
-		one := cutover.Group{ID: h.record.ID, Ended: now, Group: g.Group, Target: g.Target}
+		one := handover.Group{ID: h.record.ID, Ended: now, Group: g.Group, Target: g.Target}
 		for _, p := range g.Positions {
-			one.Positions = append(one.Positions, cutover.Position{
+			one.Positions = append(one.Positions, handover.Position{
 				Topic: p.Topic, Partition: p.Partition, Source: int64(p.Source), Target: orMissing(p.Target),
 				Unread: p.UnreadDeleted})
 		}
 		h.record.Groups++
-		notes = append(notes, ledger.NoteRecord(cutover.GroupName(g.Group), cutover.Encode(one)))
+		notes = append(notes, ledger.NoteRecord(handover.GroupName(g.Group), handover.Encode(one)))
 	}
-	h.record.State, h.record.Ended = cutover.Done, now
+	h.record.State, h.record.Ended = handover.Done, now
 	h.record.GivenUp = h.givenUp()
 	if err := h.findOthers(ctx); err != nil {
 		return err
@@ -91,7 +91,7 @@ func (h *handover) write(ctx context.Context) error {
 	if err := h.note(ctx, notes...); err != nil {
 		return err
 	}
-	if err := h.note(ctx, ledger.NoteRecord(cutover.RecordName, cutover.Encode(h.record))); err != nil {
+	if err := h.note(ctx, ledger.NoteRecord(handover.RecordName, handover.Encode(h.record))); err != nil {
 		return err
 	}
 	h.written = h.noted()
@@ -100,7 +100,7 @@ func (h *handover) write(ctx context.Context) error {
 
 // targetEnd is where a partition ends on the target; in a later stage where it ended before, if nothing came since:
 // what is behind is the applications'.
-func (h *handover) targetEnd(p *PartitionStatus) int64 {
+func (h *mover) targetEnd(p *PartitionStatus) int64 {
 	before, n := h.ends0[p.Topic], int(p.Partition)
 	if n < len(before.SourceEnds) && n < len(before.TargetEnds) && before.SourceEnds[n] == int64(p.SourceEnd) {
 		return before.TargetEnds[n]
@@ -108,7 +108,7 @@ func (h *handover) targetEnd(p *PartitionStatus) int64 {
 	return orMissing(p.TargetEnd)
 }
 
-func (h *handover) note(ctx context.Context, notes ...ledger.Record) error {
+func (h *mover) note(ctx context.Context, notes ...ledger.Record) error {
 	return ledger.WriteNotes(ctx, h.look.targetCluster, h.o.Flow.LedgerTopic(), 0, notes)
 }
 
@@ -121,17 +121,17 @@ func orMissing[T ~int64](at *T) int64 {
 
 // begin notes that a cutover is under way, and what it gives up from the start; one that
 // was begun before goes on.
-func (h *handover) begin(ctx context.Context, found cutover.Record, takesBack string, given []string) error {
+func (h *mover) begin(ctx context.Context, found handover.Record, takesBack string, given []string) error {
 	h.given["begun"] = given
-	if found.State == cutover.Begun && found.TakesBack == takesBack {
+	if found.State == handover.Begun && found.TakesBack == takesBack {
 		h.record, h.given["begun"] = found, found.GivenUp // of which some cannot be seen any more
 		return nil
 	}
-	h.record = cutover.Record{
-		Version: cutover.Version, ID: newCutoverID(), Flow: h.o.Flow.Name(), State: cutover.Begun,
+	h.record = handover.Record{
+		Version: handover.Version, ID: newCutoverID(), Flow: h.o.Flow.Name(), State: handover.Begun,
 		Begun: time.Now().UTC().Truncate(time.Millisecond), TakesBack: takesBack, GivenUp: given,
 	}
-	return h.note(ctx, ledger.NoteRecord(cutover.RecordName, cutover.Encode(h.record)))
+	return h.note(ctx, ledger.NoteRecord(handover.RecordName, handover.Encode(h.record)))
 }
 
 // newCutoverID begins with the time, for people, and is never given twice.

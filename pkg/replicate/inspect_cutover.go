@@ -8,9 +8,10 @@ import (
 	"time"
 
 	"replicator/pkg/offsets"
+	"replicator/pkg/operate/cutover"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/handover"
 	announce "replicator/pkg/versions"
 )
 
@@ -62,7 +63,7 @@ func (i *Inspection) cutoverStatus(ctx context.Context, p *picture, spots map[ch
 		c.Groups = append(c.Groups, movedGroup(&held[j], status.Groups))
 	}
 	slices.SortFunc(c.Groups, func(a, b MovedGroup) int { return strings.Compare(a.Group, b.Group) })
-	if record.State != cutover.Done {
+	if record.State != handover.Done {
 		return c, nil
 	}
 	for j := range status.Partitions {
@@ -81,7 +82,7 @@ func (i *Inspection) cutoverStatus(ctx context.Context, p *picture, spots map[ch
 }
 
 // movedGroup says where a group has been at work since it was moved.
-func movedGroup(then *cutover.Group, now []GroupStatus) MovedGroup {
+func movedGroup(then *handover.Group, now []GroupStatus) MovedGroup {
 	m := MovedGroup{Group: then.Group}
 	if !then.Ended.IsZero() {
 		m.Ended = &then.Ended
@@ -94,7 +95,7 @@ func movedGroup(then *cutover.Group, now []GroupStatus) MovedGroup {
 		m.OnTarget = g.Members > 0
 		for k := range g.Positions {
 			at := &g.Positions[k]
-			was := slices.IndexFunc(then.Positions, func(p cutover.Position) bool {
+			was := slices.IndexFunc(then.Positions, func(p handover.Position) bool {
 				return p.Topic == at.Topic && p.Partition == at.Partition
 			})
 			m.OnSource = m.OnSource || was < 0 || then.Positions[was].Source != int64(at.Source)
@@ -108,8 +109,8 @@ func movedGroup(then *cutover.Group, now []GroupStatus) MovedGroup {
 
 // endsThen is where a partition ended on both sides when a cutover was done; 0 and -1: it was not there.
 func endsThen(p *picture, s *spot, id string) (source offsets.Source, target offsets.Target, err error) {
-	var topic cutover.Topic
-	err = cutover.Decode(p.books[0].Note(cutover.TopicName(s.partition.Topic)), &topic)
+	var topic handover.Topic
+	err = handover.Decode(p.books[0].Note(handover.TopicName(s.partition.Topic)), &topic)
 	n := int(s.partition.Number)
 	if err != nil || topic.ID != id || n >= len(topic.SourceEnds) || n >= len(topic.TargetEnds) {
 		return 0, -1, err

@@ -14,8 +14,8 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/verify"
@@ -359,11 +359,11 @@ func (i *Inspection) targetEnd(p *picture, s *spot, floor offsets.Target) (end, 
 
 // handedOver is where the target ended when applications went over to it; 0: they did not.
 func (p *picture) handedOver(s *spot) (offsets.Target, error) {
-	var record cutover.Record
-	var topic cutover.Topic
-	err := errors.Join(cutover.Decode(p.books[0].Note(cutover.RecordName), &record),
-		cutover.Decode(p.books[0].Note(cutover.TopicName(s.partition.Topic)), &topic))
-	if err != nil || record.State != cutover.Done || topic.ID != record.ID ||
+	var record handover.Record
+	var topic handover.Topic
+	err := errors.Join(handover.Decode(p.books[0].Note(handover.RecordName), &record),
+		handover.Decode(p.books[0].Note(handover.TopicName(s.partition.Topic)), &topic))
+	if err != nil || record.State != handover.Done || topic.ID != record.ID ||
 		int(s.partition.Number) >= len(topic.TargetEnds) {
 		return 0, err
 	}

@@ -26,7 +26,7 @@ const seeStatus = "see 'replicator status'"
 // without decides what becomes of a step that lacks something: what may come is waited
 // for, which is the answer; the rest is refused. With --force it is given up, at once or
 // when the step was waited for long enough.
-func (h *handover) without(step string, lacks []lack) (missing string, err error) {
+func (h *mover) without(step string, lacks []lack) (missing string, err error) {
 	if _, known := h.waits[step]; !known && len(lacks) > 0 {
 		h.waits[step] = time.Now()
 	}
@@ -53,7 +53,7 @@ func (h *handover) without(step string, lacks []lack) (missing string, err error
 }
 
 // nameGivenUp names what operators gave up before, by 'resume': it is no reason to stop, and no surprise later.
-func (h *handover) nameGivenUp() {
+func (h *mover) nameGivenUp() {
 	var list []string
 	for i := range h.status.Partitions {
 		p := &h.status.Partitions[i]
@@ -71,7 +71,7 @@ func (h *handover) nameGivenUp() {
 const byResume = "resume"
 
 // givenUp lists all that is.
-func (h *handover) givenUp() []string {
+func (h *mover) givenUp() []string {
 	var all []string
 	for _, step := range slices.Sorted(maps.Keys(h.given)) {
 		all = append(all, h.given[step]...)
@@ -80,7 +80,7 @@ func (h *handover) givenUp() []string {
 }
 
 // arrived says what a source that is still written to has got while it was watched.
-func (h *handover) arrived() string {
+func (h *mover) arrived() string {
 	by, total := map[string]int64{}, int64(0)
 	for p, mark := range h.ends {
 		if n := mark.Offset - h.begun[p].Offset; mark.Err == nil && n > 0 {
@@ -106,7 +106,7 @@ func (h *handover) arrived() string {
 
 // readsOn says what a group with members on the source may read there that it will
 // read on the target again.
-func (h *handover) readsOn(g *groups.Held, members int) string {
+func (h *mover) readsOn(g *groups.Held, members int) string {
 	again := int64(0)
 	for _, p := range g.Positions {
 		again += max(h.ends[p.Partition].Offset-p.Source.Offset, 0)
@@ -116,13 +116,13 @@ func (h *handover) readsOn(g *groups.Held, members int) string {
 }
 
 // readsAnywhere says what a group with members on the source that has committed no position comes to.
-func (h *handover) readsAnywhere(group string, members int) string {
+func (h *mover) readsAnywhere(group string, members int) string {
 	return fmt.Sprintf("group %s is at work on %s (%d members) and has committed no position: it is not moved, and its "+
 		"auto.offset.reset decides what it reads on %s", group, h.o.Flow.From, members, h.o.Flow.To)
 }
 
 // notCopied is a partition of which not everything is on the target.
-func (h *handover) notCopied(p *PartitionStatus) lack {
+func (h *mover) notCopied(p *PartitionStatus) lack {
 	name := fmt.Sprintf("%s/%d", p.Topic, p.Partition)
 	rest := fmt.Sprintf("up to %d records are not on %s", p.Behind+p.SourceOpen, h.o.Flow.To)
 	stopped := p.Phase == partition.PhaseStopped
@@ -150,7 +150,7 @@ func (h *handover) notCopied(p *PartitionStatus) lack {
 
 // fresh says whether a copy that is at work has run into a stop. One that ended before
 // may have left it in the ledger, and what was in its way may be gone.
-func (h *handover) fresh(p *PartitionStatus) bool {
+func (h *mover) fresh(p *PartitionStatus) bool {
 	if h.copier == nil {
 		return h.copiedRest || h.status.Replicas == nil || *h.status.Replicas > 0
 	}
@@ -165,7 +165,7 @@ func (h *handover) fresh(p *PartitionStatus) bool {
 }
 
 // unreadable is a group whose positions are not known.
-func (h *handover) unreadable(g *GroupStatus) lack {
+func (h *mover) unreadable(g *GroupStatus) lack {
 	all := int64(0)
 	for i := range h.status.Partitions {
 		if p := &h.status.Partitions[i]; p.TargetEnd != nil {
@@ -178,7 +178,7 @@ func (h *handover) unreadable(g *GroupStatus) lack {
 }
 
 // notRight is a position that is not where it ought to be.
-func (h *handover) notRight(g *GroupStatus, p *PositionStatus) (l lack, lacking bool) {
+func (h *mover) notRight(g *GroupStatus, p *PositionStatus) (l lack, lacking bool) {
 	kind := groups.Kind(p.State)
 	waiting := p.State == pending || !kind.Settled()
 	exact := p.Target != nil && p.Translation != nil && *p.Target == *p.Translation
@@ -198,7 +198,7 @@ func (h *handover) notRight(g *GroupStatus, p *PositionStatus) (l lack, lacking 
 
 // unreadDeleted is a position of which the target has lost records. It has to stand where the target's log begins
 // even then: below, the consumer's auto.offset.reset would decide.
-func (h *handover) unreadDeleted(g *GroupStatus, p *PositionStatus, exact bool) lack {
+func (h *mover) unreadDeleted(g *GroupStatus, p *PositionStatus, exact bool) lack {
 	name := fmt.Sprintf("group %s in %s/%d: %s", g.Group, p.Topic, p.Partition, p.Why)
 	if !exact && !h.looking { // a look brings nothing about, and the position would be refused once it is moved
 		return lack{waits: name + "; it is yet to be moved to where the target's log begins", gives: name}
@@ -207,7 +207,7 @@ func (h *handover) unreadDeleted(g *GroupStatus, p *PositionStatus, exact bool) 
 }
 
 // records says what a position that is not right means.
-func (h *handover) records(p *PositionStatus) string {
+func (h *mover) records(p *PositionStatus) string {
 	part := h.partition(p.Topic, p.Partition)
 	if part == nil || part.TargetEnd == nil {
 		return fmt.Sprintf("%s has no such partition: nothing is read there", h.o.Flow.To)
@@ -246,7 +246,7 @@ func (h *handover) records(p *PositionStatus) string {
 }
 
 // partition is the one of that name; nil: it is not known.
-func (h *handover) partition(topic string, number int32) *PartitionStatus {
+func (h *mover) partition(topic string, number int32) *PartitionStatus {
 	for i := range h.status.Partitions {
 		if p := &h.status.Partitions[i]; p.Topic == topic && p.Partition == number {
 			return p
@@ -256,7 +256,7 @@ func (h *handover) partition(topic string, number int32) *PartitionStatus {
 }
 
 // notEqual is a partition whose last records are not the same on both sides.
-func (h *handover) notEqual(p *VerifiedPartition) (l lack, lacking bool) {
+func (h *mover) notEqual(p *VerifiedPartition) (l lack, lacking bool) {
 	name := fmt.Sprintf("%s/%d", p.Topic, p.Partition)
 	switch {
 	case p.Error != "":

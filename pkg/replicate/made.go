@@ -25,7 +25,7 @@ func (i *Inspection) chosenThere(ctx context.Context) ([]string, error) {
 }
 
 // findOthers notes the topics of the target that are not part of this cutover.
-func (h *handover) findOthers(ctx context.Context) error {
+func (h *mover) findOthers(ctx context.Context) error {
 	chosen, err := h.look.chosenThere(ctx)
 	if err != nil {
 		return err

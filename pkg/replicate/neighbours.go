@@ -11,7 +11,7 @@ import (
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 )
@@ -93,8 +93,8 @@ func atWork(l *ledger.Other, cluster string) bool {
 	if l.Err != nil || l.Identity == nil || l.Identity.TargetCluster != cluster {
 		return false
 	}
-	var d cutover.Direction
-	if err := cutover.Decode(l.Notes[cutover.DirectionName], &d); err == nil && d.Closed {
+	var d handover.Direction
+	if err := handover.Decode(l.Notes[handover.DirectionName], &d); err == nil && d.Closed {
 		return false
 	}
 	return l.Begun || l.Rules != nil && !l.Rules.Withdrawn

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"replicator/integration/workload"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/replicate/groups"
 )
 
@@ -65,7 +65,7 @@ func TestCutoverTimeOutsSayWhy(t *testing.T) {
 		o := w.handoverOptions()
 		c, err := OpenCutover(w.ctx, o)
 		w.must("open cutover", err)
-		var waits *cutover.WaitingError
+		var waits *stepwise.WaitingError
 		_, err = c.Run(ctx)
 		if ctx.Err() != nil && (!errors.As(err, &waits) || waits.Missing == "" || waits.Step == "") {
 			t.Errorf("after %s the cutover ends with %v, want the step and why it is not done", limit, err)

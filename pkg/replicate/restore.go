@@ -7,8 +7,9 @@ import (
 	"maps"
 	"slices"
 
+	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/topics"
@@ -40,7 +41,7 @@ func RestoreTopics(ctx context.Context, clusters map[string]kafka.Config, flow C
 		}
 	}
 	again := fmt.Sprintf("%d replicas of flow %s are running, which would set it again", n, flow.Name())
-	if n > 0 && record.State != cutover.Done {
+	if n > 0 && record.State != handover.Done {
 		return nil, &kafka.Problem{What: again, Fix: stopOrCutOver}
 	}
 	return r.run(ctx, really, func(topic string) (why, fix string) {
@@ -80,7 +81,7 @@ func restoredAfter(book *ledger.Shard) (id string, over map[string]bool, err err
 		return "", nil, err
 	}
 	var r restored
-	if err := cutover.Decode(book.Note(restoredName), &r); err != nil || r.Cutover != record.ID {
+	if err := handover.Decode(book.Note(restoredName), &r); err != nil || r.Cutover != record.ID {
 		return "", nil, err
 	}
 	over, err = cutOver(book, &record)
@@ -88,8 +89,8 @@ func restoredAfter(book *ledger.Shard) (id string, over map[string]bool, err err
 }
 
 // cutOver are the topics that the cutover which counts has cut over, by their names on the source.
-func cutOver(book *ledger.Shard, record *cutover.Record) (map[string]bool, error) {
-	if record.State != cutover.Done {
+func cutOver(book *ledger.Shard, record *handover.Record) (map[string]bool, error) {
+	if record.State != handover.Done {
 		return nil, nil
 	}
 	ends, err := endsBy(book, record.ID)
@@ -116,7 +117,7 @@ type leave func(topic string) (why, fix string)
 
 // read takes up what the ledger keeps. It has been read up to its end, as whoever looks
 // later will: a replica knows of a cutover that was noted before.
-func (r *restoring) read(ctx context.Context) (record cutover.Record, err error) {
+func (r *restoring) read(ctx context.Context) (record handover.Record, err error) {
 	books, err := readFirstBooks(ctx, r.clusters[r.flow.To], r.flow, 1)
 	if err != nil || len(books) == 0 {
 		return record, err
@@ -138,8 +139,8 @@ func (r *restoring) run(ctx context.Context, really bool, leaves leave) ([]topic
 	if err != nil || !r.there {
 		return nil, err
 	}
-	if really && record.State == cutover.Done {
-		note := ledger.NoteRecord(restoredName, cutover.Encode(restored{record.ID}))
+	if really && record.State == handover.Done {
+		note := ledger.NoteRecord(restoredName, handover.Encode(restored{record.ID}))
 		if err := r.write(ctx, note); err != nil {
 			return nil, err
 		}
@@ -211,15 +212,15 @@ func (r *restoring) write(ctx context.Context, notes ...ledger.Record) error {
 }
 
 // restoredStep is the last step of a cutover, as it is shown beforehand.
-func (h *handover) restoredStep(ctx context.Context) cutover.State {
-	return cutover.Look(ctx, []cutover.Step{{
+func (h *mover) restoredStep(ctx context.Context) stepwise.State {
+	return stepwise.Look(ctx, []stepwise.Step{{
 		Name: "restored", Check: h.restoredYet,
 		Do:   fmt.Sprintf("what the flow has set on topics of %s is as it was before", h.o.Flow.To),
 		Undo: "nothing to undo: the flow sets it again when it runs after a rollback",
 	}})[0]
 }
 
-func (h *handover) restoredYet(ctx context.Context) (missing string, err error) {
+func (h *mover) restoredYet(ctx context.Context) (missing string, err error) {
 	list, err := h.restoring().run(ctx, false, nil)
 	pending := 0
 	for i := range list {
@@ -243,7 +244,7 @@ func (h *handover) restoredYet(ctx context.Context) (missing string, err error) 
 }
 
 // remain are the groups that neither this stage of a cutover moves nor one before.
-func (h *handover) remain() (names []string) {
+func (h *mover) remain() (names []string) {
 	for i := range h.status.Groups {
 		if name := h.status.Groups[i].Group; !h.moves(name) && !h.part[name] {
 			names = append(names, name)
@@ -258,6 +259,6 @@ func untilMoved(groups []string) (why, fix string) {
 		"'replicator cutover' without --groups; 'replicator topics restore' does it without them"
 }
 
-func (h *handover) restoring() *restoring {
+func (h *mover) restoring() *restoring {
 	return &restoring{clusters: h.o.Clusters, flow: h.o.Flow, log: h.o.Log}
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"replicator/integration/workload"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/topics"
 )
 
@@ -103,7 +103,7 @@ func TestLastStagePutsSettingsBack(t *testing.T) {
 		}
 	}
 	w.timestampType("orders", "LogAppendTime", "after the last stage")
-	if status, err := w.inspect().Status(w.ctx); err != nil || status.Cutover.State != cutover.Done ||
+	if status, err := w.inspect().Status(w.ctx); err != nil || status.Cutover.State != handover.Done ||
 		len(status.Cutover.Groups) != 2 {
 		t.Errorf("status says %+v, %v", status.Cutover, err)
 	}

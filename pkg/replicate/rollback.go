@@ -12,9 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"replicator/pkg/offsets"
+	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/peek"
@@ -26,11 +27,11 @@ import (
 // the applications are handed over as in a [Cutover]. Its methods belong to one
 // goroutine.
 type Rollback struct {
-	o      HandoverOptions // Flow is the one whose cutover is taken back
-	record cutover.Record  // of that cutover
-	held   []cutover.Group // where groups stood then
-	back   HandoverOptions // Flow is its opposite
-	look   *Inspection     // of the flow whose cutover is taken back
+	o      HandoverOptions  // Flow is the one whose cutover is taken back
+	record handover.Record  // of that cutover
+	held   []handover.Group // where groups stood then
+	back   HandoverOptions  // Flow is its opposite
+	look   *Inspection      // of the flow whose cutover is taken back
 	state  BackState
 
 	engine     context.CancelFunc // ends the copying back; nil: it does not run
@@ -90,10 +91,10 @@ func (r *Rollback) find(ctx context.Context, book *ledger.Shard) (err error) {
 		return err
 	}
 	switch r.record.State {
-	case cutover.Done, cutover.RolledBack:
+	case handover.Done, handover.RolledBack:
 		r.held, err = heldBy(book, r.record.ID)
 		return err
-	case cutover.Begun:
+	case handover.Begun:
 		return &kafka.Problem{What: fmt.Sprintf("cutover %s was begun at %s and has not come to its end", r.record.ID,
 			r.record.Begun.Format(time.RFC3339)),
 			Fix: "'replicator cutover' goes on with it, and --undo forgets it: until it is done applications use cluster " +
@@ -111,7 +112,7 @@ func (r *Rollback) Close() {
 }
 
 // Found is the cutover that is to be taken back.
-func (r *Rollback) Found() cutover.Record { return r.record }
+func (r *Rollback) Found() handover.Record { return r.record }
 
 // Match compares the patterns of a command with what there is to be taken back: the
 // groups on the flow's target. Those of the flow itself are about its source, and not
@@ -150,7 +151,7 @@ func (r *Rollback) prepare(ctx context.Context, book *ledger.Shard) error {
 		return err
 	}
 	r.state = BackState{Since: r.record.Ended, Topics: len(topics)}
-	ended := r.record.State == cutover.RolledBack
+	ended := r.record.State == handover.RolledBack
 	if !ended {
 		if err := r.findMade(ctx, topics); err != nil {
 			return err
@@ -310,11 +311,11 @@ func opposite(c Config, topics []string) Config {
 func topicsOf(book *ledger.Shard, id string) ([]string, error) {
 	var list []string
 	for _, name := range book.Notes() {
-		var t cutover.Topic
-		if !cutover.IsTopic(name) {
+		var t handover.Topic
+		if !handover.IsTopic(name) {
 			continue
 		}
-		if err := cutover.Decode(book.Note(name), &t); err != nil {
+		if err := handover.Decode(book.Note(name), &t); err != nil {
 			return nil, err
 		}
 		if t.ID == id {
@@ -325,14 +326,14 @@ func topicsOf(book *ledger.Shard, id string) ([]string, error) {
 }
 
 // Look tells how far each step is, and changes nothing.
-func (r *Rollback) Look(ctx context.Context) ([]cutover.State, error) {
-	h, err := openHandover(ctx, r.back)
+func (r *Rollback) Look(ctx context.Context) ([]stepwise.State, error) {
+	h, err := openMover(ctx, r.back)
 	if err != nil {
-		return nil, cutover.Late(ctx, "turned", err)
+		return nil, stepwise.Late(ctx, "turned", err)
 	}
 	defer h.look.Close()
 	h.back = true
-	states := cutover.Look(ctx, []cutover.Step{r.turnStep()})
+	states := stepwise.Look(ctx, []stepwise.Step{r.turnStep()})
 	if states[0].Missing == groupsLeft { // which may be so, or not: nothing but trying tells
 		states[0].Done, states[0].Missing = true, ""
 		rest, err := h.watch(ctx, h.steps())
@@ -340,15 +341,15 @@ func (r *Rollback) Look(ctx context.Context) ([]cutover.State, error) {
 		return append(states, rest...), err
 	}
 	for _, s := range h.steps() {
-		states = append(states, cutover.State{Name: s.Name, Do: s.Do, Undo: s.Undo, Missing: "comes after the turn"})
+		states = append(states, stepwise.State{Name: s.Name, Do: s.Do, Undo: s.Undo, Missing: "comes after the turn"})
 	}
-	return states, cutover.InTime(ctx, states)
+	return states, stepwise.InTime(ctx, states)
 }
 
 // turnStep sets the opposite flow up.
-func (r *Rollback) turnStep() cutover.Step {
+func (r *Rollback) turnStep() stepwise.Step {
 	t := &turn{clusters: r.o.Clusters, closes: r.o.Flow, opens: r.back.Flow, record: r.record, held: r.held, log: r.o.Log}
-	return cutover.Step{
+	return stepwise.Step{
 		Name: "turned", Check: t.missing,
 		Do: fmt.Sprintf("flow %s is closed; flow %s begins where it ended, with its map, and the groups' positions",
 			r.o.Flow.Name(), r.back.Flow.Name()),
@@ -380,20 +381,20 @@ func (t *turn) missing(ctx context.Context) (string, error) {
 
 // Run brings everything about, however long it takes; ctx ends it. One that was begun
 // before goes on. It answers the record of the way back.
-func (r *Rollback) Run(ctx context.Context) (cutover.Record, error) {
+func (r *Rollback) Run(ctx context.Context) (handover.Record, error) {
 	record, err := r.run(ctx)
-	return record, cutover.Late(ctx, "turned", err)
+	return record, stepwise.Late(ctx, "turned", err)
 }
 
-func (r *Rollback) run(ctx context.Context) (cutover.Record, error) {
-	if r.record.State == cutover.RolledBack {
+func (r *Rollback) run(ctx context.Context) (handover.Record, error) {
+	if r.record.State == handover.RolledBack {
 		return r.backRecord(ctx)
 	}
 	back, err := r.backRecord(ctx)
 	if err != nil {
 		return back, err
 	}
-	if !(back.State == cutover.Done && back.TakesBack == r.record.ID) {
+	if !(back.State == handover.Done && back.TakesBack == r.record.ID) {
 		if back, err = r.carryBack(ctx, back); err != nil {
 			return back, err
 		}
@@ -417,26 +418,26 @@ func (r *Rollback) run(ctx context.Context) (cutover.Record, error) {
 		nil); err != nil {
 		return back, err
 	}
-	r.record.State = cutover.RolledBack
-	note := ledger.NoteRecord(cutover.RecordName, cutover.Encode(r.record))
+	r.record.State = handover.RolledBack
+	note := ledger.NoteRecord(handover.RecordName, handover.Encode(r.record))
 	return back, ledger.WriteNotes(ctx, r.o.Clusters[r.o.Flow.To], r.o.Flow.LedgerTopic(), 0, []ledger.Record{note})
 }
 
 // backRecord is the latest record of the opposite flow.
-func (r *Rollback) backRecord(ctx context.Context) (cutover.Record, error) {
+func (r *Rollback) backRecord(ctx context.Context) (handover.Record, error) {
 	book, err := firstBook(ctx, r.back)
 	if err != nil || book == nil {
-		return cutover.Record{}, err
+		return handover.Record{}, err
 	}
 	return recordOf(book)
 }
 
 // carryBack copies until the applications can be handed over, and does that.
-func (r *Rollback) carryBack(ctx context.Context, found cutover.Record) (cutover.Record, error) {
-	if err := cutover.Run(ctx, []cutover.Step{r.turnStep()}, handoverEvery, r.o.tell); err != nil {
+func (r *Rollback) carryBack(ctx context.Context, found handover.Record) (handover.Record, error) {
+	if err := stepwise.Run(ctx, []stepwise.Step{r.turnStep()}, handoverEvery, r.o.tell); err != nil {
 		return found, err
 	}
-	h, err := openHandover(ctx, r.back)
+	h, err := openMover(ctx, r.back)
 	if err != nil {
 		return found, err
 	}
@@ -454,11 +455,11 @@ func (r *Rollback) carryBack(ctx context.Context, found cutover.Record) (cutover
 		go func() { r.ended <- engine.Run(ctx) }()
 		return nil
 	}
-	steps := append([]cutover.Step{{
+	steps := append([]stepwise.Step{{
 		Name: "running", Check: r.running, Act: start,
 		Do: "records are carried back while applications still write", Undo: "interrupt this command",
 	}}, h.steps()...)
-	err = cutover.Run(ctx, steps, handoverEvery, h.o.tell)
+	err = stepwise.Run(ctx, steps, handoverEvery, h.o.tell)
 	r.leftOut = h.leftOut
 	if err != nil {
 		return h.record, err

@@ -15,11 +15,12 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/cutover"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/peek"
 	"replicator/pkg/replicate/topics"
+	"replicator/pkg/replicate/wait"
 	"replicator/pkg/replicate/watermarks"
 )
 
@@ -225,7 +226,7 @@ func (b *targetBook) ends(ctx context.Context, there []topics.Mirrored) (earlies
 		if !slices.ContainsFunc(slices.Collect(maps.Values(stable)), waits) || time.Now().After(giveUp) {
 			return earliest, stable, nil
 		}
-		if err := cutover.Pause(ctx, electionLimit/100); err != nil {
+		if err := wait.Pause(ctx, electionLimit/100); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -280,7 +281,7 @@ func (b *targetBook) Keep(ctx context.Context, kept []topics.Kept) error {
 
 // noteOf is the record of what is kept about one topic.
 func noteOf(k topics.Kept) ledger.Record {
-	return ledger.NoteRecord(keptPrefix+k.Topic, cutover.Encode(k))
+	return ledger.NoteRecord(keptPrefix+k.Topic, handover.Encode(k))
 }
 
 // keptNote is what a ledger's first partition says about a topic of the source.

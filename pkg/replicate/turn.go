@@ -10,8 +10,8 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/cutover"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/topics"
@@ -30,11 +30,11 @@ type turn struct {
 	clusters   map[string]kafka.Config
 	closes     Config // the flow that has carried records
 	opens      Config // its opposite
-	record     cutover.Record
+	record     handover.Record
 	log        *slog.Logger
-	held       []cutover.Group // where groups stood when the record was written
-	movedSince []string        // groups that have moved since on the cluster that is written to now
-	taken      bool            // the groups' positions were taken over
+	held       []handover.Group // where groups stood when the record was written
+	movedSince []string         // groups that have moved since on the cluster that is written to now
+	taken      bool             // the groups' positions were taken over
 }
 
 // done says whether the opposite flow is open for this cutover, and this one closed.
@@ -91,9 +91,9 @@ func (t *turn) turn(ctx context.Context) error {
 
 // close shuts every shard of the flow that has carried records.
 func (t *turn) close(ctx context.Context) error {
-	note := cutover.Direction{Cutover: t.record.ID, Closed: true, By: t.opens.Name()}
+	note := handover.Direction{Cutover: t.record.ID, Closed: true, By: t.opens.Name()}
 	for shard := range t.closes.Shards {
-		records := []ledger.Record{ledger.NoteRecord(cutover.DirectionName, cutover.Encode(note))}
+		records := []ledger.Record{ledger.NoteRecord(handover.DirectionName, handover.Encode(note))}
 		err := ledger.Take(ctx, t.clusters[t.closes.To], t.closes.LedgerTopic(), t.closes.TransactionalID(int32(shard)),
 			int32(shard), records)
 		if err != nil {
@@ -117,7 +117,7 @@ func (t *turn) seed(ctx context.Context, books []*ledger.Shard) error {
 	if err != nil {
 		return err
 	}
-	note := cutover.Encode(cutover.Direction{Cutover: t.record.ID, By: t.closes.Name()})
+	note := handover.Encode(handover.Direction{Cutover: t.record.ID, By: t.closes.Name()})
 	for shard, book := range own {
 		d, err := directionOf(book)
 		if err != nil {
@@ -131,7 +131,7 @@ func (t *turn) seed(ctx context.Context, books []*ledger.Shard) error {
 			return err
 		}
 		book.PrepareMade(p, t.opens.Shards)
-		book.PrepareNote(p, cutover.DirectionName, note)
+		book.PrepareNote(p, handover.DirectionName, note)
 		err = ledger.Take(ctx, target, t.opens.LedgerTopic(), t.opens.TransactionalID(int32(shard)), int32(shard), p.Records)
 		if err != nil {
 			return target.ExplainTransactions(t.opens.GroupID()+".", err)
@@ -300,8 +300,8 @@ func (t *turn) takeGroups(ctx context.Context) error {
 }
 
 // directionOf is which way a shard runs; the zero Direction where it was never turned.
-func directionOf(book *ledger.Shard) (d cutover.Direction, err error) {
-	return d, cutover.Decode(book.Note(cutover.DirectionName), &d)
+func directionOf(book *ledger.Shard) (d handover.Direction, err error) {
+	return d, handover.Decode(book.Note(handover.DirectionName), &d)
 }
 
 // ledgerPartitions is how many partitions a ledger topic has, which must be readable; 0

@@ -58,7 +58,7 @@ func (i *Inspection) movedVersions(ctx context.Context) ([]moved, error) {
 
 // versionsNamed asks whether consumers that follow a topic's versions find their way
 // on the target.
-func (h *handover) versionsNamed(ctx context.Context) (string, error) {
+func (h *mover) versionsNamed(ctx context.Context) (string, error) {
 	list, err := h.look.movedVersions(ctx)
 	if err != nil || len(list) == 0 {
 		return "", err
@@ -72,7 +72,7 @@ func (h *handover) versionsNamed(ctx context.Context) (string, error) {
 }
 
 // nameVersions adds the target's offsets to the announcements there.
-func (h *handover) nameVersions(ctx context.Context) error {
+func (h *mover) nameVersions(ctx context.Context) error {
 	list, err := h.look.movedVersions(ctx)
 	if err != nil {
 		return err

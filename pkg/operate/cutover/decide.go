@@ -1,5 +1,9 @@
 package cutover
 
+import (
+	"replicator/pkg/replicate/handover"
+)
+
 // Since is what has happened since a cutover was done, as far as the next one has to
 // know it. Counts are upper bounds, in offsets.
 type Since struct {
@@ -27,11 +31,11 @@ const (
 // Decide says what a further cutover is to do. What was moved and is at work on the
 // target is never moved again; a copy that would come behind what applications have
 // written there since is refused, as a rollback would not bring back what is before it.
-func (r Record) Decide(s Since) Verdict {
+func Decide(r handover.Record, s Since) Verdict {
 	switch {
-	case r.State == Begun:
+	case r.State == handover.Begun:
 		return GoOn
-	case r.State != Done:
+	case r.State != handover.Done:
 		return First
 	case s.Used > 0 && s.Written+s.Behind > 0, len(s.Both) > 0:
 		return Refused

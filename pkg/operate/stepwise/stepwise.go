@@ -10,13 +10,15 @@
 //     the clusters, so that a run which was killed goes on where it stood.
 //
 // What the steps are is the engine's business. Nothing here talks to Kafka.
-package cutover
+package stepwise
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"replicator/pkg/replicate/wait"
 )
 
 // Step is one thing to bring about.
@@ -179,22 +181,10 @@ func Run(ctx context.Context, steps []Step, every time.Duration, tell func(step 
 				continue
 			}
 		}
-		if err := Pause(ctx, every); err != nil {
+		if err := wait.Pause(ctx, every); err != nil {
 			last.Err = err
 			return &last
 		}
-	}
-}
-
-// Pause lets time pass, unless ctx ends before: that is its error.
-func Pause(ctx context.Context, d time.Duration) error {
-	wait := time.NewTimer(d)
-	defer wait.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-wait.C:
-		return nil
 	}
 }
 

@@ -1,4 +1,4 @@
-package cutover
+package stepwise
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package cutover
+package handover
 
 import (
 	"encoding/json"

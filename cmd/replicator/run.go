@@ -65,6 +65,7 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	registry := newRegistry()
 	engine := replicate.New(replicate.Options{
 		Clusters: clustersWith(cfg, log), Flows: cfg.Flows, UntilCaughtUp: once, Registry: registry, Log: log,
+		Onlook:  replicate.Onlook(clustersWith(cfg, log), log),
 		Version: versionOf(), Commit: commitOf(),
 	})
 	at := "nowhere"

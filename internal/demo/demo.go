@@ -186,7 +186,7 @@ func (d *demo) mirror(ctx context.Context) (string, error) {
 		}
 	}
 	engine := replicate.New(replicate.Options{
-		Clusters: clusters, Flows: []replicate.Config{flow}, UntilCaughtUp: true,
+		Clusters: clusters, Flows: []replicate.Config{flow}, UntilCaughtUp: true, Onlook: replicate.Onlook(clusters, nil),
 		Registry: prometheus.NewRegistry(), Log: d.options.Log,
 	})
 	begun := time.Now()

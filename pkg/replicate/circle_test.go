@@ -102,7 +102,7 @@ func testCircleAtStart(t *testing.T, w *world) {
 	r.stop()
 	// The same flow turned round by mistake, while nothing runs.
 	turned := w.other("west", "east", nil)
-	turned.UntilCaughtUp = true
+	turned.UntilCaughtUp, turned.Onlook = true, Onlook(turned.Clusters, nil)
 	w.circleOf(New(turned).Run(w.ctx))
 }
 

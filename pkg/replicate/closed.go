@@ -65,7 +65,7 @@ func (f *shared) notClosed(ctx context.Context, book *ledger.Shard) error {
 	if !isClosed(notClosed(book, book, f.name)) {
 		return nil
 	}
-	first, err := readFirstBooks(ctx, f.target, f.cfg, 1)
+	first, err := readFirstBooks(ctx, f.target, f.cfg.LedgerTopic(), f.cfg.Shards, 1)
 	if err == nil && len(first) == 0 { // it was there a moment ago
 		err = fmt.Errorf("ledger topic %q is gone", f.cfg.LedgerTopic())
 	}

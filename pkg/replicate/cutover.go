@@ -172,7 +172,7 @@ func (i *Inspection) ownBook(ctx context.Context, o HandoverOptions) (book *ledg
 
 // firstBook reads the partition of the ledger that has the record; nil: no ledger.
 func firstBook(ctx context.Context, o HandoverOptions) (*ledger.Shard, error) {
-	books, err := readFirstBooks(ctx, o.Clusters[o.Flow.To], o.Flow, 1)
+	books, err := readFirstBooks(ctx, o.Clusters[o.Flow.To], o.Flow.LedgerTopic(), o.Flow.Shards, 1)
 	if err != nil || len(books) == 0 {
 		return nil, err
 	}

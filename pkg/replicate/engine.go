@@ -30,6 +30,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/policy"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 )
@@ -40,8 +41,10 @@ type Options struct {
 	Flows    []Config                // validated
 	// UntilCaughtUp ends each flow once everything that was on its source at the start is on its target.
 	UntilCaughtUp bool
-	Registry      prometheus.Registerer
-	Log           *slog.Logger
+	// Onlook opens a look at a flow's groups from outside: with UntilCaughtUp it is asked where other replicas own shards.
+	Onlook   func(ctx context.Context, flow Config) (groups.Onlooker, error)
+	Registry prometheus.Registerer
+	Log      *slog.Logger
 
 	Version, Commit string // of the program, for its metrics
 
@@ -116,7 +119,7 @@ func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
 	var met []policy.Flow
 	for ctx.Err() == nil {
 		cfg.Flows = append(slices.Clone(own), met...)
-		f := &flow{met: met, stableOnly: e.options.stableOnly, baseLog: e.options.Log, shared: &shared{
+		f := &flow{met: met, stableOnly: e.options.stableOnly, onlook: e.options.Onlook, baseLog: e.options.Log, shared: &shared{
 			cfg: cfg, name: cfg.Name(), once: e.options.UntilCaughtUp, metrics: e.metrics,
 			log: log, troubleFor: cmp.Or(e.options.troubleFor, troubleFor),
 			source: e.options.Clusters[cfg.From], target: e.options.Clusters[cfg.To], wrap: e.options.wrap,

@@ -15,6 +15,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/owner"
@@ -66,9 +67,10 @@ type shared struct {
 // flow is one direction, old->new, at work in this process.
 type flow struct {
 	*shared
-	stableOnly bool          // what open transactions hold back is not waited for
-	baseLog    *slog.Logger  // without the flow's name
-	met        []policy.Flow // of other configurations, that cfg.Flows holds beside its own
+	onlook     func(context.Context, Config) (groups.Onlooker, error) // see Options
+	stableOnly bool                                                   // what open transactions hold back is not waited for
+	baseLog    *slog.Logger                                           // without the flow's name
+	met        []policy.Flow                                          // of other configurations, that cfg.Flows holds beside its own
 
 	others *neighbours
 	// stop ends the flow with the reason.

@@ -290,7 +290,7 @@ func (h *mover) copyRest(ctx context.Context) error {
 	}
 	err := New(Options{
 		Clusters: h.o.Clusters, Flows: []Config{h.o.Flow}, UntilCaughtUp: true, Registry: prometheus.NewRegistry(),
-		Log: h.o.Log, stableOnly: true, // the step waits for the rest, and says so
+		Onlook: Onlook(h.o.Clusters, h.o.Log), Log: h.o.Log, stableOnly: true, // the step waits for the rest, and says so
 	}).Run(limited)
 	var unfinished *UnfinishedError
 	if errors.As(err, &unfinished) || limited.Err() != nil { // the next look tells what is missing

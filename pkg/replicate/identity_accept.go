@@ -45,7 +45,7 @@ func ViewLedger(ctx context.Context, clusters map[string]kafka.Config, flow Conf
 
 // runs is why a flow would not run whose ledger is its own, or not there; nil: it would.
 func (v *LedgerView) runs(ctx context.Context, look *Inspection) error {
-	books, err := readFirstBooks(ctx, look.targetCluster, look.cfg, 1)
+	books, err := readFirstBooks(ctx, look.targetCluster, look.cfg.LedgerTopic(), look.cfg.Shards, 1)
 	switch {
 	case err != nil:
 		return err

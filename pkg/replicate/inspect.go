@@ -40,9 +40,10 @@ type Inspection struct {
 	settleWait time.Duration
 }
 
+// reachLimit bounds the first contact, and each question about a cluster after it.
+const reachLimit = 15 * time.Second
+
 const (
-	// reachLimit bounds the first contact, and each request of this file after it.
-	reachLimit = 15 * time.Second
 	// reachTries: a broker of several may be away, a cluster that is away should show soon.
 	reachTries = 3
 	// lookLimit bounds one look at both clusters.

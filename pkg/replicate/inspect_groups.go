@@ -2,10 +2,12 @@ package replicate
 
 import (
 	"context"
+	"log/slog"
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/kafka"
 )
 
 // Lasting says that waiting does not set the position right: only people or consumers do.
@@ -38,6 +40,43 @@ func (i *Inspection) Groups(ctx context.Context) ([]GroupStatus, error) {
 		list[j], _ = i.groupStatus(ctx, &held[j], spots)
 	}
 	return list, ctx.Err()
+}
+
+// onlooker shows a flow's groups to an engine that waits for them.
+type onlooker struct{ look *Inspection }
+
+// Onlook lets an engine see the groups of flows between these clusters.
+func Onlook(clusters map[string]kafka.Config, log *slog.Logger) func(context.Context, Config) (groups.Onlooker, error) {
+	return func(ctx context.Context, flow Config) (groups.Onlooker, error) {
+		look, err := Inspect(ctx, clusters, flow, log)
+		if err != nil {
+			return nil, err
+		}
+		return &onlooker{look}, nil
+	}
+}
+
+// Close ends the look.
+func (v *onlooker) Close() { v.look.Close() }
+
+// Groups looks at the groups as they stand now.
+func (v *onlooker) Groups(ctx context.Context) ([]groups.Seen, error) {
+	list, err := v.look.Groups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen := make([]groups.Seen, len(list))
+	for i, g := range list {
+		seen[i] = groups.Seen{Group: g.Group, Error: g.Error}
+		for _, p := range g.Positions {
+			kind := groups.Kind(p.State)
+			seen[i].Positions = append(seen[i].Positions, groups.SeenPosition{
+				Partition: chunk.Partition{Topic: p.Topic, Number: p.Partition}, Kind: kind,
+				Settled: p.State != pending && kind.Settled(), Why: p.Why,
+			})
+		}
+	}
+	return seen, nil
 }
 
 // groupStatus compares one group on both sides; settled says that waiting would

@@ -11,7 +11,6 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
-	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/partition"
 )
@@ -206,7 +205,7 @@ func (f *flow) settleGroups(ctx context.Context, goal map[chunk.Partition]offset
 	for _, s := range stops {
 		stopped[s.Partition] = true
 	}
-	var view *Inspection
+	var view groups.Onlooker
 	defer func() {
 		if view != nil {
 			view.Close()
@@ -226,8 +225,11 @@ func (f *flow) settleGroups(ctx context.Context, goal map[chunk.Partition]offset
 			return f.leftBehind(), nil
 		}
 		var open, stuck []string
+		if err == nil && view == nil && f.onlook == nil {
+			return nil, errors.New("other replicas own shards of the flow, and nobody can be asked how their groups stand")
+		}
 		if err == nil && view == nil {
-			view, err = Inspect(ctx, map[string]kafka.Config{f.cfg.From: f.source, f.cfg.To: f.target}, f.cfg, f.log)
+			view, err = f.onlook(ctx, f.cfg)
 		}
 		if err == nil {
 			open, stuck, err = f.unsettled(ctx, view, right, stopped)
@@ -302,7 +304,7 @@ func (f *flow) addTopicStops(stops []*chunk.Stop) []*chunk.Stop {
 // left alone for a reason that only people or consumers can change. Apart from those
 // are the ones that waiting does not change: in stopped partitions, and those that
 // could not be positioned.
-func (f *flow) unsettled(ctx context.Context, view *Inspection, right map[string]bool,
+func (f *flow) unsettled(ctx context.Context, view groups.Onlooker, right map[string]bool,
 	stopped map[chunk.Partition]bool) (open, stuck []string, err error) {
 	seen, err := view.Groups(ctx)
 	if err != nil {
@@ -322,11 +324,11 @@ func (f *flow) unsettled(ctx context.Context, view *Inspection, right map[string
 			stuck = append(stuck, fmt.Sprintf("group %s: %s", g.Group, g.Error))
 		}
 		for _, p := range g.Positions {
-			name := fmt.Sprintf("group %s in %s/%d", g.Group, p.Topic, p.Partition)
-			right[name] = right[name] || p.State != pending && groups.Kind(p.State).Settled()
+			name := fmt.Sprintf("group %s in %s", g.Group, p.Partition)
+			right[name] = right[name] || p.Settled
 			switch {
-			case right[name] && !notPositioned(groups.Kind(p.State)):
-			case right[name] || stopped[chunk.Partition{Topic: p.Topic, Number: p.Partition}]:
+			case right[name] && !notPositioned(p.Kind):
+			case right[name] || stopped[p.Partition]:
 				stuck = append(stuck, name+": "+p.Why)
 			default:
 				open = append(open, name+": "+p.Why)

@@ -18,11 +18,12 @@ import (
 // once runs a one-off copy beside whatever runs already.
 func (w *world) once() chan error {
 	w.t.Helper()
+	clusters := map[string]kafka.Config{
+		"old": w.kafka("old", w.sides.Source), "new": w.kafka("new", w.sides.Target)}
 	e := New(Options{
-		Clusters: map[string]kafka.Config{
-			"old": w.kafka("old", w.sides.Source), "new": w.kafka("new", w.sides.Target)},
-		Flows: []Config{w.cfg}, Registry: prometheus.NewRegistry(), UntilCaughtUp: true,
-		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Clusters: clusters, Flows: []Config{w.cfg}, Registry: prometheus.NewRegistry(), UntilCaughtUp: true,
+		Onlook: Onlook(clusters, nil),
+		Log:    slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	done := make(chan error, 1)
 	ended := make(chan struct{})
@@ -113,9 +114,11 @@ func TestGroupsOfOtherShards(t *testing.T) {
 			}
 
 			e := New(Options{Registry: prometheus.NewRegistry()})
-			f := &flow{baseLog: slog.New(slog.DiscardHandler), shared: &shared{
+			source, target := w.kafka("old", w.sides.Source), w.kafka("new", w.sides.Target)
+			f := &flow{baseLog: slog.New(slog.DiscardHandler), onlook: Onlook(map[string]kafka.Config{"old": source,
+				"new": target}, nil), shared: &shared{
 				cfg: w.cfg, name: w.cfg.Name(), once: true, metrics: e.metrics, log: slog.New(slog.DiscardHandler),
-				source: w.kafka("old", w.sides.Source), target: w.kafka("new", w.sides.Target)}}
+				source: source, target: target}}
 			f.init()
 			w.must("open", f.open())
 			defer f.close()

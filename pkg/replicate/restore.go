@@ -56,7 +56,7 @@ const stopOrCutOver = "stop them, if the flow has done its work; or let 'replica
 
 // KeptTopics are the topics, by their names on the source, of which the ledger keeps what the flow has set.
 func (i *Inspection) KeptTopics(ctx context.Context) ([]string, error) {
-	books, err := readFirstBooks(ctx, i.targetCluster, i.cfg, 1)
+	books, err := readFirstBooks(ctx, i.targetCluster, i.cfg.LedgerTopic(), i.cfg.Shards, 1)
 	if err != nil || len(books) == 0 {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ type leave func(topic string) (why, fix string)
 // read takes up what the ledger keeps. It has been read up to its end, as whoever looks
 // later will: a replica knows of a cutover that was noted before.
 func (r *restoring) read(ctx context.Context) (record handover.Record, err error) {
-	books, err := readFirstBooks(ctx, r.clusters[r.flow.To], r.flow, 1)
+	books, err := readFirstBooks(ctx, r.clusters[r.flow.To], r.flow.LedgerTopic(), r.flow.Shards, 1)
 	if err != nil || len(books) == 0 {
 		return record, err
 	}

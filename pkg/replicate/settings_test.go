@@ -31,7 +31,7 @@ func (w *world) settings(bootstrap, topic string) map[string]string {
 // kept is what the flow's ledger keeps of a topic's settings.
 func (w *world) kept(topic string) topics.Kept {
 	w.t.Helper()
-	books, err := readFirstBooks(w.ctx, w.kafka("new", w.sides.Target), w.cfg, 1)
+	books, err := readFirstBooks(w.ctx, w.kafka("new", w.sides.Target), w.cfg.LedgerTopic(), w.cfg.Shards, 1)
 	w.must("read ledger", err)
 	k, err := keptNote(books[0], topic)
 	w.must("read note", err)

@@ -86,7 +86,7 @@ func (b *targetBook) Judge(ctx context.Context, there []topics.Mirrored) (map[st
 	if len(own) == 0 {
 		return verdicts, nil
 	}
-	first, err := readFirstBooks(ctx, b.target, *b.cfg, 1)
+	first, err := readFirstBooks(ctx, b.target, b.cfg.LedgerTopic(), b.cfg.Shards, 1)
 	if err != nil || len(first) == 0 {
 		return verdicts, err
 	}
@@ -145,7 +145,7 @@ func (b *targetBook) strange(ctx context.Context, there []topics.Mirrored) (map[
 	})
 	var books []*ledger.Shard
 	if len(doubtful) > 0 {
-		if books, err = readBooks(ctx, b.target, *b.cfg); err != nil {
+		if books, err = readBooks(ctx, b.target, b.cfg.LedgerTopic(), b.cfg.Shards); err != nil {
 			return nil, err
 		}
 	}
@@ -264,7 +264,7 @@ func (b *targetBook) firstRecord(ctx context.Context, t *topics.Mirrored,
 func (b *targetBook) Keep(ctx context.Context, kept []topics.Kept) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	books, err := readFirstBooks(ctx, b.target, *b.cfg, 1)
+	books, err := readFirstBooks(ctx, b.target, b.cfg.LedgerTopic(), b.cfg.Shards, 1)
 	if err != nil || len(books) == 0 {
 		return err
 	}

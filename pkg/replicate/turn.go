@@ -43,7 +43,7 @@ func (t *turn) done(ctx context.Context) (bool, error) {
 		cfg    Config
 		closed bool
 	}{{t.closes, true}, {t.opens, false}} {
-		book, err := readBooks(ctx, t.clusters[side.cfg.To], side.cfg)
+		book, err := readBooks(ctx, t.clusters[side.cfg.To], side.cfg.LedgerTopic(), side.cfg.Shards)
 		if err != nil {
 			return false, err
 		}
@@ -82,7 +82,7 @@ func (t *turn) turn(ctx context.Context) error {
 	if err := t.close(ctx); err != nil {
 		return err
 	}
-	books, err := readBooks(ctx, t.clusters[t.closes.To], t.closes)
+	books, err := readBooks(ctx, t.clusters[t.closes.To], t.closes.LedgerTopic(), t.closes.Shards)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (t *turn) seed(ctx context.Context, books []*ledger.Shard) error {
 	if err := t.ensureLedger(ctx); err != nil {
 		return err
 	}
-	own, err := readBooks(ctx, target, t.opens)
+	own, err := readBooks(ctx, target, t.opens.LedgerTopic(), t.opens.Shards)
 	if err != nil {
 		return err
 	}
@@ -328,20 +328,19 @@ func ledgerPartitions(ctx context.Context, target kafka.Config, name string) (in
 	return topic.partitions, nil
 }
 
-// readBooks reads all partitions of a flow's ledger; none where there is no ledger.
-func readBooks(ctx context.Context, target kafka.Config, cfg Config) ([]*ledger.Shard, error) {
-	return readFirstBooks(ctx, target, cfg, cfg.Shards)
+// readBooks reads all partitions of a ledger topic, which has one for each shard; none where there is no ledger.
+func readBooks(ctx context.Context, target kafka.Config, name string, shards int) ([]*ledger.Shard, error) {
+	return readFirstBooks(ctx, target, name, shards, shards)
 }
 
 // readFirstBooks reads the first n partitions of it.
-func readFirstBooks(ctx context.Context, target kafka.Config, cfg Config, n int) ([]*ledger.Shard, error) {
-	name := cfg.LedgerTopic()
+func readFirstBooks(ctx context.Context, target kafka.Config, name string, shards, n int) ([]*ledger.Shard, error) {
 	partitions, err := ledgerPartitions(ctx, target, name)
 	switch {
 	case err != nil || partitions == 0:
 		return nil, err
-	case partitions != cfg.Shards:
-		return nil, &ShardsError{Ledger: name, Have: partitions, Want: cfg.Shards}
+	case partitions != shards:
+		return nil, &ShardsError{Ledger: name, Have: partitions, Want: shards}
 	}
 	marks, err := endsOf(ctx, target, name)
 	if err != nil {
@@ -360,7 +359,7 @@ func readFirstBooks(ctx context.Context, target kafka.Config, cfg Config, n int)
 	}
 	books, err := reader.Shards(ctx, least)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cfg.Name(), target.Explain(err))
+		return nil, fmt.Errorf("ledger %s: %w", name, target.Explain(err))
 	}
 	return books, nil
 }

@@ -36,7 +36,7 @@ func run(file, cpu, heap string) (err error) {
 		return err
 	}
 	engine := replicate.New(replicate.Options{
-		Clusters: cfg.Clusters, Flows: cfg.Flows, UntilCaughtUp: true,
+		Clusters: cfg.Clusters, Flows: cfg.Flows, UntilCaughtUp: true, Onlook: replicate.Onlook(cfg.Clusters, nil),
 		Registry: prometheus.NewRegistry(), Log: slog.New(cfg.Log.Handler(os.Stderr)),
 	})
 	into, err := os.Create(cpu)

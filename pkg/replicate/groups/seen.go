@@ -1,0 +1,28 @@
+package groups
+
+import (
+	"context"
+
+	"replicator/pkg/replicate/chunk"
+)
+
+// Onlooker shows groups from outside, as both clusters report them. It belongs to one goroutine.
+type Onlooker interface {
+	Groups(context.Context) ([]Seen, error)
+	Close()
+}
+
+// Seen is how a group stands, for somebody who looks at both sides from outside.
+type Seen struct {
+	Group     string
+	Error     string // why it cannot be seen; "": it can
+	Positions []SeenPosition
+}
+
+// SeenPosition is one of its positions.
+type SeenPosition struct {
+	Partition chunk.Partition // of the source
+	Kind      Kind
+	Settled   bool   // waiting does not change it
+	Why       string // it is not right; "": it is
+}

@@ -91,7 +91,7 @@ var (
 func TestAlertsAreTestedWithRealSeries(t *testing.T) {
 	t.Parallel()
 	l := &listing{}
-	l.MustRegister(newCollector(&Engine{metrics: newMetrics(l)}))
+	New(Options{Registry: l})
 	labels := map[string][]string{}
 	for _, row := range l.rows {
 		cells := strings.Split(row, "|")

@@ -222,7 +222,7 @@ func TestSourceTopicIsHidden(t *testing.T) {
 	if got := r.scrape("replicator_lag_seconds"); got["0/orders"] > staleAfter.Seconds() {
 		t.Errorf("the lag of the other topic: %v", got)
 	}
-	look, err := Inspect(w.ctx, r.options.Clusters, w.cfg, nil)
+	look, err := Inspect(w.ctx, w.clusters(), w.cfg, nil)
 	w.must("open a look", err)
 	defer look.Close()
 	seen, err := look.Status(w.ctx)

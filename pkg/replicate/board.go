@@ -41,6 +41,13 @@ type shownRoute struct {
 	state  partition.State // Unseen: no session is at work that has compared it with both clusters
 }
 
+// remember takes over what was known of the shard before it was given here.
+func (b *board) remember(before map[chunk.Partition]shownRoute) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.before = before
+}
+
 func (b *board) init() { b.gate = make(chan struct{}, 1) }
 
 // enter waits for the gate.

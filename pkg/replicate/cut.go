@@ -54,20 +54,25 @@ func (f *flow) progressNow() map[chunk.Partition]shownRoute {
 // wait there without a word, until the log has grown beyond it.
 func (f *flow) alarm(progress map[chunk.Partition]shownRoute, stable watermarks.Marks) {
 	for p, r := range progress {
-		mark, told := stable[p]
-		if w := f.worker(p); w != nil && told && mark.Err == nil && offsets.Source(mark.Offset) < r.next {
-			w.alarms.mu.Lock()
-			if w.alarms.seen == nil {
-				w.alarms.seen = map[chunk.Partition]doubt{}
-			}
-			if _, before := w.alarms.seen[p]; !before {
-				f.log.Warn("the source ends before the progress", "partition", p, "end", mark.Offset, "progress", r.next,
-					"remedy", "nothing: it is compared with what was copied")
-			}
-			w.alarms.seen[p] = doubt{r.key, r.next, offsets.Source(mark.Offset), true}
-			w.alarms.mu.Unlock()
+		mark, known := stable[p]
+		if w := f.worker(p); w != nil && known && mark.Err == nil && offsets.Source(mark.Offset) < r.next {
+			w.alarm(p, r, offsets.Source(mark.Offset))
 		}
 	}
+}
+
+// alarm notes that the source's log ends before the progress that a partition was seen at. Anybody may call it.
+func (w *worker) alarm(p chunk.Partition, seen shownRoute, end offsets.Source) {
+	w.alarms.mu.Lock()
+	defer w.alarms.mu.Unlock()
+	if w.alarms.seen == nil {
+		w.alarms.seen = map[chunk.Partition]doubt{}
+	}
+	if _, before := w.alarms.seen[p]; !before {
+		w.log.Warn("the source ends before the progress", "partition", p, "end", end, "progress", seen.next,
+			"remedy", "nothing: it is compared with what was copied")
+	}
+	w.alarms.seen[p] = doubt{seen.key, seen.next, end, true}
 }
 
 // alarmed takes over what was seen meanwhile, and says whether there is anything.

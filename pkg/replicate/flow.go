@@ -197,7 +197,7 @@ func (f *flow) work(ctx context.Context) error {
 		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		r := &running{worker: newWorker(f.shared, shard), cancel: cancel, done: make(chan struct{})}
 		f.mu.Lock()
-		r.shown.before = f.lost[shard]
+		r.shown.remember(f.lost[shard])
 		delete(f.lost, shard)
 		f.workers[shard] = r
 		f.owned.Store(int32(len(f.workers)))

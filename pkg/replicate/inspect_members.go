@@ -27,7 +27,7 @@ type Replica struct {
 	// OtherRules are the keys of the configuration in which its rules are not those that status was given.
 	OtherRules []string `json:"other_rules,omitempty"`
 
-	member owner.Member
+	member owner.Member `json:"-"`
 }
 
 // replicas counts the processes that share the flow's shards now.

@@ -166,7 +166,7 @@ type PositionStatus struct {
 	// it has read all, where records are kept for ever, and where a consumer on the target goes its own way.
 	KeptForAtLeast *int64 `json:"kept_for_at_least_seconds,omitempty"`
 	// unused: the source's position is one that the opposite flow has put there, and nobody has read from since.
-	unused bool
+	unused bool `json:"-"`
 	// With stopped_before_foreign: the stretch of the target in the way, how many of our records the group
 	// would read again where it stops, and how many of somebody else's it would skip if it were moved on.
 	Foreign        *Range `json:"foreign,omitempty"`

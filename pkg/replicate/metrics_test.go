@@ -60,7 +60,7 @@ const metricsPage = "../../docs/metrics.md"
 // The page's table is what is registered, and its lists name every kind.
 func TestMetricsAreDocumented(t *testing.T) {
 	l := &listing{}
-	l.MustRegister(newCollector(&Engine{metrics: newMetrics(l)}))
+	New(Options{Registry: l})
 	slices.Sort(l.rows)
 	page, err := os.ReadFile(metricsPage)
 	if err != nil {
@@ -136,7 +136,7 @@ func TestLabelsOfAFlowThatRenames(t *testing.T) {
 // The alerts that ship with the program name metrics that exist.
 func TestAlertsNameMetrics(t *testing.T) {
 	l := &listing{}
-	l.MustRegister(newCollector(&Engine{metrics: newMetrics(l)}))
+	New(Options{Registry: l})
 	known := strings.Join(l.rows, "\n")
 	alerts, err := os.ReadFile("../../deploy/alerts.yaml")
 	if err != nil {

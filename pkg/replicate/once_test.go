@@ -18,11 +18,9 @@ import (
 // once runs a one-off copy beside whatever runs already.
 func (w *world) once() chan error {
 	w.t.Helper()
-	clusters := map[string]kafka.Config{
-		"old": w.kafka("old", w.sides.Source), "new": w.kafka("new", w.sides.Target)}
 	e := New(Options{
-		Clusters: clusters, Flows: []Config{w.cfg}, Registry: prometheus.NewRegistry(), UntilCaughtUp: true,
-		Onlook: Onlook(clusters, nil),
+		Clusters: w.clusters(), Flows: []Config{w.cfg}, Registry: prometheus.NewRegistry(), UntilCaughtUp: true,
+		Onlook: Onlook(w.clusters(), nil),
 		Log:    slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	done := make(chan error, 1)
@@ -113,25 +111,15 @@ func TestGroupsOfOtherShards(t *testing.T) {
 				w.commit("g", "orders", number, 1)
 			}
 
-			e := New(Options{Registry: prometheus.NewRegistry()})
-			source, target := w.kafka("old", w.sides.Source), w.kafka("new", w.sides.Target)
-			f := &flow{baseLog: slog.New(slog.DiscardHandler), onlook: Onlook(map[string]kafka.Config{"old": source,
-				"new": target}, nil), shared: &shared{
-				cfg: w.cfg, name: w.cfg.Name(), once: true, metrics: e.metrics, log: slog.New(slog.DiscardHandler),
-				source: source, target: target}}
-			f.init()
-			w.must("open", f.open())
-			defer f.close()
-			for shard := range workers {
-				f.workers[shard] = &running{worker: newWorker(f.shared, shard)}
-			}
+			options := Options{Clusters: w.clusters(), Flows: []Config{w.cfg}, Registry: prometheus.NewRegistry(),
+				Onlook: Onlook(w.clusters(), nil)}
 			goal := map[chunk.Partition]offsets.Source{}
 			for number := range int32(4) {
 				goal[chunk.Partition{Topic: "orders", Number: number}] = 0
 			}
 			done := make(chan error, 1)
 			go func() {
-				open, err := f.settleGroups(w.ctx, goal, nil)
+				open, err := SettleGroups(w.ctx, options, workers, goal)
 				if len(open) > 0 {
 					err = fmt.Errorf("not right: %v", open)
 				}
@@ -140,7 +128,7 @@ func TestGroupsOfOtherShards(t *testing.T) {
 			select {
 			case err := <-done:
 				t.Fatalf("the groups are said to be right: %v", err)
-			case <-time.After(2 * groupsEvery): // this is what is tested: that it is still waiting
+			case <-time.After(2 * GroupsEvery): // this is what is tested: that it is still waiting
 			}
 			for number := range int32(4) { // a consumer on the target settles it
 				w.must("commit", workload.Commit(w.ctx, w.sides.Target,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,12 +25,7 @@ func TestReplicasOfOtherRules(t *testing.T) {
 	other := w.cfg
 	other.Topics, other.ExcludeGroups = []string{"bills"}, []string{"x"}
 	second := w.startAs(other)
-	differ := func(r *replica) int32 {
-		for _, f := range r.running() {
-			return f.differing.Load()
-		}
-		return -1
-	}
+	differ := func(r *replica) float64 { return r.scrape("replicator_replicas_differing")[""] }
 	w.await("both see the other's rules", func() bool { return differ(first) == 1 && differ(second) == 1 })
 	const said = `level=ERROR msg="replicas have different rules" flow=old->new replicas=1 differ="exclude_groups topics"`
 	w.await("the log says so", func() bool { return strings.Count(w.log.String(), said) == 2 })
@@ -74,18 +70,16 @@ func TestStrangersInTheGroup(t *testing.T) {
 	cfg := w.cfg
 	cfg.Ledger = "__replicator.twin"
 	ctx, cancel := context.WithCancel(w.ctx)
+	clusters := map[string]kafka.Config{"old": w.kafka("old", twin), "new": w.kafka("new", w.sides.Target)}
 	e := New(Options{
-		Clusters: map[string]kafka.Config{"old": w.kafka("old", twin), "new": w.kafka("new", w.sides.Target)},
-		Flows:    []Config{cfg}, Registry: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Clusters: clusters, Flows: []Config{cfg}, Registry: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
 	defer func() { cancel(); <-done }()
 	var strangers *StrangersError
 	w.await("the twin is refused by name", func() bool {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return errors.As(e.last[cfg.Name()], &strangers)
+		return errors.As(e.Ready(), &strangers)
 	})
 	for _, want := range []string{"replicator.old.new", "__replicator.old.new", "__replicator.twin"} {
 		if !strings.Contains(strangers.Error(), want) {
@@ -95,7 +89,7 @@ func TestStrangersInTheGroup(t *testing.T) {
 	if topics, err := w.to.ListTopics(w.ctx); err != nil || topics.Has("__replicator.twin") || topics.Has("bills") {
 		t.Errorf("it has made its topics: %v, %v", topics.Names(), err)
 	}
-	seen, err := Inspect(w.ctx, e.options.Clusters, cfg, nil)
+	seen, err := Inspect(w.ctx, clusters, cfg, nil)
 	w.must("inspect", err)
 	defer seen.Close()
 	plan, err := seen.Plan(w.ctx)
@@ -107,11 +101,6 @@ func TestStrangersInTheGroup(t *testing.T) {
 	w.equal([]string{"orders"})
 	first.stop()
 	w.await("it begins when the others are gone", func() bool {
-		for _, f := range e.running() {
-			if len(f.ownWorkers()) == cfg.Shards {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(e.Look(), func(f FlowState) bool { return f.Shards == cfg.Shards })
 	})
 }

@@ -31,7 +31,7 @@ func (s *slowWriter) Begin() error {
 
 func (s *slowWriter) Write(ctx context.Context, part chunk.Part, topic string) error {
 	for i := range part.Records {
-		s.bytes += size(&part.Records[i])
+		s.bytes += len(part.Records[i].Key) + len(part.Records[i].Value)
 	}
 	for i := range part.Batches {
 		s.bytes += len(part.Batches[i].Raw)

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -16,9 +15,7 @@ import (
 // scrape is what a replica's state gives for one metric, by the labels behind flow.
 func (r *replica) scrape(name string) map[string]float64 {
 	r.w.t.Helper()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(newCollector(r.Engine))
-	families, err := registry.Gather()
+	families, err := r.registry.Gather()
 	r.w.must("gather", err)
 	values := map[string]float64{}
 	for _, family := range families {

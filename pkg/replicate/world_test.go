@@ -104,6 +104,11 @@ func (w *world) kafka(name, bootstrap string) kafka.Config {
 	return kafka.Config{Name: name, Properties: map[string]string{"bootstrap.servers": bootstrap}}
 }
 
+// clusters are both, by the names that the flow has for them.
+func (w *world) clusters() map[string]kafka.Config {
+	return map[string]kafka.Config{"old": w.kafka("old", w.sides.Source), "new": w.kafka("new", w.sides.Target)}
+}
+
 // must ends the test on an error.
 func (w *world) must(what string, err error) {
 	w.t.Helper()
@@ -142,20 +147,19 @@ func (w *world) plain(bootstrap, topic string, partition int32, n int) {
 // replica is one running engine.
 type replica struct {
 	*Engine
-	w      *world
-	cancel context.CancelFunc
-	done   chan error
+	w        *world
+	registry *prometheus.Registry
+	cancel   context.CancelFunc
+	done     chan error
 }
 
 // start runs one more replica of the daemon; a test that does not stop it has it stopped at its end.
 func (w *world) start(wrap func(shard int, out writer) writer) *replica {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.ctx)
-	r := &replica{w: w, cancel: cancel, done: make(chan error, 1)}
+	r := &replica{w: w, registry: prometheus.NewRegistry(), cancel: cancel, done: make(chan error, 1)}
 	options := Options{
-		Clusters: map[string]kafka.Config{
-			"old": w.kafka("old", w.sides.Source), "new": w.kafka("new", w.sides.Target)},
-		Flows: []Config{w.cfg}, Registry: prometheus.NewRegistry(), wrap: wrap,
+		Clusters: w.clusters(), Flows: []Config{w.cfg}, Registry: r.registry, wrap: wrap,
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 	}
 	if w.tune != nil {

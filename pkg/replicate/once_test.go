@@ -12,7 +12,6 @@ import (
 	"replicator/integration/workload"
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/kafka"
 )
 
 // once runs a one-off copy beside whatever runs already.

@@ -110,7 +110,7 @@ func TestProfile(t *testing.T) {
 	}
 	j := &job{source: site.Source, target: site.Target, topic: data.topic(), codec: data.Codec, alias: "old",
 		dir: site.Dir}
-	path, err := j.write("flow.yaml", configuration(j, settings{}))
+	path, err := j.write("flow.yaml", configuration(j, flowSettings{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,12 +38,12 @@ type contestant struct {
 var contestants = []contestant{
 	{plainLoop, "plain librdkafka loop in Go", 0, false, prepareLoop},
 	{rawCopy, "raw copy without transactions", 0, false, prepareLoop},
-	{exactlyOnce, "replicator, exactly_once", 0, false, prepareReplicator(settings{})},
+	{exactlyOnce, "replicator, exactly_once", 0, false, prepareReplicator(flowSettings{})},
 	{fastCommits, "replicator, exactly_once, commit_interval: 50ms", 0, false,
-		prepareReplicator(settings{interval: 50 * time.Millisecond})},
-	{recordExactOnce, "replicator, lane: record, exactly_once", 2, false, prepareReplicator(settings{records: true})},
+		prepareReplicator(flowSettings{interval: 50 * time.Millisecond})},
+	{recordExactOnce, "replicator, lane: record, exactly_once", 2, false, prepareReplicator(flowSettings{records: true})},
 	{recordLeastOnce, "replicator, lane: record, at_least_once", 2, false,
-		prepareReplicator(settings{records: true, leastOnce: true})},
+		prepareReplicator(flowSettings{records: true, leastOnce: true})},
 	{mm2LeastOnce, "MirrorMaker 2, at least once", 1, true, prepareMM2(false)},
 	{mm2ExactOnce, "MirrorMaker 2, exactly once", 1, true, prepareMM2(true)},
 }
@@ -92,14 +92,14 @@ func prepareLoop(ctx context.Context, j *job) (*exec.Cmd, error) {
 	return exec.Command(j.tools.plain, append(args, "-codec", j.codec)...), nil
 }
 
-// settings are what differs between the replicator's contestants.
-type settings struct {
+// flowSettings are what differs between the replicator's contestants.
+type flowSettings struct {
 	records   bool // lane: record
 	leastOnce bool
 	interval  time.Duration // 0: the default
 }
 
-func prepareReplicator(s settings) func(context.Context, *job) (*exec.Cmd, error) {
+func prepareReplicator(s flowSettings) func(context.Context, *job) (*exec.Cmd, error) {
 	return func(_ context.Context, j *job) (*exec.Cmd, error) {
 		path, err := j.write("flow.yaml", configuration(j, s))
 		if err != nil {
@@ -115,7 +115,7 @@ func prepareReplicator(s settings) func(context.Context, *job) (*exec.Cmd, error
 
 // configuration leaves everything at its default but what this task needs, and
 // the target's compression, which is that of the data for all contestants.
-func configuration(j *job, s settings) string {
+func configuration(j *job, s flowSettings) string {
 	text := fmt.Sprintf(strings.TrimLeft(`
 clusters:
   %[1]s: {bootstrap.servers: %[2]q}

@@ -199,15 +199,15 @@ func TestDiffers(t *testing.T) {
 
 func TestConfigurationIsAccepted(t *testing.T) {
 	for _, c := range []struct {
-		settings settings
+		settings flowSettings
 		delivery replicate.Delivery
 		lane     replicate.Lane
 		interval time.Duration
 	}{
-		{settings{}, replicate.ExactlyOnce, replicate.LaneBatch, 500 * time.Millisecond},
-		{settings{interval: 50 * time.Millisecond}, replicate.ExactlyOnce, replicate.LaneBatch, 50 * time.Millisecond},
-		{settings{records: true}, replicate.ExactlyOnce, replicate.LaneRecord, 500 * time.Millisecond},
-		{settings{records: true, leastOnce: true}, replicate.AtLeastOnce, replicate.LaneRecord, 500 * time.Millisecond},
+		{flowSettings{}, replicate.ExactlyOnce, replicate.LaneBatch, 500 * time.Millisecond},
+		{flowSettings{interval: 50 * time.Millisecond}, replicate.ExactlyOnce, replicate.LaneBatch, 50 * time.Millisecond},
+		{flowSettings{records: true}, replicate.ExactlyOnce, replicate.LaneRecord, 500 * time.Millisecond},
+		{flowSettings{records: true, leastOnce: true}, replicate.AtLeastOnce, replicate.LaneRecord, 500 * time.Millisecond},
 	} {
 		j := &job{source: "127.0.0.1:1", target: "127.0.0.1:2", topic: "bench-a", codec: "zstd", alias: "x-a-1"}
 		text := configuration(j, c.settings)

@@ -101,8 +101,8 @@ func TestUnreadableClaims(t *testing.T) {
 		t.Errorf("check says %v", said)
 	}
 	ctx, cancel := context.WithCancel(w.ctx)
-	r := &replica{w: w, cancel: cancel, done: make(chan error, 1)}
-	r.Engine = New(Options{Clusters: clusters, Flows: []Config{w.cfg}, Registry: prometheus.NewRegistry(),
+	r := &replica{w: w, registry: prometheus.NewRegistry(), cancel: cancel, done: make(chan error, 1)}
+	r.Engine = New(Options{Clusters: clusters, Flows: []Config{w.cfg}, Registry: r.registry,
 		Log: slog.New(slog.NewTextHandler(&w.log, nil))})
 	go func() { r.done <- r.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-r.done })

@@ -13,11 +13,11 @@ import (
 	"replicator/integration/judge"
 	"replicator/internal/kafkatest"
 	"replicator/pkg/offsets"
+	"replicator/pkg/operate/compare"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/partition"
-	"replicator/pkg/replicate/verify"
 )
 
 // sourceOnDisk gives the world a source that can be put back.
@@ -214,7 +214,7 @@ func testResumeFromCut(t *testing.T, w *world) {
 	w.groupsStand([]string{"g60", "g61", "g90"}, []string{"orders"}, onward, judge.TargetFrom(from))
 	v, err := w.look().Verify(w.ctx, VerifyOptions{})
 	w.must("verify", err)
-	if v.Verdict != Equal || v.Unverified[verify.SourceCut] != 40 || v.Compared < 100 {
+	if v.Verdict != Equal || v.Unverified[compare.SourceCut] != 40 || v.Compared < 100 {
 		t.Errorf("verify says %s: %d compared, %v unverified, %+v", v.Verdict, v.Compared, v.Unverified,
 			v.Partitions[0].Differences)
 	}

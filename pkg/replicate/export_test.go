@@ -24,8 +24,8 @@ func SettleGroups(ctx context.Context, o Options, shards int, goal map[chunk.Par
 	if err := f.open(); err != nil {
 		return nil, err
 	}
-	for shard := range shards {
-		f.workers[shard] = &running{worker: newWorker(f.shared, shard)}
+	for number := range shards {
+		f.workers[number] = &running{worker: newWorker(f.shared, number)}
 	}
 	return f.settleGroups(ctx, goal, nil)
 }

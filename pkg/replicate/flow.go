@@ -192,14 +192,14 @@ func (f *flow) run(ctx context.Context) error {
 // work copies what the group gives this process, until ctx ends.
 func (f *flow) work(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	gain := func(shard int) {
+	gain := func(number int) {
 		// A worker ends when the group takes its shard back, not when ctx does: first it finishes its chunk.
 		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		r := &running{worker: newWorker(f.shared, shard), cancel: cancel, done: make(chan struct{})}
+		r := &running{worker: newWorker(f.shared, number), cancel: cancel, done: make(chan struct{})}
 		f.mu.Lock()
-		r.shown.remember(f.lost[shard])
-		delete(f.lost, shard)
-		f.workers[shard] = r
+		r.shown.remember(f.lost[number])
+		delete(f.lost, number)
+		f.workers[number] = r
 		f.owned.Store(int32(len(f.workers)))
 		f.mu.Unlock()
 		g.Go(func() error {

@@ -10,10 +10,10 @@ import (
 
 	"replicator/integration/workload"
 	"replicator/pkg/offsets"
+	"replicator/pkg/operate/compare"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/partition"
-	"replicator/pkg/replicate/verify"
 )
 
 // cutAndGrown is a source that was cut at 60 of 100 and has grown to 140, in a flow that has noted it and runs no more.
@@ -96,7 +96,7 @@ func testGivenUpIsNamed(t *testing.T, w *world) {
 	}
 	v, err := look.Verify(w.ctx, VerifyOptions{})
 	w.must("verify", err)
-	if v.Verdict != Incomplete || v.Missing != 0 || v.GivenUp != 80 || v.Unverified[verify.GivenUp] != 80 ||
+	if v.Verdict != Incomplete || v.Missing != 0 || v.GivenUp != 80 || v.Unverified[compare.GivenUp] != 80 ||
 		len(v.Incomplete) != 1 || !strings.Contains(v.Incomplete[0].Why, words) {
 		t.Errorf("verify: %s, %d missing, %d given up, %v, %+v", v.Verdict, v.Missing, v.GivenUp, v.Unverified, v.Incomplete)
 	}

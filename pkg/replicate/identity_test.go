@@ -234,11 +234,11 @@ func (w *world) renamed() Config {
 func (w *world) startAs(cfg Config) *replica {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.ctx)
-	r := &replica{w: w, cancel: cancel, done: make(chan error, 1)}
+	r := &replica{w: w, registry: prometheus.NewRegistry(), cancel: cancel, done: make(chan error, 1)}
 	r.Engine = New(Options{
 		Clusters: map[string]kafka.Config{
 			cfg.From: w.kafka(cfg.From, w.sides.Source), cfg.To: w.kafka(cfg.To, w.sides.Target)},
-		Flows: []Config{cfg}, Registry: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Flows: []Config{cfg}, Registry: r.registry, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	go func() { r.done <- r.Run(ctx) }()
 	w.t.Cleanup(func() {

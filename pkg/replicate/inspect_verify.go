@@ -18,7 +18,7 @@ import (
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
-	"replicator/pkg/replicate/verify"
+	"replicator/pkg/operate/compare"
 )
 
 const (
@@ -47,7 +47,7 @@ type VerifyOptions struct {
 
 // VerifyProgress is how far Verify is.
 type VerifyProgress struct {
-	watch verify.Watch
+	watch compare.Watch
 	goal  atomic.Int64
 }
 
@@ -195,9 +195,9 @@ func (i *Inspection) madeMeanwhile(p *picture) bool {
 type verifyJob struct {
 	report         *VerifiedPartition
 	spot           *spot
-	partition      verify.Partition
-	source, target verify.Remote
-	next           verify.Remote // what the source holds behind what is compared
+	partition      compare.Partition
+	source, target compare.Remote
+	next           compare.Remote // what the source holds behind what is compared
 	failed         error         // why there is nothing to compare
 }
 
@@ -248,7 +248,7 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 	job := &verifyJob{spot: s, report: &VerifiedPartition{
 		Holes: status.Holes, remedy: status.Remedy,
 		Topic: s.partition.Topic, Partition: s.partition.Number, TargetTopic: s.at.Topic, State: status.Phase,
-		Reason: status.Reason, NotCopied: status.Behind, Unverified: map[string]int64{}, Differences: []verify.Difference{},
+		Reason: status.Reason, NotCopied: status.Behind, Unverified: map[string]int64{}, Differences: []compare.Difference{},
 	}}
 	switch {
 	case s.unknown != nil:
@@ -295,18 +295,18 @@ func (i *Inspection) verifyJob(ctx context.Context, p *picture, s *spot, from of
 	job.giveUp(status.GivenUp, begin)
 	job.report.TargetFrom, job.report.TargetTo = int64(floor), int64(end)
 	walk := s.state.Map.Walk(begin)
-	job.partition = verify.Partition{
+	job.partition = compare.Partition{
 		From: begin, GivenUp: job.partition.GivenUp, Foreign: s.state.Map.Foreign(), Left: s.state.Cuts.Left(),
 		Settled: settled, Progress: s.state.Progress, Next: &job.next, SourceStart: int64(s.earliest),
 		TargetStart: int64(s.targetEarliest), Repeats: i.cfg.Delivery == AtLeastOnce, Most: verifyListed,
 		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(i.segments(ctx, s)) },
 	}
-	job.source = verify.Remote{Cluster: i.sourceCluster, Topic: s.partition.Topic,
+	job.source = compare.Remote{Cluster: i.sourceCluster, Topic: s.partition.Topic,
 		ID: p.source.topics[s.partition.Topic].id, Number: s.partition.Number,
 		From: int64(max(begin, s.earliest)), To: int64(s.state.Progress)}
 	job.next = job.source
 	job.next.From, job.next.To = int64(max(s.state.Progress, s.earliest)), int64(s.stable)
-	job.target = verify.Remote{Cluster: i.targetCluster, Topic: s.at.Topic, ID: s.state.TargetTopic, Number: s.at.Number,
+	job.target = compare.Remote{Cluster: i.targetCluster, Topic: s.at.Topic, ID: s.state.TargetTopic, Number: s.at.Number,
 		From: int64(max(floor, s.targetEarliest)), To: int64(end)}
 	return job
 }
@@ -318,7 +318,7 @@ func (j *verifyJob) giveUp(list []GivenUp, begin offsets.Source) {
 			j.report.GivenUp = append(j.report.GivenUp, g)
 			j.report.KnownLost += g.To - g.From
 			j.partition.GivenUp = append(j.partition.GivenUp,
-				verify.Range{From: offsets.Source(g.From), To: offsets.Source(g.To)})
+				compare.Range{From: offsets.Source(g.From), To: offsets.Source(g.To)})
 		}
 	}
 }
@@ -434,10 +434,10 @@ func (i *Inspection) compareAll(ctx context.Context, jobs []*verifyJob,
 }
 
 // compare fills in the report; an error is one of ctx.
-func (j *verifyJob) compare(ctx context.Context, watch *verify.Watch) error {
+func (j *verifyJob) compare(ctx context.Context, watch *compare.Watch) error {
 	if j.failed == nil && j.partition.Runs != nil {
 		j.partition.Watch = watch
-		var found *verify.Result
+		var found *compare.Result
 		if found, j.failed = j.partition.Compare(ctx, &j.source, &j.target); j.failed == nil {
 			j.report.take(found)
 		}

@@ -67,20 +67,20 @@ func (f *flow) learnLimits(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	limits, err := f.target.Limits(ctx, client)
+	found, err := f.target.Limits(ctx, client)
 	if err != nil {
 		return err
 	}
-	if len(limits.Problems) > 0 {
-		return limits.Problems[0]
+	if len(found.Problems) > 0 {
+		return found.Problems[0]
 	}
-	if err := f.cfg.fits(limits.Transaction); err != nil {
+	if err := f.cfg.fits(found.Transaction); err != nil {
 		return err
 	}
-	if said := f.cfg.shortened(limits.Transaction); said != "" {
+	if said := f.cfg.shortened(found.Transaction); said != "" {
 		f.log.Info("transactions are shortened", "why", said)
 	}
-	f.transaction.Store(int64(limits.Transaction))
+	f.transaction.Store(int64(found.Transaction))
 	return nil
 }
 
@@ -123,14 +123,14 @@ func limited(err error) bool {
 func (i *Inspection) planLimits(ctx context.Context, plan *FlowPlan) error {
 	ctx, cancel := context.WithTimeout(ctx, reachLimit)
 	defer cancel()
-	limits, err := i.targetCluster.Limits(ctx, i.target)
+	found, err := i.targetCluster.Limits(ctx, i.target)
 	if err != nil {
 		return err
 	}
-	plan.Problems = append(plan.Problems, limits.Problems...)
-	if err := i.cfg.fits(limits.Transaction); err != nil {
+	plan.Problems = append(plan.Problems, found.Problems...)
+	if err := i.cfg.fits(found.Transaction); err != nil {
 		plan.Problems = append(plan.Problems, err)
-	} else if said := i.cfg.shortened(limits.Transaction); said != "" {
+	} else if said := i.cfg.shortened(found.Transaction); said != "" {
 		plan.Warnings = append(plan.Warnings, said)
 	}
 	return nil

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"time"
 
+	"replicator/pkg/operate/compare"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/partition"
-	"replicator/pkg/replicate/verify"
 )
 
 // VerificationVersion is the version of a report's JSON.
@@ -122,7 +122,7 @@ type VerifiedPartition struct {
 	VerifiedCounts
 	Unverified map[string]int64 `json:"unverified"`
 	// Differences are the first ones; the counts are of all.
-	Differences []verify.Difference `json:"differences"`
+	Differences []compare.Difference `json:"differences"`
 	// The digests are equal where there is no difference. "": nothing was compared.
 	SourceDigest string `json:"source_digest"`
 	TargetDigest string `json:"target_digest"`
@@ -134,7 +134,7 @@ type VerifiedPartition struct {
 }
 
 // take fills in what a comparison found.
-func (p *VerifiedPartition) take(found *verify.Result) {
+func (p *VerifiedPartition) take(found *compare.Result) {
 	p.VerifiedCounts = VerifiedCounts{found.Compared, found.Missing, found.Changed, found.Extra, found.Foreign,
 		found.OutOfOrder}
 	p.Unverified = found.Unverified

@@ -15,7 +15,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
-	"replicator/pkg/replicate/verify"
+	"replicator/pkg/operate/compare"
 )
 
 // verify compares both sides of the world.
@@ -74,8 +74,8 @@ func testVerifyALiveFlow(t *testing.T, w *world) {
 	w.deleteBelow(w.from, "orders", 0, 100)
 	w.deleteBelow(w.to, "orders", 1, 150)
 	lost := w.verify(VerifyOptions{})
-	if lost.Verdict != Equal || lost.Unverified[verify.SourceDeleted] == 0 || lost.Unverified[verify.TargetDeleted] == 0 ||
-		lost.Compared+lost.Unverified[verify.SourceDeleted]+lost.Unverified[verify.TargetDeleted] != records {
+	if lost.Verdict != Equal || lost.Unverified[compare.SourceDeleted] == 0 || lost.Unverified[compare.TargetDeleted] == 0 ||
+		lost.Compared+lost.Unverified[compare.SourceDeleted]+lost.Unverified[compare.TargetDeleted] != records {
 		t.Errorf("after deletions: %+v, want all of %d records in one of the counts", lost, records)
 	}
 }
@@ -220,7 +220,7 @@ func TestVerifyCompactedTopics(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := fmt.Sprintf("missing %d", v.Missing)
-		if n := v.Unverified[verify.TargetCompacted]; n > 0 {
+		if n := v.Unverified[compare.TargetCompacted]; n > 0 {
 			got += fmt.Sprintf(", not checked %d", n)
 		}
 		if got != want || v.Compared != 3 || v.Verdict != Different {

@@ -1,4 +1,4 @@
-// Package verify reads one partition on both sides, in the order of its offset map,
+// Package compare reads one partition on both sides, in the order of its offset map,
 // and compares what the map says is the same.
 //
 // The central type is [Partition]. [Partition.Compare] guarantees:
@@ -11,7 +11,7 @@
 //
 // It reads what is committed, as no group's member, and writes nothing. It knows
 // nothing of the ledger: runs and ranges are given to it.
-package verify
+package compare
 
 import (
 	"context"

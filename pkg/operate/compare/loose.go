@@ -1,4 +1,4 @@
-package verify
+package compare
 
 const (
 	// maxLoose is how many records without their like are kept in view: so far apart

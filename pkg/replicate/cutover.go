@@ -71,7 +71,7 @@ func (c *Cutover) Look(ctx context.Context) ([]stepwise.State, error) {
 	states, err := c.h.watch(ctx, c.h.steps())
 	states = append(states, c.h.restoredStep(ctx))
 	if err == nil {
-		err = cutover.InTime(ctx, states)
+		err = stepwise.InTime(ctx, states)
 	}
 	return states, err
 }

@@ -222,7 +222,9 @@ func TestSourceTopicIsHidden(t *testing.T) {
 	if got := r.scrape("replicator_lag_seconds"); got["0/orders"] > staleAfter.Seconds() {
 		t.Errorf("the lag of the other topic: %v", got)
 	}
-	look, err := Inspect(w.ctx, w.clusters(), w.cfg, nil)
+	clusters := w.clusters()
+	maps.Copy(clusters["old"].Properties, w.source.Properties())
+	look, err := Inspect(w.ctx, clusters, w.cfg, nil)
 	w.must("open a look", err)
 	defer look.Close()
 	seen, err := look.Status(w.ctx)

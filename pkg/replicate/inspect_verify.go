@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/offsets"
+	"replicator/pkg/operate/compare"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
-	"replicator/pkg/operate/compare"
 )
 
 const (
@@ -198,7 +198,7 @@ type verifyJob struct {
 	partition      compare.Partition
 	source, target compare.Remote
 	next           compare.Remote // what the source holds behind what is compared
-	failed         error         // why there is nothing to compare
+	failed         error          // why there is nothing to compare
 }
 
 // verifyJobs says, for each partition, which ranges are compared.

@@ -13,9 +13,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/offsets"
+	"replicator/pkg/operate/compare"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
-	"replicator/pkg/operate/compare"
 )
 
 // verify compares both sides of the world.

@@ -108,20 +108,19 @@ func TestAlarmAboutTheFormerTopic(t *testing.T) {
 	w.plain(w.sides.Source, "orders", 0, 50)
 	r := w.start(nil)
 	w.equal([]string{"orders"})
-	f := r.present()[0]
 	var before map[chunk.Partition]shownRoute
 	at := chunk.Partition{Topic: "orders"}
-	w.await("all is copied", func() bool { before = f.progressNow(); return before[at].next == 50 })
+	w.await("all is copied", func() bool { before = r.ProgressNow(); return before[at].next == 50 })
 	ends, err := w.to.ListCommittedOffsets(w.ctx, "orders")
 	w.must("list ends", err)
 	end, _ := ends.Lookup("orders", 0)
 	w.delete(w.from, "orders")
 	w.topic("orders", 1)
 	w.await("the new topic is copied", func() bool {
-		now, copies := f.progressNow()[at]
+		now, copies := r.ProgressNow()[at]
 		return copies && now.key != before[at].key
 	})
-	f.alarm(before, watermarks.Marks{at: {}})
+	r.Alarm(before, watermarks.Marks{at: {}})
 	w.plain(w.sides.Source, "orders", 0, 10)
 	w.equal([]string{"orders"}, judge.TargetFrom(map[string]map[int32]int64{"orders": {0: end.Offset}}))
 	r.stop()

@@ -6,6 +6,7 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/watermarks"
 )
 
 // GroupsEvery spaces the looks at groups at the end of a one-off copy.
@@ -28,4 +29,12 @@ func SettleGroups(ctx context.Context, o Options, shards int, goal map[chunk.Par
 		f.workers[number] = &running{worker: newWorker(f.shared, number)}
 	}
 	return f.settleGroups(ctx, goal, nil)
+}
+
+// ProgressNow is that of the only flow.
+func (e *Engine) ProgressNow() map[chunk.Partition]shownRoute { return e.present()[0].progressNow() }
+
+// Alarm tells the workers of the only flow where the source's logs end.
+func (e *Engine) Alarm(progress map[chunk.Partition]shownRoute, stable watermarks.Marks) {
+	e.present()[0].alarm(progress, stable)
 }

@@ -38,7 +38,7 @@ test: ## all tests, on real brokers where a Docker engine or Java and Maven are 
 
 integration: ## the tests on real brokers alone, which fail where none can be had
 	REPLICATOR_REQUIRE_KAFKA=1 $(GO) test -count=1 -timeout 60m -tags integration ./integration/... \
-		./pkg/replicate/groups ./pkg/replicate/peek
+		./pkg/replicate/groups ./pkg/replicate/scan ./pkg/replicate/ledger
 
 bench: ## compare with a plain loop, a raw copy and MirrorMaker 2 on real brokers, into docs/benchmarks.md; BENCH=quick tries it out
 	REPLICATOR_REQUIRE_KAFKA=1 REPLICATOR_BENCH=$(BENCH) $(GO) test -count=1 -run '^TestBench$$' -timeout 4h -v ./integration/bench

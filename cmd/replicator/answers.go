@@ -8,11 +8,13 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/operate/cutover"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/preflight"
 	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/handover"
+	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/topics"
 )
 
@@ -33,21 +35,21 @@ type checkedFile struct {
 
 // checkedFlow is what the file asks for.
 type checkedFlow struct {
-	Flow          string             `json:"flow"`
-	Topics        []string           `json:"topics"`
-	ExcludeTopics []string           `json:"exclude_topics"`
-	Groups        []string           `json:"groups"`
-	ExcludeGroups []string           `json:"exclude_groups"`
-	Naming        policy.Naming      `json:"naming"`
-	Delivery      replicate.Delivery `json:"delivery"`
-	Start         string             `json:"start"`
-	Lane          replicate.Lane     `json:"lane"`
-	LaneWhy       string             `json:"lane_why"`
-	Ledger        string             `json:"ledger"`
-	Shards        int                `json:"shards"`
+	Flow          string            `json:"flow"`
+	Topics        []string          `json:"topics"`
+	ExcludeTopics []string          `json:"exclude_topics"`
+	Groups        []string          `json:"groups"`
+	ExcludeGroups []string          `json:"exclude_groups"`
+	Naming        policy.Naming     `json:"naming"`
+	Delivery      settings.Delivery `json:"delivery"`
+	Start         string            `json:"start"`
+	Lane          settings.Lane     `json:"lane"`
+	LaneWhy       string            `json:"lane_why"`
+	Ledger        string            `json:"ledger"`
+	Shards        int               `json:"shards"`
 }
 
-func checkedOf(f *replicate.Config) checkedFlow {
+func checkedOf(f *settings.Config) checkedFlow {
 	lane, why := f.LaneInUse()
 	return checkedFlow{f.Name(), listed(f.Topics), listed(f.ExcludeTopics), listed(f.Groups), listed(f.ExcludeGroups),
 		f.Naming, f.Delivery, string(f.Start), lane, why, f.LedgerTopic(), f.Shards}
@@ -63,16 +65,16 @@ func listed[T any](list []T) []T {
 
 // plannedFlow is the answer of check --connect about one flow.
 type plannedFlow struct {
-	Flow     string                    `json:"flow"`
-	Source   plannedCluster            `json:"source"`
-	Target   plannedCluster            `json:"target"`
-	Ledger   plannedLedger             `json:"ledger"`
-	Topics   []plannedTopic            `json:"topics"`   // selected ones, by name
-	Skipped  []replicate.LeftOut       `json:"skipped"`  // all other topics, each with the rule
-	Groups   []plannedGroup            `json:"groups"`   // selected ones with a position, by name
-	LeftOut  []replicate.LeftOut       `json:"left_out"` // what the patterns choose and a rule leaves out
-	Warnings []string                  `json:"warnings"`
-	InTheWay []replicate.ProblemStatus `json:"in_the_way"`
+	Flow     string                  `json:"flow"`
+	Source   plannedCluster          `json:"source"`
+	Target   plannedCluster          `json:"target"`
+	Ledger   plannedLedger           `json:"ledger"`
+	Topics   []plannedTopic          `json:"topics"`   // selected ones, by name
+	Skipped  []inspect.LeftOut       `json:"skipped"`  // all other topics, each with the rule
+	Groups   []plannedGroup          `json:"groups"`   // selected ones with a position, by name
+	LeftOut  []inspect.LeftOut       `json:"left_out"` // what the patterns choose and a rule leaves out
+	Warnings []string                `json:"warnings"`
+	InTheWay []inspect.ProblemStatus `json:"in_the_way"`
 }
 
 type plannedCluster struct {
@@ -88,14 +90,14 @@ type plannedLedger struct {
 }
 
 type plannedTopic struct {
-	Topic   string                    `json:"topic"`
-	Target  string                    `json:"target_topic"`
-	Action  string                    `json:"action"` // create, alter, as_is or stop
-	From    int                       `json:"partitions_now"`
-	To      int                       `json:"partitions"`
-	Records int64                     `json:"records_to_copy"` // offsets: no more records than that
-	Set     map[string]string         `json:"set"`
-	Stops   []replicate.ProblemStatus `json:"stops"`
+	Topic   string                  `json:"topic"`
+	Target  string                  `json:"target_topic"`
+	Action  string                  `json:"action"` // create, alter, as_is or stop
+	From    int                     `json:"partitions_now"`
+	To      int                     `json:"partitions"`
+	Records int64                   `json:"records_to_copy"` // offsets: no more records than that
+	Set     map[string]string       `json:"set"`
+	Stops   []inspect.ProblemStatus `json:"stops"`
 }
 
 type plannedGroup struct {
@@ -106,10 +108,10 @@ type plannedGroup struct {
 	Error     string         `json:"error,omitempty"`
 }
 
-func plannedOf(plan *replicate.FlowPlan) plannedFlow {
+func plannedOf(plan *preflight.FlowPlan) plannedFlow {
 	flow := plannedFlow{
 		Flow: plan.Flow, Source: plannedCluster(plan.Source), Target: plannedCluster(plan.Target),
-		Ledger: plannedLedger(plan.Ledger), Topics: []plannedTopic{}, Skipped: []replicate.LeftOut{},
+		Ledger: plannedLedger(plan.Ledger), Topics: []plannedTopic{}, Skipped: []inspect.LeftOut{},
 		Groups: []plannedGroup{}, LeftOut: listed(plan.LeftOut), Warnings: listed(plan.Warnings),
 		InTheWay: problems(plan.InTheWay()),
 	}
@@ -117,20 +119,20 @@ func plannedOf(plan *replicate.FlowPlan) plannedFlow {
 	for i := range plan.Topics {
 		t := &plan.Topics[i]
 		one := plannedTopic{Topic: t.Source, Target: t.Target, Action: verdict(t), From: t.PartitionsFrom, To: t.PartitionsTo,
-			Records: t.Behind, Set: t.Set, Stops: []replicate.ProblemStatus{}}
+			Records: t.Behind, Set: t.Set, Stops: []inspect.ProblemStatus{}}
 		if word := actions[one.Action]; word != "" {
 			one.Action = word
 		}
 		if t.Stop != nil {
-			one.Stops = append(one.Stops, replicate.ProblemStatus{Error: t.Stop.Reason, Remedy: t.Stop.Remedy()})
+			one.Stops = append(one.Stops, inspect.ProblemStatus{Error: t.Stop.Reason, Remedy: t.Stop.Remedy()})
 		}
 		for _, s := range t.Stops {
-			one.Stops = append(one.Stops, replicate.ProblemStatus{Error: s.Error(), Remedy: s.Remedy()})
+			one.Stops = append(one.Stops, inspect.ProblemStatus{Error: s.Error(), Remedy: s.Remedy()})
 		}
 		flow.Topics = append(flow.Topics, one)
 	}
 	for _, s := range plan.Skipped {
-		flow.Skipped = append(flow.Skipped, replicate.LeftOut{Kind: policy.Topics, Name: s.Topic, Why: s.Why})
+		flow.Skipped = append(flow.Skipped, inspect.LeftOut{Kind: policy.Topics, Name: s.Topic, Why: s.Why})
 	}
 	for i := range plan.Groups {
 		g := &plan.Groups[i]
@@ -144,41 +146,41 @@ func plannedOf(plan *replicate.FlowPlan) plannedFlow {
 }
 
 // problems are errors with their remedies.
-func problems(list []error) []replicate.ProblemStatus {
-	all := []replicate.ProblemStatus{}
+func problems(list []error) []inspect.ProblemStatus {
+	all := []inspect.ProblemStatus{}
 	for _, err := range list {
-		all = append(all, replicate.ProblemStatus{Error: err.Error(), Remedy: chunk.Remedy(err)})
+		all = append(all, inspect.ProblemStatus{Error: err.Error(), Remedy: chunk.Remedy(err)})
 	}
 	return all
 }
 
 // translated is the answer of offsets.
 type translated struct {
-	Flow      string            `json:"flow"`
-	Topic     string            `json:"topic"`
-	Target    string            `json:"target_topic"`
-	Partition int32             `json:"partition"`
-	Inverse   bool              `json:"inverse"` // from target to source
-	At        offsets.Source    `json:"source_offset"`
-	Is        offsets.Target    `json:"target_offset"`
-	Rule      string            `json:"rule"`
-	Why       string            `json:"why"`
-	Progress  offsets.Source    `json:"progress"`
-	SourceEnd offsets.Source    `json:"source_end"`
-	TargetEnd offsets.Target    `json:"target_end"`
-	Foreign   []replicate.Range `json:"foreign"` // stretches of the target that the flow did not write
+	Flow      string          `json:"flow"`
+	Topic     string          `json:"topic"`
+	Target    string          `json:"target_topic"`
+	Partition int32           `json:"partition"`
+	Inverse   bool            `json:"inverse"` // from target to source
+	At        offsets.Source  `json:"source_offset"`
+	Is        offsets.Target  `json:"target_offset"`
+	Rule      string          `json:"rule"`
+	Why       string          `json:"why"`
+	Progress  offsets.Source  `json:"progress"`
+	SourceEnd offsets.Source  `json:"source_end"`
+	TargetEnd offsets.Target  `json:"target_end"`
+	Foreign   []inspect.Range `json:"foreign"` // stretches of the target that the flow did not write
 	// GivenUp is the stretch around the source's offset that an order of resume has left out; SourceLost: what stands
 	// at the target's offset, from which was asked, was copied before the source lost it.
-	GivenUp    *replicate.GivenUp `json:"given_up,omitempty"`
-	SourceLost bool               `json:"source_lost,omitempty"`
-	Skips      *replicate.Skips   `json:"skips,omitempty"` // what a reader from there on will not read on the target
+	GivenUp    *inspect.GivenUp `json:"given_up,omitempty"`
+	SourceLost bool             `json:"source_lost,omitempty"`
+	Skips      *inspect.Skips   `json:"skips,omitempty"` // what a reader from there on will not read on the target
 }
 
-func translatedOf(t *replicate.Translation) translated {
+func translatedOf(t *inspect.Translation) translated {
 	one := translated{t.Flow, t.Topic, t.TargetTopic, t.Partition, t.Inverse, t.Source, t.Target, t.RuleCode, sentence(t),
-		t.Progress, t.SourceEnd, t.TargetEnd, []replicate.Range{}, t.GivenUp, t.SourceLost, t.Skips}
+		t.Progress, t.SourceEnd, t.TargetEnd, []inspect.Range{}, t.GivenUp, t.SourceLost, t.Skips}
 	for _, f := range t.Foreign {
-		one.Foreign = append(one.Foreign, replicate.Range{From: int64(f.From), To: int64(f.To)})
+		one.Foreign = append(one.Foreign, inspect.Range{From: int64(f.From), To: int64(f.To)})
 	}
 	return one
 }
@@ -193,14 +195,14 @@ type handedOver struct {
 	// Left are groups that were used since, whose positions are left as they are.
 	Left []string `json:"left_as_they_are,omitempty"`
 	// LeftOut are groups that the patterns choose, and that cannot be moved, as they have no position.
-	LeftOut  []replicate.LeftOut `json:"left_out,omitempty"`
-	Settings []topics.Back       `json:"settings,omitempty"` // what became of those that the flow had set
+	LeftOut  []inspect.LeftOut `json:"left_out,omitempty"`
+	Settings []topics.Back     `json:"settings,omitempty"` // what became of those that the flow had set
 	// Before is the cutover before, as status tells it, and Verdict what is done about it: first (there is none that
 	// counts), go_on, nothing (is to be done), stage or anew. Undone: it is forgotten, with --undo.
-	Before  *replicate.CutoverStatus `json:"before,omitempty"`
-	Verdict cutover.Verdict          `json:"verdict,omitempty"`
-	Undone  bool                     `json:"undone,omitempty"`
-	Record  *handover.Record         `json:"record,omitempty"`
+	Before  *inspect.CutoverStatus `json:"before,omitempty"`
+	Verdict cutover.Verdict        `json:"verdict,omitempty"`
+	Undone  bool                   `json:"undone,omitempty"`
+	Record  *handover.Record       `json:"record,omitempty"`
 }
 
 // backJSON is how far back is safe.

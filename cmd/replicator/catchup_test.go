@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate/partition"
 )
 
 // status reads the JSON that scripts read.
-func (w *world) status() *replicate.FlowStatus {
+func (w *world) status() *inspect.FlowStatus {
 	w.t.Helper()
 	var got document
 	out := w.must("status", "--json")
@@ -22,7 +22,7 @@ func (w *world) status() *replicate.FlowStatus {
 }
 
 // positionOf finds a group's position.
-func positionOf(t *testing.T, s *replicate.FlowStatus, group, topic string, partition int32) replicate.PositionStatus {
+func positionOf(t *testing.T, s *inspect.FlowStatus, group, topic string, partition int32) inspect.PositionStatus {
 	t.Helper()
 	for _, g := range s.Groups {
 		for _, p := range g.Positions {
@@ -32,11 +32,11 @@ func positionOf(t *testing.T, s *replicate.FlowStatus, group, topic string, part
 		}
 	}
 	t.Fatalf("no position of group %s in %s/%d: %+v", group, topic, partition, s.Groups)
-	return replicate.PositionStatus{}
+	return inspect.PositionStatus{}
 }
 
 // partitionOf finds a partition.
-func partitionOf(t *testing.T, s *replicate.FlowStatus, topic string, number int32) replicate.PartitionStatus {
+func partitionOf(t *testing.T, s *inspect.FlowStatus, topic string, number int32) inspect.PartitionStatus {
 	t.Helper()
 	for _, p := range s.Partitions {
 		if p.Topic == topic && p.Partition == number {
@@ -44,7 +44,7 @@ func partitionOf(t *testing.T, s *replicate.FlowStatus, topic string, number int
 		}
 	}
 	t.Fatalf("no partition %s/%d: %+v", topic, number, s.Partitions)
-	return replicate.PartitionStatus{}
+	return inspect.PartitionStatus{}
 }
 
 // The whole of what an operator does: look, copy, look again, ask for positions.

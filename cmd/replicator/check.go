@@ -12,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/config"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/preflight"
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/topics"
 )
 
@@ -116,7 +118,7 @@ func (p *printer) summary(path string, cfg *config.Config) {
 }
 
 // naming says what topics and groups are called on both sides.
-func naming(f *replicate.Config) string {
+func naming(f *settings.Config) string {
 	logical := "<topic>"
 	if f.Naming == policy.Prefix {
 		logical = f.From + f.Separator + logical
@@ -137,7 +139,7 @@ func (p *printer) untuned(cfg *config.Config) {
 		var flows []string
 		for i := range cfg.Flows {
 			f := &cfg.Flows[i]
-			if lane, _ := f.LaneInUse(); lane == replicate.LaneBatch && (f.From == name || f.To == name) {
+			if lane, _ := f.LaneInUse(); lane == settings.LaneBatch && (f.From == name || f.To == name) {
 				flows = append(flows, f.Name())
 			}
 		}
@@ -172,7 +174,7 @@ func count(n int, what string) string {
 func checkClusters(ctx context.Context, out *printer, cfg *config.Config) error {
 	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
 	var inTheWay obstacles
-	var before []*replicate.FlowPlan
+	var before []*preflight.FlowPlan
 	for i, flow := range cfg.Flows {
 		if i > 0 && out.plans == nil {
 			out.line("")
@@ -201,7 +203,7 @@ func (o obstacles) Error() string { return fmt.Sprintf("%d problems are in the w
 func (o obstacles) Unwrap() []error { return o }
 
 // plan prints one flow's dry run.
-func (p *printer) plan(plan *replicate.FlowPlan) {
+func (p *printer) plan(plan *preflight.FlowPlan) {
 	if p.plans != nil {
 		*p.plans = append(*p.plans, plannedOf(plan))
 		return
@@ -209,7 +211,7 @@ func (p *printer) plan(plan *replicate.FlowPlan) {
 	p.line("flow %s", plan.Flow)
 	for _, c := range []struct {
 		role string
-		replicate.ClusterSeen
+		preflight.ClusterSeen
 	}{{"source", plan.Source}, {"target", plan.Target}} {
 		p.line("  %s    %s, cluster id %s, %s", c.role, c.Name, c.ID, count(c.Brokers, "broker"))
 	}
@@ -231,7 +233,7 @@ func (p *printer) plan(plan *replicate.FlowPlan) {
 	}
 }
 
-func (p *printer) topics(plan *replicate.FlowPlan) {
+func (p *printer) topics(plan *preflight.FlowPlan) {
 	var behind int64
 	for i := range plan.Topics {
 		behind += plan.Topics[i].Behind
@@ -252,7 +254,7 @@ func (p *printer) topics(plan *replicate.FlowPlan) {
 const ownSettings = "message.timestamp."
 
 // settings prints what would be set on a topic, and what the flow has set on it before.
-func (p *printer) settings(t *replicate.TopicPlan) {
+func (p *printer) settings(t *preflight.TopicPlan) {
 	var own, before []string
 	for _, key := range slices.Sorted(maps.Keys(t.Set)) {
 		was, altered := t.From[key]
@@ -284,7 +286,7 @@ func (p *printer) settings(t *replicate.TopicPlan) {
 }
 
 // verdict is one word for what would happen to a topic.
-func verdict(t *replicate.TopicPlan) string {
+func verdict(t *preflight.TopicPlan) string {
 	switch {
 	case t.Stop != nil:
 		return "STOP"
@@ -307,7 +309,7 @@ func renamed(source, target string) string {
 	return source + " as " + target
 }
 
-func what(t *replicate.TopicPlan) string {
+func what(t *preflight.TopicPlan) string {
 	text := renamed(t.Source, t.Target)
 	if t.Stop != nil {
 		return text + ": " + t.Stop.Reason
@@ -346,7 +348,7 @@ func (p *printer) skipped(skipped []topics.Skip) {
 }
 
 // leftOut prints what the patterns choose and a rule leaves out, by reason.
-func (p *printer) leftOut(list []replicate.LeftOut) {
+func (p *printer) leftOut(list []inspect.LeftOut) {
 	by := map[[2]string][]string{}
 	var reasons [][2]string
 	for _, l := range list {
@@ -372,9 +374,9 @@ func few(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-func (p *printer) groups(plan *replicate.FlowPlan) {
+func (p *printer) groups(plan *preflight.FlowPlan) {
 	p.line("  groups    %d of %d follow", len(plan.Groups), plan.GroupsListed)
-	p.leftOut(slices.DeleteFunc(slices.Clone(plan.LeftOut), func(l replicate.LeftOut) bool {
+	p.leftOut(slices.DeleteFunc(slices.Clone(plan.LeftOut), func(l inspect.LeftOut) bool {
 		return l.Kind != policy.Groups // topics are among plan.Skipped
 	}))
 	for i := range plan.Groups {

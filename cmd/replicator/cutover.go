@@ -16,10 +16,11 @@ import (
 
 	"replicator/internal/config"
 	"replicator/pkg/operate/cutover"
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/stepwise"
-	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 )
 
 // handoverFlags are what cutover and rollback have in common.
@@ -48,27 +49,27 @@ func (f *handoverFlags) add(cmd *cobra.Command) {
 }
 
 // options are what the flags and the file say.
-func (f *handoverFlags) options(cmd *cobra.Command) (replicate.HandoverOptions, error) {
+func (f *handoverFlags) options(cmd *cobra.Command) (cutover.Options, error) {
 	cfg, err := config.Load(f.path)
 	if err != nil {
-		return replicate.HandoverOptions{}, err
+		return cutover.Options{}, err
 	}
 	flow, err := cfg.Flow(f.flow)
 	if err != nil {
-		return replicate.HandoverOptions{}, err
+		return cutover.Options{}, err
 	}
 	f.answer.Flow = flow.Name()
 	if f.asJSON && !f.yes && !f.dry {
-		return replicate.HandoverOptions{}, &usageError{errAsked, cmd.CommandPath()}
+		return cutover.Options{}, &usageError{errAsked, cmd.CommandPath()}
 	}
 	if f.silent < 0 || f.verify < 0 || f.timeout < 0 {
-		return replicate.HandoverOptions{}, &usageError{errors.New("a time is never negative"), cmd.CommandPath()}
+		return cutover.Options{}, &usageError{errors.New("a time is never negative"), cmd.CommandPath()}
 	}
 	if f.timeout > 0 && f.timeout <= f.silent && !f.force && !f.undo {
-		return replicate.HandoverOptions{}, &usageError{fmt.Errorf("--timeout %s can never be enough: the source is watched "+
+		return cutover.Options{}, &usageError{fmt.Errorf("--timeout %s can never be enough: the source is watched "+
 			"for --silent-for %s first", f.timeout, f.silent), cmd.CommandPath()}
 	}
-	o := replicate.HandoverOptions{
+	o := cutover.Options{
 		Flow: flow, SilentFor: f.silent, Tail: f.verify, Force: f.force, Patience: f.timeout,
 		Log: slog.New(cfg.Log.Handler(cmd.ErrOrStderr())),
 		Tell: func(step, missing string) {
@@ -111,7 +112,7 @@ func (f *handoverFlags) limited(ctx context.Context) (context.Context, context.C
 // handover is a cutover or a rollback.
 type procedure interface {
 	Look(ctx context.Context) ([]stepwise.State, error)
-	LeftOut() []replicate.LeftOut
+	LeftOut() []inspect.LeftOut
 }
 
 // goOn shows the plan where somebody wants to see it, and says whether to carry it out.
@@ -208,7 +209,7 @@ func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
 	if f.force {
 		claims.kinds = nil
 	}
-	if _, err := claims.hold(cmd, o.Clusters, []replicate.Config{o.Flow}); err != nil {
+	if _, err := claims.hold(cmd, o.Clusters, []settings.Config{o.Flow}); err != nil {
 		return err
 	}
 	ctx, cancel := f.limited(cmd.Context())
@@ -226,8 +227,8 @@ func (f *handoverFlags) inTime(ctx context.Context, err error) error {
 		Fix: "see with 'replicator status' whether both answer, and how fast; or give more time with --timeout"}
 }
 
-func (f *handoverFlags) cutOverBy(ctx context.Context, cmd *cobra.Command, o replicate.HandoverOptions) error {
-	c, err := replicate.OpenCutover(ctx, o)
+func (f *handoverFlags) cutOverBy(ctx context.Context, cmd *cobra.Command, o cutover.Options) error {
+	c, err := cutover.Open(ctx, o)
 	if err != nil {
 		return err
 	}

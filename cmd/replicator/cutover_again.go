@@ -10,12 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/pkg/operate/cutover"
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate/handover"
+	"replicator/pkg/replicate/settings"
 )
 
 // undoCutover takes the record back.
-func (f *handoverFlags) undoCutover(ctx context.Context, cmd *cobra.Command, c *replicate.Cutover) error {
+func (f *handoverFlags) undoCutover(ctx context.Context, cmd *cobra.Command, c *cutover.Cutover) error {
 	if err := c.MayUndo(ctx); err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (f *handoverFlags) undoCutover(ctx context.Context, cmd *cobra.Command, c *
 }
 
 // printAgain says what is done about a cutover before.
-func printAgain(w io.Writer, a *replicate.Again, flow *replicate.Config) {
+func printAgain(w io.Writer, a *cutover.Again, flow *settings.Config) {
 	if a.Found == nil || a.Verdict == cutover.First {
 		return
 	}
@@ -60,7 +61,7 @@ func printAgain(w io.Writer, a *replicate.Again, flow *replicate.Config) {
 }
 
 // cutWords tell of a cutover, and of what has happened since.
-func cutWords(c *replicate.CutoverStatus, from, to string) string {
+func cutWords(c *inspect.CutoverStatus, from, to string) string {
 	ended := "never"
 	if c.Ended != nil {
 		ended = c.Ended.Format(time.RFC3339)
@@ -88,7 +89,7 @@ func cutWords(c *replicate.CutoverStatus, from, to string) string {
 }
 
 // noteCutover tells of the latest cutover of a flow.
-func noteCutover(s *replicate.FlowStatus, note func(fact, remedy string)) {
+func noteCutover(s *inspect.FlowStatus, note func(fact, remedy string)) {
 	c := s.Cutover
 	if c == nil {
 		return

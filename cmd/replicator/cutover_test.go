@@ -9,8 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/stepwise"
-	"replicator/pkg/replicate"
 )
 
 // says fails the test unless the text has all of these.
@@ -133,7 +133,7 @@ func TestDrainedWhereApplicationsWriteToBoth(t *testing.T) {
 	w.target.Fill("orders", 0, 3)
 	w.source.Fill("orders", 0, 3)
 	w.source.Commit("billing", "orders", 0, 13)
-	var seen struct{ Flows []replicate.Drained }
+	var seen struct{ Flows []inspect.DrainedStatus }
 	if err := json.Unmarshal([]byte(w.must("drained", "--json")), &seen); err != nil || len(seen.Flows) != 1 {
 		t.Fatalf("%v, %d flows", err, len(seen.Flows))
 	}
@@ -291,4 +291,4 @@ type lookedAt struct {
 }
 
 func (l lookedAt) Look(context.Context) ([]stepwise.State, error) { return l.states, l.err }
-func (l lookedAt) LeftOut() []replicate.LeftOut                   { return nil }
+func (l lookedAt) LeftOut() []inspect.LeftOut                     { return nil }

@@ -6,7 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/kafka"
 )
 
@@ -45,13 +46,13 @@ whatever it saw; 'replicator wait --drained' waits.`,
 			if err != nil {
 				return err
 			}
-			seen := []*replicate.Drained{}
+			seen := []*inspect.DrainedStatus{}
 			for _, one := range flows {
-				look, err := replicate.Inspect(cmd.Context(), on.clusters, one, nil)
+				look, err := snapshot.Open(cmd.Context(), on.clusters, one, nil)
 				if err != nil {
 					return err
 				}
-				d, err := look.Drained(cmd.Context())
+				d, err := inspect.Drained(cmd.Context(), look)
 				look.Close()
 				if err != nil {
 					return err
@@ -78,14 +79,14 @@ whatever it saw; 'replicator wait --drained' waits.`,
 }
 
 // noGroups says that nothing is known to be drained, where nobody is known to read.
-func noGroups(d *replicate.Drained) error {
+func noGroups(d *inspect.DrainedStatus) error {
 	return &kafka.Problem{What: fmt.Sprintf("flow %s: no group has a position in a selected topic: whether the source is "+
 		"drained is not known", d.Flow),
 		Fix: "look at groups and exclude_groups; groups that the program's user may not Describe are hidden from it, and " +
 			"consumers without a group are not seen"}
 }
 
-func printDrained(w io.Writer, d *replicate.Drained) {
+func printDrained(w io.Writer, d *inspect.DrainedStatus) {
 	fmt.Fprintf(w, "flow %s\n", d.Flow)
 	for _, cut := range d.Cuts {
 		fmt.Fprintf(w, "  ! %s\n    remedy: %s\n", cut.String(), cut.Remedy)
@@ -129,7 +130,7 @@ func printDrained(w io.Writer, d *replicate.Drained) {
 }
 
 // basis says what an answer goes by that is not exact.
-func basis(t *replicate.TopicAged) string {
+func basis(t *inspect.TopicAged) string {
 	if len(t.ByTimestamps) == 0 {
 		return ""
 	}
@@ -141,13 +142,13 @@ func basis(t *replicate.TopicAged) string {
 }
 
 // openBehind says that what a group has not read is not known before a transaction's end.
-func openBehind(g *replicate.GroupDrained) string {
+func openBehind(g *inspect.GroupDrained) string {
 	return fmt.Sprintf("has read what is there, but a transaction is open on the source, and %d offsets wait for its end",
 		g.Open)
 }
 
 // lostThere says what the target has lost of that.
-func lostThere(g *replicate.GroupDrained) string {
+func lostThere(g *inspect.GroupDrained) string {
 	if g.UnreadDeleted == 0 {
 		return ""
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
 )
 
 // event is something that happened in a partition, and does not go away or takes its time.
@@ -29,7 +29,7 @@ const (
 )
 
 // events are those of one partition.
-func events(one *replicate.PartitionStatus) (list []event) {
+func events(one *inspect.PartitionStatus) (list []event) {
 	add := func(k kind, topic string, offsets, times int64, fact, remedy string) {
 		list = append(list, event{k, one.Partition, topic, offsets, times, remark{fact, remedy}})
 	}
@@ -58,7 +58,7 @@ func events(one *replicate.PartitionStatus) (list []event) {
 }
 
 // lostBy says which side has lost how much.
-func lostBy(c *replicate.CutStatus) string {
+func lostBy(c *inspect.CutStatus) string {
 	side, last, where := "the "+c.Side, "the last", ""
 	switch {
 	case c.BothSides:
@@ -81,7 +81,7 @@ func whereLost(onTarget bool) string {
 const findWriters = "find out who writes there; groups stop before these records"
 
 // histories tells of all partitions, which stand by topic: each event by itself, or a line for a topic and kind.
-func histories(s *replicate.FlowStatus, each bool) (list []remark) {
+func histories(s *inspect.FlowStatus, each bool) (list []remark) {
 	for i := 0; i < len(s.Partitions); {
 		first := i
 		var all [open + 1][]event

@@ -3,12 +3,12 @@ package main
 import (
 	"testing"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
 )
 
 // What is said of past cuts names the side that lost records, and both where both did.
 func TestWhichSideLostRecords(t *testing.T) {
-	for want, c := range map[string]replicate.CutStatus{
+	for want, c := range map[string]inspect.CutStatus{
 		"the source lost up to 40 records after they were copied (1 cut, the last at [60,100)); they are on the target " +
 			"alone": {
 			Count: 1, Offsets: 40, Side: "source", OnTarget: true, At: 60, Copied: 100},

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/ownership"
 	"replicator/pkg/replicate/kafka"
 )
 
@@ -40,11 +40,11 @@ former ones on the target; where the target was built anew, all is copied once m
 			}
 			var refused obstacles
 			for _, one := range on.flows {
-				var seen *replicate.LedgerView
+				var seen *ownership.LedgerView
 				if accept {
-					seen, err = replicate.AcceptClusters(cmd.Context(), on.clusters, one, on.log)
+					seen, err = ownership.Accept(cmd.Context(), on.clusters, one, on.log)
 				} else {
-					seen, err = replicate.ViewLedger(cmd.Context(), on.clusters, one)
+					seen, err = ownership.View(cmd.Context(), on.clusters, one)
 				}
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)
@@ -70,7 +70,7 @@ former ones on the target; where the target was built anew, all is copied once m
 }
 
 // printLedger prints what one ledger says.
-func printLedger(w io.Writer, v *replicate.LedgerView, asJSON bool) error {
+func printLedger(w io.Writer, v *ownership.LedgerView, asJSON bool) error {
 	if asJSON {
 		encoder := json.NewEncoder(w)
 		encoder.SetEscapeHTML(false)

@@ -3,40 +3,43 @@ package main
 import (
 	"context"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/preflight"
+	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 )
 
 // clustersOf are the clusters of one flow.
-func clustersOf(clusters map[string]kafka.Config, flow replicate.Config) map[string]kafka.Config {
+func clustersOf(clusters map[string]kafka.Config, flow settings.Config) map[string]kafka.Config {
 	return map[string]kafka.Config{flow.From: clusters[flow.From], flow.To: clusters[flow.To]}
 }
 
 // planFlow makes one flow's dry run.
 func planFlow(ctx context.Context, clusters map[string]kafka.Config,
-	flow replicate.Config) (*replicate.FlowPlan, error) {
-	look, err := replicate.Inspect(ctx, clusters, flow, nil)
+	flow settings.Config) (*preflight.FlowPlan, error) {
+	look, err := snapshot.Open(ctx, clusters, flow, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer look.Close()
-	return look.Plan(ctx)
+	return preflight.Plan(ctx, look)
 }
 
 // viewer looks at flows again and again, over the same connections.
 type viewer struct {
 	clusters map[string]kafka.Config
-	flows    []replicate.Config
-	open     map[string]*replicate.Inspection // by flow
+	flows    []settings.Config
+	open     map[string]*snapshot.Viewer // by flow
 }
 
-func newViewer(clusters map[string]kafka.Config, flows []replicate.Config) *viewer {
-	return &viewer{clusters: clusters, flows: flows, open: map[string]*replicate.Inspection{}}
+func newViewer(clusters map[string]kafka.Config, flows []settings.Config) *viewer {
+	return &viewer{clusters: clusters, flows: flows, open: map[string]*snapshot.Viewer{}}
 }
 
 // look answers the flows that could be looked at, and why others could not.
-func (v *viewer) look(ctx context.Context) ([]*replicate.FlowStatus, obstacles) {
-	seen := []*replicate.FlowStatus{}
+func (v *viewer) look(ctx context.Context) ([]*inspect.FlowStatus, obstacles) {
+	seen := []*inspect.FlowStatus{}
 	var failed obstacles
 	for _, flow := range v.flows {
 		status, err := v.one(ctx, flow)
@@ -49,17 +52,17 @@ func (v *viewer) look(ctx context.Context) ([]*replicate.FlowStatus, obstacles) 
 	return seen, failed
 }
 
-func (v *viewer) one(ctx context.Context, flow replicate.Config) (*replicate.FlowStatus, error) {
+func (v *viewer) one(ctx context.Context, flow settings.Config) (*inspect.FlowStatus, error) {
 	look := v.open[flow.Name()]
 	if look == nil {
-		opened, err := replicate.Inspect(ctx, v.clusters, flow, nil)
+		opened, err := snapshot.Open(ctx, v.clusters, flow, nil)
 		if err != nil {
 			return nil, err
 		}
 		look = opened
 		v.open[flow.Name()] = look
 	}
-	return look.Status(ctx)
+	return inspect.Status(ctx, look)
 }
 
 func (v *viewer) close() {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
 )
 
 // What the flow has copied and a narrower configuration leaves out is named, and no fuller report gives way to it.
@@ -41,7 +41,7 @@ func TestVerifyNamesWhatANarrowerConfigurationLeavesOut(t *testing.T) {
 		t.Fatalf("the fuller report: exit %d, beside it %v, %v", got.code, beside, err)
 	}
 	named := w.proof(beside[0]).NotCompared
-	if !slices.ContainsFunc(named, func(l replicate.LeftOut) bool { return l.Name == "payments" && l.Why != "" }) ||
+	if !slices.ContainsFunc(named, func(l inspect.LeftOut) bool { return l.Name == "payments" && l.Why != "" }) ||
 		len(named) != 2 {
 		t.Errorf("the report names %+v", named)
 	}

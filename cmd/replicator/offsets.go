@@ -12,8 +12,9 @@ import (
 
 	"replicator/internal/config"
 	"replicator/pkg/offsets"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 )
 
@@ -51,17 +52,17 @@ offset that has not been copied yet has no answer: that is an error.
 			if err != nil {
 				return err
 			}
-			look, err := replicate.Inspect(cmd.Context(), clustersWith(cfg, slog.New(slog.DiscardHandler)), chosen, nil)
+			look, err := snapshot.Open(cmd.Context(), clustersWith(cfg, slog.New(slog.DiscardHandler)), chosen, nil)
 			if err != nil {
 				return err
 			}
 			defer look.Close()
 			p := chunk.Partition{Topic: topic, Number: partition}
-			var t *replicate.Translation
+			var t *inspect.Translation
 			if inverse {
-				t, err = look.Invert(cmd.Context(), p, offsets.Target(at))
+				t, err = inspect.Invert(cmd.Context(), look, p, offsets.Target(at))
 			} else {
-				t, err = look.Translate(cmd.Context(), p, offsets.Source(at))
+				t, err = inspect.Translate(cmd.Context(), look, p, offsets.Source(at))
 			}
 			if err != nil {
 				return named(cmd.Context(), look, topic, err)
@@ -87,8 +88,8 @@ offset that has not been copied yet has no answer: that is an error.
 
 // named is why there is no answer; that there is no such topic is an error of its own,
 // with names that look like it.
-func named(ctx context.Context, look *replicate.Inspection, topic string, err error) error {
-	seen, failed := look.Match(ctx, given("--topic", policy.Topics, regexp.QuoteMeta(topic)))
+func named(ctx context.Context, look *snapshot.Viewer, topic string, err error) error {
+	seen, failed := inspect.Match(ctx, look, given("--topic", policy.Topics, regexp.QuoteMeta(topic)))
 	if failed != nil || !seen.Given[0].Nothing() {
 		return err
 	}
@@ -96,7 +97,7 @@ func named(ctx context.Context, look *replicate.Inspection, topic string, err er
 }
 
 // printTranslation prints one fact a line; the answer has the third.
-func printTranslation(w io.Writer, t *replicate.Translation) error {
+func printTranslation(w io.Writer, t *inspect.Translation) error {
 	from := fmt.Sprintf("source    %s/%d offset %d", t.Topic, t.Partition, t.Source)
 	to := fmt.Sprintf("target    %s/%d offset %d", t.TargetTopic, t.Partition, t.Target)
 	if t.Inverse {
@@ -132,7 +133,7 @@ func printTranslation(w io.Writer, t *replicate.Translation) error {
 }
 
 // sentence says a rule in words; seen from the target some read otherwise.
-func sentence(t *replicate.Translation) string {
+func sentence(t *inspect.Translation) string {
 	switch {
 	case t.GivenUp != nil && (t.Rule == offsets.InGap || t.Rule == offsets.AtEnd):
 		return "given up by an order: the next record copied"

@@ -8,11 +8,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/operate/targettopics"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 )
 
 // emptyPattern is a pattern that chooses nothing where an answer was asked for: the
@@ -41,7 +45,7 @@ func (e emptyPattern) Remedy() string {
 }
 
 // emptyFlow is a flow that selects nothing, where an answer was asked for.
-type emptyFlow struct{ *replicate.Matches }
+type emptyFlow struct{ *inspect.Matches }
 
 func (e emptyFlow) Error() string {
 	return fmt.Sprintf("flow %s selects no topic of %s, which shows %s", e.Flow, e.From, count(e.Shown, "topic"))
@@ -52,8 +56,8 @@ func (e emptyFlow) Remedy() string { return replicate.NothingSelected }
 
 // claims are the patterns that a verb goes by.
 type claims struct {
-	given []replicate.Pattern // by flags
-	kinds []string            // of which the file's patterns have to choose something
+	given []inspect.Pattern // by flags
+	kinds []string          // of which the file's patterns have to choose something
 	// partial: not all flows could be looked at, so that what chooses nothing may choose something there.
 	partial bool
 	moves   bool // applications are moved: share groups among them begin anew
@@ -61,11 +65,11 @@ type claims struct {
 }
 
 // given is a flag's pattern, none for "".
-func given(where, kind, text string) []replicate.Pattern {
+func given(where, kind, text string) []inspect.Pattern {
 	if text == "" {
 		return nil
 	}
-	return []replicate.Pattern{{Where: where, Kind: kind, Text: text}}
+	return []inspect.Pattern{{Where: where, Kind: kind, Text: text}}
 }
 
 // claimsOfGroups are those of a verb that is about groups: by --groups, else by the file.
@@ -81,9 +85,9 @@ func claimsOfGroups(pattern string) claims {
 // do not. It answers the flows that there is something to say about: not those in which a
 // flag's pattern chooses nothing. One that cannot be looked at stays: the verb says why.
 func (c claims) hold(cmd *cobra.Command, clusters map[string]kafka.Config,
-	flows []replicate.Config) ([]replicate.Config, error) {
-	var seen []*replicate.Matches
-	var rest []replicate.Config
+	flows []settings.Config) ([]settings.Config, error) {
+	var seen []*inspect.Matches
+	var rest []settings.Config
 	var away obstacles
 	for _, flow := range flows {
 		m, err := c.match(cmd.Context(), clusters, flow)
@@ -116,23 +120,23 @@ func (c claims) hold(cmd *cobra.Command, clusters map[string]kafka.Config,
 }
 
 func (c claims) match(ctx context.Context, clusters map[string]kafka.Config,
-	flow replicate.Config) (*replicate.Matches, error) {
-	look, err := replicate.Inspect(ctx, clusters, flow, nil)
+	flow settings.Config) (*inspect.Matches, error) {
+	look, err := snapshot.Open(ctx, clusters, flow, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer look.Close()
 	var gone []string
 	if c.kept {
-		if gone, err = look.KeptTopics(ctx); err != nil {
+		if gone, err = targettopics.KeptTopics(ctx, look); err != nil {
 			return nil, err
 		}
 	}
-	return look.Match(ctx, c.given, gone...)
+	return inspect.Match(ctx, look, c.given, gone...)
 }
 
 // judge says what is wrong with patterns, by flow.
-func (c claims) judge(warn io.Writer, seen []*replicate.Matches) error {
+func (c claims) judge(warn io.Writer, seen []*inspect.Matches) error {
 	var empty obstacles
 	for n := range c.given {
 		var nothing obstacles

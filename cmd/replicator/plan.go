@@ -10,8 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/preflight"
+	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 )
 
 // newPlan makes the verb that tells what a migration will do, and what stands in its
@@ -20,7 +22,7 @@ func newPlan() *cobra.Command {
 	var path, flow string
 	var asJSON bool
 	var rate byteRate
-	opts := replicate.DefaultSurveyOptions()
+	opts := preflight.DefaultSurveyOptions()
 	cmd := &cobra.Command{
 		Use:   "plan -c FILE [--flow F] [--json] [--rate BYTES]",
 		Short: "Tell what a migration will do, how long it takes, and what stands in its way",
@@ -73,8 +75,8 @@ the way; warnings and what is not known do not fail it.`,
 
 // surveyFlows plans all flows; what is in the way includes those that cannot be looked at.
 func surveyFlows(ctx context.Context, on *chosen,
-	opts replicate.SurveyOptions) ([]*replicate.Migration, obstacles) {
-	plans := []*replicate.Migration{}
+	opts preflight.SurveyOptions) ([]*preflight.Migration, obstacles) {
+	plans := []*preflight.Migration{}
 	var inTheWay obstacles
 	for _, one := range on.flows {
 		m, err := surveyFlow(ctx, clustersOf(on.clusters, one), one, opts)
@@ -88,14 +90,14 @@ func surveyFlows(ctx context.Context, on *chosen,
 	return plans, inTheWay
 }
 
-func surveyFlow(ctx context.Context, clusters map[string]kafka.Config, flow replicate.Config,
-	opts replicate.SurveyOptions) (*replicate.Migration, error) {
-	look, err := replicate.Inspect(ctx, clusters, flow, nil)
+func surveyFlow(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
+	opts preflight.SurveyOptions) (*preflight.Migration, error) {
+	look, err := snapshot.Open(ctx, clusters, flow, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer look.Close()
-	return look.Migration(ctx, opts)
+	return preflight.Survey(ctx, look, opts)
 }
 
 // byteRate is a flag in bytes per second.

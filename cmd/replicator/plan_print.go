@@ -7,15 +7,15 @@ import (
 	"strings"
 	"time"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/preflight"
 )
 
 // migration prints one flow's plan: figures first, then what needs somebody.
-func (p *printer) migration(m *replicate.Migration) {
+func (p *printer) migration(m *preflight.Migration) {
 	p.line("flow %s  at %s", m.Flow, m.Taken.Format(time.RFC3339))
 	for _, side := range []struct {
 		role string
-		replicate.MigrationSide
+		preflight.MigrationSide
 	}{{"source", m.Source}, {"target", m.Target}} {
 		p.line("  %s    %s, cluster id %s, %s", side.role, side.Name, side.ID, count(side.Brokers, "broker"))
 	}
@@ -61,7 +61,7 @@ func (p *printer) migration(m *replicate.Migration) {
 }
 
 // duration says how long it takes, and by what rate.
-func duration(p *replicate.MigrationPace) string {
+func duration(p *preflight.MigrationPace) string {
 	text := "not known"
 	if p.Duration != nil {
 		text = "about " + (time.Duration(*p.Duration) * time.Second).String()
@@ -79,7 +79,7 @@ func duration(p *replicate.MigrationPace) string {
 	return text
 }
 
-func (p *printer) migrationTopic(t *replicate.MigrationTopic) {
+func (p *printer) migrationTopic(t *preflight.MigrationTopic) {
 	text := fmt.Sprintf("%s, %s, at most %d records, about %s", renamed(t.Topic, t.Target),
 		count(t.TargetPartitions, "partition"), t.Records, size(t.Left))
 	if t.ReplicationFactor > 0 {
@@ -102,7 +102,7 @@ func (p *printer) migrationTopic(t *replicate.MigrationTopic) {
 }
 
 // using prints who reads.
-func (p *printer) using(side string, groups []replicate.MigrationGroup) {
+func (p *printer) using(side string, groups []preflight.MigrationGroup) {
 	for i := range groups {
 		g := &groups[i]
 		if !g.Active && g.Carries {

@@ -10,14 +10,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/preflight"
 )
 
 // planned runs plan --json on a world's only flow.
-func (w *world) planned(code int, args ...string) *replicate.Migration {
+func (w *world) planned(code int, args ...string) *preflight.Migration {
 	w.t.Helper()
 	got := w.run(append([]string{"plan", "--json"}, args...)...)
-	var all struct{ Flows []*replicate.Migration }
+	var all struct{ Flows []*preflight.Migration }
 	if err := json.Unmarshal([]byte(got.stdout), &all); err != nil || got.code != code || len(all.Flows) != 1 {
 		w.t.Fatalf("plan: exit %d, want %d; %v\n%s%s", got.code, code, err, got.stdout, got.stderr)
 	}

@@ -10,7 +10,9 @@ import (
 	"slices"
 	"time"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/verify"
+	"replicator/pkg/replicate/settings"
 )
 
 // proof is the file of --report. It is written beside its place and put there when it
@@ -25,7 +27,7 @@ type proof struct {
 
 // openProof makes sure, before the work begins, that a report can be written and may
 // be; nil: none is asked for.
-func openProof(w *verifyWords, flows []replicate.Config) (*proof, error) {
+func openProof(w *verifyWords, flows []settings.Config) (*proof, error) {
 	if w.report == "" {
 		return nil, nil
 	}
@@ -95,7 +97,7 @@ func kindOfFile(mode fs.FileMode) string {
 }
 
 // narrower refuses, before the work begins, to replace a report about more.
-func (p *proof) narrower(w *verifyWords, flows []replicate.Config) error {
+func (p *proof) narrower(w *verifyWords, flows []settings.Config) error {
 	refuse := func(format string, args ...any) error {
 		return &placeError{fmt.Sprintf("%s is kept: %s", p.path, fmt.Sprintf(format, args...)),
 			"give another name, or --overwrite to replace it"}
@@ -118,7 +120,7 @@ func (p *proof) narrower(w *verifyWords, flows []replicate.Config) error {
 }
 
 // rank orders verdicts by what they prove.
-var rank = map[replicate.Verdict]int{replicate.Incomplete: 0, replicate.Different: 1, replicate.Equal: 2}
+var rank = map[verify.Verdict]int{verify.Incomplete: 0, verify.Different: 1, verify.Equal: 2}
 
 // worse says why a report does not replace the one that is there; "": it does.
 func (p *proof) worse(all verified) string {
@@ -126,7 +128,7 @@ func (p *proof) worse(all verified) string {
 		return ""
 	}
 	for _, before := range p.old.Flows {
-		var now *replicate.Verification
+		var now *verify.Verification
 		for _, v := range all.Flows {
 			if v.Flow == before.Flow {
 				now = v
@@ -141,7 +143,7 @@ func (p *proof) worse(all verified) string {
 			return fmt.Sprintf("flow %s was %s then, and is %s now", before.Flow, before.Verdict, now.Verdict)
 		}
 		for _, one := range before.Partitions {
-			gone := func(l replicate.LeftOut) bool { return l.Name == one.Topic }
+			gone := func(l inspect.LeftOut) bool { return l.Name == one.Topic }
 			if slices.ContainsFunc(now.NotCompared, gone) {
 				return fmt.Sprintf("topic %s of flow %s was compared then, and is not now", one.Topic, before.Flow)
 			}

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/verify"
 )
 
 // A report is put in place as a whole, only where a regular file or nothing is.
@@ -52,7 +52,7 @@ func TestReportReplacesNoDeviceAndNoLink(t *testing.T) {
 		}
 	}
 	w.must("verify", "--report", in("real.json")) // an empty file is a place
-	if v := w.proof(in("real.json")); v.Verdict != replicate.Equal {
+	if v := w.proof(in("real.json")); v.Verdict != verify.Equal {
 		t.Errorf("the report: %+v", v)
 	}
 	w.must("verify", "--report", in("notes.txt"), "--overwrite")
@@ -104,7 +104,7 @@ func TestReportIsKeptFromOneThatSaysLess(t *testing.T) {
 		!strings.Contains(got.stderr, "was equal then, and is different now; the report of now is "+path) {
 		t.Fatalf("exit %d, beside it %v %v\n%s", got.code, beside, err, got.stderr)
 	}
-	if v := w.proof(beside[0]); v.Verdict != replicate.Different {
+	if v := w.proof(beside[0]); v.Verdict != verify.Different {
 		t.Errorf("the report beside: %+v", v)
 	}
 

@@ -12,7 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/config"
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/snapshot"
 )
 
 // resumeFlags say what to do about cuts.
@@ -88,28 +89,28 @@ func (f *resumeFlags) run(cmd *cobra.Command, names []string) error {
 	}
 	f.named = flow.Name()
 	ctx := cmd.Context()
-	look, err := replicate.InspectCarrying(ctx, clustersWith(cfg, slog.New(slog.DiscardHandler)), flow, nil)
+	look, err := inspect.OpenCarrying(ctx, clustersWith(cfg, slog.New(slog.DiscardHandler)), flow, nil)
 	if err != nil {
 		return err
 	}
 	defer look.Close()
-	all, err := look.OpenCuts(ctx)
+	all, err := inspect.OpenCuts(ctx, look)
 	if err != nil {
 		return err
 	}
 	cuts, unknown := namedCuts(all, names)
 	if len(unknown) > 0 {
-		return bad("no cut is noted for %s in flow %s; %s", strings.Join(unknown, ", "), look.Flow(), waiting(all))
+		return bad("no cut is noted for %s in flow %s; %s", strings.Join(unknown, ", "), look.FlowName(), waiting(all))
 	}
 	return f.order(ctx, cmd, look, cuts)
 }
 
 // order shows what is given up, and orders it.
-func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *replicate.Inspection,
-	cuts []replicate.OpenCut) error {
+func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *snapshot.Viewer,
+	cuts []inspect.OpenCut) error {
 	out := cmd.OutOrStdout()
 	if !f.asJSON {
-		if carries := look.Flow(); carries != f.named {
+		if carries := look.FlowName(); carries != f.named {
 			fmt.Fprintf(out, "flow %s is closed: a rollback is under way, and these are cuts of flow %s, which carries records "+
 				"back\n", f.named, carries)
 		}
@@ -119,7 +120,7 @@ func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *repli
 		if err := f.agreed(cmd); err != nil {
 			return err
 		}
-		if err := look.Resume(ctx, cuts, f.fromEnd, versionOf()); err != nil {
+		if err := inspect.Resume(ctx, look, cuts, f.fromEnd, versionOf()); err != nil {
 			return err
 		}
 	}
@@ -127,18 +128,18 @@ func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *repli
 		type named struct {
 			Topic     string `json:"topic"`
 			Partition int32  `json:"partition"`
-			replicate.OpenCut
+			inspect.OpenCut
 		}
 		list := []named{}
 		for _, c := range cuts {
 			list = append(list, named{c.Partition.Topic, c.Partition.Number, c})
 		}
-		return printJSON(out, map[string]any{"flow": look.Flow(), "cuts": list, "from_end": f.fromEnd, "ordered": !f.dry},
+		return printJSON(out, map[string]any{"flow": look.FlowName(), "cuts": list, "from_end": f.fromEnd, "ordered": !f.dry},
 			true)
 	}
 	if !f.dry {
 		takes := "a flow that runs takes it up within seconds, another one when it runs next; see 'replicator status'"
-		if look.Flow() != f.named {
+		if look.FlowName() != f.named {
 			takes = "'replicator rollback' takes it up within seconds where it runs, else when it is given again"
 		}
 		fmt.Fprintln(out, "ordered: "+takes)
@@ -147,7 +148,7 @@ func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *repli
 }
 
 // print says of each cut what either way gives up, or of the one that was chosen.
-func (f *resumeFlags) print(w io.Writer, cuts []replicate.OpenCut) {
+func (f *resumeFlags) print(w io.Writer, cuts []inspect.OpenCut) {
 	if len(cuts) == 0 {
 		fmt.Fprintln(w, "no partition waits for an order")
 	}
@@ -179,7 +180,7 @@ func (f *resumeFlags) print(w io.Writer, cuts []replicate.OpenCut) {
 
 // namedCuts are the cuts of topics or partitions with those names, all for none; and
 // the names that have no cut.
-func namedCuts(all []replicate.OpenCut, names []string) (cuts []replicate.OpenCut, unknown []string) {
+func namedCuts(all []inspect.OpenCut, names []string) (cuts []inspect.OpenCut, unknown []string) {
 	if len(names) == 0 {
 		return all, nil
 	}
@@ -189,7 +190,7 @@ func namedCuts(all []replicate.OpenCut, names []string) (cuts []replicate.OpenCu
 		}
 	}
 	for _, name := range names {
-		if !slices.ContainsFunc(all, func(c replicate.OpenCut) bool {
+		if !slices.ContainsFunc(all, func(c inspect.OpenCut) bool {
 			return c.Partition.Topic == name || c.Partition.String() == name
 		}) {
 			unknown = append(unknown, name)
@@ -199,7 +200,7 @@ func namedCuts(all []replicate.OpenCut, names []string) (cuts []replicate.OpenCu
 }
 
 // waiting lists the partitions that wait.
-func waiting(all []replicate.OpenCut) string {
+func waiting(all []inspect.OpenCut) string {
 	if len(all) == 0 {
 		return "no partition waits for an order"
 	}

@@ -9,9 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/pkg/operate/cutover"
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/handover"
+	"replicator/pkg/replicate/settings"
 )
 
 // newRollback makes the verb that moves applications back.
@@ -52,8 +54,8 @@ func (f *handoverFlags) rollBack(cmd *cobra.Command) error {
 	return f.inTime(ctx, f.rollBackBy(ctx, cmd, o))
 }
 
-func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o replicate.HandoverOptions) error {
-	r, err := replicate.OpenRollback(ctx, o)
+func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o cutover.Options) error {
+	r, err := cutover.OpenRollback(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -62,7 +64,7 @@ func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o re
 	if patterns := given("--groups", policy.Groups, f.groups); len(patterns) > 0 {
 		seen, err := r.Match(ctx, patterns)
 		if err == nil {
-			err = claims{given: patterns}.judge(cmd.ErrOrStderr(), []*replicate.Matches{seen})
+			err = claims{given: patterns}.judge(cmd.ErrOrStderr(), []*inspect.Matches{seen})
 		}
 		if err != nil {
 			return err
@@ -86,7 +88,7 @@ func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o re
 }
 
 // tellBack says how far back is safe.
-func (f *handoverFlags) tellBack(w io.Writer, s replicate.BackState, flow replicate.Config) {
+func (f *handoverFlags) tellBack(w io.Writer, s cutover.BackState, flow settings.Config) {
 	if f.asJSON {
 		f.answer.Back = &backJSON{s.Records, s.Topics, listed(s.Written), listed(s.Made), listed(s.GivenUp)}
 		return

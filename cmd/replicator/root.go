@@ -12,9 +12,9 @@ import (
 
 	"replicator/internal/config"
 	"replicator/internal/mm2"
-	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 )
 
 // What the process exits with.
@@ -177,7 +177,7 @@ func clustersWith(cfg *config.Config, log *slog.Logger) map[string]kafka.Config 
 
 // chosen are the flows that a verb is about, and what it needs to work on them.
 type chosen struct {
-	flows    []replicate.Config
+	flows    []settings.Config
 	clusters map[string]kafka.Config
 	log      *slog.Logger
 }
@@ -195,7 +195,7 @@ func chooseFlows(path, name string, w io.Writer) (*chosen, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.flows = []replicate.Config{flow}
+		c.flows = []settings.Config{flow}
 	}
 	return c, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/config"
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate"
 )
 
@@ -65,7 +66,7 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	registry := newRegistry()
 	engine := replicate.New(replicate.Options{
 		Clusters: clustersWith(cfg, log), Flows: cfg.Flows, UntilCaughtUp: once, Registry: registry, Log: log,
-		Onlook:  replicate.Onlook(clustersWith(cfg, log), log),
+		Onlook:  inspect.Onlook(clustersWith(cfg, log), log),
 		Version: versionOf(), Commit: commitOf(),
 	})
 	at := "nowhere"

@@ -11,7 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/chunk"
 )
 
 const (
@@ -59,7 +59,7 @@ func (s *screen) Write(line []byte) (int, error) {
 type followed struct{ stop, done chan struct{} }
 
 // follow draws progress until end is called; without a bar it does nothing.
-func (s *screen) follow(progress func() replicate.Progress) *followed {
+func (s *screen) follow(progress func() chunk.Progress) *followed {
 	f := &followed{stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(f.done)
@@ -109,12 +109,12 @@ type pace struct {
 
 type sample struct {
 	at time.Time
-	replicate.Progress
+	chunk.Progress
 }
 
 // at says how far the bar is, and what stands beside it. The bar is full only when
 // the copy has ended: groups come last.
-func (p *pace) at(now time.Time, got replicate.Progress) (step int64, text string) {
+func (p *pace) at(now time.Time, got chunk.Progress) (step int64, text string) {
 	p.seen = append(p.seen, sample{now, got})
 	for len(p.seen) > 2 && now.Sub(p.seen[0].at) > rateOver {
 		p.seen = p.seen[1:]

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/chunk"
 )
 
 func TestPace(t *testing.T) {
@@ -13,19 +13,19 @@ func TestPace(t *testing.T) {
 	p := pace{}
 	for _, c := range []struct {
 		second float64
-		got    replicate.Progress
+		got    chunk.Progress
 		step   int64
 		text   string
 	}{
-		{0, replicate.Progress{}, 0, "0 records  comparing the clusters"},
-		{1, replicate.Progress{Goal: 1000}, 0, "0 records  0.0 MB/s"},
-		{2, replicate.Progress{Records: 100, Bytes: 4e6, Done: 200, Goal: 1000}, 2000, "100 records  2.0 MB/s  8s left"},
+		{0, chunk.Progress{}, 0, "0 records  comparing the clusters"},
+		{1, chunk.Progress{Goal: 1000}, 0, "0 records  0.0 MB/s"},
+		{2, chunk.Progress{Records: 100, Bytes: 4e6, Done: 200, Goal: 1000}, 2000, "100 records  2.0 MB/s  8s left"},
 		// A shard that starts over shows less for a while: the bar stands still.
-		{3, replicate.Progress{Records: 100, Bytes: 4e6, Done: 50, Goal: 1000}, 2000, "100 records  1.3 MB/s  57s left"},
+		{3, chunk.Progress{Records: 100, Bytes: 4e6, Done: 50, Goal: 1000}, 2000, "100 records  1.3 MB/s  57s left"},
 		// What is older than 5 s does not count any more: 6 MB and 750 offsets since second 3.
-		{8, replicate.Progress{Records: 700, Bytes: 10e6, Done: 800, Goal: 1000}, 8000, "700 records  1.2 MB/s  2s left"},
+		{8, chunk.Progress{Records: 700, Bytes: 10e6, Done: 800, Goal: 1000}, 8000, "700 records  1.2 MB/s  2s left"},
 		// Full only at the end.
-		{9, replicate.Progress{Records: 900, Bytes: 12e6, Done: 1000, Goal: 1000}, 9999,
+		{9, chunk.Progress{Records: 900, Bytes: 12e6, Done: 1000, Goal: 1000}, 9999,
 			"900 records  2.0 MB/s  settling groups"},
 	} {
 		step, text := p.at(begin.Add(time.Duration(c.second*float64(time.Second))), c.got)
@@ -38,7 +38,7 @@ func TestPace(t *testing.T) {
 func TestNoBarWithoutTerminal(t *testing.T) {
 	var out bytes.Buffer
 	s := newScreen(&out, true)
-	f := s.follow(func() replicate.Progress { return replicate.Progress{Done: 1, Goal: 2} })
+	f := s.follow(func() chunk.Progress { return chunk.Progress{Done: 1, Goal: 2} })
 	f.end()
 	if _, err := s.Write([]byte("a log line\n")); err != nil || out.String() != "a log line\n" {
 		t.Errorf("wrote %q, %v, want the log line alone", out.String(), err)

@@ -11,9 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 )
 
 // watchEvery is how often --watch looks again.
@@ -99,10 +100,10 @@ func status(cmd *cobra.Command, on *chosen, narrow *narrowing, how view) error {
 
 // document is what --json prints.
 type document struct {
-	Flows []*replicate.FlowStatus `json:"flows"` // those that could be looked at
+	Flows []*inspect.FlowStatus `json:"flows"` // those that could be looked at
 }
 
-type show func(io.Writer, []*replicate.FlowStatus) error
+type show func(io.Writer, []*inspect.FlowStatus) error
 
 // narrowing is which part of the flows is shown.
 type narrowing struct {
@@ -113,7 +114,7 @@ type narrowing struct {
 
 // compile makes sure that the pattern chooses something: an answer about nothing is none.
 func (n *narrowing) compile(cmd *cobra.Command, clusters map[string]kafka.Config,
-	flows []replicate.Config) (err error) {
+	flows []settings.Config) (err error) {
 	if n.topics, err = wholeNames(cmd, "--topic", n.pattern); err != nil || n.topics == nil {
 		return err
 	}
@@ -128,11 +129,11 @@ func (n *narrowing) before(show show) show {
 	if !n.some() {
 		return show
 	}
-	return func(w io.Writer, seen []*replicate.FlowStatus) error {
-		part := make([]*replicate.FlowStatus, len(seen))
+	return func(w io.Writer, seen []*inspect.FlowStatus) error {
+		part := make([]*inspect.FlowStatus, len(seen))
 		for i, s := range seen {
 			one := *s
-			one.Partitions = slices.DeleteFunc(slices.Clone(s.Partitions), func(p replicate.PartitionStatus) bool {
+			one.Partitions = slices.DeleteFunc(slices.Clone(s.Partitions), func(p inspect.PartitionStatus) bool {
 				return n.topics != nil && !n.topics.MatchString(p.Topic) ||
 					n.behind && p.Phase.Free() && p.Behind == 0 && !p.EndsUnknown
 			})
@@ -144,10 +145,10 @@ func (n *narrowing) before(show show) show {
 }
 
 // groups leaves out positions, and groups of which none is left.
-func (n *narrowing) groups(all []replicate.GroupStatus) []replicate.GroupStatus {
-	list := []replicate.GroupStatus{}
+func (n *narrowing) groups(all []inspect.GroupStatus) []inspect.GroupStatus {
+	list := []inspect.GroupStatus{}
 	for _, g := range all {
-		g.Positions = slices.DeleteFunc(slices.Clone(g.Positions), func(p replicate.PositionStatus) bool {
+		g.Positions = slices.DeleteFunc(slices.Clone(g.Positions), func(p inspect.PositionStatus) bool {
 			return n.topics != nil && !n.topics.MatchString(p.Topic) || n.behind && stateOf(&p) == "right"
 		})
 		if len(g.Positions) > 0 || g.Error != "" {
@@ -158,7 +159,7 @@ func (n *narrowing) groups(all []replicate.GroupStatus) []replicate.GroupStatus 
 }
 
 func showJSON(indented bool) show {
-	return func(w io.Writer, seen []*replicate.FlowStatus) error {
+	return func(w io.Writer, seen []*inspect.FlowStatus) error {
 		return printJSON(w, document{seen}, indented)
 	}
 }
@@ -175,7 +176,7 @@ func printJSON(w io.Writer, document any, indented bool) error {
 
 // showAll prints flows with all that is left of them; each as in attention.
 func showAll(narrow *narrowing, each bool) show {
-	return func(w io.Writer, seen []*replicate.FlowStatus) error {
+	return func(w io.Writer, seen []*inspect.FlowStatus) error {
 		p := &printer{w: w}
 		for i, status := range seen {
 			if i > 0 {

@@ -9,13 +9,13 @@ import (
 	"slices"
 	"strings"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate/partition"
 )
 
 // showFlows prints flows so that they fit a terminal: each in full where that is short,
 // else what it comes to, what needs somebody, and the topics that are worst.
-func showFlows(w io.Writer, seen []*replicate.FlowStatus) error {
+func showFlows(w io.Writer, seen []*inspect.FlowStatus) error {
 	p := &printer{w: w}
 	height := tableHeight - 1 // for the prompt
 	if len(seen) > 1 {
@@ -50,7 +50,7 @@ func rendered(print func(*printer)) string {
 func lines(text string) int { return strings.Count(text, "\n") }
 
 // short prints a flow in about so many lines.
-func (p *printer) short(s *replicate.FlowStatus, height int) {
+func (p *printer) short(s *inspect.FlowStatus, height int) {
 	heading := rendered(func(p *printer) { p.heading(s) })
 	groups := rendered(func(p *printer) {
 		p.groupsInShort(s)
@@ -99,7 +99,7 @@ func (t *topicTotal) badness() int {
 }
 
 // topicsInShort prints a line a topic, the worst first, in at most so many.
-func (p *printer) topicsInShort(s *replicate.FlowStatus, height int) {
+func (p *printer) topicsInShort(s *inspect.FlowStatus, height int) {
 	totals := map[string]*topicTotal{}
 	for i := range s.Partitions {
 		one := &s.Partitions[i]
@@ -164,7 +164,7 @@ func phasesOf(t *topicTotal) string {
 }
 
 // leftOutInShort counts what a rule leaves out.
-func (p *printer) leftOutInShort(list []replicate.LeftOut) {
+func (p *printer) leftOutInShort(list []inspect.LeftOut) {
 	by := map[string]int{}
 	for _, l := range list {
 		by[l.Kind]++
@@ -179,7 +179,7 @@ func (p *printer) leftOutInShort(list []replicate.LeftOut) {
 }
 
 // groupsInShort prints how many groups there are, and names those that do not stand right.
-func (p *printer) groupsInShort(s *replicate.FlowStatus) {
+func (p *printer) groupsInShort(s *inspect.FlowStatus) {
 	if len(s.Groups) == 0 {
 		return
 	}

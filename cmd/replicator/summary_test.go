@@ -9,19 +9,20 @@ import (
 	"time"
 
 	"replicator/pkg/offsets"
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/partition"
 )
 
 // crowded is a flow with more of everything than a terminal holds.
-func crowded(name string) *replicate.FlowStatus {
+func crowded(name string) *inspect.FlowStatus {
 	two := 2
 	since := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
-	s := &replicate.FlowStatus{Flow: name, Taken: since, Replicas: &two, Shards: 8, Unowned: []int{3},
-		Members: []replicate.Replica{{Host: "10.0.0.1"}, {Host: "10.0.0.2"}}}
+	s := &inspect.FlowStatus{Flow: name, Taken: since, Replicas: &two, Shards: 8, Unowned: []int{3},
+		Members: []snapshot.Replica{{Host: "10.0.0.1"}, {Host: "10.0.0.2"}}}
 	for topic := range 300 {
 		for number := range int32(4) {
-			p := replicate.PartitionStatus{Topic: fmt.Sprintf("team.domain.topic-%03d", topic), Partition: number,
+			p := inspect.PartitionStatus{Topic: fmt.Sprintf("team.domain.topic-%03d", topic), Partition: number,
 				Phase: partition.PhaseCopying, SourceEnd: offsets.Source(1000 + topic), Behind: int64(topic)}
 			switch topic {
 			case 7:
@@ -36,19 +37,19 @@ func crowded(name string) *replicate.FlowStatus {
 		}
 	}
 	for group := range 100 {
-		g := replicate.GroupStatus{Group: fmt.Sprintf("group-%02d", group)}
+		g := inspect.GroupStatus{Group: fmt.Sprintf("group-%02d", group)}
 		for number := range int32(4) {
 			state := "right"
 			if group == 42 {
 				state = "foreign_commit"
 			}
-			g.Positions = append(g.Positions, replicate.PositionStatus{Topic: "team.domain.topic-000", Partition: number,
+			g.Positions = append(g.Positions, inspect.PositionStatus{Topic: "team.domain.topic-000", Partition: number,
 				State: state})
 		}
 		s.Groups = append(s.Groups, g)
 	}
 	for range 30 {
-		s.Problems = append(s.Problems, replicate.ProblemStatus{Error: strings.Repeat("trouble ", 20), Remedy: "look"})
+		s.Problems = append(s.Problems, inspect.ProblemStatus{Error: strings.Repeat("trouble ", 20), Remedy: "look"})
 	}
 	return s
 }
@@ -57,7 +58,7 @@ func crowded(name string) *replicate.FlowStatus {
 func TestStatusFitsATerminal(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := showFlows(&out, []*replicate.FlowStatus{crowded("old->new")}); err != nil {
+	if err := showFlows(&out, []*inspect.FlowStatus{crowded("old->new")}); err != nil {
 		t.Fatal(err)
 	}
 	text := out.String()
@@ -84,7 +85,7 @@ func TestStatusFitsATerminal(t *testing.T) {
 		t.Errorf("the summary does not come first:\n%s", text)
 	}
 	out.Reset()
-	if err := showFlows(&out, []*replicate.FlowStatus{crowded("old->new"), crowded("a->b")}); err != nil {
+	if err := showFlows(&out, []*inspect.FlowStatus{crowded("old->new"), crowded("a->b")}); err != nil {
 		t.Fatal(err)
 	}
 	top := strings.Join(strings.SplitN(out.String(), "\n", 6)[:5], "\n")
@@ -99,18 +100,18 @@ func TestStatusFitsATerminal(t *testing.T) {
 // What happened in many partitions of a topic is one line, which says how to see each; --topic and --all show each.
 func TestHistoryIsFolded(t *testing.T) {
 	t.Parallel()
-	s := &replicate.FlowStatus{Flow: "old->new", Shards: 8}
+	s := &inspect.FlowStatus{Flow: "old->new", Shards: 8}
 	at, since := offsets.Source(9), time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
 	for number := range int32(100) {
-		s.Partitions = append(s.Partitions, replicate.PartitionStatus{Topic: "wide", TargetTopic: "old.wide",
+		s.Partitions = append(s.Partitions, inspect.PartitionStatus{Topic: "wide", TargetTopic: "old.wide",
 			Partition: number, Phase: partition.PhaseCopying, SourceOpen: 2,
-			Holes:   &replicate.HoleStatus{Count: 2, Offsets: 7, Last: replicate.Range{From: 3, To: 8}},
-			Cuts:    &replicate.CutStatus{Count: 1, Offsets: 4, At: 5, Copied: at, Resumed: &at, Decided: &since},
-			GivenUp: []replicate.GivenUp{{Range: replicate.Range{From: 5, To: 9}, Ordered: since}},
-			Foreign: []replicate.Range{{From: 1, To: 4}, {From: 6, To: 7}}})
+			Holes:   &inspect.HoleStatus{Count: 2, Offsets: 7, Last: inspect.Range{From: 3, To: 8}},
+			Cuts:    &inspect.CutStatus{Count: 1, Offsets: 4, At: 5, Copied: at, Resumed: &at, Decided: &since},
+			GivenUp: []inspect.GivenUp{{Range: inspect.Range{From: 5, To: 9}, Ordered: since}},
+			Foreign: []inspect.Range{{From: 1, To: 4}, {From: 6, To: 7}}})
 	}
-	s.Partitions = append(s.Partitions, replicate.PartitionStatus{Topic: "zone", Phase: partition.PhaseCopying,
-		Holes: &replicate.HoleStatus{Count: 1, Offsets: 5, Last: replicate.Range{From: 1, To: 6}}})
+	s.Partitions = append(s.Partitions, inspect.PartitionStatus{Topic: "zone", Phase: partition.PhaseCopying,
+		Holes: &inspect.HoleStatus{Count: 1, Offsets: 5, Last: inspect.Range{From: 1, To: 6}}})
 	said := func(each bool) string {
 		var text []string
 		for _, r := range attention(s, each) {
@@ -133,7 +134,7 @@ func TestHistoryIsFolded(t *testing.T) {
 		"wide/99: 'replicator resume' has given up source offsets [5,9) on 2026-01-31T06:00:00Z, up to 4 records",
 		"old.wide/99 holds records of somebody else on the target at [6,7)")
 	var out bytes.Buffer
-	if err := showFlows(&out, []*replicate.FlowStatus{s}); err != nil {
+	if err := showFlows(&out, []*inspect.FlowStatus{s}); err != nil {
 		t.Fatal(err)
 	}
 	if n := lines(out.String()); n > tableHeight || !strings.HasPrefix(out.String(), "flow old->new") {

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/partition"
 )
@@ -18,7 +19,7 @@ const (
 )
 
 // flow prints one flow: what needs somebody first, then the tables.
-func (p *printer) flow(s *replicate.FlowStatus) {
+func (p *printer) flow(s *inspect.FlowStatus) {
 	p.heading(s)
 	for _, n := range attention(s, false) {
 		p.note(n.fact, n.remedy)
@@ -29,12 +30,12 @@ func (p *printer) flow(s *replicate.FlowStatus) {
 }
 
 // heading is the flow in a few words.
-func (p *printer) heading(s *replicate.FlowStatus) {
+func (p *printer) heading(s *inspect.FlowStatus) {
 	p.line("%s", wrap(fmt.Sprintf("flow %s  %s  at %s", s.Flow, headline(s), s.Taken.Format(time.RFC3339)), "    "))
 }
 
 // headline says how far the flow is.
-func headline(s *replicate.FlowStatus) string {
+func headline(s *inspect.FlowStatus) string {
 	var parts []string
 	behind := fmt.Sprintf("%d records behind", s.Behind)
 	switch {
@@ -68,7 +69,7 @@ func headline(s *replicate.FlowStatus) string {
 type remark struct{ fact, remedy string }
 
 // attention is what an operator has to know or do; each: of every partition what happened there, not of topics.
-func attention(s *replicate.FlowStatus, each bool) (list []remark) {
+func attention(s *inspect.FlowStatus, each bool) (list []remark) {
 	note := func(fact, remedy string) { list = append(list, remark{fact, remedy}) }
 	start := "start one with 'replicator run'"
 	if noteProblems(s, true, note) { // first: what is said to do about others may not help before
@@ -101,7 +102,7 @@ func attention(s *replicate.FlowStatus, each bool) (list []remark) {
 			numbers = append(numbers, fmt.Sprint(p.Partition))
 		}
 		reason := one.Reason
-		if slices.ContainsFunc(same, func(p *replicate.PartitionStatus) bool { return p.Reason != reason }) {
+		if slices.ContainsFunc(same, func(p *inspect.PartitionStatus) bool { return p.Reason != reason }) {
 			reason += " (the others alike)"
 		}
 		note(fmt.Sprintf("! %s/%s %s%s: %s", one.Topic, few(numbers), word(one.Phase), since, reason), one.Remedy)
@@ -115,7 +116,7 @@ func attention(s *replicate.FlowStatus, each bool) (list []remark) {
 }
 
 // noteProblems notes those that last, or the others, and says whether there is any.
-func noteProblems(s *replicate.FlowStatus, lasting bool, note func(fact, remedy string)) (any bool) {
+func noteProblems(s *inspect.FlowStatus, lasting bool, note func(fact, remedy string)) (any bool) {
 	for _, problem := range s.Problems {
 		if problem.Lasting == lasting {
 			note("! "+problem.Error, problem.Remedy)
@@ -126,7 +127,7 @@ func noteProblems(s *replicate.FlowStatus, lasting bool, note func(fact, remedy 
 }
 
 // hosts are where the replicas are, each once.
-func hosts(members []replicate.Replica) string {
+func hosts(members []snapshot.Replica) string {
 	var list []string
 	for _, m := range members {
 		list = append(list, m.Host)
@@ -137,14 +138,14 @@ func hosts(members []replicate.Replica) string {
 
 // together groups the partitions of a topic that have one reason not to be copied, but for
 // partitions and offsets in it.
-func together(partitions []replicate.PartitionStatus) [][]*replicate.PartitionStatus {
-	var groups [][]*replicate.PartitionStatus
+func together(partitions []inspect.PartitionStatus) [][]*inspect.PartitionStatus {
+	var groups [][]*inspect.PartitionStatus
 	for i := range partitions {
 		one := &partitions[i]
 		if one.Reason == "" {
 			continue
 		}
-		alike := func(same []*replicate.PartitionStatus) bool {
+		alike := func(same []*inspect.PartitionStatus) bool {
 			first := same[0]
 			return first.Topic == one.Topic && first.Phase == one.Phase && first.Remedy == one.Remedy &&
 				(one.Remedy != "" || first.Reason == one.Reason)
@@ -153,7 +154,7 @@ func together(partitions []replicate.PartitionStatus) [][]*replicate.PartitionSt
 			groups[n] = append(groups[n], one)
 			continue
 		}
-		groups = append(groups, []*replicate.PartitionStatus{one})
+		groups = append(groups, []*inspect.PartitionStatus{one})
 	}
 	return groups
 }
@@ -171,7 +172,7 @@ func word(phase partition.Phase) string { return strings.ReplaceAll(string(phase
 
 // partitions prints the table of partitions. Numbers are not grouped by thousands:
 // they are to be pasted into other commands.
-func (p *printer) partitions(s *replicate.FlowStatus) {
+func (p *printer) partitions(s *inspect.FlowStatus) {
 	if len(s.Partitions) == 0 {
 		p.line("no partition of the source is selected")
 		return
@@ -192,7 +193,7 @@ func (p *printer) partitions(s *replicate.FlowStatus) {
 }
 
 // positions prints the table of groups.
-func (p *printer) positions(s *replicate.FlowStatus) {
+func (p *printer) positions(s *inspect.FlowStatus) {
 	if len(s.Groups) == 0 {
 		return
 	}
@@ -237,7 +238,7 @@ func (p *printer) positions(s *replicate.FlowStatus) {
 }
 
 // stateOf is a position's state as people say it: right is only what passes nothing by.
-func stateOf(one *replicate.PositionStatus) string {
+func stateOf(one *inspect.PositionStatus) string {
 	if one.State == string(groups.Right) && one.Skips != nil {
 		return "skips records"
 	}
@@ -245,7 +246,7 @@ func stateOf(one *replicate.PositionStatus) string {
 }
 
 // reason says why a position does not stand right.
-func reason(one *replicate.PositionStatus) string {
+func reason(one *inspect.PositionStatus) string {
 	why := one.Why
 	if n := one.UnreadDeletedOnBoth; n > 0 {
 		also := fmt.Sprintf("%d records that the group has not read were deleted on both sides: the source has lost "+

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"replicator/pkg/offsets"
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate/partition"
 )
 
@@ -19,26 +19,26 @@ func TestTablesFit(t *testing.T) {
 	big := offsets.Source(9_000_000_000_000)
 	end, lag, none := offsets.Target(8_000_000_000_000), int64(7_000_000_000_000), 0
 	since := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
-	status := &replicate.FlowStatus{
+	status := &inspect.FlowStatus{
 		Flow: "old->new", Taken: since, Replicas: &none, Behind: 12, Shards: 8, Stopped: 1,
-		Partitions: []replicate.PartitionStatus{
+		Partitions: []inspect.PartitionStatus{
 			{Topic: long, Partition: 7, TargetTopic: long, Phase: partition.PhaseStopped, Reason: strings.Repeat("because ", 40),
 				Remedy: strings.Repeat("do this ", 40), StoppedSince: &since, SourceEnd: big, Progress: &big, Behind: 12,
-				TargetEnd: &end, Holes: &replicate.HoleStatus{Count: 1, Offsets: 5, Last: replicate.Range{From: 1, To: 6}},
-				Foreign: []replicate.Range{{From: 3, To: 4}}},
+				TargetEnd: &end, Holes: &inspect.HoleStatus{Count: 1, Offsets: 5, Last: inspect.Range{From: 1, To: 6}},
+				Foreign: []inspect.Range{{From: 3, To: 4}}},
 			{Topic: "short", TargetTopic: "short", Phase: partition.PhaseNotStarted, SourceOpen: 4},
 		},
-		Groups: []replicate.GroupStatus{
-			{Group: long, Members: 2, Positions: []replicate.PositionStatus{{Topic: long, Partition: 7, Source: big,
+		Groups: []inspect.GroupStatus{
+			{Group: long, Members: 2, Positions: []inspect.PositionStatus{{Topic: long, Partition: 7, Source: big,
 				SourceLag: 12, Translation: &end, Rule: "before_first", Target: &end, TargetLag: &lag,
-				State: "stopped_before_foreign", Why: strings.Repeat("why ", 60), Foreign: &replicate.Range{From: 3, To: 4},
+				State: "stopped_before_foreign", Why: strings.Repeat("why ", 60), Foreign: &inspect.Range{From: 3, To: 4},
 				WouldReadAgain: 7, WouldSkip: 1}}},
 			{Group: "hidden", Error: "may not be read", Remedy: "grant Describe"},
 		},
-		Problems: []replicate.ProblemStatus{{Error: "a ledger of another size", Remedy: "set shards"}},
+		Problems: []inspect.ProblemStatus{{Error: "a ledger of another size", Remedy: "set shards"}},
 	}
 	var out bytes.Buffer
-	if err := showAll(&narrowing{}, true)(&out, []*replicate.FlowStatus{status}); err != nil {
+	if err := showAll(&narrowing{}, true)(&out, []*inspect.FlowStatus{status}); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range strings.Split(out.String(), "\n") {
@@ -62,15 +62,15 @@ func TestTablesFit(t *testing.T) {
 
 func TestTogether(t *testing.T) {
 	t.Parallel()
-	var partitions []replicate.PartitionStatus
+	var partitions []inspect.PartitionStatus
 	for n := range int32(12) {
-		p := replicate.PartitionStatus{Topic: "wide", Partition: n, Phase: partition.PhaseStopped, Reason: "too wide"}
+		p := inspect.PartitionStatus{Topic: "wide", Partition: n, Phase: partition.PhaseStopped, Reason: "too wide"}
 		if n == 5 {
 			p.Reason = ""
 		}
 		partitions = append(partitions, p)
 	}
-	partitions = append(partitions, replicate.PartitionStatus{Topic: "taken", Reason: "too wide"})
+	partitions = append(partitions, inspect.PartitionStatus{Topic: "taken", Reason: "too wide"})
 	var got []string
 	for _, same := range together(partitions) {
 		got = append(got, fmt.Sprintf("%s:%d", same[0].Topic, len(same)))

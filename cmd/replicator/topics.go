@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/pkg/operate/targettopics"
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
 )
 
 // newTopics makes the verb that prepares a target.
@@ -40,7 +40,7 @@ records is altered only if the flow's ledger knows it.
 			var stopped obstacles
 			answers := []madeTopics{}
 			for _, one := range flows {
-				made, err := replicate.MakeTopics(cmd.Context(), on.clusters, one, on.log)
+				made, err := targettopics.Make(cmd.Context(), on.clusters, one, on.log)
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)
 				}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/pkg/operate/targettopics"
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/topics"
 )
 
@@ -48,7 +48,7 @@ flow run it is refused but for topics that were cut over: they would set it agai
 			var refused obstacles
 			answers := []map[string]any{}
 			for _, one := range flows {
-				list, err := replicate.RestoreTopics(cmd.Context(), on.clusters, one, yes, on.log)
+				list, err := targettopics.Restore(cmd.Context(), on.clusters, one, yes, on.log)
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)
 				}

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/config"
-	"replicator/pkg/replicate/versions"
+	"replicator/pkg/operate/repartition"
 	announce "replicator/pkg/versions"
 )
 
@@ -21,7 +21,7 @@ type versionFlags struct {
 	path, cluster, fromCluster, toCluster string
 	groups                                string
 	check, retire, abandon, asJSON        bool
-	versions.Options
+	repartition.Options
 }
 
 // newTopicVersion makes the verb that changes a topic's partition count.
@@ -98,10 +98,10 @@ func (f *versionFlags) flags(cmd *cobra.Command) {
 	flags.StringVar(&f.ToVersion, "to", "", "the version to move to")
 	flags.Int32Var(&f.Partitions, "partitions", 0, "how many partitions the new version has")
 	flags.StringVar(&f.Partitioner, "partitioner", "", "how publishers place keys: "+
-		strings.Join(versions.Partitioners(), ", ")+" (default "+versions.Java+", if it fits)")
+		strings.Join(repartition.Partitioners(), ", ")+" (default "+repartition.Java+", if it fits)")
 	flags.BoolVar(&f.Force, "force", false, "copy keys that stand elsewhere; with --retire delete records that came late")
 	flags.BoolVar(&f.NoCopy, "no-copy", false, "the new version begins empty and current; groups read the old one first")
-	flags.StringVar(&f.groups, "groups", string(versions.Wait),
+	flags.StringVar(&f.groups, "groups", string(repartition.Wait),
 		"groups without members that have not read everything: wait, refuse or leave")
 	flags.DurationVar(&f.SilentFor, "silent-for", 5*announce.Lease,
 		fmt.Sprintf("for how long nothing may arrive; more than %s and the longest write", announce.Lease))
@@ -114,27 +114,27 @@ func (f *versionFlags) flags(cmd *cobra.Command) {
 }
 
 // choose says what the flags ask for.
-func (f *versionFlags) choose() (func(context.Context, versions.Options) error, error) {
-	f.Groups = versions.Groups(f.groups)
-	if !slices.Contains([]versions.Groups{versions.Wait, versions.Refuse, versions.Leave}, f.Groups) {
+func (f *versionFlags) choose() (func(context.Context, repartition.Options) error, error) {
+	f.Groups = repartition.Groups(f.groups)
+	if !slices.Contains([]repartition.Groups{repartition.Wait, repartition.Refuse, repartition.Leave}, f.Groups) {
 		return nil, fmt.Errorf("--groups %s: wait, refuse or leave", f.groups)
 	}
 	switch {
 	case f.retire && f.abandon, f.check && (f.retire || f.abandon):
 		return nil, errors.New("--check, --retire and --abandon exclude each other")
 	case f.retire:
-		return versions.Retire, nil
+		return repartition.Retire, nil
 	case f.abandon:
-		return versions.Abandon, nil
+		return repartition.Abandon, nil
 	case f.Partitions < 1:
 		return nil, errors.New("--partitions must be at least 1")
 	case f.SilentFor <= announce.Lease:
 		return nil, fmt.Errorf("--silent-for must be more than %s, for which a publisher may write without news",
 			announce.Lease)
 	case f.check:
-		return versions.Check, nil
+		return repartition.Check, nil
 	}
-	return versions.Move, nil
+	return repartition.Move, nil
 }
 
 // clusters finds the cluster, or the two.

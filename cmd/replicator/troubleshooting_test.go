@@ -39,7 +39,7 @@ var said = map[string]string{
 	"notYetError": "not in time:", "interruptedError": "interrupted", "usageError": "exit code 2",
 	"Problems": "problems", "StrangersError": "is that of another flow now", "emptyFlow": "selects no topic of",
 	"Alike":   "",                                           // as the Stops are that it puts together
-	"Problem": "", "Stop": "", "Error": "", "topicStop": "", // their text is told by the rows of what makes them
+	"Problem": "", "Stop": "", "Error": "", "TopicStop": "", // their text is told by the rows of what makes them
 	"DifferenceError": "", "LateError": "", // of the demo
 }
 
@@ -65,7 +65,7 @@ func TestTroubleshootingIsComplete(t *testing.T) {
 	}
 	states := slices.Concat(constants(t, "../../pkg/replicate/chunk", "Stop"),
 		typed(t, "../../pkg/replicate/groups", "Kind"),
-		typed(t, "../../pkg/replicate/partition", "Phase"), typed(t, "../../pkg/replicate", "Verdict"))
+		typed(t, "../../pkg/replicate/partition", "Phase"), typed(t, "../../pkg/operate/verify", "Verdict"))
 	for _, state := range states {
 		has("a state", "`"+state+"`")
 	}

@@ -11,10 +11,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/operate/verify"
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/settings"
 )
 
 // verifyWords are the flags of verify.
@@ -79,9 +81,9 @@ comparison of nothing (1).
 }
 
 // options reads the flags.
-func (w *verifyWords) options(now time.Time) (replicate.VerifyOptions, error) {
-	o := replicate.VerifyOptions{Program: versionOf() + " " + commitOf(),
-		Filters: replicate.Filters{Topics: w.topics, Since: w.since}}
+func (w *verifyWords) options(now time.Time) (verify.Options, error) {
+	o := verify.Options{Program: versionOf() + " " + commitOf(),
+		Filters: verify.Filters{Topics: w.topics, Since: w.since}}
 	if w.topics != "" {
 		pattern, err := compileWhole("--topics", w.topics)
 		if err != nil {
@@ -106,8 +108,8 @@ func (w *verifyWords) options(now time.Time) (replicate.VerifyOptions, error) {
 
 // verified is the document of --json and --report.
 type verified struct {
-	Flows  []*replicate.Verification `json:"flows"`  // those that could be looked at
-	Failed []failedFlow              `json:"failed"` // those that could not
+	Flows  []*verify.Verification `json:"flows"`  // those that could be looked at
+	Failed []failedFlow           `json:"failed"` // those that could not
 }
 
 // failedFlow is a flow of which nothing is known.
@@ -118,7 +120,7 @@ type failedFlow struct {
 }
 
 func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
-	options replicate.VerifyOptions) error {
+	options verify.Options) error {
 	claims := claims{given: given("--topics", policy.Topics, w.topics), kinds: []string{policy.Topics}}
 	flows, err := claims.hold(cmd, on.clusters, on.flows)
 	if err != nil {
@@ -129,12 +131,12 @@ func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 		return err
 	}
 	defer proof.drop()
-	all := verified{[]*replicate.Verification{}, []failedFlow{}}
+	all := verified{[]*verify.Verification{}, []failedFlow{}}
 	var failed obstacles
 	for _, flow := range flows {
-		look, err := replicate.Inspect(cmd.Context(), on.clusters, flow, nil)
+		look, err := snapshot.Open(cmd.Context(), on.clusters, flow, nil)
 		if err == nil {
-			var v *replicate.Verification
+			var v *verify.Verification
 			if v, err = verifyFlow(cmd.Context(), cmd.ErrOrStderr(), look, options); err == nil {
 				all.Flows = append(all.Flows, v)
 				failed = append(failed, different(v)...)
@@ -162,14 +164,14 @@ func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 const aloud = 10 * time.Second
 
 // verifyFlow compares one flow and shows meanwhile how far it is.
-func verifyFlow(ctx context.Context, stderr io.Writer, look *replicate.Inspection,
-	options replicate.VerifyOptions) (*replicate.Verification, error) {
-	options.Progress = &replicate.VerifyProgress{}
+func verifyFlow(ctx context.Context, stderr io.Writer, look *snapshot.Viewer,
+	options verify.Options) (*verify.Verification, error) {
+	options.Progress = &verify.Progress{}
 	screen := newScreen(stderr, true)
 	if screen.bar != nil {
 		bar := screen.follow(options.Progress.Look)
 		defer bar.end()
-		return look.Verify(ctx, options)
+		return verify.Verify(ctx, look, options)
 	}
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -191,7 +193,7 @@ func verifyFlow(ctx context.Context, stderr io.Writer, look *replicate.Inspectio
 		close(stop)
 		<-done
 	}()
-	return look.Verify(ctx, options)
+	return verify.Verify(ctx, look, options)
 }
 
 func (w *verifyWords) show(out io.Writer, all verified) error {
@@ -209,17 +211,17 @@ func (w *verifyWords) show(out io.Writer, all verified) error {
 }
 
 // differentError is a verdict other than equal.
-type differentError struct{ v *replicate.Verification }
+type differentError struct{ v *verify.Verification }
 
-func different(v *replicate.Verification) obstacles {
-	if v.Verdict == replicate.Equal {
+func different(v *verify.Verification) obstacles {
+	if v.Verdict == verify.Equal {
 		return nil
 	}
 	return obstacles{&differentError{v}}
 }
 
 func (e *differentError) Error() string {
-	if e.v.Verdict == replicate.Incomplete {
+	if e.v.Verdict == verify.Incomplete {
 		text := fmt.Sprintf("flow %s: incomplete: %s", e.v.Flow, e.v.Incomplete[0].String())
 		if more := len(e.v.Incomplete) - 1; more > 0 {
 			text += fmt.Sprintf(", and %d more", more)
@@ -233,7 +235,7 @@ func (e *differentError) Error() string {
 // Remedy tells what to do.
 func (e *differentError) Remedy() string {
 	switch {
-	case e.v.Verdict == replicate.Incomplete:
+	case e.v.Verdict == verify.Incomplete:
 		return cmp.Or(e.v.Incomplete[0].Remedy, "see what else is said, and verify again")
 	case e.v.Differences() == e.v.Extra+e.v.Foreign:
 		return "everything was copied, but the target holds more: look for other writers to its topics" + perhapsTwice(e.v)
@@ -242,15 +244,15 @@ func (e *differentError) Remedy() string {
 		"ledger, and for an unclean leader election on the source; a topic that is created again on the target is filled anew"
 }
 
-func perhapsTwice(v *replicate.Verification) string {
-	if v.Delivery == replicate.AtLeastOnce {
+func perhapsTwice(v *verify.Verification) string {
+	if v.Delivery == settings.AtLeastOnce {
 		return "; with delivery at_least_once some may be its own, written again after a crash"
 	}
 	return ""
 }
 
 // verification prints what was found, most important last.
-func (p *printer) verification(v *replicate.Verification) {
+func (p *printer) verification(v *verify.Verification) {
 	p.line("flow        %s", v.Flow)
 	p.line("program     %s", v.Program)
 	p.line("source      %s, cluster id %s", v.Source.Name, v.Source.ID)
@@ -305,7 +307,7 @@ func (p *printer) verification(v *replicate.Verification) {
 }
 
 // doubts prints the first reasons why a verification is incomplete.
-func (p *printer) doubts(list []replicate.Doubt) {
+func (p *printer) doubts(list []verify.Doubt) {
 	const most = 20
 	for i, d := range list[:min(len(list), most)] {
 		p.line("%s", wrap("incomplete  "+d.String(), "            "))
@@ -319,7 +321,7 @@ func (p *printer) doubts(list []replicate.Doubt) {
 }
 
 // differences prints those of one partition.
-func (p *printer) differences(one *replicate.VerifiedPartition) {
+func (p *printer) differences(one *verify.VerifiedPartition) {
 	at := chunk.Partition{Topic: one.Topic, Number: one.Partition}
 	listed := int64(0)
 	for _, d := range one.Differences {

@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"replicator/pkg/replicate"
+	"replicator/pkg/operate/verify"
 	"replicator/pkg/replicate/partition"
 )
 
@@ -54,7 +54,7 @@ func TestVerifyACopy(t *testing.T) {
 				}
 			}
 			proof := w.proof(path)
-			if proof.Compared != 219 || proof.Verdict != replicate.Equal || proof.NotCopied != 0 || len(proof.Unverified) != 0 ||
+			if proof.Compared != 219 || proof.Verdict != verify.Equal || proof.NotCopied != 0 || len(proof.Unverified) != 0 ||
 				proof.Source.ID != "source-id" || proof.Target.ID != "target-id" || proof.Ended.Before(proof.Begun) {
 				t.Errorf("the report: %+v", proof)
 			}
@@ -81,7 +81,7 @@ func TestVerifyACopy(t *testing.T) {
 			if target != "orders" {
 				want = "extra       orders/1 target 50: no run of the map explains it, and it is no copy of"
 			}
-			if got.code != exitFailed || !strings.Contains(got.stdout, want) || proof.Verdict != replicate.Different ||
+			if got.code != exitFailed || !strings.Contains(got.stdout, want) || proof.Verdict != verify.Different ||
 				!strings.Contains(got.stderr, "error: flow old->new: 1 differences between old and new\nremedy: ") {
 				t.Errorf("a record of somebody else: exit %d without %q\n%s%s", got.code, want, got.stdout, got.stderr)
 			}
@@ -89,7 +89,7 @@ func TestVerifyACopy(t *testing.T) {
 	}
 }
 
-func (w *world) proof(path string) *replicate.Verification {
+func (w *world) proof(path string) *verify.Verification {
 	w.t.Helper()
 	var all verified
 	text, err := os.ReadFile(path)
@@ -226,7 +226,7 @@ func TestVerifySaysWhatItDoesNotKnow(t *testing.T) {
 		}
 	}
 	v := w.proof(path)
-	if v.Verdict != replicate.Incomplete || v.KnownLost != 100 || len(v.Incomplete) != 1 ||
+	if v.Verdict != verify.Incomplete || v.KnownLost != 100 || len(v.Incomplete) != 1 ||
 		v.Incomplete[0].Topic != "orders" || v.Partitions[1].Holes == nil || v.Partitions[1].KnownLost != 100 {
 		t.Errorf("the report: %+v", v)
 	}

@@ -12,10 +12,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/provenance"
 )
 
 // waitEvery is how often wait looks.
@@ -87,9 +90,9 @@ type waiter struct {
 	groups        *regexp.Regexp
 	drained, aged bool
 	asJSON        bool
-	given         []replicate.Pattern
+	given         []inspect.Pattern
 	byTimestamps  []string // topics of which that is all that tells
-	leftOut       []replicate.LeftOut
+	leftOut       []inspect.LeftOut
 }
 
 // gap is what does not hold.
@@ -124,7 +127,7 @@ func (w *waiter) run(cmd *cobra.Command, path, flow string, timeout time.Duratio
 	tick := time.NewTicker(waitEvery)
 	defer tick.Stop()
 	for _, one := range flows {
-		look, err := replicate.Inspect(ctx, on.clusters, one, nil)
+		look, err := snapshot.Open(ctx, on.clusters, one, nil)
 		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return stillMissing(one.Name(), gap{})
 		}
@@ -225,9 +228,9 @@ func (e *neverError) Error() string { return "it does not come by waiting: " + e
 func (e *neverError) Remedy() string { return cmp.Or(e.remedy, "see 'replicator status'") }
 
 // missing answers the first thing that does not hold.
-func (w *waiter) missing(ctx context.Context, look *replicate.Inspection) (gap, error) {
+func (w *waiter) missing(ctx context.Context, look *snapshot.Viewer) (gap, error) {
 	if w.lag >= 0 || w.groups != nil && !w.drained {
-		status, err := look.Status(ctx)
+		status, err := inspect.Status(ctx, look)
 		if err != nil {
 			return gap{}, err
 		}
@@ -238,8 +241,8 @@ func (w *waiter) missing(ctx context.Context, look *replicate.Inspection) (gap, 
 	if !w.drained && !w.aged {
 		return gap{}, nil
 	}
-	d, err := look.Drained(ctx)
-	var circle *replicate.CircleError
+	d, err := inspect.Drained(ctx, look)
+	var circle *provenance.CircleError
 	if errors.As(err, &circle) {
 		return gap{circle.Error(), true, circle.Remedy()}, nil
 	}
@@ -269,7 +272,7 @@ func (w *waiter) missing(ctx context.Context, look *replicate.Inspection) (gap, 
 }
 
 // undrained is the first thing for which the source is not drained.
-func undrained(d *replicate.Drained) gap {
+func undrained(d *inspect.DrainedStatus) gap {
 	if len(d.Cuts) > 0 {
 		cut := d.Cuts[0]
 		return gap{cut.String(), cut.Undecided, cut.Remedy}
@@ -289,7 +292,7 @@ func undrained(d *replicate.Drained) gap {
 }
 
 // agedGap is the first thing for which the source holds what the target lacks.
-func agedGap(d *replicate.Drained) gap {
+func agedGap(d *inspect.DrainedStatus) gap {
 	for _, t := range d.Topics {
 		for _, cut := range d.Cuts {
 			if cut.Topic == t.Topic {
@@ -305,7 +308,7 @@ func agedGap(d *replicate.Drained) gap {
 }
 
 // agedRemedy is what helps where waiting does not, or not alone.
-func agedRemedy(t replicate.TopicAged) string {
+func agedRemedy(t inspect.TopicAged) string {
 	if t.ForEver {
 		return "it never ages out: have a flow copy it, as docs/runbooks/keep-old-events.md does"
 	}
@@ -315,7 +318,7 @@ func agedRemedy(t replicate.TopicAged) string {
 func (w *waiter) wants(group string) bool { return w.groups == nil || w.groups.MatchString(group) }
 
 // copied says what is missing of the copy.
-func (w *waiter) copied(s *replicate.FlowStatus) gap {
+func (w *waiter) copied(s *inspect.FlowStatus) gap {
 	for _, p := range s.Problems {
 		if p.Lasting {
 			return gap{p.Error, true, p.Remedy}
@@ -347,7 +350,7 @@ func (w *waiter) copied(s *replicate.FlowStatus) gap {
 
 // behind says what is missing of the partitions. A stopped one is tried again by the flow, unless only an operator or
 // another configuration can have it go on.
-func (w *waiter) behind(s *replicate.FlowStatus) gap {
+func (w *waiter) behind(s *inspect.FlowStatus) gap {
 	first := gap{}
 	for i := range s.Partitions {
 		p := &s.Partitions[i]
@@ -379,7 +382,7 @@ func (w *waiter) behind(s *replicate.FlowStatus) gap {
 }
 
 // open says what is missing where a transaction is open on the source: what it has written is copied at its end.
-func (w *waiter) open(s *replicate.FlowStatus) gap {
+func (w *waiter) open(s *inspect.FlowStatus) gap {
 	missing := s.Behind
 	for i := range s.Partitions {
 		p := &s.Partitions[i]
@@ -392,7 +395,7 @@ func (w *waiter) open(s *replicate.FlowStatus) gap {
 }
 
 // misplaced says which position of a group does not stand right.
-func misplaced(g *replicate.GroupStatus) gap {
+func misplaced(g *inspect.GroupStatus) gap {
 	if g.Error != "" {
 		return gap{fmt.Sprintf("group %s: %s", g.Group, g.Error), true, g.Remedy}
 	}
@@ -413,7 +416,7 @@ func misplaced(g *replicate.GroupStatus) gap {
 }
 
 // lacking says what the target lacks of a topic, and for how long.
-func lacking(t replicate.TopicAged) string {
+func lacking(t inspect.TopicAged) string {
 	if t.Left < 0 {
 		return fmt.Sprintf("up to %d records: %s", t.Lacks, t.Why)
 	}

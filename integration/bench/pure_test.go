@@ -12,7 +12,7 @@ import (
 
 	"replicator/integration/cluster"
 	"replicator/internal/config"
-	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/settings"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -200,14 +200,14 @@ func TestDiffers(t *testing.T) {
 func TestConfigurationIsAccepted(t *testing.T) {
 	for _, c := range []struct {
 		settings flowSettings
-		delivery replicate.Delivery
-		lane     replicate.Lane
+		delivery settings.Delivery
+		lane     settings.Lane
 		interval time.Duration
 	}{
-		{flowSettings{}, replicate.ExactlyOnce, replicate.LaneBatch, 500 * time.Millisecond},
-		{flowSettings{interval: 50 * time.Millisecond}, replicate.ExactlyOnce, replicate.LaneBatch, 50 * time.Millisecond},
-		{flowSettings{records: true}, replicate.ExactlyOnce, replicate.LaneRecord, 500 * time.Millisecond},
-		{flowSettings{records: true, leastOnce: true}, replicate.AtLeastOnce, replicate.LaneRecord, 500 * time.Millisecond},
+		{flowSettings{}, settings.ExactlyOnce, settings.LaneBatch, 500 * time.Millisecond},
+		{flowSettings{interval: 50 * time.Millisecond}, settings.ExactlyOnce, settings.LaneBatch, 50 * time.Millisecond},
+		{flowSettings{records: true}, settings.ExactlyOnce, settings.LaneRecord, 500 * time.Millisecond},
+		{flowSettings{records: true, leastOnce: true}, settings.AtLeastOnce, settings.LaneRecord, 500 * time.Millisecond},
 	} {
 		j := &job{source: "127.0.0.1:1", target: "127.0.0.1:2", topic: "bench-a", codec: "zstd", alias: "x-a-1"}
 		text := configuration(j, c.settings)

@@ -141,7 +141,7 @@ func (f *file) imports() {
 		}
 		what, do := "", ""
 		if inside, ok := strings.CutPrefix(name, f.module+"/"); ok {
-			what, do = arrow(f.pkg, inside, f.test)
+			what, do = arrow(f.pkg, inside, f.test, f.test && strings.HasSuffix(f.tree.Name.Name, "_test"))
 		} else if isPure(f.pkg) && !f.test {
 			what, do = impure(name)
 		}

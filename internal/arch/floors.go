@@ -10,15 +10,43 @@ type floor int
 
 const (
 	pure        floor = iota // pkg/offsets, pkg/policy
-	parcels                  // pkg/replicate/chunk, pkg/replicate/wire; pkg/versions, which applications import
+	parcels                  // what travels, and how a flow is set up; pkg/versions, which applications import
 	rules                    // pkg/replicate/partition: pure as well, over what parcels name
 	clients                  // pkg/replicate/kafka
+	questions                // what only asks a cluster, or waits for it
 	rooms                    // pkg/replicate/<room>: allowed by being there
+	joints                   // what stands on several rooms
+	origins                  // who wrote this, and whose is it
+	workers                  // pkg/replicate/shard
+	views                    // pkg/operate/snapshot, and the frames of procedures
+	reports                  // pkg/operate/inspect
+	verbs                    // pkg/operate/<verb>: allowed by being there
 	engine                   // pkg/replicate
+	movers                   // pkg/operate/cutover: the only verb that starts an engine
 	inside                   // internal/<package>
 	command                  // cmd/<program>
 	integration              // integration/<package>, bench/<package>: outside, looking in; what only tests import
 )
+
+// floorOf lists the packages that do not stand where their neighbours do.
+var floorOf = map[string]floor{
+	"pkg/offsets": pure, "pkg/policy": pure,
+	"pkg/replicate/chunk": parcels, "pkg/replicate/wire": parcels, "pkg/replicate/settings": parcels,
+	"pkg/versions":            parcels,
+	"pkg/replicate/partition": rules,
+	"pkg/replicate/kafka":     clients,
+	"pkg/replicate/wait":      questions, "pkg/replicate/listoffsets": questions,
+	"pkg/replicate/handover": joints, "pkg/replicate/retention": joints, "pkg/replicate/translate": joints,
+	"pkg/replicate/lastcopied": joints, "pkg/replicate/peers": joints, "pkg/replicate/txlimit": joints,
+	"pkg/replicate/factsof": joints, "pkg/replicate/clients": joints,
+	"pkg/replicate/provenance": origins, "pkg/replicate/identity": origins,
+	"pkg/replicate/shard":  workers,
+	"pkg/operate/snapshot": views, "pkg/operate/stepwise": views, "pkg/operate/compare": views,
+	"pkg/operate/inspect": reports,
+	"pkg/operate/cutover": movers,
+	"internal/kafkatest":  integration,
+	"internal/flowtest":   integration,
+}
 
 // place is where a package is: packages of one room, a room and what it keeps
 // below it, may import each other.
@@ -31,23 +59,18 @@ type place struct {
 func placeOf(pkg string) (place, bool) {
 	part := strings.Split(pkg, "/")
 	upTo := func(n int) string { return strings.Join(part[:min(n, len(part))], "/") }
+	for n := 2; n <= len(part); n++ {
+		if height, listed := floorOf[upTo(n)]; listed {
+			return place{height, upTo(n)}, true
+		}
+	}
 	switch {
-	case upTo(2) == "pkg/offsets", upTo(2) == "pkg/policy":
-		return place{pure, upTo(2)}, true
-	case upTo(3) == "pkg/replicate/chunk", upTo(3) == "pkg/replicate/wire":
-		return place{parcels, upTo(3)}, true
-	case upTo(2) == "pkg/versions":
-		return place{parcels, upTo(2)}, true
-	case upTo(3) == "pkg/replicate/partition":
-		return place{rules, upTo(3)}, true
-	case upTo(3) == "pkg/replicate/kafka":
-		return place{clients, upTo(3)}, true
 	case pkg == "pkg/replicate":
 		return place{engine, pkg}, true
 	case upTo(2) == "pkg/replicate":
 		return place{rooms, upTo(3)}, true
-	case upTo(2) == "internal/kafkatest":
-		return place{integration, upTo(2)}, true
+	case upTo(2) == "pkg/operate" && len(part) > 2:
+		return place{verbs, upTo(3)}, true
 	case part[0] == "internal" && len(part) > 1:
 		return place{inside, upTo(2)}, true
 	case part[0] == "cmd" && len(part) > 1:
@@ -64,8 +87,8 @@ const judge = "integration/judge"
 func within(pkg, dir string) bool { return pkg == dir || strings.HasPrefix(pkg, dir+"/") }
 
 // arrow answers what is wrong with pkg importing other, both of the module, and
-// what to do; "" if nothing is.
-func arrow(pkg, other string, test bool) (what, do string) {
+// what to do; "" if nothing is. A test of a package of its own (outside) stands above the house.
+func arrow(pkg, other string, test, outside bool) (what, do string) {
 	if within(pkg, judge) && !within(other, judge) {
 		return "the judge would share code with what it judges", "write again what it needs, in integration/judge"
 	}
@@ -74,8 +97,12 @@ func arrow(pkg, other string, test bool) (what, do string) {
 	switch {
 	case !known:
 		return "that is no room of the house", "give its directory a floor in internal/arch/floors.go"
-	case from.room == to.room:
+	case from.room == to.room, outside:
 		return "", ""
+	case within(pkg, "pkg/replicate") && within(other, "pkg/operate") && !test:
+		return "the engine would call a verb", "let who starts the engine pass it in"
+	case from.floor == integration && to.floor == integration:
+		return "", "" // tests help each other
 	case test && (to.floor == inside || to.floor == integration):
 		return "", ""
 	case to.floor == integration:

@@ -28,14 +28,14 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 )
 
 // Config is the whole configuration of a daemon.
 type Config struct {
 	Clusters map[string]kafka.Config // by name
-	Flows    []replicate.Config      // in the file's order, at least one
+	Flows    []settings.Config       // in the file's order, at least one
 	HTTP     HTTP
 	Log      Log
 }
@@ -133,7 +133,7 @@ func (e *UnknownFlowError) Remedy() string {
 }
 
 // Flow finds a flow by its name, as old->new; "" finds the only one.
-func (c *Config) Flow(name string) (replicate.Config, error) {
+func (c *Config) Flow(name string) (settings.Config, error) {
 	if name == "" && len(c.Flows) == 1 {
 		return c.Flows[0], nil
 	}
@@ -144,7 +144,7 @@ func (c *Config) Flow(name string) (replicate.Config, error) {
 		}
 		unknown.Known = append(unknown.Known, flow.Name())
 	}
-	return replicate.Config{}, unknown
+	return settings.Config{}, unknown
 }
 
 // Load reads a file, with ${NAME} from the process's environment. The error is
@@ -265,10 +265,10 @@ func (p *parser) cluster(name string, n *yaml.Node, path string) (c kafka.Config
 	return c, prefix
 }
 
-func (p *parser) flows(n *yaml.Node, path string) []replicate.Config {
-	var flows []replicate.Config
+func (p *parser) flows(n *yaml.Node, path string) []settings.Config {
+	var flows []settings.Config
 	p.items(n, path, func(n *yaml.Node, path string) {
-		f := replicate.DefaultConfig()
+		f := settings.DefaultConfig()
 		seen := p.mapping(n, path, map[string]field{
 			"from":                p.text(&f.From),
 			"to":                  p.text(&f.To),

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/settings"
 )
 
 var update = flag.Bool("update", false, "write the messages that were got into testdata/*.bad.txt")
@@ -101,7 +101,7 @@ flows: [{from: old, to: new}]`), environment())
 	if !reflect.DeepEqual(full, bare) {
 		t.Errorf("the reference means\n%+v, without its optional keys\n%+v", full, bare)
 	}
-	fields := reflect.TypeFor[replicate.Config]()
+	fields := reflect.TypeFor[settings.Config]()
 	for i := range fields.NumField() {
 		name := fields.Field(i).Name
 		key := snake(name)
@@ -164,18 +164,18 @@ log: {level: warn, format: json}
 	if c := got.Clusters["old"]; c.Name != "old" || !reflect.DeepEqual(c.Properties, wantProperties) {
 		t.Errorf("cluster old: got %q %v, want %v", c.Name, c.Properties, wantProperties)
 	}
-	want := replicate.Config{
+	want := settings.Config{
 		From: "old", To: "new",
 		Topics: []string{"a", "kafka.*"}, ExcludeTopics: []string{"b"},
 		Groups: []string{"a", "kafka.*"}, ExcludeGroups: []string{},
-		Naming: policy.Prefix, Separator: "-", Delivery: replicate.AtLeastOnce, Lane: replicate.LaneRecord,
+		Naming: policy.Prefix, Separator: "-", Delivery: settings.AtLeastOnce, Lane: settings.LaneRecord,
 		Start:             "2026-01-31T06:00:00Z",
 		ReplicationFactor: 3, ExcludeConfigs: []string{"c"}, Shards: 4,
 		CommitInterval: time.Second, GroupSyncInterval: 2 * time.Second, RefreshInterval: time.Minute,
 		Ledger: "acme.ledger",
 		Flows:  []policy.Flow{{From: "old", To: "new", Naming: policy.Prefix, Separator: "-", Ledger: "acme.ledger"}},
 	}
-	if !reflect.DeepEqual(got.Flows, []replicate.Config{want}) {
+	if !reflect.DeepEqual(got.Flows, []settings.Config{want}) {
 		t.Errorf("got %+v\nwant %+v", got.Flows[0], want)
 	}
 	if got.HTTP.Listen != "" || got.Log != (Log{slog.LevelWarn, JSON}) {
@@ -184,8 +184,8 @@ log: {level: warn, format: json}
 }
 
 func TestFlow(t *testing.T) {
-	one := Config{Flows: []replicate.Config{{From: "a", To: "b"}}}
-	two := Config{Flows: []replicate.Config{{From: "a", To: "b"}, {From: "b", To: "a"}}}
+	one := Config{Flows: []settings.Config{{From: "a", To: "b"}}}
+	two := Config{Flows: []settings.Config{{From: "a", To: "b"}, {From: "b", To: "a"}}}
 	for _, c := range []struct {
 		config Config
 		name   string

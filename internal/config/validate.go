@@ -9,7 +9,7 @@ import (
 	"strconv"
 
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/settings"
 )
 
 var legalName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
@@ -54,7 +54,7 @@ func (p *parser) validateFlows(c *Config) {
 	for i := range c.Flows {
 		c.Flows[i].Flows = all
 	}
-	replicate.Validate(c.Flows, func(i int, path, format string, args ...any) {
+	settings.Validate(c.Flows, func(i int, path, format string, args ...any) {
 		p.bad(join(fmt.Sprintf("flows[%d]", i), path), format, args...)
 	})
 	p.validateOneCluster(c)

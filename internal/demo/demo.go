@@ -25,9 +25,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 )
 
 // Options say how the demonstration runs; the zero value will do.
@@ -175,7 +177,7 @@ func (d *demo) read(ctx context.Context) (_ string, err error) {
 
 // mirror runs the engine until everything is on the target.
 func (d *demo) mirror(ctx context.Context) (string, error) {
-	flow := replicate.DefaultConfig()
+	flow := settings.DefaultConfig()
 	flow.From, flow.To = d.old.name, d.new.name
 	flow.Flows = []policy.Flow{flow.Flow()}
 	logger := kafka.NewLogger(d.options.Log)
@@ -186,7 +188,7 @@ func (d *demo) mirror(ctx context.Context) (string, error) {
 		}
 	}
 	engine := replicate.New(replicate.Options{
-		Clusters: clusters, Flows: []replicate.Config{flow}, UntilCaughtUp: true, Onlook: replicate.Onlook(clusters, nil),
+		Clusters: clusters, Flows: []settings.Config{flow}, UntilCaughtUp: true, Onlook: inspect.Onlook(clusters, nil),
 		Registry: prometheus.NewRegistry(), Log: d.options.Log,
 	})
 	begun := time.Now()

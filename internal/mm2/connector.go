@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/settings"
 )
 
 // rule carries a setting out on a flow and says what became of it.
@@ -247,7 +247,7 @@ func groupsExcluded(f *flow, s *setting) Verdict {
 
 func configsExcluded(f *flow, s *setting) Verdict {
 	v := f.patterns(s, "exclude_configs", &f.config.ExcludeConfigs)
-	if slices.Equal(f.config.ExcludeConfigs, replicate.DefaultConfig().ExcludeConfigs) {
+	if slices.Equal(f.config.ExcludeConfigs, settings.DefaultConfig().ExcludeConfigs) {
 		v.Text += ", which is the default here as well"
 	}
 	return v

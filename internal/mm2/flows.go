@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/settings"
 )
 
 // flow is one direction that the file enables.
@@ -16,7 +16,7 @@ type flow struct {
 	in       *importer
 	from, to *cluster
 	by       *setting // what enables it
-	config   replicate.Config
+	config   settings.Config
 	origin   map[string]string // comment by key of the written flow
 	defaults []Finding
 }
@@ -27,7 +27,7 @@ func (f *flow) name() string { return f.from.name + "->" + f.to.name }
 func (in *importer) findFlows() {
 	for _, from := range in.clusters {
 		for _, to := range in.clusters {
-			f := &flow{in: in, from: from, to: to, config: replicate.DefaultConfig(), origin: map[string]string{}}
+			f := &flow{in: in, from: from, to: to, config: settings.DefaultConfig(), origin: map[string]string{}}
 			if f.by = f.effective("enabled"); from == to || f.by == nil {
 				continue
 			}
@@ -226,7 +226,7 @@ func (f *flow) separator() string {
 	if s := f.effective("replication.policy.separator"); s != nil {
 		return s.trimmed()
 	}
-	return replicate.DefaultConfig().Separator
+	return settings.DefaultConfig().Separator
 }
 
 // finish sets what follows from several keys, or from a missing one.
@@ -277,7 +277,7 @@ func (f *flow) start() {
 		} else {
 			switch strings.ToLower(s.trimmed()) {
 			case "latest":
-				f.config.Start = replicate.Latest
+				f.config.Start = settings.Latest
 				v = f.mapped("start", s)
 			case "earliest":
 				v = f.mapped("start", s)
@@ -294,12 +294,12 @@ func (f *flow) start() {
 
 // validate lets the engine look at the flows as they would be written.
 func (in *importer) validate() {
-	flows := make([]replicate.Config, len(in.flows))
+	flows := make([]settings.Config, len(in.flows))
 	for i, f := range in.flows {
 		f.config.From, f.config.To = f.from.written(), f.to.written() // all flows have been judged, and with them the names
 		flows[i] = f.config
 	}
-	replicate.Validate(flows, func(i int, path, format string, args ...any) {
+	settings.Validate(flows, func(i int, path, format string, args ...any) {
 		f := in.flows[i]
 		key, _, _ := strings.Cut(path, "[")
 		s := f.by

@@ -6,21 +6,21 @@ import (
 	"testing"
 
 	"replicator/internal/config"
-	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/settings"
 )
 
 // What is loaded means what MirrorMaker would have done: scopes, precedence, and
 // settings that only count together.
 func TestMeaning(t *testing.T) {
-	flow := func(show func(f replicate.Config) any) func(*config.Config) string {
+	flow := func(show func(f settings.Config) any) func(*config.Config) string {
 		return func(c *config.Config) string { return fmt.Sprint(show(c.Flows[0])) }
 	}
-	groups := flow(func(f replicate.Config) any { return f.Groups })
-	excluded := flow(func(f replicate.Config) any { return f.ExcludeTopics })
-	factor := flow(func(f replicate.Config) any { return f.ReplicationFactor })
-	topics := flow(func(f replicate.Config) any { return f.Topics })
-	start := flow(func(f replicate.Config) any { return f.Start })
-	naming := flow(func(f replicate.Config) any { return string(f.Naming) + f.Separator })
+	groups := flow(func(f settings.Config) any { return f.Groups })
+	excluded := flow(func(f settings.Config) any { return f.ExcludeTopics })
+	factor := flow(func(f settings.Config) any { return f.ReplicationFactor })
+	topics := flow(func(f settings.Config) any { return f.Topics })
+	start := flow(func(f settings.Config) any { return f.Start })
+	naming := flow(func(f settings.Config) any { return string(f.Naming) + f.Separator })
 	property := func(cluster, name string) func(*config.Config) string {
 		return func(c *config.Config) string { return c.Clusters[cluster].Properties[name] }
 	}
@@ -58,9 +58,9 @@ func TestMeaning(t *testing.T) {
 		{"a->b.consumer.auto.offset.reset = latest\na.consumer.auto.offset.reset = earliest", start, "earliest"},
 		{"a->b.source.consumer.auto.offset.reset = latest\na.consumer.auto.offset.reset = earliest", start, "latest"},
 		{"replication.factor = 3\na->b.replication.factor = 2", factor, "2"},
-		{"", flow(func(f replicate.Config) any { return f.SyncTopicConfigs }), "true"},
+		{"", flow(func(f settings.Config) any { return f.SyncTopicConfigs }), "true"},
 		{"refresh.groups.interval.seconds = 7\nrefresh.topics.interval.seconds = 9",
-			flow(func(f replicate.Config) any { return f.RefreshInterval }), "7s"},
+			flow(func(f settings.Config) any { return f.RefreshInterval }), "7s"},
 		{fmt.Sprintf(sasl, "${NAME}"), property("a", "sasl.username"), "${NAME}"},
 		{fmt.Sprintf(sasl, "a $${b"), property("a", "sasl.username"), "a $${b"},
 		{fmt.Sprintf(sasl, "it's \\u00e9: #"), property("a", "sasl.username"), "it's \u00e9: #"},

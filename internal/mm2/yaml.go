@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/settings"
 )
 
 // yaml writes the configuration: only what differs from the defaults, and where each
@@ -69,7 +69,7 @@ func order(property string) string {
 }
 
 func (f *flow) yaml(b *strings.Builder) {
-	c, normal := f.config, replicate.DefaultConfig()
+	c, normal := f.config, settings.DefaultConfig()
 	fmt.Fprintf(b, "  - from: %s # line %d\n    to: %s\n", quote(c.From), f.by.line, quote(c.To))
 	line := func(key, value string, differs bool) {
 		origin := f.origin[key]

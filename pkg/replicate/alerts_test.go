@@ -1,4 +1,4 @@
-package replicate
+package replicate_test
 
 import (
 	"os"
@@ -10,6 +10,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"gopkg.in/yaml.v3"
+
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/shard"
 )
 
 const (
@@ -91,7 +94,7 @@ var (
 func TestAlertsAreTestedWithRealSeries(t *testing.T) {
 	t.Parallel()
 	l := &listing{}
-	New(Options{Registry: l})
+	replicate.New(replicate.Options{Registry: l})
 	labels := map[string][]string{}
 	for _, row := range l.rows {
 		cells := strings.Split(row, "|")
@@ -143,9 +146,9 @@ func TestAlertsFireAtTheFirstEvent(t *testing.T) {
 func TestCountersAreBornAtZero(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
-	m := newMetrics(registry)
-	m.born("old->new")
-	m.bornTopic("old->new", "orders")
+	m := shard.NewMetrics(registry)
+	m.Born("old->new")
+	m.BornTopic("old->new", "orders")
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +163,7 @@ func TestCountersAreBornAtZero(t *testing.T) {
 		}
 	}
 	l := &listing{}
-	newMetrics(l)
+	shard.NewMetrics(l)
 	for _, row := range l.rows {
 		cells := strings.Split(row, "|")
 		if name := strings.Trim(cells[1], " `"); strings.TrimSpace(cells[2]) != "histogram" && !there[name] {

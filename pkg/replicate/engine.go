@@ -1,17 +1,14 @@
-// Package replicate is the engine: it copies the flows of a configuration, and it
-// alone wires the rooms together (source, sink, ledger, topics, groups, owner,
-// peek, watermarks), which never import each other.
+// Package replicate is the engine: it runs the flows of a configuration, each with the workers of its shards.
 //
 // The central type is [Engine]. It guarantees, for each flow:
 //
-//  1. data, map and progress become visible on the target together or not at all;
-//  2. a shard is copied by its owner alone, and nothing is remembered over a
-//     failure: the next session reads the ledger;
-//  3. what cannot be copied stops its partition with a reason and a remedy, and
-//     the other partitions go on;
+//  1. a shard is copied by its owner alone;
+//  2. what ends a flow is tried again, unless only a person can cure it: then the error has a remedy;
+//  3. what is known of a flow for metrics and health outlives its tries;
 //  4. nothing is written to the source.
 //
-// docs/ARCHITECTURE.md tells the life of a record and what each failure leaves.
+// How a shard is copied stands in package shard; docs/ARCHITECTURE.md tells the life of a record and what each
+// failure leaves. The engine calls no verb.
 package replicate
 
 import (
@@ -26,44 +23,47 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/policy"
+	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
-	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/provenance"
+	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/shard"
+	"replicator/pkg/replicate/wait"
 )
 
 // Options say what to run.
 type Options struct {
 	Clusters map[string]kafka.Config // by name, all that the flows name
-	Flows    []Config                // validated
+	Flows    []settings.Config       // validated
 	// UntilCaughtUp ends each flow once everything that was on its source at the start is on its target.
 	UntilCaughtUp bool
 	// Onlook opens a look at a flow's groups from outside: with UntilCaughtUp it is asked where other replicas own shards.
-	Onlook   func(ctx context.Context, flow Config) (groups.Onlooker, error)
+	Onlook   func(ctx context.Context, flow settings.Config) (groups.Onlooker, error)
 	Registry prometheus.Registerer
 	Log      *slog.Logger
 
 	Version, Commit string // of the program, for its metrics
 
 	// wrap, when set, stands between a shard and its writer: tests make commits fail in it.
-	wrap func(shard int, w writer) writer
+	Wrap func(shard int, w shard.Writer) shard.Writer
 	// How often clusters are asked whether they answer, and after what silence it is said; 0: the defaults.
-	askEvery, sayAfter time.Duration
-	troubleFor         time.Duration // see there
-	stableOnly         bool          // with UntilCaughtUp: open transactions are not waited for
+	AskEvery, SayAfter time.Duration
+	TroubleFor         time.Duration // see there
+	StableOnly         bool          // with UntilCaughtUp: open transactions are not waited for
 }
 
 // Engine copies flows. Run it once.
 type Engine struct {
 	options Options
-	metrics *metrics
+	metrics *shard.Metrics
 
 	mu    sync.Mutex
 	flows map[string]*flow // those that are running
-	ended map[string]Progress
+	ended map[string]chunk.Progress
 	last  map[string]error // what ended a flow's last try
 	past  map[string]*flow // that try, until the next one begins
 
@@ -73,12 +73,12 @@ type Engine struct {
 // New makes an engine and registers its metrics.
 func New(o Options) *Engine {
 	e := &Engine{
-		options: o, metrics: newMetrics(o.Registry),
-		flows: map[string]*flow{}, ended: map[string]Progress{}, last: map[string]error{}, past: map[string]*flow{},
+		options: o, metrics: shard.NewMetrics(o.Registry),
+		flows: map[string]*flow{}, ended: map[string]chunk.Progress{}, last: map[string]error{}, past: map[string]*flow{},
 	}
 	e.reaches = reachesOf(&o)
 	for _, cfg := range o.Flows {
-		e.metrics.born(cfg.Name())
+		e.metrics.Born(cfg.Name())
 	}
 	o.Registry.MustRegister(newCollector(e))
 	return e
@@ -111,19 +111,20 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // runFlow runs one flow, again and again while what ends it may pass.
-func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
+func (e *Engine) runFlow(ctx context.Context, cfg settings.Config) error {
 	log := e.options.Log.With("flow", cfg.Name())
-	again := retry{log: log, clock: time.Now}
+	again := wait.Retry{Log: log, Clock: time.Now}
 	begun := time.Now()
 	own := cfg.Flows
 	var met []policy.Flow
 	for ctx.Err() == nil {
 		cfg.Flows = append(slices.Clone(own), met...)
-		f := &flow{met: met, stableOnly: e.options.stableOnly, onlook: e.options.Onlook, baseLog: e.options.Log, shared: &shared{
-			cfg: cfg, name: cfg.Name(), once: e.options.UntilCaughtUp, metrics: e.metrics,
-			log: log, troubleFor: cmp.Or(e.options.troubleFor, troubleFor),
-			source: e.options.Clusters[cfg.From], target: e.options.Clusters[cfg.To], wrap: e.options.wrap,
-		}}
+		f := &flow{met: met, stableOnly: e.options.StableOnly, onlook: e.options.Onlook, baseLog: e.options.Log,
+			Flow: &shard.Flow{
+				Cfg: cfg, Name: cfg.Name(), CatchUp: e.options.UntilCaughtUp, Metrics: e.metrics,
+				Log: log, TroubleFor: cmp.Or(e.options.TroubleFor, shard.DefaultTroubleFor),
+				Source: e.options.Clusters[cfg.From], Target: e.options.Clusters[cfg.To], Wrap: e.options.Wrap,
+			}}
 		e.enter(f)
 		err := f.run(ctx)
 		e.leave(f, err)
@@ -138,17 +139,18 @@ func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
 				return nil
 			}
 		case ctx.Err() != nil && e.options.UntilCaughtUp:
-			return &StoppedError{f.goal.open(), ctx.Err()}
+			return &StoppedError{f.Goal.Open(), ctx.Err()}
 		case ctx.Err() != nil:
-		case final(err), errors.As(err, &unfinished), e.circleEnds(f, err), e.options.UntilCaughtUp && hopeless(err),
-			e.options.UntilCaughtUp && f.topology.versionNow() == 0 && time.Since(begun) > onceLimit:
+		case shard.Final(err), errors.As(err, &unfinished), e.circleEnds(f, err), e.options.UntilCaughtUp &&
+			shard.Hopeless(err),
+			e.options.UntilCaughtUp && f.Topology.VersionNow() == 0 && time.Since(begun) > onceLimit:
 			return err
-		case inCircle(err):
-			e.metrics.failure(f.name, "circle")
-			again.stand(ctx, cfg.RefreshInterval, err)
+		case provenance.InCircle(err):
+			e.metrics.Failure(f.Name, "circle")
+			again.Stand(ctx, cfg.RefreshInterval, err)
 		default:
-			e.metrics.failure(f.name, "flow")
-			again.wait(ctx, "flow is starting over", err)
+			e.metrics.Failure(f.Name, "flow")
+			again.Wait(ctx, "flow is starting over", err)
 		}
 	}
 	return nil
@@ -157,56 +159,30 @@ func (e *Engine) runFlow(ctx context.Context, cfg Config) error {
 // circleEnds says whether a circle ends the engine: one that is found at the start of the
 // only flow. Else the flow stands still, and the others go on.
 func (e *Engine) circleEnds(f *flow, err error) bool {
-	return inCircle(err) && (e.options.UntilCaughtUp || len(e.options.Flows) == 1 && f.topology.versionNow() == 0)
-}
-
-// final tells the errors that no retry can cure.
-func final(err error) bool {
-	var same *policy.SameClusterError
-	var shards *ShardsError
-	var version *ledger.VersionError
-	var damage *ledger.Damage
-	var idless *NoTopicIDsError
-	var strange *ledger.NotLedgerError
-	return isStranger(err) || errors.As(err, &strange) ||
-		errors.As(err, &same) || errors.As(err, &shards) || errors.As(err, &version) || errors.As(err, &damage) ||
-		errors.As(err, &idless) ||
-		isClosed(err)
-}
-
-// hopeless tells the errors of a shard that only a person can cure.
-func hopeless(err error) bool {
-	if final(err) || limited(err) {
-		return true
-	}
-	code, _ := kafka.Code(err)
-	switch kerr.ErrorForCode(int16(code)) {
-	case kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed:
-		return true // one that lacks on a topic stops that topic
-	}
-	return false
+	return provenance.InCircle(err) && (e.options.UntilCaughtUp || len(e.options.Flows) == 1 &&
+		f.Topology.VersionNow() == 0)
 }
 
 func (e *Engine) enter(f *flow) {
 	f.init()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if before := e.past[f.name]; before != nil {
+	if before := e.past[f.Name]; before != nil {
 		f.memory = before.remembered()
 		f.wasReady.Store(before.wasReady.Load())
-		delete(e.past, f.name)
+		delete(e.past, f.Name)
 	}
-	e.flows[f.name] = f
+	e.flows[f.Name] = f
 }
 
 func (e *Engine) leave(f *flow, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.flows, f.name)
-	e.ended[f.name] = e.ended[f.name].plus(f.progress())
-	e.last[f.name] = err
+	delete(e.flows, f.Name)
+	e.ended[f.Name] = e.ended[f.Name].Plus(f.progress())
+	e.last[f.Name] = err
 	if err != nil {
-		e.past[f.name] = f
+		e.past[f.Name] = f
 	}
 }
 
@@ -237,26 +213,16 @@ func (e *Engine) Look() []FlowState {
 	return states
 }
 
-// Progress is how far a one-off copy is.
-type Progress struct {
-	Records, Bytes int64 // copied by this process
-	Done, Goal     int64 // source offsets passed since the start, and to be passed in all
-}
-
-func (p Progress) plus(q Progress) Progress {
-	return Progress{p.Records + q.Records, p.Bytes + q.Bytes, p.Done + q.Done, p.Goal + q.Goal}
-}
-
 // Progress sums up all flows.
-func (e *Engine) Progress() Progress {
+func (e *Engine) Progress() chunk.Progress {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var sum Progress
+	var sum chunk.Progress
 	for _, p := range e.ended {
-		sum = sum.plus(p)
+		sum = sum.Plus(p)
 	}
 	for _, f := range e.flows {
-		sum = sum.plus(f.progress())
+		sum = sum.Plus(f.progress())
 	}
 	return sum
 }
@@ -271,7 +237,7 @@ func (e *Engine) Ready() error {
 	defer e.mu.Unlock()
 	for _, cfg := range e.options.Flows {
 		f := e.flows[cfg.Name()]
-		if f == nil || f.topology.versionNow() == 0 {
+		if f == nil || f.Topology.VersionNow() == 0 {
 			if err := e.last[cfg.Name()]; err != nil {
 				return fmt.Errorf("flow %s: %w", cfg.Name(), err)
 			}
@@ -289,17 +255,17 @@ func (e *Engine) Ready() error {
 func (f *flow) unready() error {
 	if !f.present.Load() {
 		return &kafka.Problem{
-			What: fmt.Sprintf("this process is not in group %s on cluster %s yet", f.cfg.GroupID(), f.target.Name),
+			What: fmt.Sprintf("this process is not in group %s on cluster %s yet", f.Cfg.GroupID(), f.Target.Name),
 			Fix:  "wait some seconds; if it stays so, look at the log, and at the brokers of that cluster",
 		}
 	}
 	for _, w := range f.ownWorkers() {
-		if read, why := w.shown.ready(); read {
+		if read, why := w.Published.Ready(); read {
 			continue
 		} else if why != nil {
-			return fmt.Errorf("shard %d has not read its partition of the ledger yet: %w", w.shard, why)
+			return fmt.Errorf("shard %d has not read its partition of the ledger yet: %w", w.Shard, why)
 		}
-		return fmt.Errorf("shard %d has not read its partition of the ledger yet", w.shard)
+		return fmt.Errorf("shard %d has not read its partition of the ledger yet", w.Shard)
 	}
 	return nil
 }

@@ -6,35 +6,39 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/watermarks"
+	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/shard"
 )
 
 // GroupsEvery spaces the looks at groups at the end of a one-off copy.
 const GroupsEvery = groupsEvery
 
-// SettleGroups is what a one-off copy of the only flow does at its end, in a process that owns that many shards, none of
-// which has a session. It returns the positions that are not right.
-func SettleGroups(ctx context.Context, o Options, shards int, goal map[chunk.Partition]offsets.Source) ([]string, error) {
+// SettleGroups is what a one-off copy of the only flow does at its end, in a process that owns that many shards, none
+// of which has a session. It returns the positions that are not right.
+func SettleGroups(ctx context.Context, o Options, shards int, goal map[chunk.Partition]offsets.Source) ([]string,
+	error) {
 	cfg := o.Flows[0]
 	discard := slog.New(slog.DiscardHandler)
-	f := &flow{baseLog: discard, onlook: o.Onlook, shared: &shared{
-		cfg: cfg, name: cfg.Name(), once: true, metrics: New(o).metrics, log: discard,
-		source: o.Clusters[cfg.From], target: o.Clusters[cfg.To]}}
+	f := &flow{baseLog: discard, onlook: o.Onlook, Flow: &shard.Flow{
+		Cfg: cfg, Name: cfg.Name(), CatchUp: true, Metrics: New(o).metrics, Log: discard,
+		Source: o.Clusters[cfg.From], Target: o.Clusters[cfg.To]}}
 	f.init()
 	defer f.close()
 	if err := f.open(); err != nil {
 		return nil, err
 	}
 	for number := range shards {
-		f.workers[number] = &running{worker: newWorker(f.shared, number)}
+		f.workers[number] = &running{Worker: shard.New(f.Flow, number)}
 	}
 	return f.settleGroups(ctx, goal, nil)
 }
 
 // ProgressNow is that of the only flow.
-func (e *Engine) ProgressNow() map[chunk.Partition]shownRoute { return e.present()[0].progressNow() }
+func (e *Engine) ProgressNow() map[chunk.Partition]shard.PublishedRoute {
+	return e.present()[0].progressNow()
+}
 
 // Alarm tells the workers of the only flow where the source's logs end.
-func (e *Engine) Alarm(progress map[chunk.Partition]shownRoute, stable watermarks.Marks) {
+func (e *Engine) Alarm(progress map[chunk.Partition]shard.PublishedRoute, stable listoffsets.Offsets) {
 	e.present()[0].alarm(progress, stable)
 }

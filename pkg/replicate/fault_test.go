@@ -1,4 +1,4 @@
-package replicate
+package replicate_test
 
 import (
 	"context"
@@ -13,7 +13,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/judge"
+	"replicator/internal/flowtest"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/shard"
 	"replicator/pkg/replicate/sink"
 )
 
@@ -35,7 +38,7 @@ var doubles = map[step]bool{midProduce: true, beforeLedger: true, beforeCommit: 
 
 // plan says which transactions fail, and counts those that did.
 type plan struct {
-	w    *world
+	w    *flowtest.World
 	step step
 
 	mu    sync.Mutex
@@ -65,23 +68,23 @@ func (p *plan) due(shard int, at step) bool {
 func (p *plan) all() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.fired == p.w.cfg.Shards*len(failing[false])
+	return p.fired == p.w.Cfg.Shards*len(failing[false])
 }
 
 var errMade = errors.New("a failure made by the test")
 
 // breaker is a shard's writer that fails at the steps at which it is due.
 type breaker struct {
-	writer
-	w          *world
+	shard.Writer
+	w          *flowtest.World
 	shard      int
 	due        func(shard int, at step) bool
 	wrote      bool          // the present transaction holds data
 	committing chan struct{} // closed when a commit in the background has ended
 }
 
-func (p *plan) wrap(shard int, out writer) writer {
-	return &breaker{writer: out, w: p.w, shard: shard, due: p.due}
+func (p *plan) wrap(shard int, out shard.Writer) shard.Writer {
+	return &breaker{Writer: out, w: p.w, shard: shard, due: p.due}
 }
 
 func (b *breaker) Begin() error {
@@ -89,7 +92,7 @@ func (b *breaker) Begin() error {
 	if b.due(b.shard, beforeBegin) {
 		return errMade
 	}
-	return b.writer.Begin()
+	return b.Writer.Begin()
 }
 
 func (b *breaker) Write(ctx context.Context, part chunk.Part, topic string) error {
@@ -98,41 +101,41 @@ func (b *breaker) Write(ctx context.Context, part chunk.Part, topic string) erro
 	if first && b.due(b.shard, midProduce) {
 		part.Records = part.Records[:(len(part.Records)+1)/2]
 		part.Batches = part.Batches[:(len(part.Batches)+1)/2]
-		return errors.Join(b.writer.Write(ctx, part, topic), errMade)
+		return errors.Join(b.Writer.Write(ctx, part, topic), errMade)
 	}
-	return b.writer.Write(ctx, part, topic)
+	return b.Writer.Write(ctx, part, topic)
 }
 
 func (b *breaker) Commit(ctx context.Context, records []sink.LedgerRecord) ([]int64, error) {
 	switch {
 	case !b.wrote:
-		return b.writer.Commit(ctx, records)
+		return b.Writer.Commit(ctx, records)
 	case b.due(b.shard, beforeLedger):
 	case b.due(b.shard, beforeCommit): // the cluster refuses the end of the transaction, once everything is in it
-		fault := b.w.target.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true,
-			TxnID: b.w.cfg.TransactionalID(int32(b.shard)), Err: kerr.TransactionalIDAuthorizationFailed})
+		fault := b.w.Target.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true,
+			TxnID: b.w.Cfg.TransactionalID(int32(b.shard)), Err: kerr.TransactionalIDAuthorizationFailed})
 		defer fault.Remove()
-		if _, err := b.writer.Commit(ctx, records); err == nil || fault.Hits() != 1 {
+		if _, err := b.Writer.Commit(ctx, records); err == nil || fault.Hits() != 1 {
 			return nil, fmt.Errorf("the fault had no effect: %w", errors.Join(errMade, err))
 		}
 	case b.due(b.shard, unanswered):
-		sent := b.w.target.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Observe: true,
-			TxnID: b.w.cfg.TransactionalID(int32(b.shard))})
+		sent := b.w.Target.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Observe: true,
+			TxnID: b.w.Cfg.TransactionalID(int32(b.shard))})
 		defer sent.Remove()
 		b.committing = make(chan struct{})
 		go func() {
 			defer close(b.committing)
-			_, _ = b.writer.Commit(context.WithoutCancel(ctx), records)
+			_, _ = b.Writer.Commit(context.WithoutCancel(ctx), records)
 		}()
 		if err := sent.Wait(ctx, 1); err != nil {
 			return nil, err
 		}
 	case b.due(b.shard, unnoticed):
-		if _, err := b.writer.Commit(ctx, records); err != nil {
+		if _, err := b.Writer.Commit(ctx, records); err != nil {
 			return nil, err
 		}
 	default:
-		return b.writer.Commit(ctx, records)
+		return b.Writer.Commit(ctx, records)
 	}
 	return nil, errMade
 }
@@ -140,12 +143,12 @@ func (b *breaker) Commit(ctx context.Context, records []sink.LedgerRecord) ([]in
 // Close leaves a commit that is under way alone: the next writer finds it so.
 func (b *breaker) Close() {
 	if b.committing == nil {
-		b.writer.Close()
+		b.Writer.Close()
 		return
 	}
 	go func() {
 		<-b.committing
-		b.writer.Close()
+		b.Writer.Close()
 	}()
 }
 
@@ -153,9 +156,10 @@ func (b *breaker) Close() {
 // row and again later.
 func TestFailureTable(t *testing.T) {
 	for _, promise := range []struct {
-		Lane
-		Delivery
-	}{{LaneBatch, ExactlyOnce}, {LaneRecord, ExactlyOnce}, {LaneRecord, AtLeastOnce}} {
+		settings.Lane
+		settings.Delivery
+	}{{settings.LaneBatch, settings.ExactlyOnce}, {settings.LaneRecord, settings.ExactlyOnce}, {settings.LaneRecord,
+		settings.AtLeastOnce}} {
 		for _, at := range []step{beforeBegin, midProduce, beforeLedger, beforeCommit, unanswered, unnoticed} {
 			t.Run(fmt.Sprintf("%s/%s/%s", promise.Lane, promise.Delivery, at), func(t *testing.T) {
 				testFailure(t, promise.Lane, promise.Delivery, at)
@@ -164,39 +168,39 @@ func TestFailureTable(t *testing.T) {
 	}
 }
 
-func testFailure(t *testing.T, lane Lane, delivery Delivery, at step) {
-	w := newWorld(t)
-	w.cfg.Lane, w.cfg.Delivery = lane, delivery
-	w.topic("orders", 4)
+func testFailure(t *testing.T, lane settings.Lane, delivery settings.Delivery, at step) {
+	w := flowtest.New(t)
+	w.Cfg.Lane, w.Cfg.Delivery = lane, delivery
+	w.Topic("orders", 4)
 	var opts []judge.Option
-	if delivery == AtLeastOnce && doubles[at] {
+	if delivery == settings.AtLeastOnce && doubles[at] {
 		opts = append(opts, judge.AllowDuplicates())
 	}
-	w.mixed("orders", 4, 400)
+	w.Mixed("orders", 4, 400)
 	p := &plan{w: w, step: at, seen: map[int]int{}}
-	r := w.start(p.wrap)
-	report := w.equal([]string{"orders"}, opts...)
+	r := w.Start(p.wrap)
+	report := w.Equal([]string{"orders"}, opts...)
 	for round := 0; !p.all() && round < 6; round++ {
-		w.mixed("orders", 4, 200)
-		report = w.equal([]string{"orders"}, opts...)
+		w.Mixed("orders", 4, 200)
+		report = w.Equal([]string{"orders"}, opts...)
 	}
 	if !p.all() {
 		t.Fatalf("only %d failures were made", p.fired)
 	}
 	for number := range int32(4) { // a log that ends with markers is TestTrailingMarkers' matter: it takes some seconds
-		w.plain(w.sides.Source, "orders", number, 1)
+		w.Plain(w.Sides.Source, "orders", number, 1)
 	}
-	w.groups([]string{"orders"}, opts...)
-	r.stop()
+	w.Groups([]string{"orders"}, opts...)
+	r.Stop()
 	total := report.Total()
-	if again := total.Redelivered; delivery == AtLeastOnce && at == beforeLedger && again == 0 {
+	if again := total.Redelivered; delivery == settings.AtLeastOnce && at == beforeLedger && again == 0 {
 		t.Error("no record was delivered again: the test does not interrupt what it means to")
 	}
 	t.Logf("%d failures: %s", p.fired, report)
 }
 
 // dropper is a writer that loses the second record, or batch, of every part that has one.
-type dropper struct{ writer }
+type dropper struct{ shard.Writer }
 
 func (d dropper) Write(ctx context.Context, part chunk.Part, topic string) error {
 	if len(part.Records) > 1 {
@@ -205,17 +209,17 @@ func (d dropper) Write(ctx context.Context, part chunk.Part, topic string) error
 	if len(part.Batches) > 1 {
 		part.Batches = slices.Delete(slices.Clone(part.Batches), 1, 2)
 	}
-	return d.writer.Write(ctx, part, topic)
+	return d.Writer.Write(ctx, part, topic)
 }
 
 // TestLossIsSeen: the checks of these tests notice an engine that loses records.
-func TestLossIsSeen(t *testing.T) { onLanes(t, testLossIsSeen) }
+func TestLossIsSeen(t *testing.T) { flowtest.OnLanes(t, testLossIsSeen) }
 
-func testLossIsSeen(t *testing.T, w *world) {
-	w.topic("orders", 4)
-	w.mixed("orders", 4, 100)
-	w.start(func(_ int, out writer) writer { return dropper{out} })
-	report, err := judge.WaitEqual(w.ctx, patience, w.sides, []string{"orders"})
+func testLossIsSeen(t *testing.T, w *flowtest.World) {
+	w.Topic("orders", 4)
+	w.Mixed("orders", 4, 100)
+	w.Start(func(_ int, out shard.Writer) shard.Writer { return dropper{out} })
+	report, err := judge.WaitEqual(w.Ctx, flowtest.Patience, w.Sides, []string{"orders"})
 	if err != nil || report.Equal() || report.Total().Missing == 0 {
 		t.Errorf("a writer that loses records passes: %v, %v", report, err)
 	}

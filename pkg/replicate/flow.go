@@ -3,76 +3,43 @@ package replicate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/sync/errgroup"
 
-	"replicator/pkg/offsets"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/clients"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/identity"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/lastcopied"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/owner"
-	"replicator/pkg/replicate/peek"
+	"replicator/pkg/replicate/peers"
+	"replicator/pkg/replicate/provenance"
+	"replicator/pkg/replicate/scan"
+	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/shard"
 	"replicator/pkg/replicate/sink"
-	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/topics"
+	"replicator/pkg/replicate/txlimit"
+	"replicator/pkg/replicate/wait"
 )
-
-// shared is what all workers of a flow have in common: its rules, the clients of both
-// clusters, and what is known of its topics. It may be used by several goroutines.
-type shared struct {
-	cfg            Config
-	name           string
-	once           bool // run until caught up: progress is committed at once
-	source, target kafka.Config
-	log            *slog.Logger
-	metrics        *metrics
-	wrap           func(shard int, w writer) writer // see Options
-	troubleFor     time.Duration                    // the constant, but for tests
-
-	rooms
-	sourcePeek *peek.Peek
-	topics     *topics.Topics
-	book       *targetBook
-	owner      *owner.Group
-	whose      *whose
-	both       *both
-	// claims are those of the flow in the opposite direction; nil: there is none, or no batch tells its writer.
-	claims *ledger.Claims
-	window *sink.Window // what all writers of the batch lane have under way
-
-	topology *topology
-	goal     goal
-	news     stopNews
-	came     chan struct{} // tells a one-off copy that a shard has come further
-
-	signer   signer
-	identity ledger.Identity
-	asking   sync.Mutex  // held while the ledger's identity is read again
-	same     atomic.Bool // it was, as a member of the group
-
-	owned               atomic.Int32 // shards of this process
-	transaction         atomic.Int64 // the longest that the target takes, as a Duration; 0: not known to be too short
-	copied, copiedBytes atomic.Int64 // by this process
-	tellLeftOut         sync.Once
-}
 
 // flow is one direction, old->new, at work in this process.
 type flow struct {
-	*shared
-	onlook     func(context.Context, Config) (groups.Onlooker, error) // see Options
-	stableOnly bool                                                   // what open transactions hold back is not waited for
-	baseLog    *slog.Logger                                           // without the flow's name
-	met        []policy.Flow                                          // of other configurations, that cfg.Flows holds beside its own
+	*shard.Flow
+	// onlook opens a look at the groups from outside; see Options.
+	onlook     func(context.Context, settings.Config) (groups.Onlooker, error)
+	stableOnly bool          // what open transactions hold back is not waited for
+	baseLog    *slog.Logger  // without the flow's name
+	met        []policy.Flow // of other configurations, that cfg.Flows holds beside its own
 
-	others *neighbours
+	others *provenance.Neighbours
 	// stop ends the flow with the reason.
 	stop context.CancelCauseFunc
 	ends ends // belongs to the group sync
@@ -93,7 +60,7 @@ type flow struct {
 
 // running is a worker and the means to end it.
 type running struct {
-	*worker
+	*shard.Worker
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -101,43 +68,43 @@ type running struct {
 // init makes the flow fit to be looked at.
 func (f *flow) init() {
 	f.workers = map[int]*running{}
-	f.window = sink.NewWindow(windowBytes)
-	f.topology = newTopology()
-	f.came = make(chan struct{}, 1)
+	f.Window = sink.NewWindow(shard.WindowBytes)
+	f.Topology = shard.NewTopology()
+	f.Notify = make(chan struct{}, 1)
 	f.memory = newMemory()
 	f.told = map[string]string{}
 }
 
 // open opens the clients that all workers share. Nothing is connected yet.
 func (f *flow) open() (err error) {
-	if f.rooms, err = openRooms(&f.cfg, f.source, f.target, f.log); err != nil {
+	if f.Clients, err = clients.Open(&f.Cfg, f.Source, f.Target, f.Log); err != nil {
 		return err
 	}
-	if f.others, err = openNeighbours(&f.cfg, f.source, f.target); err != nil {
+	if f.others, err = provenance.OpenNeighbours(&f.Cfg, f.Source, f.Target); err != nil {
 		return err
 	}
-	f.sourcePeek = peek.Open(f.source, f.log)
-	if f.both, err = openBoth(f.source, f.target); err != nil {
+	f.SourceScan = scan.Open(f.Source, f.Log)
+	if f.LastCopied, err = lastcopied.Open(f.Source, f.Target); err != nil {
 		return err
 	}
-	if f.whose, err = openWhose(&f.cfg, f.others, f.target); err != nil {
+	if f.Writers, err = provenance.OpenWriters(&f.Cfg, f.others, f.Target); err != nil {
 		return err
 	}
-	f.book = newTargetBook(&f.cfg, f.target, f.targetMarks, f.peek, f.whose)
-	cfg := f.cfg.topicsConfig(f.source, f.target, f.policy, f.baseLog)
-	cfg.Ledger = f.book
-	f.topics, err = topics.Open(cfg)
+	f.TargetTopics = provenance.NewTarget(&f.Cfg, f.Target, f.TargetOffsets, f.Scan, f.Writers)
+	cfg := clients.TopicsConfig(&f.Cfg, f.Source, f.Target, f.Policy, f.baseLog)
+	cfg.Ledger = f.TargetTopics
+	f.Topics, err = topics.Open(cfg)
 	if err != nil {
 		return err
 	}
-	if opposite := f.cfg.OppositeLedger(); f.inBatches() && opposite != "" {
-		if f.claims, err = ledger.OpenClaims(f.source, opposite); err != nil {
+	if opposite := f.Cfg.OppositeLedger(); f.InBatches() && opposite != "" {
+		if f.Claims, err = ledger.OpenClaims(f.Source, opposite); err != nil {
 			return err
 		}
 	}
-	f.owner, err = owner.Open(owner.Config{
-		Target: f.target, Group: f.cfg.GroupID(), Ledger: f.cfg.LedgerTopic(), Log: f.log, Present: f.present.Store,
-		Note: func() []byte { return f.cfg.noteFor(f.identity) },
+	f.Owner, err = owner.Open(owner.Config{
+		Target: f.Target, Group: f.Cfg.GroupID(), Ledger: f.Cfg.LedgerTopic(), Log: f.Log, Present: f.present.Store,
+		Note: func() []byte { return peers.NoteFor(&f.Cfg, f.Identity) },
 	})
 	return err
 }
@@ -146,28 +113,28 @@ func (f *flow) open() (err error) {
 func (f *flow) close() {
 	var closing sync.WaitGroup
 	defer closing.Wait()
-	if f.owner != nil {
-		closing.Go(f.owner.Close)
+	if f.Owner != nil {
+		closing.Go(f.Owner.Close)
 	}
-	if f.claims != nil {
-		closing.Go(f.claims.Close)
+	if f.Claims != nil {
+		closing.Go(f.Claims.Close)
 	}
-	if f.topics != nil {
-		closing.Go(f.topics.Close)
+	if f.Topics != nil {
+		closing.Go(f.Topics.Close)
 	}
-	if f.whose != nil {
-		f.whose.close()
+	if f.Writers != nil {
+		f.Writers.Close()
 	}
 	if f.others != nil {
-		f.others.close()
+		f.others.Close()
 	}
-	if f.both != nil {
-		f.both.close()
+	if f.LastCopied != nil {
+		f.LastCopied.Close()
 	}
-	if f.sourcePeek != nil {
-		closing.Go(func() { _ = f.sourcePeek.Close() })
+	if f.SourceScan != nil {
+		closing.Go(func() { _ = f.SourceScan.Close() })
 	}
-	closing.Go(f.rooms.close)
+	closing.Go(f.Clients.Close)
 }
 
 // run works on the flow until ctx ends, and lets go of everything before it
@@ -183,7 +150,8 @@ func (f *flow) run(ctx context.Context) error {
 		return err
 	}
 	err := f.work(ctx)
-	if cause := context.Cause(ctx); inCircle(cause) || hasStrangers(cause) || errors.As(cause, new(*metError)) {
+	if cause := context.Cause(ctx); provenance.InCircle(cause) || peers.AreStrangers(cause) || errors.As(cause,
+		new(*metError)) {
 		return cause
 	}
 	return err
@@ -195,39 +163,39 @@ func (f *flow) work(ctx context.Context) error {
 	gain := func(number int) {
 		// A worker ends when the group takes its shard back, not when ctx does: first it finishes its chunk.
 		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		r := &running{worker: newWorker(f.shared, number), cancel: cancel, done: make(chan struct{})}
+		r := &running{Worker: shard.New(f.Flow, number), cancel: cancel, done: make(chan struct{})}
 		f.mu.Lock()
-		r.shown.remember(f.lost[number])
+		r.Published.Remember(f.lost[number])
 		delete(f.lost, number)
 		f.workers[number] = r
-		f.owned.Store(int32(len(f.workers)))
+		f.Owned.Store(int32(len(f.workers)))
 		f.mu.Unlock()
 		g.Go(func() error {
 			defer close(r.done)
-			return r.run(work)
+			return r.Run(work)
 		})
-		f.topology.refresh() // the topics whose first partition is here are this process's to create
+		f.Topology.Refresh() // the topics whose first partition is here are this process's to create
 	}
-	g.Go(func() error { return f.owner.Run(ctx, gain, f.lose) })
+	g.Go(func() error { return f.Owner.Run(ctx, gain, f.lose) })
 	g.Go(func() error {
-		f.periodically(ctx, f.cfg.RefreshInterval, f.topology.notify, "topics", "topics cannot be compared", f.refresh)
+		f.periodically(ctx, f.Cfg.RefreshInterval, f.Topology.Notify, "topics", "topics cannot be compared", f.refresh)
 		return nil
 	})
 	g.Go(func() error {
-		f.periodically(ctx, f.cfg.RefreshInterval, nil, "flow", "other replicas cannot be seen", f.watchReplicas)
+		f.periodically(ctx, f.Cfg.RefreshInterval, nil, "flow", "other replicas cannot be seen", f.watchReplicas)
 		return nil
 	})
 	g.Go(func() error {
 		f.periodically(ctx, watchEvery, nil, "source_ends", "lag is not known", f.watch)
 		return nil
 	})
-	if !f.once {
+	if !f.CatchUp {
 		g.Go(func() error {
-			f.periodically(ctx, f.cfg.GroupSyncInterval, nil, "groups", "groups cannot be synced", f.syncGroups)
+			f.periodically(ctx, f.Cfg.GroupSyncInterval, nil, "groups", "groups cannot be synced", f.syncGroups)
 			return nil
 		})
 		g.Go(func() error {
-			f.periodically(ctx, 3*f.cfg.RefreshInterval, nil, "retention",
+			f.periodically(ctx, 3*f.Cfg.RefreshInterval, nil, "retention",
 				"the target's retention is not known", f.watchRetention)
 			return nil
 		})
@@ -245,7 +213,7 @@ func (f *flow) work(ctx context.Context) error {
 // the membership, what was known of them stays: nobody may be there to tell of them.
 func (f *flow) lose(shards []int) {
 	var ending []*running
-	f.same.Store(false)
+	f.SameLedger.Store(false)
 	f.mu.Lock()
 	for _, shard := range shards {
 		if r := f.workers[shard]; r != nil {
@@ -253,7 +221,7 @@ func (f *flow) lose(shards []int) {
 			ending = append(ending, r)
 		}
 	}
-	f.owned.Store(int32(len(f.workers)))
+	f.Owned.Store(int32(len(f.workers)))
 	f.mu.Unlock()
 	for _, r := range ending {
 		r.cancel()
@@ -267,7 +235,7 @@ func (f *flow) lose(shards []int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, r := range ending {
-		f.lost[r.shard] = r.shown.known()
+		f.lost[r.Shard] = r.Published.Known()
 	}
 }
 
@@ -275,26 +243,26 @@ func (f *flow) lose(shards []int) {
 // ledger of the right shape, and a first look at the topics.
 func (f *flow) prepare(ctx context.Context) error {
 	// A cluster that is away, or refuses the login, shows here at once.
-	if err := f.sourceMarks.Reach(ctx); err != nil {
+	if err := f.SourceOffsets.Reach(ctx); err != nil {
 		return err
 	}
-	if err := f.targetMarks.Reach(ctx); err != nil {
+	if err := f.TargetOffsets.Reach(ctx); err != nil {
 		return err
 	}
-	from, to, err := f.topics.ClusterIDs(ctx)
+	from, to, err := f.Topics.ClusterIDs(ctx)
 	if err != nil {
 		return err
 	}
-	if err := policy.SameCluster(f.cfg.Flow(), from, to); err != nil {
+	if err := policy.SameCluster(f.Cfg.Flow(), from, to); err != nil {
 		return err
 	}
 	if err := f.learnLimits(ctx); err != nil {
 		return err
 	}
 	// Whose ledger it is comes before anything is altered or anybody shut out.
-	f.signer = newSigner(&f.cfg, f.source, f.target, f.policy, f.log)
-	f.identity = f.cfg.identity(from, to)
-	kept, changes, err := f.signer.compare(ctx, f.identity)
+	f.Signer = identity.NewSigner(&f.Cfg, f.Source, f.Target, f.Policy, f.Log)
+	f.Identity = identity.Of(&f.Cfg, from, to)
+	kept, changes, err := f.Signer.Compare(ctx, f.Identity)
 	if err != nil {
 		return err
 	}
@@ -307,141 +275,28 @@ func (f *flow) prepare(ctx context.Context) error {
 	if err := f.targetHasIDs(ctx); err != nil {
 		return err
 	}
-	created, shards, err := f.topics.EnsureLedger(ctx, f.cfg.LedgerTopic(), f.cfg.Shards)
+	created, shards, err := f.Topics.EnsureLedger(ctx, f.Cfg.LedgerTopic(), f.Cfg.Shards)
 	if err != nil {
 		return err
 	}
-	if shards != f.cfg.Shards {
-		return &ShardsError{Ledger: f.cfg.LedgerTopic(), Have: shards, Want: f.cfg.Shards}
+	if shards != f.Cfg.Shards {
+		return &ledger.ShardsError{Ledger: f.Cfg.LedgerTopic(), Have: shards, Want: f.Cfg.Shards}
 	}
 	if created { // the first topic that shows, perhaps
 		if err := f.targetHasIDs(ctx); err != nil {
 			return err
 		}
 	}
-	if kept, err = f.signer.sign(ctx, f.identity, kept, changes); err != nil {
+	if kept, err = f.Signer.Sign(ctx, f.Identity, kept, changes); err != nil {
 		return err
 	}
-	f.groups.AlsoKnownAs(kept.Formerly)
+	f.Groups.AlsoKnownAs(kept.Formerly)
 	seen, err := f.announce(ctx)
 	if err != nil {
 		return err
 	}
 	return f.compare(ctx, seen)
 }
-
-// openWriter opens the door out of a shard.
-func (f *shared) openWriter(shard, batchBytes int) (writer, error) {
-	cfg := sink.Config{
-		Target: f.target, TransactionalID: f.cfg.TransactionalID(int32(shard)), ExactlyOnce: f.exactlyOnce(),
-		Ledger: f.cfg.LedgerTopic(), Shard: int32(shard), Interval: f.cfg.CommitInterval,
-		Longest:    time.Duration(f.transaction.Load()),
-		BatchBytes: batchBytes, Window: f.window, Rebuilt: f.rebuilt,
-	}
-	var w writer
-	if f.inBatches() {
-		w = sink.OpenBatches(cfg)
-	} else {
-		records, err := sink.OpenRecords(cfg)
-		if err != nil {
-			return nil, err
-		}
-		w = records
-	}
-	if f.wrap != nil {
-		return f.wrap(shard, w), nil
-	}
-	return w, nil
-}
-
-const (
-	// prefetchBudget is what all readers of a flow may hold ready, in payload; each owned shard has a part of it.
-	// In the batch lane half of it is in answers, the rest on its way out.
-	prefetchBudget  = 48 << 20
-	windowBytes     = 12 << 20 // with a round trip of 50 ms: 250 MB/s
-	prefetchLeast   = 2 << 20
-	prefetchMost    = 16 << 20
-	prefetchRecords = 10_000
-)
-
-// share is a shard's part of the prefetch budget, in bytes.
-func (f *shared) share() int {
-	return min(max(prefetchBudget/max(int(f.owned.Load()), 1), prefetchLeast), prefetchMost)
-}
-
-// openReader opens the door in.
-func (f *shared) openReader() (reader, error) {
-	trouble := func(err error) {
-		f.metrics.failure(f.name, "source_connection")
-		f.log.Debug("source reader is retrying", "error", f.source.Conceal(err))
-	}
-	if f.inBatches() {
-		return source.OpenBatches(source.BatchesConfig{
-			Cluster: f.source, AnswerBytes: f.share() / 4, Trouble: trouble, Absent: f.topology.refresh,
-			Rebuilt: f.rebuilt, Claimed: f.cameFromTarget(),
-		})
-	}
-	return source.OpenRecords(source.Config{
-		Cluster: f.source, Flow: f.name,
-		PrefetchBytes:   f.share(),
-		PrefetchRecords: prefetchRecords,
-		Trouble:         trouble,
-	})
-}
-
-// rebuilt counts a batch that did not travel as it was.
-func (f *shared) rebuilt(why string) { f.metrics.rebuilt.WithLabelValues(f.name, why).Inc() }
-
-// cameFromTarget is the test whether the opposite flow wrote a batch, which is left
-// out then; nil where there is no such flow.
-func (f *shared) cameFromTarget() func(context.Context, int64, time.Time) (bool, error) {
-	if f.claims == nil {
-		return nil
-	}
-	return func(ctx context.Context, producer int64, seen time.Time) (bool, error) {
-		claimed, err := f.claims.Claimed(ctx, producer, seen)
-		var unknown *ledger.UnknownClaimsError
-		if errors.As(err, &unknown) && unknown.Denied {
-			return false, &chunk.Stop{Kind: chunk.StopUnauthorized, Reason: err.Error(), Fix: unknown.Remedy()}
-		}
-		if claimed {
-			f.metrics.leftOut.WithLabelValues(f.name).Inc()
-			f.tellLeftOut.Do(func() {
-				f.log.Info("batches that came from the target are left out", "ledger", f.cfg.OppositeLedger())
-			})
-		}
-		return claimed, err
-	}
-}
-
-func (f *shared) exactlyOnce() bool { return f.cfg.Delivery == ExactlyOnce }
-
-// targetEnd is the last stable offset of one target partition.
-func (f *shared) targetEnd(ctx context.Context, topic string, number int32) (offsets.Target, error) {
-	for giveUp := time.Now().Add(electionLimit); ; {
-		marks, err := f.targetMarks.Stable(ctx, []string{topic})
-		if err != nil {
-			return 0, err
-		}
-		mark, ok := marks[chunk.Partition{Topic: topic, Number: number}]
-		if !ok {
-			mark.Err = errors.New("the target does not know it")
-		}
-		switch {
-		case mark.Err == nil:
-			return offsets.Target(mark.Offset), nil
-		case !kerr.IsRetriable(mark.Err), time.Now().After(giveUp), ctx.Err() != nil:
-			return 0, fmt.Errorf("end of target partition %s/%d: %w", topic, number, mark.Err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(electionLimit / 100):
-		}
-	}
-}
-
-// electionLimit is how long to wait for the leader of a partition that was just created.
-const electionLimit = 2 * time.Second
 
 // errNotNow says that there was nothing to do that would prove anything: neither that
 // something fails, nor that it works again.
@@ -451,7 +306,7 @@ var errNotNow = errors.New("not now")
 // for, and with growing delays while it fails.
 func (f *flow) periodically(ctx context.Context, interval time.Duration, soon <-chan struct{},
 	kind, trouble string, work func(context.Context) error) {
-	again := retry{log: f.log, clock: time.Now}
+	again := wait.Retry{Log: f.Log, Clock: time.Now}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for failed := false; ; {
@@ -471,32 +326,66 @@ func (f *flow) periodically(ctx context.Context, interval time.Duration, soon <-
 			failed = false
 			continue
 		case err != nil:
-			f.metrics.failure(f.name, kind)
-			again.wait(ctx, trouble, err)
+			f.Metrics.Failure(f.Name, kind)
+			again.Wait(ctx, trouble, err)
 		default:
-			again.reset()
+			again.Reset()
 		}
 		failed = err != nil
 	}
 }
 
 // worker gives the worker that owns a partition here, or nil.
-func (f *flow) worker(p chunk.Partition) *worker {
+func (f *flow) worker(p chunk.Partition) *shard.Worker {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if r := f.workers[p.Shard(f.cfg.Shards)]; r != nil {
-		return r.worker
+	if r := f.workers[p.Shard(f.Cfg.Shards)]; r != nil {
+		return r.Worker
 	}
 	return nil
 }
 
 // ownWorkers lists the workers of this process.
-func (f *flow) ownWorkers() []*worker {
+func (f *flow) ownWorkers() []*shard.Worker {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list := make([]*worker, 0, len(f.workers))
+	list := make([]*shard.Worker, 0, len(f.workers))
 	for _, r := range f.workers {
-		list = append(list, r.worker)
+		list = append(list, r.Worker)
 	}
 	return list
+}
+
+// targetHasIDs refuses a target whose topics have no ids. Where no topic shows, nothing
+// is known.
+func (f *flow) targetHasIDs(ctx context.Context) error {
+	topic, found, err := f.TargetOffsets.WithoutID(ctx)
+	if err == nil && found {
+		err = &identity.NoTopicIDsError{Cluster: f.Cfg.To, Topic: topic}
+	}
+	return err
+}
+
+// learnLimits asks the target what it says of transactions, before anything is begun.
+func (f *flow) learnLimits(ctx context.Context) error {
+	client, err := kafka.NewFranz(f.Target)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	found, err := f.Target.Limits(ctx, client)
+	if err != nil {
+		return err
+	}
+	if len(found.Problems) > 0 {
+		return found.Problems[0]
+	}
+	if err := txlimit.Fits(&f.Cfg, found.Transaction); err != nil {
+		return err
+	}
+	if said := txlimit.Shortened(&f.Cfg, found.Transaction); said != "" {
+		f.Log.Info("transactions are shortened", "why", said)
+	}
+	f.Transaction.Store(int64(found.Transaction))
+	return nil
 }

@@ -1,4 +1,4 @@
-package replicate
+package replicate_test
 
 import (
 	"strings"
@@ -7,19 +7,24 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/integration/workload"
+	"replicator/internal/flowtest"
+	"replicator/pkg/operate/preflight"
+	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/policy"
+	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 )
 
 // foreignOf is what check says of the first topic of a flow that is refused for records of others.
-func (w *world) foreignOf(o Options) *chunk.Stop {
-	w.t.Helper()
-	look, err := Inspect(w.ctx, o.Clusters, o.Flows[0], nil)
-	w.must("inspect", err)
+func foreignOf(w *flowtest.World, o replicate.Options) *chunk.Stop {
+	w.T.Helper()
+	look, err := snapshot.Open(w.Ctx, o.Clusters, o.Flows[0], nil)
+	w.Must("inspect", err)
 	defer look.Close()
-	plan, err := look.Plan(w.ctx)
-	w.must("plan", err)
+	plan, err := preflight.Plan(w.Ctx, look)
+	w.Must("plan", err)
 	for _, topic := range plan.Topics {
 		for _, stop := range append([]*chunk.Stop{topic.Stop}, topic.Stops...) {
 			if stop != nil && stop.Kind == chunk.StopForeign {
@@ -27,76 +32,76 @@ func (w *world) foreignOf(o Options) *chunk.Stop {
 			}
 		}
 	}
-	w.t.Fatalf("nothing is refused: %+v", plan.Topics)
+	w.T.Fatalf("nothing is refused: %+v", plan.Topics)
 	return nil
 }
 
 // says compares the words of a stop.
-func (w *world) says(stop *chunk.Stop, reason, fix string, mayDelete bool) {
-	w.t.Helper()
+func says(w *flowtest.World, stop *chunk.Stop, reason, fix string, mayDelete bool) {
+	w.T.Helper()
 	if !strings.Contains(stop.Reason, reason) || !strings.Contains(stop.Fix, fix) {
-		w.t.Errorf("it says %q, and to do %q; want %q and %q", stop.Reason, stop.Fix, reason, fix)
+		w.T.Errorf("it says %q, and to do %q; want %q and %q", stop.Reason, stop.Fix, reason, fix)
 	}
 	at := strings.Index(stop.Fix, "deleted on")
 	if !mayDelete && at >= 0 || mayDelete && at < strings.Index(stop.Fix, "exclude_topics") {
-		w.t.Errorf("deletion comes first, or where it must not: %q", stop.Fix)
+		w.T.Errorf("deletion comes first, or where it must not: %q", stop.Fix)
 	}
 }
 
 // The remedies of foreign_records ask who wrote the records before anything else, and
 // never destroy what is known to be somebody's.
-func TestForeignRecordsSaysWhoWroteThem(t *testing.T) { onLanes(t, testForeignWho) }
+func TestForeignRecordsSaysWhoWroteThem(t *testing.T) { flowtest.OnLanes(t, testForeignWho) }
 
-func testForeignWho(t *testing.T, w *world) {
-	w.topic("orders", 1)
-	w.plain(w.sides.Source, "orders", 0, 20)
-	r := w.start(nil)
-	w.equal([]string{"orders"})
+func testForeignWho(t *testing.T, w *flowtest.World) {
+	w.Topic("orders", 1)
+	w.Plain(w.Sides.Source, "orders", 0, 20)
+	r := w.Start(nil)
+	w.Equal([]string{"orders"})
 	// Turned round: the target's records are the originals.
-	turned := w.other("west", "east", nil)
-	w.says(w.foreignOf(turned), "flow old->new copies from this topic to west: it is the original", "exchanged", false)
-	r.stop()
+	turned := other(w, "west", "east", nil)
+	says(w, foreignOf(w, turned), "flow old->new copies from this topic to west: it is the original", "exchanged", false)
+	r.Stop()
 	// Another flow with the same target topic.
-	_, bootstrap, _ := w.cluster("third")
-	w.must("create", workload.Topics(w.ctx, bootstrap, 1, workload.KeepConfigs(), "orders"))
-	w.plain(bootstrap, "orders", 0, 5)
-	third := w.other("old", "new", func(c *Config) { c.From = "third" })
-	third.Clusters["third"] = w.kafka("third", bootstrap)
-	w.says(w.foreignOf(third), "flow old->new wrote it, as its ledger __replicator.old.new says: the topic is that "+
+	_, bootstrap, _ := w.Cluster("third")
+	w.Must("create", workload.Topics(w.Ctx, bootstrap, 1, workload.KeepConfigs(), "orders"))
+	w.Plain(bootstrap, "orders", 0, 5)
+	third := other(w, "old", "new", func(c *settings.Config) { c.From = "third" })
+	third.Clusters["third"] = w.Kafka("third", bootstrap)
+	says(w, foreignOf(w, third), "flow old->new wrote it, as its ledger __replicator.old.new says: the topic is that "+
 		"flow's copy", "exclude_topics", false)
 	// Renamed clusters, under which the ledger is another one.
-	renamed := w.other("east", "west", nil)
-	w.says(w.foreignOf(renamed), "flow old->new wrote it", "renamed, name them as before", false)
+	renamed := other(w, "east", "west", nil)
+	says(w, foreignOf(w, renamed), "flow old->new wrote it", "renamed, name them as before", false)
 }
 
 // Where no ledger knows the records, those who use the topic are named; deletion comes last.
 func TestForeignRecordsOfNobodyKnown(t *testing.T) {
-	w := newWorld(t)
-	w.topic("orders", 1)
-	w.plain(w.sides.Source, "orders", 0, 20)
-	w.must("create", workload.Topics(w.ctx, w.sides.Target, 1, workload.KeepConfigs(), "orders"))
-	w.must("write", workload.Produce(w.ctx, w.sides.Target, "orders", &kgo.Record{Value: []byte("someone's")}))
-	flow := Options{Flows: []Config{w.cfg}, Clusters: map[string]kafka.Config{
-		"old": w.kafka("old", w.sides.Source), "new": w.kafka("new", w.sides.Target)}}
-	stop := w.foreignOf(flow)
+	w := flowtest.New(t)
+	w.Topic("orders", 1)
+	w.Plain(w.Sides.Source, "orders", 0, 20)
+	w.Must("create", workload.Topics(w.Ctx, w.Sides.Target, 1, workload.KeepConfigs(), "orders"))
+	w.Must("write", workload.Produce(w.Ctx, w.Sides.Target, "orders", &kgo.Record{Value: []byte("someone's")}))
+	flow := replicate.Options{Flows: []settings.Config{w.Cfg}, Clusters: map[string]kafka.Config{
+		"old": w.Kafka("old", w.Sides.Source), "new": w.Kafka("new", w.Sides.Target)}}
+	stop := foreignOf(w, flow)
 	if !strings.Contains(stop.Reason, "no ledger on new claims it") ||
 		!strings.Contains(stop.Fix, "from and to are exchanged") {
 		t.Errorf("it says %q, and to do %q", stop.Reason, stop.Fix)
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.target.ListenAddrs()...), kgo.ConsumerGroup("billing"),
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.Target.ListenAddrs()...), kgo.ConsumerGroup("billing"),
 		kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	w.must("consume", err)
+	w.Must("consume", err)
 	defer client.Close()
-	if err := client.PollFetches(w.ctx).Err(); err != nil {
+	if err := client.PollFetches(w.Ctx).Err(); err != nil {
 		t.Fatal(err)
 	}
-	w.says(w.foreignOf(flow), "in use there: group billing (1 members)", "exclude_topics", false)
+	says(w, foreignOf(w, flow), "in use there: group billing (1 members)", "exclude_topics", false)
 	flow.Flows[0].Naming = policy.Prefix // as it advises
-	look, err := Inspect(w.ctx, flow.Clusters, flow.Flows[0], nil)
-	w.must("inspect", err)
+	look, err := snapshot.Open(w.Ctx, flow.Clusters, flow.Flows[0], nil)
+	w.Must("inspect", err)
 	defer look.Close()
-	plan, err := look.Plan(w.ctx)
-	w.must("plan", err)
+	plan, err := preflight.Plan(w.Ctx, look)
+	w.Must("plan", err)
 	if problems := plan.InTheWay(); len(problems) > 0 {
 		t.Errorf("under another name: %v", problems)
 	}

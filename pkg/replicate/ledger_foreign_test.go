@@ -1,4 +1,4 @@
-package replicate
+package replicate_test
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"replicator/integration/workload"
+	"replicator/internal/flowtest"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
 )
@@ -16,16 +17,16 @@ import (
 func TestForeignLedgerIsUntouched(t *testing.T) {
 	for _, partition := range []int32{0, 2} {
 		t.Run(fmt.Sprint(partition), func(t *testing.T) {
-			w := newWorld(t)
-			w.topic("orders", 1)
-			w.must("create", workload.Topics(w.ctx, w.sides.Target, 4, nil, w.cfg.LedgerTopic()))
-			w.plain(w.sides.Target, w.cfg.LedgerTopic(), partition, 5)
-			err := w.ends(w.once())
+			w := flowtest.New(t)
+			w.Topic("orders", 1)
+			w.Must("create", workload.Topics(w.Ctx, w.Sides.Target, 4, nil, w.Cfg.LedgerTopic()))
+			w.Plain(w.Sides.Target, w.Cfg.LedgerTopic(), partition, 5)
+			err := w.Ends(w.Once())
 			var strange *ledger.NotLedgerError
 			if !errors.As(err, &strange) || !strings.Contains(chunk.Remedy(err), "ledger: NAME") {
 				t.Errorf("records in partition %d: the one-off copy ends with %v", partition, err)
 			}
-			if got := w.settings(w.sides.Target, w.cfg.LedgerTopic())["cleanup.policy"]; got != "delete" {
+			if got := w.Settings(w.Sides.Target, w.Cfg.LedgerTopic())["cleanup.policy"]; got != "delete" {
 				t.Errorf("records in partition %d: the topic's cleanup policy is %s", partition, got)
 			}
 		})

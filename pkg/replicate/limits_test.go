@@ -1,4 +1,4 @@
-package replicate
+package replicate_test
 
 import (
 	"errors"
@@ -10,26 +10,31 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/internal/flowtest"
+	"replicator/pkg/operate/preflight"
+	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/txlimit"
 )
 
 // limitedTarget exchanges the target for one that lets transactions last that long at
 // most, in milliseconds, and does not tell so if it is secret.
-func (w *world) limitedTarget(most string, secret bool) {
-	w.t.Helper()
-	w.target, w.sides.Target, w.to = w.cluster("limited", kfake.BrokerConfigs(map[string]string{
+func limitedTarget(w *flowtest.World, most string, secret bool) {
+	w.T.Helper()
+	w.Target, w.Sides.Target, w.To = w.Cluster("limited", kfake.BrokerConfigs(map[string]string{
 		"transaction.max.timeout.ms": most}))
 	if !secret {
 		return
 	}
-	w.brokersTell(nil)
+	brokersTell(w, nil)
 }
 
 // brokersTell makes the target's brokers tell only these settings of theirs.
-func (w *world) brokersTell(settings map[string]string) {
-	w.target.ControlKey(int16(kmsg.DescribeConfigs), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		w.target.KeepControl()
+func brokersTell(w *flowtest.World, settings map[string]string) {
+	w.Target.ControlKey(int16(kmsg.DescribeConfigs), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.Target.KeepControl()
 		asked := req.(*kmsg.DescribeConfigsRequest).Resources
 		if len(asked) != 1 || asked[0].ResourceType != kmsg.ConfigResourceTypeBroker {
 			return nil, nil, false
@@ -51,13 +56,13 @@ func (w *world) brokersTell(settings map[string]string) {
 }
 
 // planned is what check says of the world's flow.
-func (w *world) planned() *FlowPlan {
-	w.t.Helper()
-	look, err := Inspect(w.ctx, w.handoverOptions().Clusters, w.cfg, nil)
-	w.must("inspect", err)
+func planned(w *flowtest.World) *preflight.FlowPlan {
+	w.T.Helper()
+	look, err := snapshot.Open(w.Ctx, w.HandoverOptions().Clusters, w.Cfg, nil)
+	w.Must("inspect", err)
 	defer look.Close()
-	plan, err := look.Plan(w.ctx)
-	w.must("plan", err)
+	plan, err := preflight.Plan(w.Ctx, look)
+	w.Must("plan", err)
 	return plan
 }
 
@@ -66,20 +71,20 @@ func (w *world) planned() *FlowPlan {
 func TestShortTransactions(t *testing.T) {
 	t.Parallel()
 	for _, secret := range []bool{false, true} {
-		for _, lane := range []Lane{LaneBatch, LaneRecord} {
+		for _, lane := range []settings.Lane{settings.LaneBatch, settings.LaneRecord} {
 			t.Run(string(lane)+map[bool]string{false: ", told", true: ", secret"}[secret], func(t *testing.T) {
-				w := newWorld(t)
-				w.cfg.Lane = lane
-				w.limitedTarget("10000", secret)
-				w.topic("orders", 2)
-				w.mixed("orders", 2, 200)
-				plan := w.planned()
+				w := flowtest.New(t)
+				w.Cfg.Lane = lane
+				limitedTarget(w, "10000", secret)
+				w.Topic("orders", 2)
+				w.Mixed("orders", 2, 200)
+				plan := planned(w)
 				warned := strings.Contains(strings.Join(plan.Warnings, " "), "transaction last at most 10s")
 				if len(plan.InTheWay()) > 0 || warned == secret {
 					t.Errorf("check: in the way %v, warnings %q", plan.InTheWay(), plan.Warnings)
 				}
-				w.must("the one-off copy", w.ends(w.once()))
-				w.equal([]string{"orders"})
+				w.Must("the one-off copy", w.Ends(w.Once()))
+				w.Equal([]string{"orders"})
 			})
 		}
 	}
@@ -91,18 +96,18 @@ func TestTooShortTransactions(t *testing.T) {
 	t.Parallel()
 	for _, secret := range []bool{false, true} {
 		t.Run(map[bool]string{false: "told", true: "secret"}[secret], func(t *testing.T) {
-			w := newWorld(t)
-			w.cfg.CommitInterval = 9 * time.Second
-			w.limitedTarget("10000", secret)
-			w.topic("orders", 1)
-			w.plain(w.sides.Source, "orders", 0, 3)
-			if plan := w.planned(); !secret {
-				var short *TooShortError
+			w := flowtest.New(t)
+			w.Cfg.CommitInterval = 9 * time.Second
+			limitedTarget(w, "10000", secret)
+			w.Topic("orders", 1)
+			w.Plain(w.Sides.Source, "orders", 0, 3)
+			if plan := planned(w); !secret {
+				var short *txlimit.TooShortError
 				if list := plan.InTheWay(); len(list) != 1 || !errors.As(list[0], &short) {
 					t.Errorf("check: in the way %v", list)
 				}
 			}
-			err := w.ends(w.once())
+			err := w.Ends(w.Once())
 			for _, want := range []string{"transaction.max.timeout.ms", "commit_interval 9s"} {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("the one-off copy ends with %v, want it to name %s", err, want)
@@ -126,15 +131,15 @@ func TestInternalTopicsThatCannotBeMade(t *testing.T) {
 		"offsets.topic.replication.factor":         "__consumer_offsets",
 	} {
 		t.Run(setting, func(t *testing.T) {
-			w := newWorld(t)
-			w.brokersTell(map[string]string{setting: "2"})
-			w.topic("orders", 1)
+			w := flowtest.New(t)
+			brokersTell(w, map[string]string{setting: "2"})
+			w.Topic("orders", 1)
 			var internal *kafka.InternalTopicError
-			list := w.planned().InTheWay()
+			list := planned(w).InTheWay()
 			if len(list) != 1 || !errors.As(list[0], &internal) || internal.Topic != topic || internal.Setting != setting {
 				t.Errorf("check: in the way %v", list)
 			}
-			err := w.ends(w.once())
+			err := w.Ends(w.Once())
 			if !errors.As(err, &internal) || !strings.Contains(chunk.Remedy(err), "set "+setting+" to at most 1") {
 				t.Errorf("the one-off copy ends with %v", err)
 			}

@@ -1,4 +1,4 @@
-package replicate
+package replicate_test
 
 import (
 	"flag"
@@ -11,9 +11,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"replicator/internal/flowtest"
 	"replicator/pkg/policy"
+	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/sink"
 	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/wire"
@@ -60,7 +63,7 @@ const metricsPage = "../../docs/metrics.md"
 // The page's table is what is registered, and its lists name every kind.
 func TestMetricsAreDocumented(t *testing.T) {
 	l := &listing{}
-	New(Options{Registry: l})
+	replicate.New(replicate.Options{Registry: l})
 	slices.Sort(l.rows)
 	page, err := os.ReadFile(metricsPage)
 	if err != nil {
@@ -100,9 +103,9 @@ func TestReasonsAreDocumented(t *testing.T) {
 	}
 	reasons := []string{wire.OldMagic, wire.LogAppendTime, wire.Holes, wire.Codec, source.ProgressInside, source.TooLarge,
 		sink.Small}
-	for _, delivery := range []Delivery{ExactlyOnce, AtLeastOnce} {
-		for _, configured := range []Lane{LaneAuto, LaneBatch, LaneRecord} {
-			lane, why := (&Config{Delivery: delivery, Lane: configured}).LaneInUse()
+	for _, delivery := range []settings.Delivery{settings.ExactlyOnce, settings.AtLeastOnce} {
+		for _, configured := range []settings.Lane{settings.LaneAuto, settings.LaneBatch, settings.LaneRecord} {
+			lane, why := (&settings.Config{Delivery: delivery, Lane: configured}).LaneInUse()
 			reasons = append(reasons, string(lane)+", because", `"`+why+`"`)
 		}
 	}
@@ -113,22 +116,20 @@ func TestReasonsAreDocumented(t *testing.T) {
 	}
 }
 
-func known(values map[string]float64, labels string) bool { _, ok := values[labels]; return ok }
-
 // The lane in use shows in the metrics, and a group's lag goes by the name that all
 // other labels have: the source's.
 func TestLabelsOfAFlowThatRenames(t *testing.T) {
-	w := newWorld(t)
-	w.cfg.Naming, w.cfg.Separator = policy.Prefix, "."
-	w.topic("orders", 1)
-	w.plain(w.sides.Source, "orders", 0, 10)
-	w.commit("g", "orders", 0, 10)
-	r := w.start(nil)
-	w.await("the group's lag is known", func() bool { return len(r.scrape("replicator_group_lag_records")) > 0 })
-	if got := r.scrape("replicator_group_lag_records"); len(got) != 1 || !known(got, "g/orders") {
+	w := flowtest.New(t)
+	w.Cfg.Naming, w.Cfg.Separator = policy.Prefix, "."
+	w.Topic("orders", 1)
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	w.Commit("g", "orders", 0, 10)
+	r := w.Start(nil)
+	w.Await("the group's lag is known", func() bool { return len(r.Scrape("replicator_group_lag_records")) > 0 })
+	if got := r.Scrape("replicator_group_lag_records"); len(got) != 1 || !flowtest.Known(got, "g/orders") {
 		t.Errorf("lag of group g: %v, want one of topic orders", got)
 	}
-	if got := r.scrape("replicator_lane_info"); len(got) != 1 || got["batch/nothing needs single records"] != 1 {
+	if got := r.Scrape("replicator_lane_info"); len(got) != 1 || got["batch/nothing needs single records"] != 1 {
 		t.Errorf("lane: %v, want batch", got)
 	}
 }
@@ -136,7 +137,7 @@ func TestLabelsOfAFlowThatRenames(t *testing.T) {
 // The alerts that ship with the program name metrics that exist.
 func TestAlertsNameMetrics(t *testing.T) {
 	l := &listing{}
-	New(Options{Registry: l})
+	replicate.New(replicate.Options{Registry: l})
 	known := strings.Join(l.rows, "\n")
 	alerts, err := os.ReadFile("../../deploy/alerts.yaml")
 	if err != nil {

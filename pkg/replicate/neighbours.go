@@ -3,290 +3,12 @@ package replicate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
-
-	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/handover"
-	"replicator/pkg/replicate/kafka"
-	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/provenance"
 )
-
-// neighbours are the flows that other configurations may run with the same clusters,
-// as their ledgers tell that stand there.
-type neighbours struct {
-	cfg            *Config
-	source, target *ledger.Others
-}
-
-func openNeighbours(cfg *Config, source, target kafka.Config) (*neighbours, error) {
-	n := &neighbours{cfg: cfg}
-	var err error
-	if n.source, err = ledger.OpenOthers(source); err != nil {
-		return nil, err
-	}
-	if n.target, err = ledger.OpenOthers(target); err != nil {
-		n.source.Close()
-		return nil, err
-	}
-	return n, nil
-}
-
-func (n *neighbours) close() {
-	n.source.Close()
-	n.target.Close()
-}
-
-// neighbourhood is what one look at both clusters shows.
-type neighbourhood struct {
-	source, target *ledger.Standing
-	own            ledger.Other      // this flow's ledger; zero: it is not there
-	upstream       []ledger.Upstream // flows that lead to the source, by whatever way
-	ways           [][]policy.Hop    // by which records of the target come to the source
-	ledgers        []policy.Flow     // whose ledgers on the source have names of their own
-	begun          map[policy.Flow]bool
-	unread         []error // ledgers of the source that may not be read
-}
-
-// look reads what is new in all ledgers of both clusters.
-func (n *neighbours) look(ctx context.Context) (*neighbourhood, error) {
-	v := &neighbourhood{begun: map[policy.Flow]bool{}}
-	g, looking := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		v.target, err = n.target.Look(looking)
-		return err
-	})
-	g.Go(func() (err error) {
-		v.source, err = n.source.Look(looking)
-		return err
-	})
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	for _, l := range v.target.Ledgers {
-		if l.Topic == n.cfg.LedgerTopic() {
-			v.own = l
-		}
-	}
-	v.findUpstream(n.cfg)
-	var hops []policy.Hop
-	for i := range v.upstream {
-		if hop, ok := n.hop(&v.upstream[i], v); ok {
-			hops = append(hops, hop)
-			if hop.To == n.cfg.From && !strings.HasPrefix(hop.Ledger, "__replicator") {
-				v.ledgers = append(v.ledgers, hop.Flow)
-			}
-		}
-	}
-	v.ways = policy.Ways(hops, n.cfg.To, n.cfg.From)
-	return v, nil
-}
-
-// atWork says whether a ledger is that of a flow which carries records to the cluster
-// where it stands: not a copy of one, nor one that was turned around or has given way. One
-// that has not announced yet what it chooses looks once more when it has.
-func atWork(l *ledger.Other, cluster string) bool {
-	if l.Err != nil || l.Identity == nil || l.Identity.TargetCluster != cluster {
-		return false
-	}
-	var d handover.Direction
-	if err := handover.Decode(l.Notes[handover.DirectionName], &d); err == nil && d.Closed {
-		return false
-	}
-	return l.Begun || l.Rules != nil && !l.Rules.Withdrawn
-}
-
-// upstreamMost bounds the flows that are told on.
-const upstreamMost = 64
-
-// findUpstream collects the flows that lead to the source: those whose ledgers stand
-// there, and those that these tell of. What leads to the source itself is believed only
-// where its ledger stands, or a flow that ended would be told round for ever.
-func (v *neighbourhood) findUpstream(cfg *Config) {
-	told := []ledger.Upstream{}
-	for i := range v.source.Ledgers {
-		l := &v.source.Ledgers[i]
-		if l.Err != nil {
-			v.unread = append(v.unread, l.Err)
-		}
-		own := l.Topic == v.own.Topic && v.source.Cluster == v.target.Cluster
-		if own || !atWork(l, v.source.Cluster) {
-			continue
-		}
-		up := ledger.Upstream{Ledger: l.Topic, Begun: l.Begun, Identity: *l.Identity, Topics: []string{".*"}}
-		if l.Rules != nil {
-			up.Topics, up.ExcludeTopics = l.Rules.Topics, l.Rules.ExcludeTopics
-			told = append(told, l.Rules.Upstream...)
-		}
-		v.upstream = append(v.upstream, up)
-	}
-	seen := map[string]bool{v.target.Cluster + "/" + cfg.LedgerTopic(): true}
-	reached := map[string]bool{}
-	for _, up := range v.upstream {
-		reached[up.Identity.SourceCluster] = true
-	}
-	for again := true; again; {
-		again = false
-		for _, up := range told {
-			key := up.Identity.TargetCluster + "/" + up.Ledger
-			if seen[key] || up.Identity.TargetCluster == v.source.Cluster || !reached[up.Identity.TargetCluster] ||
-				len(v.upstream) == upstreamMost {
-				continue
-			}
-			seen[key], reached[up.Identity.SourceCluster], again = true, true, true
-			up.Identity.Changes = nil
-			v.upstream = append(v.upstream, up)
-		}
-	}
-}
-
-// hop is a flow by the names that this configuration has for its clusters.
-func (n *neighbours) hop(up *ledger.Upstream, v *neighbourhood) (policy.Hop, bool) {
-	id := &up.Identity
-	from, to := id.SourceCluster, id.TargetCluster // a name that nobody else has
-	if from == v.target.Cluster {
-		from = n.cfg.To
-	}
-	if to == v.source.Cluster {
-		to = n.cfg.From
-	}
-	if from == v.source.Cluster && v.source.Cluster != v.target.Cluster {
-		from = n.cfg.From
-	}
-	h := policy.Hop{Topics: up.Topics, ExcludeTopics: up.ExcludeTopics, Flow: policy.Flow{
-		From: from, To: to, SourcePrefix: id.SourcePrefix, TargetPrefix: id.TargetPrefix,
-		Naming: policy.Naming(id.Naming), Separator: id.Separator,
-		Ledger:     strings.TrimPrefix(up.Ledger, id.TargetPrefix),
-		CalledFrom: id.From, Called: id.Flow(),
-	}}
-	if h.Separator == "" {
-		h.Separator = policy.DefaultSeparator
-	}
-	v.begun[h.Flow] = up.Begun
-	return h, from != "" && to != ""
-}
-
-// flows are those that the policy has to know: by the ways, what comes from the target
-// under a prefix is never copied back; a ledger is never copied, whatever its name.
-func (v *neighbourhood) flows() []policy.Flow {
-	list := slices.Clone(v.ledgers)
-	for _, way := range v.ways {
-		for _, hop := range way {
-			if !slices.Contains(list, hop.Flow) {
-				list = append(list, hop.Flow)
-			}
-		}
-	}
-	return list
-}
-
-// anyTopic stands for topics that are not there yet.
-const anyTopic = "any-topic"
-
-// circle is the circle that this flow would close, or nil. A flow that has begun does not
-// give way to one that has not: that one looks as well before it begins, and will.
-func (v *neighbourhood) circle(cfg *Config) error {
-	chosen := cfg.Policy()
-	chosen.Flows = append(slices.Clone(chosen.Flows), v.flows()...)
-	names := append(slices.Clone(v.source.Topics), cfg.SourcePrefix+anyTopic)
-	for _, name := range v.target.Topics {
-		if !slices.Contains(v.source.Topics, name) {
-			names = append(names, name)
-		}
-	}
-	for _, way := range v.ways {
-		if v.own.Begun && slices.ContainsFunc(way, func(h policy.Hop) bool { return !v.begun[h.Flow] }) {
-			continue
-		}
-		topics, err := policy.Circles(chosen, way, names)
-		if err != nil {
-			return err
-		}
-		if len(topics) > 0 {
-			return &CircleError{Flow: *cfg, Way: way, Topics: topics, Upstream: v.upstream}
-		}
-	}
-	return nil
-}
-
-// rules are what others are to know of this flow.
-func (v *neighbourhood) rules(cfg *Config) ledger.Rules {
-	return ledger.Rules{Topics: cfg.Topics, ExcludeTopics: cfg.ExcludeTopics, Upstream: v.upstream}
-}
-
-// noteRules writes the rules to the ledger, if they are not what stands there.
-func (v *neighbourhood) noteRules(ctx context.Context, cfg *Config, target kafka.Config, rules ledger.Rules) error {
-	text := ledger.EncodeRules(rules)
-	if string(v.own.Notes[ledger.RulesName]) == string(text) {
-		return nil
-	}
-	return ledger.WriteNotes(ctx, target, cfg.LedgerTopic(), 0, []ledger.Record{ledger.NoteRecord(ledger.RulesName, text)})
-}
-
-// CircleError reports that what a flow writes would come back to it.
-type CircleError struct {
-	Flow     Config
-	Way      []policy.Hop // the flows of others by which it comes back, the first from this flow's target
-	Topics   []string     // of the source
-	Upstream []ledger.Upstream
-}
-
-func (e *CircleError) Error() string {
-	var topics []string
-	for _, topic := range e.Topics {
-		if topic != e.Flow.SourcePrefix+anyTopic {
-			topics = append(topics, topic)
-		}
-	}
-	what := "any topic that all of them choose"
-	if len(topics) > 0 {
-		what = "topics " + shorten(topics)
-	}
-	var flows []string
-	for _, h := range e.Way {
-		flows = append(flows, "flow "+h.String())
-	}
-	last := e.Way[len(e.Way)-1]
-	return fmt.Sprintf("records would go in a circle: what this flow copies to %s comes back to %s by %s (ledger topic "+
-		"%s on cluster %s): %s", e.Flow.To, e.Flow.From, strings.Join(flows, ", "), last.LedgerTopic(), e.Flow.From, what)
-}
-
-// Remedy tells what to do.
-func (e *CircleError) Remedy() string {
-	last := e.Way[len(e.Way)-1]
-	text := "nothing is copied until that is decided. "
-	if len(e.Way) == 1 {
-		text += fmt.Sprintf("Are from and to of this flow exchanged, or do bootstrap.servers of %s and %s lead to each "+
-			"other's cluster? Then set them right. To go back after a cutover, use 'replicator rollback' of flow %s. ",
-			e.Flow.From, e.Flow.To, last.String())
-	}
-	return text + fmt.Sprintf("To copy both ways, choose topics that are not in both (topics, exclude_topics), or use "+
-		"naming: prefix in each flow. If flow %s has ended for good: see that no daemon of it runs, then delete its ledger "+
-		"topic %s on cluster %s, which holds no records of applications", last.String(), last.LedgerTopic(), e.Flow.From)
-}
-
-// inCircle tells an error that is a circle.
-func inCircle(err error) bool {
-	var circle *CircleError
-	return errors.As(err, &circle)
-}
-
-// problemsAround are the faults that show together with the flows of others, as they are now.
-func (i *Inspection) problemsAround(ctx context.Context) []error {
-	around, err := i.others.look(ctx)
-	if err != nil {
-		return []error{err}
-	}
-	i.around = around
-	if err := i.around.circle(&i.cfg); err != nil {
-		return []error{&lasting{err}}
-	}
-	return nil
-}
 
 // metError ends a flow whose policy has to know more flows than it did.
 type metError struct{ flows []policy.Flow }
@@ -295,20 +17,20 @@ func (*metError) Error() string { return "flows of other configurations have com
 
 // meet looks at the flows of other configurations. Its error is why this one must not go
 // on: a circle, or what was found is news to its policy.
-func (f *flow) meet(ctx context.Context) (*neighbourhood, error) {
-	v, err := f.others.look(ctx)
+func (f *flow) meet(ctx context.Context) (*provenance.Neighbourhood, error) {
+	v, err := f.others.Look(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.circle(&f.cfg); err != nil {
+	if err := v.Circle(&f.Cfg); err != nil {
 		return v, err
 	}
-	if flows := v.flows(); !slices.Equal(flows, f.met) {
+	if flows := v.Flows(); !slices.Equal(flows, f.met) {
 		return v, &metError{flows}
 	}
-	for _, err := range v.unread {
+	for _, err := range v.Unread {
 		f.tellUnread.Do(func() {
-			f.log.Warn("a ledger on the source cannot be read: whether its flow carries records back is not known",
+			f.Log.Warn("a ledger on the source cannot be read: whether its flow carries records back is not known",
 				"error", err, "remedy", chunk.Remedy(err))
 		})
 	}
@@ -318,31 +40,31 @@ func (f *flow) meet(ctx context.Context) (*neighbourhood, error) {
 // announce lets others know of this flow, and looks again: of two that start at the same
 // moment at least one sees the other, before it copies anything. One that has copied
 // nothing gives way for good.
-func (f *flow) announce(ctx context.Context) (*neighbourhood, error) {
+func (f *flow) announce(ctx context.Context) (*provenance.Neighbourhood, error) {
 	v, err := f.meet(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.noteRules(ctx, &f.cfg, f.target, v.rules(&f.cfg)); err != nil {
+	if err := v.NoteRules(ctx, &f.Cfg, f.Target, v.Rules(&f.Cfg)); err != nil {
 		return nil, err
 	}
 	after, err := f.meet(ctx)
-	if inCircle(err) && !after.own.Begun {
-		rules := v.rules(&f.cfg)
+	if provenance.InCircle(err) && !after.Own.Begun {
+		rules := v.Rules(&f.Cfg)
 		rules.Withdrawn = true
-		return nil, errors.Join(err, after.noteRules(ctx, &f.cfg, f.target, rules))
+		return nil, errors.Join(err, after.NoteRules(ctx, &f.Cfg, f.Target, rules))
 	}
 	return after, err
 }
 
 // watchNeighbours is meet for a flow that is at work.
-func (f *flow) watchNeighbours(ctx context.Context) (*neighbourhood, error) {
+func (f *flow) watchNeighbours(ctx context.Context) (*provenance.Neighbourhood, error) {
 	v, err := f.meet(ctx)
-	if inCircle(err) || errors.As(err, new(*metError)) {
+	if provenance.InCircle(err) || errors.As(err, new(*metError)) {
 		f.stop(err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return v, v.noteRules(ctx, &f.cfg, f.target, v.rules(&f.cfg))
+	return v, v.NoteRules(ctx, &f.Cfg, f.Target, v.Rules(&f.Cfg))
 }

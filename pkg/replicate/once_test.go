@@ -1,69 +1,42 @@
-package replicate
+package replicate_test
 
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"replicator/integration/workload"
+	"replicator/internal/flowtest"
 	"replicator/pkg/offsets"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/settings"
 )
-
-// once runs a one-off copy beside whatever runs already.
-func (w *world) once() chan error {
-	w.t.Helper()
-	e := New(Options{
-		Clusters: w.clusters(), Flows: []Config{w.cfg}, Registry: prometheus.NewRegistry(), UntilCaughtUp: true,
-		Onlook: Onlook(w.clusters(), nil),
-		Log:    slog.New(slog.NewTextHandler(&w.log, nil)),
-	})
-	done := make(chan error, 1)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		done <- e.Run(w.ctx)
-	}()
-	w.t.Cleanup(func() { <-ended })
-	return done
-}
-
-// ends waits for the end of a one-off copy.
-func (w *world) ends(done chan error) error {
-	w.t.Helper()
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(patience):
-		w.t.Fatal("the one-off copy goes on and on")
-		return nil
-	}
-}
 
 // TestOnceBesideAnotherReplica: what another replica has stopped is told, and not
 // waited for; what it has copied counts.
 func TestOnceBesideAnotherReplica(t *testing.T) {
-	w := newWorld(t)
-	w.topic("orders", 4)
-	w.topic("taken", 4)
-	w.must("create", workload.Topics(w.ctx, w.sides.Target, 4, workload.KeepConfigs(), "taken"))
-	w.mixed("orders", 4, 100)
+	w := flowtest.New(t)
+	w.Topic("orders", 4)
+	w.Topic("taken", 4)
+	w.Must("create", workload.Topics(w.Ctx, w.Sides.Target, 4, workload.KeepConfigs(), "taken"))
+	w.Mixed("orders", 4, 100)
 	for number := range int32(4) {
-		w.plain(w.sides.Target, "taken", number, 1)
-		w.plain(w.sides.Source, "taken", number, 1)
+		w.Plain(w.Sides.Target, "taken", number, 1)
+		w.Plain(w.Sides.Source, "taken", number, 1)
 	}
-	daemon := w.start(nil)
+	daemon := w.Start(nil)
 	for number := range int32(4) {
-		daemon.stopped("taken", number, chunk.StopForeign)
+		daemon.Stopped("taken", number, chunk.StopForeign)
 	}
-	done := w.once()
-	w.await("the shards are shared", func() bool { return daemon.owned() < 4 || len(done) > 0 })
-	err := w.ends(done)
-	var unfinished *UnfinishedError
+	done := w.Once()
+	w.Await("the shards are shared", func() bool { return daemon.Owned() < 4 || len(done) > 0 })
+	err := w.Ends(done)
+	var unfinished *replicate.UnfinishedError
 	if !errors.As(err, &unfinished) || len(unfinished.Stops) != 4 || len(unfinished.Groups) != 0 {
 		t.Fatalf("the one-off copy ends with %v, want the 4 partitions of taken", err)
 	}
@@ -73,25 +46,27 @@ func TestOnceBesideAnotherReplica(t *testing.T) {
 			t.Errorf("stop %d is %+v, want one of %s with a remedy", number, stop, want)
 		}
 	}
-	w.equal([]string{"orders"})
+	w.Equal([]string{"orders"})
 }
 
 // TestOnceOntoTopicsMadeBeforehand: a topic on the target that has to be altered before a
 // record is written is waited for, and is no reason to end.
-func TestOnceOntoTopicsMadeBeforehand(t *testing.T) { onLanes(t, testOnceOntoTopicsMadeBeforehand) }
+func TestOnceOntoTopicsMadeBeforehand(t *testing.T) {
+	flowtest.OnLanes(t, testOnceOntoTopicsMadeBeforehand)
+}
 
-func testOnceOntoTopicsMadeBeforehand(t *testing.T, w *world) {
-	w.cfg.RefreshInterval = time.Hour // what is waited for is looked at sooner
-	w.topic("orders", 2)
-	w.topic("stamped", 2)
-	w.must("create", workload.Topics(w.ctx, w.sides.Target, 2,
+func testOnceOntoTopicsMadeBeforehand(t *testing.T, w *flowtest.World) {
+	w.Cfg.RefreshInterval = time.Hour // what is waited for is looked at sooner
+	w.Topic("orders", 2)
+	w.Topic("stamped", 2)
+	w.Must("create", workload.Topics(w.Ctx, w.Sides.Target, 2,
 		map[string]string{"message.timestamp.after.max.ms": "3600000"}, "orders"))
-	w.must("create", workload.Topics(w.ctx, w.sides.Target, 2,
+	w.Must("create", workload.Topics(w.Ctx, w.Sides.Target, 2,
 		map[string]string{"message.timestamp.type": "LogAppendTime"}, "stamped"))
-	w.mixed("orders", 2, 200)
-	w.mixed("stamped", 2, 200)
-	w.must("the one-off copy", w.ends(w.once()))
-	w.equal([]string{"orders", "stamped"})
+	w.Mixed("orders", 2, 200)
+	w.Mixed("stamped", 2, 200)
+	w.Must("the one-off copy", w.Ends(w.Once()))
+	w.Equal([]string{"orders", "stamped"})
 }
 
 // TestGroupsOfOtherShards: a one-off copy waits for the groups of shards that it does
@@ -99,26 +74,27 @@ func testOnceOntoTopicsMadeBeforehand(t *testing.T, w *world) {
 func TestGroupsOfOtherShards(t *testing.T) {
 	for why, workers := range map[string]int{"another's": 0, "starting over": 4} {
 		t.Run(why, func(t *testing.T) {
-			w := newWorld(t)
-			w.topic("orders", 4)
-			w.mixed("orders", 4, 100)
-			w.cfg.GroupSyncInterval = time.Hour // whoever owns the shards does not come round to it
-			r := w.start(nil)
-			w.equal([]string{"orders"})
-			r.stop()
+			w := flowtest.New(t)
+			w.Topic("orders", 4)
+			w.Mixed("orders", 4, 100)
+			w.Cfg.GroupSyncInterval = time.Hour // whoever owns the shards does not come round to it
+			r := w.Start(nil)
+			w.Equal([]string{"orders"})
+			r.Stop()
 			for number := range int32(4) {
-				w.commit("g", "orders", number, 1)
+				w.Commit("g", "orders", number, 1)
 			}
 
-			options := Options{Clusters: w.clusters(), Flows: []Config{w.cfg}, Registry: prometheus.NewRegistry(),
-				Onlook: Onlook(w.clusters(), nil)}
+			options := replicate.Options{Clusters: w.Clusters(), Flows: []settings.Config{w.Cfg},
+				Registry: prometheus.NewRegistry(),
+				Onlook:   inspect.Onlook(w.Clusters(), nil)}
 			goal := map[chunk.Partition]offsets.Source{}
 			for number := range int32(4) {
 				goal[chunk.Partition{Topic: "orders", Number: number}] = 0
 			}
 			done := make(chan error, 1)
 			go func() {
-				open, err := SettleGroups(w.ctx, options, workers, goal)
+				open, err := replicate.SettleGroups(w.Ctx, options, workers, goal)
 				if len(open) > 0 {
 					err = fmt.Errorf("not right: %v", open)
 				}
@@ -127,38 +103,15 @@ func TestGroupsOfOtherShards(t *testing.T) {
 			select {
 			case err := <-done:
 				t.Fatalf("the groups are said to be right: %v", err)
-			case <-time.After(2 * GroupsEvery): // this is what is tested: that it is still waiting
+			case <-time.After(2 * replicate.GroupsEvery): // this is what is tested: that it is still waiting
 			}
 			for number := range int32(4) { // a consumer on the target settles it
-				w.must("commit", workload.Commit(w.ctx, w.sides.Target,
+				w.Must("commit", workload.Commit(w.Ctx, w.Sides.Target,
 					[]workload.Position{{Group: "g", Topic: "orders", Partition: number, At: 0}}))
 			}
-			if err := w.ends(done); err != nil {
+			if err := w.Ends(done); err != nil {
 				t.Errorf("after all positions were settled: %v", err)
 			}
 		})
-	}
-}
-
-// TestAtGoal: a one-off copy has nothing to wait for once all that it was to copy here is read.
-func TestAtGoal(t *testing.T) {
-	a, b := chunk.Partition{Topic: "a"}, chunk.Partition{Topic: "b"}
-	elsewhere := chunk.Partition{Topic: "elsewhere"}
-	for _, c := range []struct {
-		why   string
-		goals map[chunk.Partition]offsets.Source
-		next  offsets.Source // of b; a is at 5
-		want  bool
-	}{
-		{"no goal is known", nil, 9, false},
-		{"one is behind", map[chunk.Partition]offsets.Source{a: 5, b: 9}, 8, false},
-		{"all are there", map[chunk.Partition]offsets.Source{a: 5, b: 9, elsewhere: 7}, 9, true},
-		{"one is new", map[chunk.Partition]offsets.Source{a: 5}, 2, true},
-	} {
-		s := &session{worker: &worker{flow: &shared{goal: goal{ends: c.goals}}}, routes: map[chunk.Partition]*route{
-			a: {next: 5}, b: {next: c.next}}}
-		if got := s.atGoal(); got != c.want {
-			t.Errorf("%s: %t", c.why, got)
-		}
 	}
 }

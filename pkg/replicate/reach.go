@@ -11,7 +11,7 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
-	"replicator/pkg/replicate/watermarks"
+	"replicator/pkg/replicate/listoffsets"
 )
 
 const (
@@ -38,7 +38,7 @@ type reach struct {
 
 // reachesOf makes one for each cluster that a flow names.
 func reachesOf(o *Options) []*reach {
-	every, after := o.askEvery, o.sayAfter
+	every, after := o.AskEvery, o.SayAfter
 	if every == 0 {
 		every = askEvery
 	}
@@ -62,7 +62,7 @@ func reachesOf(o *Options) []*reach {
 
 // run asks until ctx ends.
 func (r *reach) run(ctx context.Context) {
-	marks, err := watermarks.Open(r.cluster)
+	marks, err := listoffsets.Open(r.cluster)
 	if err != nil {
 		return // the flows say why
 	}

@@ -2,166 +2,27 @@ package replicate
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"replicator/pkg/replicate/ledger"
-	"replicator/pkg/replicate/owner"
+	"replicator/pkg/replicate/peers"
 )
-
-// memberNote is what a replica lets the others of its group know: whose work it does, and
-// by which rules. Of each rule it holds a digest: two replicas agree or they do not.
-type memberNote struct {
-	Ledger  string            `json:"ledger"`
-	Source  string            `json:"source"` // cluster id
-	Program string            `json:"program"`
-	Rules   map[string]string `json:"rules"` // by key of the configuration
-}
-
-// rules are digests of all that decides what is copied, and how it looks on the target.
-// Lane, intervals and the like may differ between replicas.
-func (c *Config) rules() map[string]string {
-	rules := map[string]string{}
-	for key, value := range map[string]any{
-		"topics": c.Topics, "exclude_topics": c.ExcludeTopics, "groups": c.Groups, "exclude_groups": c.ExcludeGroups,
-		"naming": c.Naming, "separator": c.Separator, "start": c.Start, "delivery": c.Delivery,
-		"replication_factor": c.ReplicationFactor, "sync_topic_configs": c.SyncTopicConfigs,
-		"exclude_configs": c.ExcludeConfigs, "prefix": []string{c.SourcePrefix, c.TargetPrefix}, "shards": c.Shards,
-	} {
-		text, err := json.Marshal(value)
-		if err != nil {
-			panic(fmt.Sprintf("replicate: rule %s cannot be written as JSON: %v", key, err))
-		}
-		digest := sha256.Sum256(text)
-		rules[key] = hex.EncodeToString(digest[:4])
-	}
-	return rules
-}
-
-// differing lists the keys in which two replicas' rules differ; what one of them does not
-// know is left out.
-func differing(a, b map[string]string) []string {
-	var keys []string
-	for key, digest := range a {
-		if other, known := b[key]; known && other != digest {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-// noteFor is what the flow's member of the group lets the others know.
-func (c *Config) noteFor(id ledger.Identity) []byte {
-	text, err := json.Marshal(memberNote{c.LedgerTopic(), id.SourceCluster, id.Program, c.rules()})
-	if err != nil {
-		panic(fmt.Sprintf("replicate: a member's note cannot be written as JSON: %v", err))
-	}
-	return text
-}
-
-// memberNoteOf reads a member's note; false where there is none that can be read.
-func memberNoteOf(m *owner.Member) (n memberNote, ok bool) {
-	return n, m.Note != nil && json.Unmarshal(m.Note, &n) == nil
-}
-
-// others are replicas whose rules are not those of a configuration.
-type others struct {
-	hosts map[string]bool
-	keys  map[string]bool // in which they differ
-	n     int
-}
-
-// compareRules finds members with other rules than these.
-func compareRules(members []owner.Member, rules map[string]string) others {
-	o := others{hosts: map[string]bool{}, keys: map[string]bool{}}
-	for i := range members {
-		note, ok := memberNoteOf(&members[i])
-		if !ok {
-			continue
-		}
-		keys := differing(rules, note.Rules)
-		for _, key := range keys {
-			o.keys[key] = true
-		}
-		if len(keys) > 0 {
-			o.n++
-			o.hosts[members[i].Host] = true
-		}
-	}
-	return o
-}
-
-// String names the keys and the hosts.
-func (o *others) String() string {
-	if o.n == 0 {
-		return ""
-	}
-	list := func(set map[string]bool) string { return strings.Join(slices.Sorted(maps.Keys(set)), ", ") }
-	return fmt.Sprintf("%d replicas, on %s, have other rules (%s)", o.n, list(o.hosts), list(o.keys))
-}
-
-const mixedRemedy = "give all replicas the same configuration and restart those that have another: until then a " +
-	"topic that only some of them choose is copied only where these own its shard"
-
-// StrangersError reports that another flow's replicas are in the flow's group: the names of
-// its clusters are the same, and so would be its transactional ids.
-type StrangersError struct {
-	Group, Ledger string
-	Others        []string // the ledgers of the others
-	Hosts         []string
-}
-
-func (e *StrangersError) Error() string {
-	return fmt.Sprintf("group %s is that of another flow now: replicas on %s work with ledger %s, this flow's is %s",
-		e.Group, strings.Join(e.Hosts, ", "), strings.Join(e.Others, ", "), e.Ledger)
-}
-
-// Remedy tells what to do.
-func (e *StrangersError) Remedy() string {
-	return "two flows to one cluster need clusters of other names, of which group and transactional ids are made: name " +
-		"the source or the target of one of them otherwise, and keep its ledger with ledger: NAME. This flow begins by " +
-		"itself when the others are gone"
-}
-
-// strangers finds members of the group that work for another ledger.
-func (c *Config) strangers(members []owner.Member) error {
-	e := &StrangersError{Group: c.GroupID(), Ledger: c.LedgerTopic()}
-	for i := range members {
-		m := &members[i]
-		if m.Told && !slices.Contains(m.Topics, c.LedgerTopic()) {
-			e.Others, e.Hosts = append(e.Others, m.Topics...), append(e.Hosts, m.Host)
-		}
-	}
-	if len(e.Hosts) == 0 {
-		return nil
-	}
-	slices.Sort(e.Hosts)
-	slices.Sort(e.Others)
-	e.Hosts, e.Others = slices.Compact(e.Hosts), slices.Compact(e.Others)
-	return e
-}
 
 // alone makes sure, before this process joins, that the group is not another flow's. A
 // member that was killed is one until its session is over.
 func (f *flow) alone(ctx context.Context) error {
 	tick := time.NewTicker(aloneEvery)
 	defer tick.Stop()
-	for giveUp := time.Now().Add(f.owner.Session() + aloneMore); ; {
-		members, err := f.owner.Members(ctx)
+	for giveUp := time.Now().Add(f.Owner.Session() + aloneMore); ; {
+		members, err := f.Owner.Members(ctx)
 		if err == nil {
-			if err = f.cfg.strangers(members); err == nil {
+			if err = peers.Strangers(&f.Cfg, members); err == nil {
 				return nil
 			}
 		}
-		if !hasStrangers(err) || time.Now().After(giveUp) {
+		if !peers.AreStrangers(err) || time.Now().After(giveUp) {
 			return err
 		}
 		select {
@@ -180,11 +41,11 @@ const (
 // watchReplicas looks at the other members of the group: strangers end the flow, and other
 // rules are told.
 func (f *flow) watchReplicas(ctx context.Context) error {
-	members, err := f.owner.Members(ctx)
+	members, err := f.Owner.Members(ctx)
 	if err != nil {
 		return err
 	}
-	if err := f.cfg.strangers(members); err != nil {
+	if err := peers.Strangers(&f.Cfg, members); err != nil {
 		f.stop(err)
 		return err
 	}
@@ -193,25 +54,19 @@ func (f *flow) watchReplicas(ctx context.Context) error {
 			return nil // shards are being shared out: what was seen last holds
 		}
 	}
-	found := compareRules(members, f.cfg.rules())
-	f.differing.Store(int32(found.n))
+	found := peers.CompareRules(members, peers.RulesOf(&f.Cfg))
+	f.differing.Store(int32(found.Count))
 	text := found.String()
 	if text == f.toldDiffering {
 		return nil
 	}
 	f.toldDiffering = text
 	if text == "" {
-		f.log.Info("all replicas have the same rules again")
+		f.Log.Info("all replicas have the same rules again")
 		return nil
 	}
-	f.log.Error("replicas have different rules", "replicas", found.n, "differ",
-		strings.Join(slices.Sorted(maps.Keys(found.keys)), " "), "hosts",
-		strings.Join(slices.Sorted(maps.Keys(found.hosts)), " "), "remedy", mixedRemedy)
+	f.Log.Error("replicas have different rules", "replicas", found.Count, "differ",
+		strings.Join(slices.Sorted(maps.Keys(found.Keys)), " "), "hosts",
+		strings.Join(slices.Sorted(maps.Keys(found.Hosts)), " "), "remedy", peers.MixedRemedy)
 	return nil
-}
-
-// hasStrangers says whether that is why a flow ended.
-func hasStrangers(err error) bool {
-	var e *StrangersError
-	return errors.As(err, &e)
 }

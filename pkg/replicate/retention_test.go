@@ -1,4 +1,4 @@
-package replicate
+package replicate_test
 
 import (
 	"fmt"
@@ -6,57 +6,51 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/integration/workload"
+	"replicator/internal/flowtest"
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/watermarks"
+	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/retention"
 )
 
 // aged writes one record of each age to partition 0 of a source topic, each in a batch: the fake
 // looks for times by batch.
-func (w *world) aged(topic string, ages ...time.Duration) {
-	w.t.Helper()
+func aged(w *flowtest.World, topic string, ages ...time.Duration) {
+	w.T.Helper()
 	for i, age := range ages {
 		one := &kgo.Record{Value: fmt.Append(nil, i), Timestamp: time.Now().Add(-age)}
-		w.must("write", workload.Produce(w.ctx, w.sides.Source, topic, one))
+		w.Must("write", workload.Produce(w.Ctx, w.Sides.Source, topic, one))
 	}
-}
-
-// setting alters a topic of a cluster.
-func (w *world) setting(admin *kadm.Client, topic, key, value string) {
-	w.t.Helper()
-	answers, err := admin.AlterTopicConfigs(w.ctx, []kadm.AlterConfig{{Name: key, Value: &value}}, topic)
-	w.must("alter", err)
-	w.must("alter", answers[0].Err)
 }
 
 // Long before the target's retention deletes what a group has not read, status and a metric say how much of it is
 // left, and that it is shorter than the source's.
 func TestRetentionIsToldBeforeItDeletes(t *testing.T) {
-	w := newWorld(t)
-	w.cfg.SyncTopicConfigs = false
-	w.topic("orders", 1)
+	w := flowtest.New(t)
+	w.Cfg.SyncTopicConfigs = false
+	w.Topic("orders", 1)
 	const hour = time.Hour
-	w.aged("orders", 100*hour, 69*hour, 41*hour, 10*hour)
-	w.setting(w.from, "orders", "retention.ms", fmt.Sprint(int64(1000*hour/time.Millisecond)))
+	aged(w, "orders", 100*hour, 69*hour, 41*hour, 10*hour)
+	w.Setting(w.From, "orders", "retention.ms", fmt.Sprint(int64(1000*hour/time.Millisecond)))
 	groups := map[string]int64{"gone": 0, "near": 1, "half": 2, "fresh": 3, "done": 4}
 	for group, at := range groups {
-		w.commit(group, "orders", 0, at)
+		w.Commit(group, "orders", 0, at)
 	}
-	r := w.start(nil)
-	w.equal([]string{"orders"})
-	w.setting(w.to, "orders", "cleanup.policy", "delete")
-	w.setting(w.to, "orders", "retention.ms", fmt.Sprint(int64(80*hour/time.Millisecond)))
-	look := w.inspect()
-	w.stands("done", "orders", 0, w.onTarget(look, "orders", 4).Target)
-	w.stands("gone", "orders", 0, w.onTarget(look, "orders", 0).Target)
+	r := w.Start(nil)
+	w.Equal([]string{"orders"})
+	w.Setting(w.To, "orders", "cleanup.policy", "delete")
+	w.Setting(w.To, "orders", "retention.ms", fmt.Sprint(int64(80*hour/time.Millisecond)))
+	look := w.Inspect()
+	w.Stands("done", "orders", 0, w.OnTarget(look, "orders", 4).Target)
+	w.Stands("gone", "orders", 0, w.OnTarget(look, "orders", 0).Target)
 
 	// Of 80 h are left: less than none, 11 h, 39 h, 70 h.
 	want := map[string]float64{"gone": 0, "near": 0.125, "half": 0.25, "fresh": 0.5}
-	w.await("the metric tells what is left", func() bool {
-		seen := r.scrape("replicator_group_retention_left_ratio")
+	w.Await("the metric tells what is left", func() bool {
+		seen := r.Scrape("replicator_group_retention_left_ratio")
 		for group, share := range want {
 			if got, known := seen[group+"/orders"]; !known || got != share {
 				return false
@@ -64,8 +58,8 @@ func TestRetentionIsToldBeforeItDeletes(t *testing.T) {
 		}
 		return len(seen) == len(want)
 	})
-	status, err := look.Status(w.ctx)
-	w.must("look", err)
+	status, err := inspect.Status(w.Ctx, look)
+	w.Must("look", err)
 	for _, g := range status.Groups {
 		share, unread := want[g.Group]
 		at := g.Positions[0].KeptForAtLeast
@@ -87,12 +81,12 @@ func TestRetentionIsToldBeforeItDeletes(t *testing.T) {
 
 // A partition that does not tell is not taken for one that is about to lose records.
 func TestShorter(t *testing.T) {
-	ever := watermarks.Kept{For: -1, Bytes: -1}
-	day := watermarks.Kept{For: 24 * time.Hour, Bytes: -1}
-	small := watermarks.Kept{For: -1, Bytes: 1000}
-	both := watermarks.Kept{For: 48 * time.Hour, Bytes: 1000}
+	ever := listoffsets.Kept{For: -1, Bytes: -1}
+	day := listoffsets.Kept{For: 24 * time.Hour, Bytes: -1}
+	small := listoffsets.Kept{For: -1, Bytes: 1000}
+	both := listoffsets.Kept{For: 48 * time.Hour, Bytes: 1000}
 	for _, c := range []struct {
-		here, there watermarks.Kept
+		here, there listoffsets.Kept
 		want        bool
 	}{
 		{ever, ever, false}, {ever, day, false}, {day, ever, true}, {day, day, false}, {small, ever, true},
@@ -102,12 +96,12 @@ func TestShorter(t *testing.T) {
 			t.Errorf("%v is shorter than %v: %t, want %t", c.here, c.there, got, c.want)
 		}
 	}
-	w := newWorld(t)
-	marks, err := watermarks.Open(w.kafka("new", w.sides.Target))
-	w.must("open", err)
+	w := flowtest.New(t)
+	marks, err := listoffsets.Open(w.Kafka("new", w.Sides.Target))
+	w.Must("open", err)
 	defer marks.Close()
-	nowhere := []unreadAt{{partition: chunk.Partition{Topic: "nowhere"}}}
-	found, err := shelves(w.ctx, marks, map[string]watermarks.Kept{"nowhere": day}, nowhere, time.Now())
+	nowhere := []retention.Unread{{Partition: chunk.Partition{Topic: "nowhere"}}}
+	found, err := retention.LeftOf(w.Ctx, marks, map[string]listoffsets.Kept{"nowhere": day}, nowhere, time.Now())
 	if err != nil || len(found) > 0 {
 		t.Errorf("a partition that is not there is told as %v, %v; want nothing", found, err)
 	}

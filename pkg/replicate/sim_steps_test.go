@@ -1,4 +1,4 @@
-package replicate
+package replicate_test
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/workload"
+	"replicator/pkg/replicate/shard"
 )
 
 // simFault is an answer that a cluster may give for a while.
@@ -117,7 +118,7 @@ func (s *sim) records(p simPartition) []*kgo.Record {
 }
 
 func (s *sim) write(client *kgo.Client, records []*kgo.Record) {
-	s.must("write", client.ProduceSync(s.ctx, records...).FirstErr())
+	s.Must("write", client.ProduceSync(s.Ctx, records...).FirstErr())
 }
 
 // produce writes a few batches, alone or in a transaction that ends now or later.
@@ -130,7 +131,7 @@ func (s *sim) produce() {
 		s.say("produce %d to %s, %s", len(records), p,
 			[]string{"plainly", "idempotently", "in a transaction", "in a transaction"}[how])
 		if client == s.txn && !s.open {
-			s.must("begin", s.txn.BeginTransaction())
+			s.Must("begin", s.txn.BeginTransaction())
 			s.open = true
 		}
 		s.write(client, records)
@@ -146,7 +147,7 @@ func (s *sim) endTransaction() {
 	}
 	commit := s.rand.IntN(3) > 0
 	s.say("transaction ends, commit %v", commit)
-	s.must("end", s.txn.EndTransaction(s.ctx, kgo.TransactionEndTry(commit)))
+	s.Must("end", s.txn.EndTransaction(s.Ctx, kgo.TransactionEndTry(commit)))
 	s.open = false
 }
 
@@ -154,7 +155,7 @@ func (s *sim) endTransaction() {
 func (s *sim) commits() {
 	for range 1 + s.rand.IntN(4) {
 		p := s.any()
-		end := s.source.PartitionInfo(p.topic, p.number).LastStableOffset
+		end := s.Source.PartitionInfo(p.topic, p.number).LastStableOffset
 		at := s.rand.Int64N(end + 1)
 		switch s.rand.IntN(6) {
 		case 0:
@@ -164,8 +165,8 @@ func (s *sim) commits() {
 		}
 		position := workload.Position{Group: fmt.Sprintf("g%d", s.rand.IntN(4)), Topic: p.topic, Partition: p.number, At: at}
 		s.say("group %s commits %d in %s, of %d", position.Group, at, p, end)
-		s.await("the source takes the commit", func() bool { // it may refuse metadata at present
-			return workload.Commit(s.ctx, s.sides.Source, []workload.Position{position}) == nil
+		s.Await("the source takes the commit", func() bool { // it may refuse metadata at present
+			return workload.Commit(s.Ctx, s.Sides.Source, []workload.Position{position}) == nil
 		})
 		s.positions[fmt.Sprintf("%s %s", position.Group, p)] = position
 	}
@@ -215,16 +216,16 @@ func (b *simBroken) due(_ int, at step) bool {
 	return true
 }
 
-func (s *sim) wrap(shard int, out writer) writer {
-	return &breaker{writer: out, w: s.world, shard: shard, due: s.broken.due}
+func (s *sim) wrap(shard int, out shard.Writer) shard.Writer {
+	return &breaker{Writer: out, w: s.World, shard: shard, due: s.broken.due}
 }
 
 // refuses makes a cluster answer with errors.
 func (s *sim) refuses() {
 	count := 1 + s.rand.IntN(3)
-	cluster, name, faults := s.target, "target", simTargetFaults
+	cluster, name, faults := s.Target, "target", simTargetFaults
 	if s.rand.IntN(3) == 0 {
-		cluster, name, faults = s.source, "source", simSourceFaults
+		cluster, name, faults = s.Source, "source", simSourceFaults
 	}
 	f := faults[s.rand.IntN(len(faults))]
 	s.say("%s answers %d %s with %s", name, count, f.key.Name(), f.err.Message)
@@ -234,9 +235,9 @@ func (s *sim) refuses() {
 
 // moves changes leaders or coordinators.
 func (s *sim) moves() {
-	cluster, name := s.target, "target"
+	cluster, name := s.Target, "target"
 	if s.rand.IntN(2) == 0 {
-		cluster, name = s.source, "source"
+		cluster, name = s.Source, "source"
 	}
 	if s.rand.IntN(3) == 0 {
 		s.say("%s: coordinators move", name)
@@ -258,7 +259,7 @@ func (s *sim) newTopic() {
 	}
 	topic, partitions := fmt.Sprintf("t%d", len(s.names)), 1+s.rand.IntN(3)
 	s.say("topic %s of %d partitions", topic, partitions)
-	s.must("create", workload.Topics(s.ctx, s.sides.Source, int32(partitions), workload.KeepConfigs(), topic))
+	s.Must("create", workload.Topics(s.Ctx, s.Sides.Source, int32(partitions), workload.KeepConfigs(), topic))
 	s.names = append(s.names, topic)
 	s.partitions[topic] = partitions
 }
@@ -271,7 +272,7 @@ func (s *sim) grow() {
 	}
 	s.partitions[topic]++
 	s.say("topic %s grows to %d partitions", topic, s.partitions[topic])
-	s.must("grow", workload.Grow(s.ctx, s.sides.Source, topic, s.partitions[topic]))
+	s.Must("grow", workload.Grow(s.Ctx, s.Sides.Source, topic, s.partitions[topic]))
 	s.endTransaction() // a client learns late that a topic has grown: others take over
 	s.closeApplications()
 	s.applications()
@@ -280,9 +281,9 @@ func (s *sim) grow() {
 func (s *sim) deleteBelow(p simPartition, at int64) {
 	var below kadm.Offsets
 	below.AddOffset(p.topic, p.number, at, -1)
-	answer, err := s.from.DeleteRecords(s.ctx, below)
-	s.must("delete records", err)
-	s.must("delete records", answer.Error())
+	answer, err := s.From.DeleteRecords(s.Ctx, below)
+	s.Must("delete records", err)
+	s.Must("delete records", answer.Error())
 }
 
 // trim deletes records that are copied already: nothing changes on the target. It stays
@@ -290,7 +291,7 @@ func (s *sim) deleteBelow(p simPartition, at int64) {
 func (s *sim) trim() {
 	s.checkpoint()
 	p := s.any()
-	start := s.source.PartitionInfo(p.topic, p.number).LogStartOffset
+	start := s.Source.PartitionInfo(p.topic, p.number).LogStartOffset
 	end := start
 	if n := len(s.history[p]); n > 0 {
 		end = max(start, s.history[p][n-1].offset+1)
@@ -365,7 +366,7 @@ func (s *sim) oversleeps() {
 	case client := <-asleep:
 		s.freezes(client)
 	case <-time.After(simPatience):
-		s.t.Fatal("no replica ends a transaction")
+		s.T.Fatal("no replica ends a transaction")
 	}
 	s.startReplica()
 	s.settle()

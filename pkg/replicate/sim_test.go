@@ -1,14 +1,4 @@
-package replicate
-
-// The simulation, and what it cannot fake. kfake has no replication: no data is lost with a
-// leader, no min.insync.replicas, no truncation (it does not answer diverging epochs, and does not
-// know which epochs left no records). Its transactions end at once, so that a commit is never
-// answered before its markers are written, and CONCURRENT_TRANSACTIONS is only ever an injected
-// answer. It does not expire producer ids, throttle, run quotas or clean logs by itself. Members
-// that are killed or frozen are made to leave the group, since a session's timeout would take 6 s.
-// A frozen replica is one whose requests arrive late: its own clocks go on. Faults of the kind
-// "answers with an error" meet the simulation's own clients as well, which try again. Topics that
-// are created again, foreign records, renaming and two-way flows are tables' matter, not this one's.
+package replicate_test
 
 import (
 	"context"
@@ -32,7 +22,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/workload"
+	"replicator/internal/flowtest"
+	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 )
 
 var (
@@ -50,7 +43,7 @@ const simPatience = 90 * time.Second
 // between them. All that is decided is decided by the seed; how far the replicas are
 // at each step is not, so that a seed meets a fault at the same step, not the same byte.
 type sim struct {
-	*world
+	*flowtest.World
 	rand             *rand.Rand
 	onSource, onSink *simNet
 	replicas         []*simReplica
@@ -72,7 +65,7 @@ type sim struct {
 }
 
 type simReplica struct {
-	*Engine
+	*replicate.Engine
 	client string
 	cancel context.CancelFunc
 	done   chan error
@@ -82,12 +75,12 @@ type simReplica struct {
 // failed before, and REPLICATOR_SIM many others.
 func TestSimulation(t *testing.T) {
 	for _, seed := range simSeeds(t) {
-		for _, lane := range []Lane{LaneBatch, LaneRecord} {
+		for _, lane := range []settings.Lane{settings.LaneBatch, settings.LaneRecord} {
 			t.Run(fmt.Sprintf("%d/%s", seed, lane), func(t *testing.T) {
 				t.Parallel()
-				delivery := ExactlyOnce
-				if lane == LaneRecord && seed%4 == 0 {
-					delivery = AtLeastOnce
+				delivery := settings.ExactlyOnce
+				if lane == settings.LaneRecord && seed%4 == 0 {
+					delivery = settings.AtLeastOnce
 				}
 				simulate(t, seed, lane, delivery)
 			})
@@ -128,16 +121,16 @@ func simSeeds(t *testing.T) []uint64 {
 	return seeds
 }
 
-func simulate(t *testing.T, seed uint64, lane Lane, delivery Delivery) {
+func simulate(t *testing.T, seed uint64, lane settings.Lane, delivery settings.Delivery) {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute) // a story takes seconds
 	t.Cleanup(cancel)
-	s := &sim{world: &world{t: t, ctx: ctx, cfg: DefaultConfig()}, rand: rand.New(rand.NewPCG(seed, 0)),
+	s := &sim{World: &flowtest.World{T: t, Ctx: ctx, Cfg: settings.DefaultConfig()}, rand: rand.New(rand.NewPCG(seed, 0)),
 		onSource: newSimNet(), onSink: newSimNet(), partitions: map[string]int{}, history: map[simPartition][]simRecord{},
 		ends: map[simPartition]int64{}, holes: map[simPartition]int64{}, positions: map[string]workload.Position{},
 		broken: simBroken{left: map[step]int{}}}
-	s.cfg.From, s.cfg.To, s.cfg.Shards, s.cfg.Lane, s.cfg.Delivery = "old", "new", 3, lane, delivery
-	s.cfg.CommitInterval, s.cfg.GroupSyncInterval = 40*time.Millisecond, 200*time.Millisecond
-	s.cfg.RefreshInterval = 200 * time.Millisecond
+	s.Cfg.From, s.Cfg.To, s.Cfg.Shards, s.Cfg.Lane, s.Cfg.Delivery = "old", "new", 3, lane, delivery
+	s.Cfg.CommitInterval, s.Cfg.GroupSyncInterval = 40*time.Millisecond, 200*time.Millisecond
+	s.Cfg.RefreshInterval = 200 * time.Millisecond
 	t.Cleanup(func() {
 		if !t.Failed() && os.Getenv("REPLICATOR_SIM_LOG") == "" {
 			return
@@ -145,13 +138,13 @@ func simulate(t *testing.T, seed uint64, lane Lane, delivery Delivery) {
 		t.Logf("again: go test ./pkg/replicate -run '^TestSimulation$/^%d$/^%s$' -seed %d -steps %d\n%s",
 			seed, lane, seed, *simSteps, s.transcript.String())
 		if name := os.Getenv("REPLICATOR_SIM_LOG"); name != "" {
-			_ = os.WriteFile(fmt.Sprintf("%s.%d.%s", name, seed, lane), []byte(s.log.String()), 0o644)
+			_ = os.WriteFile(fmt.Sprintf("%s.%d.%s", name, seed, lane), []byte(s.Log.String()), 0o644)
 		}
 	})
-	s.source, s.sides.Source, s.from = s.cluster("old", kfake.NumBrokers(2), kfake.ListenFn(s.onSource.listen))
-	s.target, s.sides.Target, s.to = s.cluster("new", kfake.NumBrokers(2), kfake.ListenFn(s.onSink.listen))
-	operator, err := kgo.NewClient(kgo.SeedBrokers(s.target.ListenAddrs()...))
-	s.must("open", err)
+	s.Source, s.Sides.Source, s.From = s.Cluster("old", kfake.NumBrokers(2), kfake.ListenFn(s.onSource.listen))
+	s.Target, s.Sides.Target, s.To = s.Cluster("new", kfake.NumBrokers(2), kfake.ListenFn(s.onSink.listen))
+	operator, err := kgo.NewClient(kgo.SeedBrokers(s.Target.ListenAddrs()...))
+	s.Must("open", err)
 	t.Cleanup(operator.Close)
 	s.operator = operator
 	s.applications()
@@ -177,10 +170,10 @@ func simulate(t *testing.T, seed uint64, lane Lane, delivery Delivery) {
 // applications are those that write to the source.
 func (s *sim) applications() {
 	open := func(opts ...kgo.Opt) *kgo.Client {
-		client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(s.source.ListenAddrs()...),
+		client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(s.Source.ListenAddrs()...),
 			kgo.MetadataMinAge(20*time.Millisecond), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 			kgo.UnknownTopicRetries(-1))...)
-		s.must("open", err)
+		s.Must("open", err)
 		return client
 	}
 	s.plainly = open(kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(1))
@@ -200,14 +193,15 @@ func (s *sim) say(format string, args ...any) {
 
 func (s *sim) startReplica() {
 	s.started++
-	ctx, cancel := context.WithCancel(s.ctx)
+	ctx, cancel := context.WithCancel(s.Ctx)
 	r := &simReplica{client: fmt.Sprintf("%s%d", simClient, s.started), cancel: cancel, done: make(chan error, 1)}
-	clusters := map[string]kafka.Config{"old": s.kafka("old", s.sides.Source), "new": s.kafka("new", s.sides.Target)}
+	clusters := map[string]kafka.Config{"old": s.Kafka("old", s.Sides.Source), "new": s.Kafka("new", s.Sides.Target)}
 	for _, c := range clusters {
 		c.Properties["client.id"] = r.client
 	}
-	r.Engine = New(Options{Clusters: clusters, Flows: []Config{s.cfg}, Registry: prometheus.NewRegistry(), wrap: s.wrap,
-		Log: slog.New(slog.NewTextHandler(&s.log, nil)).With("replica", r.client)})
+	r.Engine = replicate.New(replicate.Options{Clusters: clusters, Flows: []settings.Config{s.Cfg},
+		Registry: prometheus.NewRegistry(), Wrap: s.wrap,
+		Log: slog.New(slog.NewTextHandler(&s.Log, nil)).With("replica", r.client)})
 	go func() { r.done <- r.Run(ctx) }()
 	s.replicas = append(s.replicas, r)
 	s.say("%s starts", r.client)
@@ -220,7 +214,7 @@ func (s *sim) stopReplica(i int) {
 	s.replicas = slices.Delete(s.replicas, i, i+1)
 	r.cancel()
 	if err := <-r.done; err != nil {
-		s.t.Fatalf("%s ended: %v", r.client, err)
+		s.T.Fatalf("%s ended: %v", r.client, err)
 	}
 }
 
@@ -233,21 +227,21 @@ func (s *sim) killReplica(i int) {
 	s.onSource.kill(r.client)
 	s.onSink.kill(r.client)
 	r.cancel()
-	s.t.Cleanup(func() { <-r.done })
+	s.T.Cleanup(func() { <-r.done })
 	s.forget(r.client)
 }
 
 // forget has the target's coordinator drop a client's members, as when they are silent for too long.
 func (s *sim) forget(client string) {
 	var described kadm.DescribedGroups
-	s.await("the target describes the group", func() bool { // a fault may refuse it at present
+	s.Await("the target describes the group", func() bool { // a fault may refuse it at present
 		var err error
-		described, err = s.to.DescribeGroups(s.ctx, s.cfg.GroupID())
+		described, err = s.To.DescribeGroups(s.Ctx, s.Cfg.GroupID())
 		return err == nil
 	})
 	leave := kmsg.NewPtrLeaveGroupRequest()
-	leave.Group = s.cfg.GroupID()
-	for _, m := range described[s.cfg.GroupID()].Members {
+	leave.Group = s.Cfg.GroupID()
+	for _, m := range described[s.Cfg.GroupID()].Members {
 		if m.ClientID == client {
 			one := kmsg.NewLeaveGroupRequestMember()
 			one.MemberID = m.MemberID
@@ -255,8 +249,8 @@ func (s *sim) forget(client string) {
 		}
 	}
 	if len(leave.Members) > 0 {
-		s.await("the target forgets the members", func() bool {
-			_, err := leave.RequestWith(s.ctx, s.operator)
+		s.Await("the target forgets the members", func() bool {
+			_, err := leave.RequestWith(s.Ctx, s.operator)
 			return err == nil
 		})
 	}
@@ -305,7 +299,7 @@ func (s *sim) settle() {
 			break
 		}
 		if errors.Is(why, errSimWrong) || time.Now().After(deadline) {
-			s.t.Fatalf("not right: %v", why)
+			s.T.Fatalf("not right: %v", why)
 		}
 	}
 	s.say("all is right after %s", time.Since(begun).Round(time.Millisecond))
@@ -314,8 +308,8 @@ func (s *sim) settle() {
 // remember reads what is new at the source.
 func (s *sim) remember() {
 	for _, p := range s.all() {
-		records, end, err := simRead(s.ctx, s.sides.Source, p, s.ends[p])
-		s.must("read the source", err)
+		records, end, err := simRead(s.Ctx, s.Sides.Source, p, s.ends[p])
+		s.Must("read the source", err)
 		s.history[p], s.ends[p] = append(s.history[p], records...), end
 	}
 }
@@ -348,10 +342,10 @@ func (s *sim) right() error {
 			}
 		}
 	}
-	again := s.cfg.Delivery == AtLeastOnce
+	again := s.Cfg.Delivery == settings.AtLeastOnce
 	for _, p := range s.all() {
-		ctx, cancel := context.WithTimeout(s.ctx, simPatience)
-		target, end, err := simRead(ctx, s.sides.Target, p, 0)
+		ctx, cancel := context.WithTimeout(s.Ctx, simPatience)
+		target, end, err := simRead(ctx, s.Sides.Target, p, 0)
 		cancel()
 		if err != nil {
 			return err
@@ -363,7 +357,7 @@ func (s *sim) right() error {
 			if (simPartition{at.Topic, at.Partition}) != p {
 				continue
 			}
-			to := s.position(s.to, at.Group, at.Topic, at.Partition)
+			to := s.Position(s.To, at.Group, at.Topic, at.Partition)
 			if err := simStands(s.history[p], target, at.At, to, end, again); err != nil {
 				return fmt.Errorf("group %s in %s: %w", at.Group, p, err)
 			}
@@ -376,8 +370,8 @@ func (s *sim) right() error {
 // to copy may not have been met yet.
 func (s *sim) ledgerTells() {
 	for p, to := range s.holes {
-		s.await(fmt.Sprintf("the ledger tells of a hole in %s that ends at %d", p, to), func() bool {
-			return int64(s.state(p.topic, p.number).LastHole.To) == to
+		s.Await(fmt.Sprintf("the ledger tells of a hole in %s that ends at %d", p, to), func() bool {
+			return int64(s.State(p.topic, p.number).LastHole.To) == to
 		})
 	}
 }

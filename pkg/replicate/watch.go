@@ -8,15 +8,17 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/listoffsets"
 	"replicator/pkg/replicate/partition"
-	"replicator/pkg/replicate/watermarks"
+	"replicator/pkg/replicate/retention"
+	"replicator/pkg/replicate/shard"
 )
 
 const (
 	// watchEvery is how often the source's ends are looked at.
 	watchEvery = time.Second
 	// staleAfter is when an end that the source has told proves nothing any more.
-	staleAfter = 5 * watchEvery
+	StaleAfter = 5 * watchEvery
 )
 
 // lag is how far one partition's copy is behind the source.
@@ -50,25 +52,25 @@ func (l lag) learn(end, next offsets.Source, at time.Time) lag {
 type syncState struct {
 	at     time.Time // of the last one that compared all shards of this process; zero: none has succeeded yet
 	report groups.Report
-	lag    map[GroupTopic]int64
+	lag    map[retention.GroupTopic]int64
 	// deleted counts what the target deleted before a group has read it; 0 for all others that were compared.
-	deleted map[GroupTopic]int64
-	unread  []unreadAt // of the positions that follow the source
+	deleted map[retention.GroupTopic]int64
+	unread  []retention.Unread // of the positions that follow the source
 }
 
 // watch asks the source for its last stable offsets and measures the lag of the
 // partitions that this process owns.
 func (f *flow) watch(ctx context.Context) error {
 	var names []string
-	for _, t := range f.topology.now() {
+	for _, t := range f.Topology.Now() {
 		names = append(names, t.Source)
 		if t.Waits != "" {
-			f.topology.refresh()
+			f.Topology.Refresh()
 		}
 	}
 	at := time.Now()
 	progress := f.progressNow() // before the ends: they cannot have been behind it then
-	stable, err := f.sourceMarks.Stable(ctx, names)
+	stable, err := f.SourceOffsets.Stable(ctx, names)
 	f.learn(stable, at)
 	f.alarm(progress, stable)
 	if f.unready() == nil {
@@ -79,7 +81,7 @@ func (f *flow) watch(ctx context.Context) error {
 
 // learn takes over what the source has told. Where it has told nothing, what was
 // known stays and ages: a source that is away is no reason to look caught up.
-func (f *flow) learn(stable watermarks.Marks, at time.Time) {
+func (f *flow) learn(stable listoffsets.Offsets, at time.Time) {
 	shown := f.shown()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -89,9 +91,9 @@ func (f *flow) learn(stable watermarks.Marks, at time.Time) {
 		if !before {
 			l.since = at
 		}
-		if mark, told := stable[p]; told && mark.Err == nil && r.next != unknownProgress {
-			seen := l.learn(offsets.Source(mark.Offset), r.next, at)
-			if r.state == partition.Unseen { // what stands on the target is not seen now
+		if mark, told := stable[p]; told && mark.Err == nil && r.Next != unknownProgress {
+			seen := l.learn(offsets.Source(mark.Offset), r.Next, at)
+			if r.State == partition.Unseen { // what stands on the target is not seen now
 				seen.since = l.since
 			}
 			l = seen
@@ -99,7 +101,7 @@ func (f *flow) learn(stable watermarks.Marks, at time.Time) {
 		lags[p] = l
 	}
 	f.lags = lags
-	f.goal.observe(stable, at)
+	f.Goal.Observe(stable, at)
 }
 
 // memory is what a flow knows of its partitions and groups for those who watch it. It
@@ -107,14 +109,15 @@ func (f *flow) learn(stable watermarks.Marks, at time.Time) {
 type memory struct {
 	lags   map[chunk.Partition]lag
 	synced syncState
-	lost   map[int]map[chunk.Partition]shownRoute // by shard that went with the membership
-	since  time.Time                              // when the first try began
+	lost   map[int]map[chunk.Partition]shard.PublishedRoute // by shard that went with the membership
+	since  time.Time                                        // when the first try began
 	// shelves says how near the target's retention is to what groups have not read.
-	shelves map[GroupTopic]shelfLife
+	shelves map[retention.GroupTopic]retention.Left
 }
 
 func newMemory() memory {
-	return memory{lags: map[chunk.Partition]lag{}, lost: map[int]map[chunk.Partition]shownRoute{}, since: time.Now()}
+	return memory{lags: map[chunk.Partition]lag{}, lost: map[int]map[chunk.Partition]shard.PublishedRoute{},
+		since: time.Now()}
 }
 
 // remembered gives what is kept for the next try of the flow.
@@ -127,7 +130,7 @@ func (f *flow) remembered() memory {
 // allAtWork says whether every shard that this process owns has a session.
 func (f *flow) allAtWork() bool {
 	for _, w := range f.ownWorkers() {
-		if !w.shown.working() {
+		if !w.Published.Working() {
 			return false
 		}
 	}
@@ -143,27 +146,29 @@ func (f *flow) syncGroups(ctx context.Context) error {
 	whole := f.allAtWork()
 	mine := func(p chunk.Partition) bool {
 		w := f.worker(p)
-		return w != nil && w.shown.knows(p)
+		return w != nil && w.Published.Knows(p)
 	}
-	report, err := f.groups.Sync(ctx, mine, f.takeEnds,
+	report, err := f.Groups.Sync(ctx, mine, f.takeEnds,
 		func(p chunk.Partition, s offsets.Source, position *offsets.Target) groups.Answer {
 			return f.translate(ctx, p, s, position)
 		})
 	if err != nil {
 		return err
 	}
-	var left []unreadAt
-	behind, deleted := map[GroupTopic]int64{}, map[GroupTopic]int64{}
+	var left []retention.Unread
+	behind, deleted := map[retention.GroupTopic]int64{}, map[retention.GroupTopic]int64{}
 	for i := range report.Positions {
 		at := &report.Positions[i]
-		deleted[GroupTopic{at.Group, at.Partition.Topic}] += at.Decision.Deleted
-		target, _ := f.policy.Topic(at.Partition.Topic)
+		deleted[retention.GroupTopic{Group: at.Group, Topic: at.Partition.Topic}] += at.Decision.Deleted
+		target, _ := f.Policy.Topic(at.Partition.Topic)
 		end := f.ends.stable[chunk.Partition{Topic: target, Number: at.Partition.Number}]
 		if at.After >= 0 && end.Err == nil {
-			behind[GroupTopic{at.Group, at.Partition.Topic}] += max(end.Offset-int64(at.After), 0)
-			if follows(at.Decision.Kind) && int64(at.After) < end.Offset {
+			behind[retention.GroupTopic{Group: at.Group, Topic: at.Partition.Topic}] += max(end.Offset-int64(at.After), 0)
+			if retention.Follows(at.Decision.Kind) && int64(at.After) < end.Offset {
 				on := chunk.Partition{Topic: target, Number: at.Partition.Number}
-				left = append(left, unreadAt{GroupTopic{at.Group, at.Partition.Topic}, on, at.After})
+				left = append(left, retention.Unread{
+					Group: retention.GroupTopic{Group: at.Group, Topic: at.Partition.Topic}, Partition: on, At: at.After,
+				})
 			}
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"replicator/internal/config"
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate"
 )
 
@@ -36,7 +37,7 @@ func run(file, cpu, heap string) (err error) {
 		return err
 	}
 	engine := replicate.New(replicate.Options{
-		Clusters: cfg.Clusters, Flows: cfg.Flows, UntilCaughtUp: true, Onlook: replicate.Onlook(cfg.Clusters, nil),
+		Clusters: cfg.Clusters, Flows: cfg.Flows, UntilCaughtUp: true, Onlook: inspect.Onlook(cfg.Clusters, nil),
 		Registry: prometheus.NewRegistry(), Log: slog.New(cfg.Log.Handler(os.Stderr)),
 	})
 	into, err := os.Create(cpu)

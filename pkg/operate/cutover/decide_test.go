@@ -16,7 +16,8 @@ func TestDecide(t *testing.T) {
 		want  Verdict
 	}{
 		{"there was none", "", Since{}, First},
-		{"it was taken back by a rollback, whatever came since", handover.RolledBack, Since{Written: 9, Behind: 9, Used: 9}, First},
+		{"it was taken back by a rollback, whatever came since", handover.RolledBack, Since{Written: 9, Behind: 9,
+			Used: 9}, First},
 		{"it was taken back by hand", handover.Undone, Since{Rest: g, Written: 9}, First},
 		{"it was killed", handover.Begun, Since{Written: 9, Behind: 9}, GoOn},
 		{"the same again", handover.Done, Since{}, Nothing},
@@ -25,7 +26,8 @@ func TestDecide(t *testing.T) {
 		{"they were copied meanwhile", handover.Done, Since{Written: 240}, Anew},
 		{"records were given up, and not copied", handover.Done, Since{Behind: 5}, Anew},
 		{"the next groups", handover.Done, Since{Rest: g}, Stage},
-		{"the next groups, while producers stay on the source", handover.Done, Since{Rest: g, Moved: g, Written: 9, Behind: 2}, Stage},
+		{"the next groups, while producers stay on the source", handover.Done, Since{Rest: g, Moved: g, Written: 9,
+			Behind: 2}, Stage},
 		{"the next groups, while the producers have moved", handover.Done, Since{Rest: g, Moved: g, Used: 9}, Stage},
 		{"the same groups, while producers stay on the source", handover.Done, Since{Moved: g, Written: 9}, Nothing},
 		{"the same groups, and nothing copies", handover.Done, Since{Moved: g, Written: 9, Behind: 9}, Refused},

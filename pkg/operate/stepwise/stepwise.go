@@ -1,6 +1,4 @@
-// Package cutover is how the moving of applications from one cluster to the other
-// is carried out and remembered: as steps that can be begun again at any point, and as
-// notes in the ledger.
+// Package stepwise carries out what consists of steps that can be begun again at any point.
 //
 // The central type is [Step]. [Run] guarantees:
 //
@@ -9,7 +7,7 @@
 //  2. nothing is remembered between two rounds: whether a step is done is asked of
 //     the clusters, so that a run which was killed goes on where it stood.
 //
-// What the steps are is the engine's business. Nothing here talks to Kafka.
+// What the steps are is the caller's business. Nothing here talks to Kafka.
 package stepwise
 
 import (

@@ -90,7 +90,7 @@ func GroupName(group string) string { return groupPrefix + group }
 func Encode(note any) []byte {
 	text, err := json.Marshal(note)
 	if err != nil {
-		panic(fmt.Sprintf("cutover: %T cannot be written as JSON: %v", note, err))
+		panic(fmt.Sprintf("handover: %T cannot be written as JSON: %v", note, err))
 	}
 	return text
 }

@@ -1,0 +1,180 @@
+package flowtest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"replicator/pkg/operate/cutover"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/preflight"
+	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/operate/stepwise"
+	"replicator/pkg/operate/verify"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/provenance"
+	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/topics"
+)
+
+// look opens a look at the flow.
+func (w *World) Look() *snapshot.Viewer {
+	w.T.Helper()
+	view, err := snapshot.Open(w.Ctx, map[string]kafka.Config{
+		"old": w.Kafka("old", w.Sides.Source), "new": w.Kafka("new", w.Sides.Target)}, w.Cfg, nil)
+	w.Must("look", err)
+	w.T.Cleanup(view.Close)
+	return view
+}
+
+// cutAt makes a source whose log was cut at 60 of 100, all copied, before anybody looked.
+func (w *World) CutAt60() {
+	w.T.Helper()
+	w.SourceOnDisk()
+	w.Topic("orders", 1)
+	w.Plain(w.Sides.Source, "orders", 0, 60)
+	saved := w.Source.Save()
+	w.Plain(w.Sides.Source, "orders", 0, 40)
+	r := w.Start(nil)
+	w.Equal([]string{"orders"})
+	r.Stop()
+	w.Source.Restore(saved)
+}
+
+// openCut is the ledger's word on the cut of orders/0.
+func (w *World) OpenCut() ledger.Cut {
+	w.T.Helper()
+	cut := w.State("orders", 0).Cuts.Open()
+	if cut == nil {
+		w.T.Fatal("the ledger knows of no cut that waits for an order")
+	}
+	return *cut
+}
+
+// statusOf waits until the positions of a group in partition 0 of a topic are as wanted.
+func (w *World) StatusOf(look *snapshot.Viewer, group, topic string,
+	as func(*inspect.PositionStatus) bool) inspect.PositionStatus {
+	w.T.Helper()
+	var last inspect.PositionStatus
+	w.Await(fmt.Sprintf("the position of %s is as wanted", group), func() bool {
+		list, err := inspect.Groups(w.Ctx, look)
+		w.Must("look", err)
+		for i := range list {
+			for _, p := range list[i].Positions {
+				if list[i].Group == group && p.Topic == topic {
+					last = p
+				}
+			}
+		}
+		return as(&last)
+	})
+	return last
+}
+
+func (w *World) Inspect() *snapshot.Viewer {
+	w.T.Helper()
+	look, err := snapshot.Open(w.Ctx, w.HandoverOptions().Clusters, w.Cfg, nil)
+	w.Must("inspect", err)
+	w.T.Cleanup(look.Close)
+	return look
+}
+
+// refusedFor makes sure that a cutover is refused, in a plan as well, and goes on by force.
+func (w *World) RefusedFor(figure string) {
+	w.T.Helper()
+	c, err := cutover.Open(w.Ctx, w.HandoverOptions())
+	w.Must("open cutover", err)
+	defer c.Close()
+	states, err := c.Look(w.Ctx)
+	w.Must("look", err)
+	var refused *stepwise.RefusedError
+	if err := stepwise.Refusal(states); !errors.As(err, &refused) || !strings.Contains(err.Error(), figure) ||
+		refused.Remedy() == "" {
+		w.T.Errorf("the plan says %v, want a refusal that says %s", err, figure)
+	}
+	if _, err = c.Run(w.Ctx); err == nil || !strings.Contains(err.Error(), figure) || chunk.Remedy(err) == "" {
+		w.T.Errorf("the cutover ends with %v, want a refusal that says %s", err, figure)
+	}
+	o := w.HandoverOptions()
+	o.Force = true
+	f, err := cutover.Open(w.Ctx, o)
+	w.Must("open cutover", err)
+	defer f.Close()
+	record, err := f.Run(w.Ctx)
+	w.Must("force", err)
+	if !strings.Contains(strings.Join(record.GivenUp, "\n"), figure) {
+		w.T.Errorf("by force it gives up %q, want %s", record.GivenUp, figure)
+	}
+}
+
+// partition is what status says of orders/0.
+func (w *World) Partition(look *snapshot.Viewer) inspect.PartitionStatus {
+	w.T.Helper()
+	status, err := inspect.Status(w.Ctx, look)
+	w.Must("status", err)
+	return status.Partitions[0]
+}
+
+// drained looks at the consumers of the source.
+func (w *World) Drained(look *snapshot.Viewer) *inspect.DrainedStatus {
+	w.T.Helper()
+	d, err := inspect.Drained(w.Ctx, look)
+	w.Must("drained", err)
+	return d
+}
+
+// planOf is the dry run of a flow between the world's clusters.
+func (w *World) PlanOf(cfg settings.Config) *preflight.FlowPlan {
+	w.T.Helper()
+	look, err := snapshot.Open(w.Ctx, map[string]kafka.Config{
+		cfg.From: w.Kafka(cfg.From, w.Sides.Source), cfg.To: w.Kafka(cfg.To, w.Sides.Target)}, cfg, nil)
+	w.Must("inspect", err)
+	defer look.Close()
+	plan, err := preflight.Plan(w.Ctx, look)
+	w.Must("plan", err)
+	return plan
+}
+
+func Known(values map[string]float64, labels string) bool { _, ok := values[labels]; return ok }
+
+// settings reads what a topic of a cluster has, whether it was set or not.
+func (w *World) Settings(bootstrap, topic string) map[string]string {
+	w.T.Helper()
+	admin := w.To
+	if bootstrap == w.Sides.Source {
+		admin = w.From
+	}
+	described, err := admin.DescribeTopicConfigs(w.Ctx, topic)
+	w.Must("describe settings", err)
+	all := map[string]string{}
+	for _, c := range described[0].Configs {
+		if c.Value != nil {
+			all[c.Key] = *c.Value
+		}
+	}
+	return all
+}
+
+// kept is what the flow's ledger keeps of a topic's settings.
+func (w *World) Kept(topic string) topics.Kept {
+	w.T.Helper()
+	books, err := ledger.ReadFirst(w.Ctx, w.Kafka("new", w.Sides.Target), w.Cfg.LedgerTopic(), w.Cfg.Shards, 1)
+	w.Must("read ledger", err)
+	k, err := provenance.KeptNote(books[0], topic)
+	w.Must("read note", err)
+	return k
+}
+
+// verify compares both sides of the world.
+func (w *World) Verify(o verify.Options) *verify.Verification {
+	w.T.Helper()
+	i, err := snapshot.Open(w.Ctx, map[string]kafka.Config{
+		"old": w.Kafka("old", w.Sides.Source), "new": w.Kafka("new", w.Sides.Target)}, w.Cfg, nil)
+	w.Must("inspect", err)
+	defer i.Close()
+	v, err := verify.Verify(w.Ctx, i, o)
+	w.Must("verify", err)
+	return v
+}

@@ -1,0 +1,64 @@
+package cutover
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/lastcopied"
+)
+
+// findPutBack names the partitions of which one log has lost its end since the cutover: by its end, or, where it has
+// grown again, by the record that was copied last. What applications wrote behind that cannot be counted.
+func (r *Rollback) findPutBack(ctx context.Context, seen *snapshot.Snapshot,
+	spots map[chunk.Partition]*snapshot.PartitionView) error {
+	var places []lastcopied.Place
+	for _, s := range spots {
+		if last, mapped := lastRun(s); mapped && s.Cut == nil {
+			places = append(places, lastcopied.Place{
+				Source: s.Source, SourceID: seen.Source.Topics[s.Source.Topic].Id, From: last.SourceEnd() - 1,
+				Target: s.Target, TargetID: s.State.TargetTopic, To: last.TargetEnd() - 1,
+			})
+		}
+	}
+	both, err := lastcopied.Open(r.o.Clusters[r.o.Flow.From], r.o.Clusters[r.o.Flow.To])
+	if err != nil {
+		return err
+	}
+	defer both.Close()
+	found, err := both.Compare(ctx, places)
+	if err != nil {
+		return err
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(spots), chunk.Partition.Compare) {
+		what := ""
+		switch s := spots[p]; {
+		case s.Cut != nil && s.Cut.Target:
+			what = fmt.Sprintf("%s has lost what was copied to it from source offset %d on, and what was written there since "+
+				"the cutover", r.o.Flow.To, s.Cut.At)
+		case s.Cut != nil:
+			what = fmt.Sprintf("%s has lost up to %d records that were copied, from offset %d on, which are not brought back",
+				r.o.Flow.From, int64(s.Cut.Copied-s.Cut.At), s.Cut.At)
+		case found[p] == lastcopied.Differs:
+			what = fmt.Sprintf("the record that was copied last is another one on %s and %s by now: one of them was put back, "+
+				"and what was written there before is lost", r.o.Flow.From, r.o.Flow.To)
+		default:
+			continue
+		}
+		r.putBack = true
+		r.state.GivenUp = append(r.state.GivenUp, fmt.Sprintf("%s: %s", p, what))
+	}
+	return nil
+}
+
+// lastRun is the end of a partition's map that is about the target topic which is there.
+func lastRun(s *snapshot.PartitionView) (offsets.Run, bool) {
+	if !s.Started() || !s.TargetSame || s.Unknown != nil || s.Blocked != "" {
+		return offsets.Run{}, false
+	}
+	return s.State.Map.Last()
+}

@@ -1,0 +1,258 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/scan"
+)
+
+// TopicAged is what the source holds of a topic and the target does not: exactly, by the
+// offset map, in partitions that a flow copies; in others what is older than the target's
+// first record.
+type TopicAged struct {
+	Topic  string `json:"topic"`
+	Target string `json:"target_topic"`
+	Lacks  int64  `json:"lacks"` // source offsets of such records; no more records than that
+	// Left is how long retention still keeps some of them, in whole seconds; -1: for ever, or it is not known.
+	// Brokers delete whole segments, so that it may take as much longer as a segment lasts.
+	Left int64  `json:"left_seconds"`
+	Why  string `json:"why,omitempty"` // why it is for ever, or not known
+	// ForEver: nothing will bring some of them to the target, and the source keeps them for ever.
+	ForEver bool `json:"for_ever,omitempty"`
+	// ByTimestamps are partitions without an offset map. Where timestamps are equal or out of order, the target may lack
+	// more of them than is said.
+	ByTimestamps []int32 `json:"by_timestamps,omitempty"`
+	// Cut are partitions where copying does not go on, as the source was cut.
+	Cut []int32 `json:"cut_partitions,omitempty"`
+}
+
+// lacking is a part of what the target lacks of a partition.
+type lacking struct {
+	offsets int64
+	// left is how long the source keeps it; negative: for ever, or not known, and why.
+	left time.Duration
+	why  string
+	// never: no flow will copy it.
+	never bool
+}
+
+// ager compares what both sides of the flow's partitions hold.
+type ager struct {
+	*snapshot.Viewer
+	p      *snapshot.Snapshot
+	source *scan.Scanner
+	begins kadm.ListedOffsets // first records of the target
+	kept   map[string]listoffsets.Kept
+}
+
+// ageTopics adds what the source has of each topic that the target, whose topics are there, lacks.
+func ageTopics(ctx context.Context, i *snapshot.Viewer, d *DrainedStatus, p *snapshot.Snapshot, there []string,
+	source *scan.Scanner) error {
+	a := ager{Viewer: i, p: p, source: source}
+	var err error
+	if a.kept, err = i.SourceOffsets.Kept(ctx, p.Topics); err != nil {
+		return err
+	}
+	if len(there) > 0 { // for none, the cluster would answer for all
+		if a.begins, err = kadm.NewClient(i.TargetClient).ListOffsetsAfterMilli(ctx, 0, there...); err != nil {
+			return i.TargetCluster.Explain(err)
+		}
+	}
+	for _, name := range p.Topics {
+		target, _ := i.Policy.Topic(name)
+		one := TopicAged{Topic: name, Target: target}
+		for n := range p.Source.Topics[name].Partitions {
+			if err := a.add(ctx, &one, i.View(p, chunk.Partition{Topic: name, Number: int32(n)})); err != nil {
+				return err
+			}
+		}
+		d.Topics = append(d.Topics, one)
+	}
+	return nil
+}
+
+// add adds what the target lacks of one partition.
+func (a *ager) add(ctx context.Context, t *TopicAged, s *snapshot.PartitionView) error {
+	if s.Unknown != nil {
+		return a.SourceCluster.Explain(fmt.Errorf("end of %s: %w", s.Source, s.Unknown))
+	}
+	var list []lacking
+	var err error
+	switch {
+	case s.Begun():
+		list, err = a.byMap(ctx, s)
+	case toBegin(s):
+		list, err = a.byFlow(ctx, s)
+	default:
+		t.ByTimestamps = append(t.ByTimestamps, s.Source.Number)
+		list, err = a.byTimestamps(ctx, s)
+	}
+	if s.Cut != nil {
+		t.Cut = append(t.Cut, s.Source.Number)
+	}
+	for _, l := range list {
+		t.add(l, a.retention(s) < 0)
+	}
+	return err
+}
+
+// add takes over a part, and how long the source keeps it, if it keeps no other longer.
+func (t *TopicAged) add(l lacking, forEver bool) {
+	if l.offsets == 0 {
+		return
+	}
+	t.Lacks += l.offsets
+	switch {
+	case l.never && forEver && !t.ForEver:
+		t.ForEver, t.Left, t.Why = true, -1, "the source keeps its records for ever"
+		if l.why != "" {
+			t.Why = l.why + ", and " + t.Why
+		}
+	case t.Left < 0:
+	case l.left < 0:
+		t.Left, t.Why = -1, l.why
+	default:
+		t.Left = max(t.Left, int64(l.left/time.Second))
+	}
+}
+
+// retention is how long the source keeps records of a topic; negative: for ever, or not told.
+func (a *ager) retention(s *snapshot.PartitionView) time.Duration {
+	if k, told := a.kept[s.Source.Topic]; told && k.Err == nil {
+		return k.For
+	}
+	return -1
+}
+
+// older is a part that the source deletes together with what is older than the target's first record.
+func (a *ager) older(s *snapshot.PartitionView, lacks int64) lacking {
+	begin, _ := a.begins.Lookup(s.Target.Topic, s.Target.Number)
+	toCome := s.Book != nil && !s.Begun() && s.Blocked == "" // a flow is about to copy it
+	l := lacking{offsets: lacks, never: !toCome, left: -1}
+	switch keeps := a.retention(s); {
+	case begin.Err != nil && s.Begun(), begin.Timestamp <= 0 && s.Begun():
+		l.why = fmt.Sprintf("the target has deleted what it had of partition %d", s.Source.Number)
+	case begin.Err != nil || begin.Timestamp <= 0:
+		l.why = fmt.Sprintf("the target has no record of partition %d yet", s.Source.Number)
+	case keeps >= 0:
+		l.left = max(time.UnixMilli(begin.Timestamp).Add(keeps).Sub(a.p.Taken), 0)
+	}
+	return l
+}
+
+// byTimestamps compares where both logs begin.
+func (a *ager) byTimestamps(ctx context.Context, s *snapshot.PartitionView) ([]lacking, error) {
+	all := a.older(s, int64(s.Stable-s.Earliest))
+	begin, _ := a.begins.Lookup(s.Target.Topic, s.Target.Number)
+	if begin.Err != nil || begin.Timestamp <= 0 {
+		return []lacking{all}, nil
+	}
+	marks, err := a.SourceOffsets.At(ctx, []string{s.Source.Topic}, time.UnixMilli(begin.Timestamp))
+	if err != nil {
+		return nil, err
+	}
+	from, err := listoffsets.OffsetOf(marks, s.Source)
+	if err != nil {
+		return nil, a.SourceCluster.Explain(err)
+	}
+	all.offsets = max(from-int64(s.Earliest), 0)
+	return []lacking{all}, nil
+}
+
+// byFlow is all that the source holds: a flow will copy it, and has not begun. What the target has under that name
+// is not of it, such as the records of a source topic that was there before.
+func (a *ager) byFlow(ctx context.Context, s *snapshot.PartitionView) ([]lacking, error) {
+	all, err := unread(ctx, a.source, s.Source, s.Earliest, s.Stable)
+	why := fmt.Sprintf("partition %d is not copied yet", s.Source.Number)
+	if stop := s.Stop(); stop != nil {
+		why = fmt.Sprintf("partition %d is stopped: %s", s.Source.Number, stop.Reason)
+	}
+	return []lacking{{all, -1, why, false}, open(s)}, err
+}
+
+// open is what waits for the end of a transaction.
+func open(s *snapshot.PartitionView) lacking {
+	behind := max(int64(s.High-s.Stable), 0)
+	return lacking{behind, -1, fmt.Sprintf("partition %d has an open transaction, and %d offsets wait for its end",
+		s.Source.Number, behind), false}
+}
+
+// byMap goes by what was copied, from where on, and what of it the target still has.
+func (a *ager) byMap(ctx context.Context, s *snapshot.PartitionView) ([]lacking, error) {
+	n := s.Source.Number
+	part := func(from, to offsets.Source) (int64, error) {
+		return unread(ctx, a.source, s.Source, max(from, s.Earliest), min(to, s.Stable))
+	}
+	if why := lacksAll(s); why != "" {
+		all, err := part(s.Earliest, s.Stable)
+		return []lacking{{all, -1, fmt.Sprintf("partition %d: %s", n, why), false}, open(s)}, err
+	}
+	before, err := part(s.Earliest, s.State.Start)
+	if err != nil {
+		return nil, err
+	}
+	deleted, err := a.deletedOnTarget(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	list := []lacking{a.older(s, before+deleted)}
+	for _, g := range givenUp(s) {
+		given, err := part(offsets.Source(g.From), offsets.Source(g.To))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, lacking{given, -1, fmt.Sprintf("partition %d: %s", n, g), true})
+	}
+	next := s.Next()
+	rest, err := part(next, s.Stable)
+	why := fmt.Sprintf("partition %d is copied up to offset %d of %d", n, min(next, s.State.Progress), s.Stable)
+	return append(list, lacking{rest, -1, why, false}, open(s)), err
+}
+
+// toBegin says whether the flow, which has a ledger, copies the partition as soon as it runs, or as what stops it is
+// gone, where the target topic is one that it has filled: with what a source topic of that name held before.
+func toBegin(s *snapshot.PartitionView) bool {
+	return s.Book != nil && s.Blocked == "" && (s.State == nil || s.Book.Fills(s.Source, s.TargetID))
+}
+
+// lacksAll is why the target has nothing of what the map tells of; "": it has.
+func lacksAll(s *snapshot.PartitionView) string {
+	switch {
+	case s.TargetErr != nil:
+		return "the target does not tell what it has: " + s.TargetErr.Error()
+	case !s.TargetThere:
+		return "the target topic is not there"
+	case !s.TargetSame:
+		return "the target topic is another one than was copied to, and is filled anew"
+	}
+	return ""
+}
+
+// deletedOnTarget counts the records that were copied, and that the target alone has deleted.
+func (a *ager) deletedOnTarget(ctx context.Context, s *snapshot.PartitionView) (int64, error) {
+	load := a.Segments(ctx, s)
+	first, err := s.State.Map.Translate(s.Earliest, s.State.Progress, load)
+	if err != nil || first.Rule == offsets.AtEnd || first.Rule == offsets.NotYet {
+		return 0, err
+	}
+	return s.State.Map.Count(first.Target, s.TargetEarliest, load)
+}
+
+// ByTimestamps lists the topics of which some partition was compared by timestamps alone.
+func (d *DrainedStatus) ByTimestamps() (topics []string) {
+	for _, t := range d.Topics {
+		if len(t.ByTimestamps) > 0 {
+			topics = append(topics, t.Topic)
+		}
+	}
+	return slices.Compact(topics)
+}

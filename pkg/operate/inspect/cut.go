@@ -1,0 +1,197 @@
+package inspect
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+)
+
+// CutStatus sums up the cuts of a partition on either side, and tells of the latest.
+type CutStatus struct {
+	Count   int64  `json:"count"`
+	Offsets int64  `json:"offsets"` // source offsets in all of them: at most that many records one side has lost
+	Side    string `json:"side"`    // whose log the latest was: source or target
+	// BothSides: the logs of both were cut, so that Offsets is not what Side alone has lost.
+	BothSides bool `json:"both_sides"`
+	// OnTarget: the target topic is the one that they were copied to, and has what the source lost as far as its
+	// retention goes.
+	OnTarget bool `json:"on_target"`
+	// At is where the log was cut, Copied the progress then: what stood in [At,Copied) that side has lost.
+	At     offsets.Source `json:"cut"`
+	Copied offsets.Source `json:"copied"`
+	// Seen is when the flow noted it; null: it has not yet, this look alone has seen it.
+	Seen *time.Time `json:"seen"`
+	// Resumed is where copying went on, Decided when that was ordered; null: nobody has decided.
+	Resumed *offsets.Source `json:"resumed"`
+	Decided *time.Time      `json:"decided"`
+	// Ordered is an order about the latest cut that no replica has carried out; null: there is none.
+	Ordered *OrderStatus `json:"ordered"`
+}
+
+// Open says that copying does not go on behind the latest cut.
+func (c *CutStatus) Open() bool { return c != nil && c.Resumed == nil }
+
+// Waits says that an order to go on waits for a replica to carry it out.
+func (c *CutStatus) Waits() bool { return c.Open() && c.Ordered != nil && c.Ordered.Fits }
+
+// Undecided says that the latest cut is noted, and copying goes on only when an operator has decided.
+func (c *CutStatus) Undecided() bool { return c.Open() && c.Seen != nil && !c.Waits() }
+
+// OrderStatus is an order of 'resume' that no replica has carried out.
+type OrderStatus struct {
+	At   time.Time      `json:"at"`
+	From offsets.Source `json:"from"` // where copying is to go on
+	// Fits: it is about the cut as it is now, and a position of the log; if not, it is never carried out.
+	Fits bool `json:"fits"`
+}
+
+// GivenUp is a stretch of the source that an order of 'resume' has left out: at most as
+// many records as it has offsets are not on the target.
+type GivenUp struct {
+	Range
+	Ordered time.Time `json:"ordered"`
+}
+
+func (g GivenUp) String() string {
+	return fmt.Sprintf("'replicator resume' has given up source offsets [%d,%d) on %s, up to %d records", g.From, g.To,
+		g.Ordered.Format(time.RFC3339), g.To-g.From)
+}
+
+// givenUp are those of the partition.
+func givenUp(s *snapshot.PartitionView) (list []GivenUp) {
+	if s.Started() {
+		for _, one := range s.State.GivenUp() {
+			list = append(list, GivenUp{Range{int64(one.From), int64(one.To)}, one.Ordered})
+		}
+	}
+	return list
+}
+
+// OpenCut is a cut of either side that waits for an operator.
+type OpenCut struct {
+	Partition chunk.Partition `json:"-"`      // by its source topic
+	Side      string          `json:"side"`   // whose log: source or target
+	At        offsets.Source  `json:"cut"`    // where the log was cut
+	Copied    offsets.Source  `json:"copied"` // progress then
+	Seen      time.Time       `json:"seen"`
+	SourceEnd offsets.Source  `json:"source_end"` // its last stable offset now
+	// New counts source offsets from At to SourceEnd: at most that many records are to be copied from the cut on. Lost
+	// those in [At,Copied): at most that many that side has lost.
+	New     int64 `json:"new"`
+	Lost    int64 `json:"lost"`
+	Unknown error `json:"-"` // why SourceEnd is not known
+	// Ordered is an order about it that no replica has carried out, which another one replaces; null: there is none.
+	Ordered *OrderStatus `json:"ordered"`
+
+	key   ledger.Key
+	cuts  *ledger.Cuts
+	shard int
+}
+
+// OpenCuts lists the cuts that wait for an operator, by topic and number.
+func OpenCuts(ctx context.Context, i *snapshot.Viewer) ([]OpenCut, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+	defer cancel()
+	p, err := i.Take(ctx, func(string) bool { return true }, false)
+	if err == nil {
+		err = p.LedgerErr
+	}
+	if err == nil && len(p.Books) == 0 {
+		err = NeverRan(ctx, i, "start it with 'replicator run': only what was copied can be cut")
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []OpenCut
+	for _, s := range i.Views(p) {
+		if !s.Facts.OpenCut() {
+			continue
+		}
+		cut := s.State.Cuts.Open()
+		list = append(list, OpenCut{
+			Partition: s.Source, Side: ledger.SideOf(cut), At: cut.At, Copied: cut.Copied, Seen: cut.Seen, SourceEnd: s.Stable,
+			New: max(int64(s.Stable-cut.At), 0), Lost: int64(cut.Copied - cut.At), Unknown: s.Unknown,
+			key: s.Book.KeyOf(p.Source.Topics[s.Source.Topic].Id, s.Source), cuts: s.State.Cuts,
+			shard: s.Shard, Ordered: CutOf(s).Ordered,
+		})
+	}
+	slices.SortFunc(list, func(a, b OpenCut) int { return a.Partition.Compare(b.Partition) })
+	return list, nil
+}
+
+// Resume orders, about each of the cuts, that copying goes on: from the cut, or, with
+// fromEnd, from where the source ended when it was looked at. The order is a note in
+// the ledger that stays there; whoever owns the shard carries it out, at once if the
+// flow runs, else when it runs next. An order that does not fit any more when it is
+// read, since the source was cut again, changes nothing.
+func Resume(ctx context.Context, i *snapshot.Viewer, cuts []OpenCut, fromEnd bool, program string) error {
+	byShard := map[int][]ledger.Record{}
+	for _, c := range cuts {
+		order := ledger.CutOrder{Version: 1, Topic: c.Partition.Topic, Partition: c.Partition.Number, At: c.At,
+			Copied: c.Copied,
+			From:   c.At, LostOnly: c.Lost, Ordered: time.UnixMilli(time.Now().UnixMilli()).UTC(), Program: program}
+		switch {
+		case c.Unknown != nil:
+			return fmt.Errorf("%s: the source does not tell where it ends: %w", c.Partition, c.Unknown)
+		case c.SourceEnd < c.At:
+			return &kafka.Problem{What: fmt.Sprintf("%s: the source ends at offset %d by now, before the cut at %d",
+				c.Partition, c.SourceEnd, c.At), Fix: "let the flow run once, so that it notes that; then decide again"}
+		case fromEnd:
+			order.From, order.Skips = c.SourceEnd, c.New
+		}
+		text, err := json.Marshal(order)
+		if err != nil {
+			return err
+		}
+		byShard[c.shard] = append(byShard[c.shard], ledger.NoteRecord(ledger.OrderName(c.key, c.cuts), text))
+	}
+	for shard, records := range byShard {
+		err := ledger.Take(ctx, i.TargetCluster, i.Flow.LedgerTopic(), i.Flow.TransactionalID(int32(shard)), int32(shard),
+			records)
+		if err != nil {
+			return i.TargetCluster.ExplainTransactions(i.Flow.GroupID()+".", err)
+		}
+	}
+	return nil
+}
+
+// cutStatus is what status says of a partition's cuts; nil: there was none.
+func CutOf(s *snapshot.PartitionView) *CutStatus {
+	status := &CutStatus{}
+	last := s.Cut
+	if s.State != nil && s.State.Cuts != nil {
+		status.Count, status.Offsets = s.State.Cuts.Count, s.State.Cuts.Lost
+		status.OnTarget = len(s.State.Cuts.Left()) > 0
+		if last == nil {
+			last = &s.State.Cuts.List[len(s.State.Cuts.List)-1]
+		}
+	}
+	if last == nil {
+		return nil
+	}
+	status.Side, status.At, status.Copied = ledger.SideOf(last), last.At, last.Copied
+	if s.State != nil && s.State.Cuts != nil {
+		status.BothSides = slices.ContainsFunc(s.State.Cuts.List, func(c ledger.Cut) bool { return c.Target != last.Target })
+	}
+	status.OnTarget = status.OnTarget || s.Cut != nil
+	if last.Seen.IsZero() {
+		status.Count, status.Offsets = status.Count+1, status.Offsets+int64(last.Copied-last.At)
+	} else {
+		status.Seen = &last.Seen
+	}
+	if s.Order != nil {
+		status.Ordered = &OrderStatus{s.Order.Ordered, s.Order.From, s.OrderFits()}
+	}
+	if last.Resumed != ledger.Undecided {
+		status.Resumed, status.Decided = &last.Resumed, &last.Decided
+	}
+	return status
+}

@@ -1,0 +1,218 @@
+package inspect
+
+import (
+	"context"
+	"log/slog"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/translate"
+)
+
+// Lasting says that waiting does not set the position right: only people or consumers do.
+func (p *PositionStatus) Lasting() bool {
+	kind := groups.Kind(p.State)
+	left := kind.Settled() && kind != groups.Right && p.State != Pending
+	return left || kind == groups.NoAnswer && p.Remedy != ""
+}
+
+// pending is what status calls groups.Moved: it has looked on, and moved nothing.
+const Pending = "pending"
+
+// Groups looks at the groups alone. An error means that they are not known.
+func Groups(ctx context.Context, i *snapshot.Viewer) ([]GroupStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+	defer cancel()
+	held, _, err := i.ReadGroups(ctx) // before the ends, see picture
+	if err != nil {
+		return nil, err
+	}
+	p, err := i.Take(ctx, func(string) bool { return true }, false)
+	if err == nil {
+		err = p.LedgerErr
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, spots := make([]GroupStatus, len(held)), i.Views(p)
+	for j := range held {
+		list[j], _ = CompareGroup(ctx, i, &held[j], spots)
+	}
+	return list, ctx.Err()
+}
+
+// onlooker shows a flow's groups to an engine that waits for them.
+type onlooker struct{ look *snapshot.Viewer }
+
+// Onlook lets an engine see the groups of flows between these clusters.
+func Onlook(clusters map[string]kafka.Config, log *slog.Logger) func(context.Context,
+	settings.Config) (groups.Onlooker, error) {
+	return func(ctx context.Context, flow settings.Config) (groups.Onlooker, error) {
+		look, err := snapshot.Open(ctx, clusters, flow, log)
+		if err != nil {
+			return nil, err
+		}
+		return &onlooker{look}, nil
+	}
+}
+
+// Close ends the look.
+func (v *onlooker) Close() { v.look.Close() }
+
+// Groups looks at the groups as they stand now.
+func (v *onlooker) Groups(ctx context.Context) ([]groups.Seen, error) {
+	list, err := Groups(ctx, v.look)
+	if err != nil {
+		return nil, err
+	}
+	seen := make([]groups.Seen, len(list))
+	for i, g := range list {
+		seen[i] = groups.Seen{Group: g.Group, Error: g.Error}
+		for _, p := range g.Positions {
+			kind := groups.Kind(p.State)
+			seen[i].Positions = append(seen[i].Positions, groups.SeenPosition{
+				Partition: chunk.Partition{Topic: p.Topic, Number: p.Partition}, Kind: kind,
+				Settled: p.State != Pending && kind.Settled(), Why: p.Why,
+			})
+		}
+	}
+	return seen, nil
+}
+
+// groupStatus compares one group on both sides; settled says that waiting would
+// not change its positions.
+func CompareGroup(ctx context.Context, i *snapshot.Viewer, held *groups.Held,
+	spots map[chunk.Partition]*snapshot.PartitionView) (g GroupStatus, settled bool) {
+	g = GroupStatus{Group: held.Group, Target: held.Target, State: held.State, Members: held.Members,
+		Positions: []PositionStatus{}}
+	if held.Err != nil {
+		g.Error, g.Remedy = held.Err.Error(), chunk.Remedy(held.Err)
+		return g, true // nothing but a person changes that
+	}
+	settled = true
+	for j := range held.Positions {
+		s := spots[held.Positions[j].Partition]
+		if s == nil {
+			at := &held.Positions[j]
+			g.Nowhere = append(g.Nowhere, NowherePosition{at.Partition.Topic, at.Partition.Number, at.Source.Offset})
+			continue
+		}
+		one, kind := positionStatus(ctx, i, held, &held.Positions[j], s)
+		g.Positions = append(g.Positions, one)
+		stands := kind != groups.UnreadDeleted || one.Target != nil && *one.Target == *one.Translation
+		settled = settled && kind.Settled() && kind != groups.Moved && stands
+	}
+	return g, settled
+}
+
+func positionStatus(ctx context.Context, i *snapshot.Viewer, held *groups.Held, at *groups.Position,
+	s *snapshot.PartitionView) (PositionStatus, groups.Kind) {
+	from := offsets.Source(at.Source.Offset)
+	one := PositionStatus{
+		Topic: s.Source.Topic, Partition: s.Source.Number, TargetTopic: s.Target.Topic,
+		Source: from, SourceLag: max(int64(s.Stable-from), 0),
+		Unused: groups.Ours(i.Flow.To+"->"+i.Flow.From, at.Source),
+	}
+	var position *offsets.Target
+	if at.Target != nil {
+		t := offsets.Target(at.Target.Offset)
+		position, one.Target = &t, &t
+		if s.TargetThere {
+			lag := max(int64(s.TargetEarlyEnd-t), 0)
+			one.TargetLag = &lag
+		}
+	}
+	answer := translated(ctx, i, s, from, position)
+	one.Rule = ruleCode(answer.Rule)
+	if answer.Ready {
+		one.Translation = &answer.Exact
+	}
+	decision := at.Decision // the target's refusal, if there is one
+	if decision.Kind == "" {
+		held := at.Target
+		if held != nil {
+			own := i.Groups.Own(*held)
+			held = &own
+		}
+		decision = groups.Decide(i.Flow.Name(), at.Source, held, answer.Answer)
+	}
+	if held.Members > 0 && (decision.Write && decision.Kind != groups.UnreadDeleted ||
+		decision.Kind == groups.ForeignCommit) {
+		decision.Kind, decision.Why = groups.Active, "the group has active members on the target"
+	}
+	one.State, one.Why = string(decision.Kind), decision.Why
+	if at.Target == nil || groups.Ours(i.Flow.Name(), *at.Target) { // else a consumer there has gone on by itself
+		one.UnreadDeleted, one.UnreadDeletedOnBoth = answer.Deleted, answer.DeletedOnBoth
+		if answer.Ready {
+			one.Skips = skips(i, s, from, answer)
+		}
+	}
+	switch decision.Kind {
+	case groups.Right:
+		one.Why = ""
+	case groups.NotCopiedYet, groups.NoAnswer:
+		one.Remedy = answer.Fix
+		if stop := s.Stop(); s.Cut == nil && stop != nil {
+			one.Why += "; the partition is stopped as " + stop.Kind
+		}
+	case groups.Moved:
+		one.State, one.Why = Pending, "the next sync moves it: "+decision.Why
+	case groups.UnreadDeleted:
+		one.Remedy = groups.DeletedRemedy(s.Target.Topic)
+	case groups.BeyondEnd:
+		one.Remedy = groups.BeyondRemedy
+	case groups.BeforeForeign:
+		one.passes(s, answer)
+	}
+	return one, decision.Kind
+}
+
+// translated translates a position in a picture; Ready is false, with the reason,
+// where that is not possible.
+func translated(ctx context.Context, i *snapshot.Viewer, s *snapshot.PartitionView, at offsets.Source,
+	position *offsets.Target) translate.Answer {
+	standing, err := s.Standing()
+	if err == nil {
+		var answer translate.Answer
+		if answer, err = i.Translator.Translate(ctx, standing, at, position); err == nil {
+			return answer
+		}
+	}
+	return translate.Answer{Answer: groups.Answer{Why: err.Error()}}
+}
+
+// passes counts what lies between where a position is stopped and its translation.
+func (one *PositionStatus) passes(s *snapshot.PartitionView, answer translate.Answer) {
+	if answer.Foreign == nil {
+		return
+	}
+	one.Foreign = &Range{int64(answer.Foreign.From), int64(answer.Foreign.To)}
+	one.WouldReadAgain = int64(answer.Exact - answer.Target)
+	for _, f := range s.State.Map.Foreign() {
+		if part := int64(min(f.To, answer.Exact) - max(f.From, answer.Target)); part > 0 {
+			one.WouldSkip += part
+			one.WouldReadAgain -= part
+		}
+	}
+}
+
+// ruleCode is what JSON and scripts call a rule; "" for none.
+func ruleCode(r offsets.Rule) string {
+	switch r {
+	case offsets.InRun:
+		return "in_run"
+	case offsets.InGap:
+		return "in_gap"
+	case offsets.BeforeFirst:
+		return "before_first"
+	case offsets.AtEnd:
+		return "at_end"
+	case offsets.NotYet:
+		return "not_yet"
+	}
+	return ""
+}

@@ -1,0 +1,183 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/translate"
+)
+
+// Translation is one position on both sides, and the rule that led from one to the
+// other.
+type Translation struct {
+	Flow        string
+	Topic       string // on the source
+	TargetTopic string
+	Partition   int32
+	Inverse     bool // from target to source
+	Source      offsets.Source
+	Target      offsets.Target
+	Rule        offsets.Rule
+	RuleCode    string      // in_run, in_gap, before_first or at_end
+	Run         offsets.Run // what gave it; Count 0: none
+	Progress    offsets.Source
+	SourceEnd   offsets.Source // last stable offset
+	TargetEnd   offsets.Target // last stable offset
+	// Foreign are the target's stretches with records that the flow did not write.
+	Foreign []offsets.Stretch
+	// From the source to the target: records from Source on that were copied and are not on the target any more; those
+	// of DeletedOnBoth are gone from the source as well.
+	Deleted, DeletedOnBoth int64
+	GivenUp                *GivenUp // the stretch around Source that an order has left out; nil: none
+	Skips                  *Skips   // from the source to the target; nil: nothing
+	// SourceLost: what stands at Target, from which was asked, was copied before the source lost it.
+	SourceLost bool
+}
+
+// Translate answers where a reader goes on at the target that stands at source
+// offset `at`. The topic is named as on the source. An error has a remedy; it may
+// be that the offset has not been copied yet.
+func Translate(ctx context.Context, i *snapshot.Viewer, p chunk.Partition, at offsets.Source) (*Translation, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+	defer cancel()
+	t, s, on, err := locate(ctx, i, p)
+	if err != nil {
+		return nil, err
+	}
+	got, err := i.Translator.Translate(ctx, on, at, nil)
+	if err != nil {
+		return nil, err
+	}
+	if got.Beyond {
+		return nil, &kafka.Problem{What: fmt.Sprintf("%s: %s", p, got.Why),
+			Fix: "ask for an offset of the log; a consumer that stands there begins where its auto.offset.reset says"}
+	}
+	if got.Rule == offsets.NotYet {
+		return nil, notCopied(ctx, i, s, at, t)
+	}
+	if !got.Ready {
+		fix := cmp.Or(got.Fix, "ask again in a moment")
+		if got.Fix == "" && s.Cut != nil {
+			_, fix = s.CutWords()
+		}
+		return nil, &kafka.Problem{What: fmt.Sprintf("source offset %d of %s: %s", at, p, got.Why), Fix: fix}
+	}
+	for _, g := range givenUp(s) {
+		if int64(at) >= g.From && int64(at) < g.To {
+			t.GivenUp = &g
+		}
+	}
+	t.Source, t.Target, t.Rule, t.Run = at, got.Exact, got.Rule, got.Run
+	t.Deleted, t.DeletedOnBoth = got.Deleted, got.DeletedOnBoth
+	t.RuleCode, t.Skips = ruleCode(t.Rule), skips(i, s, at, got)
+	return t, nil
+}
+
+// notCopied is why an offset beyond progress has no answer, and what brings one about.
+func notCopied(ctx context.Context, i *snapshot.Viewer, s *snapshot.PartitionView, at offsets.Source,
+	t *Translation) error {
+	no := &kafka.Problem{
+		What: fmt.Sprintf("source offset %d of %s is beyond what has been copied: progress is %d, the source ends at %d",
+			at, s.Source, t.Progress, t.SourceEnd),
+		Fix: "ask again when it has been copied; 'replicator status' shows how far the flow is",
+	}
+	if stop := s.Stop(); stop != nil {
+		no.What += fmt.Sprintf(". The partition is stopped as %s: %s", stop.Kind, stop.Reason)
+		no.Fix = stop.Fix
+		return no
+	}
+	if n, err := i.CountReplicas(ctx); err == nil && n == 0 {
+		no.What += ". No replica runs the flow: nothing is copied"
+		no.Fix = "start one with 'replicator run', and ask again when it has been copied"
+	}
+	return no
+}
+
+// Invert answers where a reader goes on at the source that stands at target offset
+// `at`. The topic is named as on the source.
+func Invert(ctx context.Context, i *snapshot.Viewer, p chunk.Partition, at offsets.Target) (*Translation, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+	defer cancel()
+	t, _, on, err := locate(ctx, i, p)
+	if err != nil {
+		return nil, err
+	}
+	if last, mapped := on.State.Map.Last(); at > t.TargetEnd && !(mapped && at <= last.TargetEnd()) {
+		return nil, &kafka.Problem{
+			What: fmt.Sprintf("target offset %d of %s/%d is beyond the target's last stable offset %d", at, t.TargetTopic,
+				p.Number, t.TargetEnd),
+			Fix: "ask for an offset up to that one",
+		}
+	}
+	got, err := on.State.Map.Invert(at, on.State.Progress, func(head offsets.Head) ([]offsets.Run, error) {
+		return i.Ledger.Segment(ctx, on.Shard, head)
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.Inverse, t.Source, t.Target, t.Rule, t.Run = true, got.Source, at, got.Rule, got.Run
+	t.RuleCode = ruleCode(t.Rule)
+	for _, left := range on.State.Cuts.Left() {
+		t.SourceLost = t.SourceLost || at >= left.From && at < left.To
+	}
+	return t, nil
+}
+
+// locate finds a partition's committed state and its logs.
+func locate(ctx context.Context, i *snapshot.Viewer, p chunk.Partition) (*Translation, *snapshot.PartitionView,
+	translate.Standing, error) {
+	target, verdict := i.Policy.Topic(p.Topic)
+	if !verdict.Selected {
+		fix := "name a topic of the source that the flow selects; 'replicator status' lists them"
+		if source, ok := i.Policy.SourceTopic(p.Topic); ok && source != p.Topic {
+			fix = fmt.Sprintf("name the topic as on the source: --topic %s", source)
+		}
+		return nil, nil, translate.Standing{}, &kafka.Problem{
+			What: fmt.Sprintf("topic %s is not copied by flow %s: %s", p.Topic, i.Flow.Name(), verdict.Why), Fix: fix,
+		}
+	}
+	seen, err := i.Take(ctx, func(topic string) bool { return topic == p.Topic }, false)
+	if err != nil {
+		return nil, nil, translate.Standing{}, err
+	}
+	if seen.LedgerErr != nil {
+		return nil, nil, translate.Standing{}, seen.LedgerErr
+	}
+	topic, there := seen.Source.Topics[p.Topic]
+	switch {
+	case !there:
+		fix := fmt.Sprintf("name a topic that is on cluster %s and that the program may describe", i.Flow.From)
+		if source, ok := i.Policy.SourceTopic(p.Topic); ok && source != p.Topic {
+			fix = fmt.Sprintf("name the topic as on the source: --topic %s", source)
+		}
+		return nil, nil, translate.Standing{}, &kafka.Problem{
+			What: fmt.Sprintf("cluster %s has no topic %s", i.Flow.From, p.Topic), Fix: fix,
+		}
+	case topic.Err != nil:
+		return nil, nil, translate.Standing{}, i.SourceCluster.Explain(topic.Err)
+	case int(p.Number) >= topic.Partitions:
+		return nil, nil, translate.Standing{}, &kafka.Problem{
+			What: fmt.Sprintf("topic %s on cluster %s has no partition %d", p.Topic, i.Flow.From, p.Number),
+			Fix:  fmt.Sprintf("name one from 0 to %d", topic.Partitions-1),
+		}
+	}
+	s := i.View(seen, p)
+	on, err := s.Standing()
+	if err != nil {
+		what, fix := fmt.Sprintf("%s has no map: %v", p, err), "see 'replicator status' for what is going on"
+		if status := PartitionOf(i, seen, s); status.Reason != "" {
+			what += fmt.Sprintf(". It is %s: %s", status.Phase, status.Reason)
+			fix = cmp.Or(status.Remedy, fix)
+		}
+		return nil, nil, translate.Standing{}, &kafka.Problem{What: what, Fix: fix}
+	}
+	return &Translation{
+		Flow: i.Flow.Name(), Topic: p.Topic, TargetTopic: target, Partition: p.Number, Progress: s.State.Progress,
+		SourceEnd: s.Stable, TargetEnd: s.TargetEarlyEnd, Foreign: s.State.Map.Foreign(),
+	}, s, on, nil
+}

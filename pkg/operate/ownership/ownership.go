@@ -1,0 +1,120 @@
+package ownership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/replicate/handover"
+	"replicator/pkg/replicate/identity"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/provenance"
+	"replicator/pkg/replicate/settings"
+)
+
+// LedgerView is what a flow's ledger says of its flow, beside the flow as it is now.
+type LedgerView struct {
+	Flow     string           `json:"flow"`
+	Ledger   string           `json:"ledger"`
+	Says     *ledger.Identity `json:"says"` // null: it is not there, or does not name its flow
+	Now      ledger.Identity  `json:"now"`
+	NotThere string           `json:"not_there,omitempty"` // what is known where there is no ledger, with Remedy
+	// Refused is why the flow would not run with it, with its remedy; "": it would.
+	Refused string `json:"refused,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
+}
+
+// ViewLedger compares a flow with what its ledger says, and changes nothing.
+func View(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config) (*LedgerView, error) {
+	look, err := snapshot.Open(ctx, clusters, flow, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer look.Close()
+	s := identity.NewSigner(&flow, look.SourceCluster, look.TargetCluster, look.Policy, nil)
+	v := &LedgerView{Flow: flow.Name(), Ledger: flow.LedgerTopic(), Now: identity.Of(&flow, look.SourceID, look.TargetID)}
+	v.Says, _, err = s.Compare(ctx, v.Now)
+	if err == nil {
+		err = v.runs(ctx, look)
+	}
+	var refusal interface{ Remedy() string }
+	if errors.As(err, &refusal) {
+		v.Refused, v.Remedy, err = err.Error(), refusal.Remedy(), nil
+	}
+	return v, err
+}
+
+// runs is why a flow would not run whose ledger is its own, or not there; nil: it would.
+func (v *LedgerView) runs(ctx context.Context, look *snapshot.Viewer) error {
+	books, err := ledger.ReadFirst(ctx, look.TargetCluster, look.Flow.LedgerTopic(), look.Flow.Shards, 1)
+	switch {
+	case err != nil:
+		return err
+	case len(books) == 0:
+		none := inspect.NeverRan(ctx, look, "there is nothing to do: 'replicator run' makes it")
+		v.NotThere, v.Remedy = none.What, none.Fix
+	default:
+		if err := handover.NotClosed(books[0], books[0], v.Flow); err != nil {
+			return err
+		}
+	}
+	around := look.CheckCircle(ctx)
+	if len(around) > 0 && provenance.InCircle(around[0]) {
+		return around[0]
+	}
+	return nil
+}
+
+// AcceptClusters notes in a flow's ledger that its clusters are the ones of now, though
+// their ids are not those that it was begun with. It is for an operator who knows that: a
+// cluster that was built anew in place of the former one. Nobody may work on the flow.
+// Topics that were made anew are told from the former ones by their ids, as always.
+func Accept(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
+	log *slog.Logger) (*LedgerView, error) {
+	look, err := snapshot.Open(ctx, clusters, flow, log)
+	if err != nil {
+		return nil, err
+	}
+	defer look.Close()
+	s := identity.NewSigner(&flow, look.SourceCluster, look.TargetCluster, look.Policy, log)
+	now := identity.Of(&flow, look.SourceID, look.TargetID)
+	kept, err := ledger.ReadIdentity(ctx, s.Target, flow.LedgerTopic())
+	if err != nil {
+		return nil, err
+	}
+	if kept == nil {
+		return nil, &kafka.Problem{What: fmt.Sprintf("ledger topic %q does not say whose it is", flow.LedgerTopic()),
+			Fix: "there is nothing to accept: 'replicator run' signs it"}
+	}
+	note := *kept
+	note.SourceCluster, note.TargetCluster = now.SourceCluster, now.TargetCluster
+	if _, err := identity.Compare(flow.LedgerTopic(), note, now, nil); err != nil {
+		return nil, err // naming and the like are nothing that can be accepted
+	}
+	for _, name := range []string{kept.Flow(), flow.Name()} {
+		if err := s.NobodyWorks(ctx, kept, name); err != nil {
+			return nil, err
+		}
+	}
+	var changes []ledger.Changed
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	for _, d := range []struct{ what, was, is string }{
+		{"source cluster" + identity.Accepted, kept.SourceCluster, now.SourceCluster},
+		{"target cluster" + identity.Accepted, kept.TargetCluster, now.TargetCluster},
+	} {
+		if d.was != d.is {
+			changes = append(changes, ledger.Changed{At: at, What: d.what, Was: d.was, Is: d.is})
+		}
+	}
+	v := &LedgerView{Flow: flow.Name(), Ledger: flow.LedgerTopic(), Says: kept, Now: now}
+	if len(changes) == 0 {
+		return v, nil
+	}
+	v.Says, err = s.Write(ctx, kept.Successor(note, changes))
+	return v, err
+}

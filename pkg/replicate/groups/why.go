@@ -1,0 +1,32 @@
+package groups
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"replicator/pkg/replicate/kafka"
+)
+
+// coordinatorEvery spaces the tries until a group has a coordinator.
+const CoordinatorEvery = 200 * time.Millisecond
+
+// noCoordinatorYet: a new cluster makes its offsets topic when it is first asked for
+// a group, and one that was just started loads it.
+func NoCoordinatorYet(err error) bool {
+	return errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) ||
+		errors.Is(err, kerr.NotCoordinator)
+}
+
+// whyNoGroup explains an answer about the group; a group that is not there is no error.
+func WhyNone(cluster kafka.Config, group string, err error) error {
+	switch {
+	case errors.Is(err, kerr.GroupIDNotFound):
+		return nil
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		return cluster.Denied("Describe", "group "+group, err)
+	}
+	return fmt.Errorf("describe group %s: %w", group, cluster.Explain(err))
+}

@@ -1,0 +1,118 @@
+package lastcopied
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/kafka/glance"
+)
+
+// A source that was put back to an earlier state, and has grown beyond the progress
+// under the leader epoch that it had, looks like one that was never cut. Only its records
+// tell: so the one that was copied last is compared whenever the first records come after
+// a connection to the source was made.
+
+// comparison is what became of a record that was copied.
+type Comparison int
+
+const (
+	Unknown Comparison = iota // the target does not hold it any more, or the source's log begins behind it
+	Alike                     // it is the same on both sides
+	Differs                   // something else is in its place on the source
+	Gone                      // nothing is in its place on the source
+)
+
+// copiedPlace is where a record is that was copied.
+type Place struct {
+	Source, Target     chunk.Partition
+	SourceID, TargetID chunk.TopicID
+	From               offsets.Source
+	To                 offsets.Target
+}
+
+// both compares records of both sides.
+type Comparer struct {
+	source, target             kafka.Config
+	sourceClient, targetClient *kgo.Client
+}
+
+func Open(source, target kafka.Config) (*Comparer, error) {
+	b := &Comparer{source: source, target: target}
+	var err error
+	if b.sourceClient, err = kafka.NewFranz(source); err != nil {
+		return nil, err
+	}
+	if b.targetClient, err = kafka.NewFranz(target); err != nil {
+		b.sourceClient.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Comparer) Close() {
+	b.sourceClient.Close()
+	b.targetClient.Close()
+}
+
+// compare looks what became of records that were copied, one of each partition at most;
+// the answers are by partition of the source.
+func (b *Comparer) Compare(ctx context.Context, places []Place) (map[chunk.Partition]Comparison, error) {
+	here, there := map[chunk.Partition]glance.Place{}, map[chunk.Partition]glance.Place{}
+	for _, p := range places {
+		here[p.Source] = glance.Place{ID: p.SourceID, Offset: int64(p.From)}
+		there[p.Target] = glance.Place{ID: p.TargetID, Offset: int64(p.To)}
+	}
+	var theirs, ours map[chunk.Partition]*kgo.Record
+	g, looking := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		theirs, err = glance.Records(looking, b.sourceClient, here)
+		return b.source.Explain(err)
+	})
+	g.Go(func() (err error) {
+		ours, err = glance.Records(looking, b.targetClient, there)
+		return b.target.Explain(err)
+	})
+	if err := g.Wait(); err != nil {
+		return nil, fmt.Errorf("compare what was copied last: %w", err)
+	}
+	found := map[chunk.Partition]Comparison{}
+	for _, p := range places {
+		found[p.Source] = compareRecords(ours[p.Target], theirs[p.Source])
+	}
+	return found, nil
+}
+
+func compareRecords(ours, theirs *kgo.Record) Comparison {
+	switch {
+	case ours == nil:
+		return Unknown
+	case theirs == nil:
+		return Gone
+	case sameRecord(ours, theirs):
+		return Alike
+	}
+	return Differs
+}
+
+// sameRecord leaves timestamps out where the broker of our side has put its own, or the
+// source's record has none.
+func sameRecord(ours, theirs *kgo.Record) bool {
+	const createTime = 0
+	same := !theirs.Attrs.IsControl() && bytes.Equal(ours.Key, theirs.Key) && bytes.Equal(ours.Value, theirs.Value) &&
+		len(ours.Headers) == len(theirs.Headers)
+	if ours.Attrs.TimestampType() == createTime && theirs.Attrs.TimestampType() >= createTime {
+		same = same && ours.Timestamp.Equal(theirs.Timestamp)
+	}
+	for i := range ours.Headers {
+		same = same && ours.Headers[i].Key == theirs.Headers[i].Key &&
+			bytes.Equal(ours.Headers[i].Value, theirs.Headers[i].Value)
+	}
+	return same
+}

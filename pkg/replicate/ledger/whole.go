@@ -1,0 +1,117 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/listoffsets"
+)
+
+// ShardsError reports a ledger that was made for another number of shards.
+type ShardsError struct {
+	Ledger     string
+	Have, Want int
+}
+
+func (e *ShardsError) Error() string {
+	return fmt.Sprintf("ledger topic %q has %d partitions, the configuration asks for %d shards", e.Ledger, e.Have, e.Want)
+}
+
+// Remedy tells what to do.
+func (e *ShardsError) Remedy() string {
+	return fmt.Sprintf("set shards: %d; the number is fixed once the ledger topic exists", e.Have)
+}
+
+// ledgerPartitions is how many partitions a ledger topic has, which must be readable; 0
+// where it is not there.
+func ledgerPartitions(ctx context.Context, target kafka.Config, name string) (int, error) {
+	client, err := kafka.NewFranz(target)
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	seen, err := kafka.Describe(ctx, client, target, []string{name})
+	if err != nil {
+		return 0, err
+	}
+	topic, there := seen.Topics[name]
+	switch {
+	case !there:
+		return 0, nil
+	case topic.Err != nil:
+		return 0, topic.Err
+	case !topic.May(kmsg.ACLOperationRead):
+		return 0, target.Denied("Read", "topic "+name, nil)
+	}
+	return topic.Partitions, nil
+}
+
+// readBooks reads all partitions of a ledger topic, which has one for each shard; none where there is no ledger.
+func ReadWhole(ctx context.Context, target kafka.Config, name string, shards int) ([]*Shard, error) {
+	return ReadFirst(ctx, target, name, shards, shards)
+}
+
+// readFirstBooks reads the first n partitions of it.
+func ReadFirst(ctx context.Context, target kafka.Config, name string, shards, n int) ([]*Shard, error) {
+	partitions, err := ledgerPartitions(ctx, target, name)
+	switch {
+	case err != nil || partitions == 0:
+		return nil, err
+	case partitions != shards:
+		return nil, &ShardsError{Ledger: name, Have: partitions, Want: shards}
+	}
+	marks, err := endsOf(ctx, target, name)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := OpenReader(target, name)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close() //nolint:errcheck // only read
+	least := make([]int64, n)
+	for shard := range least {
+		if least[shard], err = listoffsets.OffsetOf(marks, chunk.Partition{Topic: name, Number: int32(shard)}); err != nil {
+			return nil, target.Explain(err)
+		}
+	}
+	books, err := reader.Shards(ctx, least)
+	if err != nil {
+		return nil, fmt.Errorf("ledger %s: %w", name, target.Explain(err))
+	}
+	return books, nil
+}
+
+// readAllBooks reads all partitions of a ledger topic, however many it has; none where it
+// is not there. It waits for no open transaction.
+func ReadAsItIs(ctx context.Context, target kafka.Config, name string) ([]*Shard, error) {
+	partitions, err := ledgerPartitions(ctx, target, name)
+	if err != nil || partitions == 0 {
+		return nil, err
+	}
+	reader, err := OpenReader(target, name)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close() //nolint:errcheck // only read
+	books, err := reader.Shards(ctx, make([]int64, partitions))
+	if err != nil {
+		return nil, target.Explain(err)
+	}
+	return books, nil
+}
+
+// endsOf are the ends of a topic's partitions, open transactions included: a reader
+// that has come so far has seen all that was committed before.
+func endsOf(ctx context.Context, cluster kafka.Config, topic string) (listoffsets.Offsets, error) {
+	marks, err := listoffsets.Open(cluster)
+	if err != nil {
+		return nil, err
+	}
+	defer marks.Close()
+	return marks.Ends(ctx, []string{topic})
+}

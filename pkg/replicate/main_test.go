@@ -1,0 +1,9 @@
+package replicate
+
+import (
+	"testing"
+
+	"replicator/internal/kafkatest"
+)
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }

@@ -1,0 +1,286 @@
+package provenance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/survey"
+	"replicator/pkg/replicate/topics"
+)
+
+// whose finds out who has written what this flow has not, as far as a cluster tells:
+// ledgers claim producer ids and name what they copy from; groups tell who positions
+// them, and whether the topic is in use. It may be used by several goroutines.
+type Writers struct {
+	cfg    *settings.Config
+	others *Neighbours
+	target kafka.Config
+	client *kgo.Client // of the target
+
+	mu     sync.Mutex
+	seen   *Neighbourhood
+	claims map[string]map[int64]bool // by ledger topic on the target
+	users  map[string][]string       // by topic of the target: groups at work on it
+	marks  map[string][]string       // by topic of the target: flows that have positioned groups in it
+	hidden bool                      // groups cannot be seen
+	until  time.Time                 // all that is good until then
+}
+
+const (
+	// askedAgain is how long what was found out about writers is good.
+	askedAgain = 30 * time.Second
+	// recentWrite is what counts as a producer that is at work.
+	recentWrite = time.Hour
+	// groupsLooked bounds the groups of the target that are asked for their positions.
+	groupsLooked = 1000
+)
+
+func OpenWriters(cfg *settings.Config, others *Neighbours, target kafka.Config) (*Writers, error) {
+	client, err := kafka.NewFranz(target)
+	if err != nil {
+		return nil, err
+	}
+	return &Writers{cfg: cfg, others: others, target: target, client: client}, nil
+}
+
+func (w *Writers) Close() { w.client.Close() }
+
+// stop is why nothing is written to a target partition that holds a record of somebody
+// else. What cannot be found out is left open; it is no reason to advise a deletion.
+func (w *Writers) Stop(ctx context.Context, p, at chunk.Partition, offset offsets.Target) *chunk.Stop {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, kafka.AskLimit)
+	defer cancel()
+	who, fix := w.find(ctx, at, int64(offset))
+	return &chunk.Stop{Partition: p, Kind: chunk.StopForeign,
+		Reason: fmt.Sprintf("target partition %s holds a record at offset %d that this flow did not write; %s", at, offset,
+			who), Fix: fix}
+}
+
+// find says who wrote a record, and what to do.
+func (w *Writers) find(ctx context.Context, at chunk.Partition, offset int64) (who, fix string) {
+	from, to := w.cfg.From, w.cfg.To
+	apart := "leave the topic out (exclude_topics), or copy it under another name (naming: prefix)"
+	exchanged := fmt.Sprintf("see first whether from and to are exchanged, whether bootstrap.servers of %s and %s lead "+
+		"where they should, and whether a cluster was renamed or the ledger topic %s deleted", from, to, w.cfg.LedgerTopic())
+	if err := w.refresh(ctx); err != nil {
+		return fmt.Sprintf("who wrote it cannot be told: %v", err), exchanged + "; if it is right so, " + apart
+	}
+	if l := w.claimed(ctx, at, offset); l != nil {
+		if l.Topic == w.cfg.LedgerTopic() {
+			return fmt.Sprintf("this flow wrote it before, as its ledger %s says, which has no map of it any more", l.Topic),
+				"see whether the ledger topic was restored or changed by somebody, or the topic renamed; the records are " +
+					"copies of this flow's: copy under another name (naming: prefix) to have all once more beside them"
+		}
+		return fmt.Sprintf("flow %s wrote it, as its ledger %s says: the topic is that flow's copy", fillerOf(l), l.Topic),
+			w.oneFlow(l)
+	}
+	if flow := w.original(at.Topic); flow != "" {
+		return fmt.Sprintf("flow %s copies from this topic to %s: it is the original", flow, from),
+			fmt.Sprintf("from and to look exchanged; to go back after a cutover of flow %s use 'replicator rollback'. Where "+
+				"this direction is meant, %s", flow, apart)
+	}
+	if flows := w.marks[at.Topic]; len(flows) > 0 {
+		return fmt.Sprintf("groups were positioned in this topic by flow %s", kafka.Few(flows)),
+			fmt.Sprintf("was a cluster renamed, or the ledger of that flow deleted? Name the clusters as they were, so that "+
+				"the flow goes on with its ledger; else %s", apart)
+	}
+	if use := w.inUse(ctx, at); use != "" {
+		return fmt.Sprintf("no ledger on %s claims it, and %s", to, use), exchanged + "; if it is right so, " + apart
+	}
+	return fmt.Sprintf("no ledger on %s claims it", to), fmt.Sprintf("%s; then %s. Last of all, and only where you know "+
+		"whose its records are and that nobody needs them, the topic may be deleted on %s: it is created again and filled",
+		exchanged, apart, to)
+}
+
+// oneFlow is what to do about a target topic that another flow fills.
+func (w *Writers) oneFlow(l *ledger.Other) string {
+	return fmt.Sprintf("one target topic is filled by one flow: leave it out of this one (exclude_topics) or of flow %s, "+
+		"or use naming: prefix; if both names mean this flow, whose clusters were renamed, name them as before, or set "+
+		"ledger: %s", fillerOf(l), strings.TrimPrefix(l.Topic, w.cfg.TargetPrefix))
+}
+
+// fillerOf is the flow that a ledger names.
+func fillerOf(l *ledger.Other) string {
+	if l.Identity == nil {
+		return "of " + l.Topic
+	}
+	return l.Identity.Flow()
+}
+
+// taken tells, by target name, which topics another flow fills, whether or not it has
+// copied a record yet: its ledger on the target is about them.
+func (w *Writers) Taken(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {
+	standing, err := w.others.target.Look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	foreign := slices.DeleteFunc(slices.Clone(standing.Ledgers), func(l ledger.Other) bool {
+		return l.Topic == w.cfg.LedgerTopic() || !atWork(&l, standing.Cluster) || !l.Begun
+	})
+	for i := range foreign {
+		names = append(names, foreign[i].Topic)
+	}
+	fills, err := w.others.target.Fills(ctx, names)
+	if err != nil {
+		return nil, w.target.Explain(err)
+	}
+	stops := map[string]*chunk.Stop{}
+	for i := range foreign {
+		l := &foreign[i]
+		for _, t := range there {
+			if t.TargetID != (chunk.TopicID{}) && fills[l.Topic][t.TargetID] {
+				stops[t.Target] = &chunk.Stop{Partition: chunk.Partition{Topic: t.Source}, Kind: chunk.StopTaken,
+					Reason: fmt.Sprintf("flow %s fills topic %s of cluster %s, as its ledger %s says", fillerOf(l), t.Target,
+						w.cfg.To, l.Topic), Fix: w.oneFlow(l)}
+			}
+		}
+	}
+	return stops, nil
+}
+
+// refresh looks at ledgers and groups, unless that was done a moment ago.
+func (w *Writers) refresh(ctx context.Context) (err error) {
+	if time.Now().Before(w.until) {
+		return nil
+	}
+	if w.seen, err = w.others.Look(ctx); err != nil {
+		return err
+	}
+	w.claims, w.users, w.marks = map[string]map[int64]bool{}, map[string][]string{}, map[string][]string{}
+	w.hidden = w.lookAtGroups(ctx) != nil
+	w.until = time.Now().Add(askedAgain)
+	return nil
+}
+
+// claimed is the ledger on the target that has claimed the writer of a record; nil: none.
+func (w *Writers) claimed(ctx context.Context, at chunk.Partition, offset int64) *ledger.Other {
+	producer, err := w.others.target.Writer(ctx, at, offset)
+	if err != nil || producer < 0 {
+		return nil
+	}
+	for i := range w.seen.target.Ledgers {
+		l := &w.seen.target.Ledgers[i]
+		if l.Err != nil || l.Identity != nil && l.Identity.TargetCluster != w.seen.target.Cluster {
+			continue
+		}
+		if w.claims[l.Topic] == nil {
+			if w.claims[l.Topic], err = w.others.target.Claims(ctx, l.Topic); err != nil {
+				continue
+			}
+		}
+		if w.claims[l.Topic][producer] {
+			return l
+		}
+	}
+	return nil
+}
+
+// original is the flow that copies from a topic of the target to the source; "": none is
+// known.
+func (w *Writers) original(topic string) string {
+	for i := range w.seen.Source.Ledgers {
+		l := &w.seen.Source.Ledgers[i]
+		id := l.Identity
+		if !atWork(l, w.seen.Source.Cluster) || id.SourceCluster != w.seen.target.Cluster ||
+			w.seen.Source.Cluster == w.seen.target.Cluster {
+			continue
+		}
+		chosen := policy.Config{From: id.From, To: id.To, SourcePrefix: id.SourcePrefix, TargetPrefix: id.TargetPrefix,
+			Topics: []string{".*"}, Naming: policy.Naming(id.Naming), Separator: id.Separator}
+		if l.Rules != nil {
+			chosen.Topics, chosen.ExcludeTopics = l.Rules.Topics, l.Rules.ExcludeTopics
+		}
+		if p, err := policy.New(chosen); err == nil {
+			if _, verdict := p.Topic(topic); verdict.Selected {
+				return id.Flow()
+			}
+		}
+	}
+	return ""
+}
+
+// lookAtGroups finds the groups of the target that are at work, and the flows that have
+// positioned groups there.
+func (w *Writers) lookAtGroups(ctx context.Context) error {
+	admin := kadm.NewClient(w.client)
+	listed, err := admin.ListGroups(ctx)
+	if err != nil {
+		return err
+	}
+	names := listed.Groups()
+	if len(names) > groupsLooked {
+		return errors.New("too many groups")
+	}
+	described, err := admin.DescribeGroups(ctx, names...)
+	if err != nil {
+		return err
+	}
+	for _, g := range described.Sorted() {
+		for topic := range g.AssignedPartitions() {
+			w.users[topic] = append(w.users[topic], fmt.Sprintf("group %s (%d members)", g.Group, len(g.Members)))
+		}
+	}
+	for _, answer := range admin.FetchManyOffsets(ctx, names...) {
+		answer.Fetched.Each(func(o kadm.OffsetResponse) {
+			mark, ours := groups.ParseMark(o.Metadata)
+			if ours && mark.Flow != w.cfg.Name() && !slices.Contains(w.marks[o.Topic], mark.Flow) {
+				w.marks[o.Topic] = append(w.marks[o.Topic], mark.Flow)
+			}
+		})
+	}
+	return nil
+}
+
+// inUse says who uses a topic on the target now, or that this cannot be told; "": nobody does.
+func (w *Writers) inUse(ctx context.Context, at chunk.Partition) string {
+	if users := w.users[at.Topic]; len(users) > 0 {
+		return "the topic is in use there: " + kafka.Few(users)
+	}
+	if w.hidden {
+		return "whether groups use the topic there cannot be seen"
+	}
+	partitions := w.partitions(ctx, at.Topic)
+	if len(partitions) == 0 {
+		return "whether producers use the topic there cannot be seen"
+	}
+	producers, err := survey.Of(w.target, w.client).Producers(ctx, partitions)
+	for _, p := range producers {
+		if time.Since(p.Last) < recentWrite {
+			return fmt.Sprintf("the topic is in use there: producer %d wrote to it within the last hour", p.ID)
+		}
+	}
+	if err != nil {
+		return "whether producers use the topic there cannot be seen"
+	}
+	return ""
+}
+
+// partitions lists those of a topic of the target.
+func (w *Writers) partitions(ctx context.Context, topic string) (list []chunk.Partition) {
+	seen, err := kafka.Describe(ctx, w.client, w.target, []string{topic})
+	if err != nil {
+		return nil
+	}
+	for n := range seen.Topics[topic].Partitions {
+		list = append(list, chunk.Partition{Topic: topic, Number: int32(n)})
+	}
+	return list
+}

@@ -1,0 +1,57 @@
+package shard
+
+import (
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/handover"
+	"replicator/pkg/replicate/identity"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/source"
+	"replicator/pkg/replicate/txlimit"
+)
+
+// final tells the errors that no retry can cure.
+func Final(err error) bool {
+	var same *policy.SameClusterError
+	var shards *ledger.ShardsError
+	var version *ledger.VersionError
+	var damage *ledger.Damage
+	var idless *identity.NoTopicIDsError
+	var strange *ledger.NotLedgerError
+	return identity.IsStranger(err) || errors.As(err, &strange) ||
+		errors.As(err, &same) || errors.As(err, &shards) || errors.As(err, &version) || errors.As(err, &damage) ||
+		errors.As(err, &idless) ||
+		handover.IsClosed(err)
+}
+
+// hopeless tells the errors of a shard that only a person can cure.
+func Hopeless(err error) bool {
+	if Final(err) || txlimit.IsLimit(err) {
+		return true
+	}
+	code, _ := kafka.Code(err)
+	switch kerr.ErrorForCode(int16(code)) {
+	case kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed:
+		return true // one that lacks on a topic stops that topic
+	}
+	return false
+}
+
+// kindOf gives a failure a bounded label.
+func kindOf(err error) string {
+	var unreadable *source.Unreadable
+	var problem *kafka.Problem
+	switch {
+	case Final(err):
+		return "ledger"
+	case errors.As(err, &unreadable):
+		return "source_position"
+	case errors.As(err, &problem):
+		return "cluster"
+	}
+	return "other"
+}

@@ -1,0 +1,247 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/clients"
+	"replicator/pkg/replicate/handover"
+	"replicator/pkg/replicate/identity"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/lastcopied"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/owner"
+	"replicator/pkg/replicate/provenance"
+	"replicator/pkg/replicate/scan"
+	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/sink"
+	"replicator/pkg/replicate/source"
+	"replicator/pkg/replicate/topics"
+)
+
+// notClosed is that for a shard of which only its own partition is read.
+func (f *Flow) notClosed(ctx context.Context, book *ledger.Shard) error {
+	if !handover.IsClosed(handover.NotClosed(book, book, f.Name)) {
+		return nil
+	}
+	first, err := ledger.ReadFirst(ctx, f.Target, f.Cfg.LedgerTopic(), f.Cfg.Shards, 1)
+	if err == nil && len(first) == 0 { // it was there a moment ago
+		err = fmt.Errorf("ledger topic %q is gone", f.Cfg.LedgerTopic())
+	}
+	if err != nil {
+		return err
+	}
+	return handover.NotClosed(book, first[0], f.Name)
+}
+
+// shared is what all workers of a flow have in common: its rules, the clients of both
+// clusters, and what is known of its topics. It may be used by several goroutines.
+type Flow struct {
+	Cfg            settings.Config
+	Name           string
+	CatchUp        bool // run until caught up: progress is committed at once
+	Source, Target kafka.Config
+	Log            *slog.Logger
+	Metrics        *Metrics
+	Wrap           func(shard int, w Writer) Writer // see Options
+	TroubleFor     time.Duration                    // the constant, but for tests
+
+	clients.Clients
+	SourceScan   *scan.Scanner
+	Topics       *topics.Topics
+	TargetTopics *provenance.Target
+	Owner        *owner.Group
+	Writers      *provenance.Writers
+	LastCopied   *lastcopied.Comparer
+	// claims are those of the flow in the opposite direction; nil: there is none, or no batch tells its writer.
+	Claims *ledger.Claims
+	Window *sink.Window // what all writers of the batch lane have under way
+
+	Topology *topology
+	Goal     goal
+	news     stopNews
+	Notify   chan struct{} // tells a one-off copy that a shard has come further
+
+	Signer     identity.Signer
+	Identity   ledger.Identity
+	asking     sync.Mutex  // held while the ledger's identity is read again
+	SameLedger atomic.Bool // it was, as a member of the group
+
+	Owned               atomic.Int32 // shards of this process
+	Transaction         atomic.Int64 // the longest that the target takes, as a Duration; 0: not known to be too short
+	Copied, CopiedBytes atomic.Int64 // by this process
+	tellLeftOut         sync.Once
+}
+
+// openWriter opens the door out of a shard.
+func (f *Flow) openWriter(shard, batchBytes int) (Writer, error) {
+	cfg := sink.Config{
+		Target: f.Target, TransactionalID: f.Cfg.TransactionalID(int32(shard)), ExactlyOnce: f.exactlyOnce(),
+		Ledger: f.Cfg.LedgerTopic(), Shard: int32(shard), Interval: f.Cfg.CommitInterval,
+		Longest:    time.Duration(f.Transaction.Load()),
+		BatchBytes: batchBytes, Window: f.Window, Rebuilt: f.rebuilt,
+	}
+	var w Writer
+	if f.InBatches() {
+		w = sink.OpenBatches(cfg)
+	} else {
+		records, err := sink.OpenRecords(cfg)
+		if err != nil {
+			return nil, err
+		}
+		w = records
+	}
+	if f.Wrap != nil {
+		return f.Wrap(shard, w), nil
+	}
+	return w, nil
+}
+
+const (
+	// prefetchBudget is what all readers of a flow may hold ready, in payload; each owned shard has a part of it.
+	// In the batch lane half of it is in answers, the rest on its way out.
+	prefetchBudget  = 48 << 20
+	WindowBytes     = 12 << 20 // with a round trip of 50 ms: 250 MB/s
+	prefetchLeast   = 2 << 20
+	prefetchMost    = 16 << 20
+	prefetchRecords = 10_000
+)
+
+// share is a shard's part of the prefetch budget, in bytes.
+func (f *Flow) share() int {
+	return min(max(prefetchBudget/max(int(f.Owned.Load()), 1), prefetchLeast), prefetchMost)
+}
+
+// openReader opens the door in.
+func (f *Flow) openReader() (reader, error) {
+	trouble := func(err error) {
+		f.Metrics.Failure(f.Name, "source_connection")
+		f.Log.Debug("source reader is retrying", "error", f.Source.Conceal(err))
+	}
+	if f.InBatches() {
+		return source.OpenBatches(source.BatchesConfig{
+			Cluster: f.Source, AnswerBytes: f.share() / 4, Trouble: trouble, Absent: f.Topology.Refresh,
+			Rebuilt: f.rebuilt, Claimed: f.cameFromTarget(),
+		})
+	}
+	return source.OpenRecords(source.Config{
+		Cluster: f.Source, Flow: f.Name,
+		PrefetchBytes:   f.share(),
+		PrefetchRecords: prefetchRecords,
+		Trouble:         trouble,
+	})
+}
+
+// rebuilt counts a batch that did not travel as it was.
+func (f *Flow) rebuilt(why string) { f.Metrics.rebuilt.WithLabelValues(f.Name, why).Inc() }
+
+// cameFromTarget is the test whether the opposite flow wrote a batch, which is left
+// out then; nil where there is no such flow.
+func (f *Flow) cameFromTarget() func(context.Context, int64, time.Time) (bool, error) {
+	if f.Claims == nil {
+		return nil
+	}
+	return func(ctx context.Context, producer int64, seen time.Time) (bool, error) {
+		claimed, err := f.Claims.Claimed(ctx, producer, seen)
+		var unknown *ledger.UnknownClaimsError
+		if errors.As(err, &unknown) && unknown.Denied {
+			return false, &chunk.Stop{Kind: chunk.StopUnauthorized, Reason: err.Error(), Fix: unknown.Remedy()}
+		}
+		if claimed {
+			f.Metrics.leftOut.WithLabelValues(f.Name).Inc()
+			f.tellLeftOut.Do(func() {
+				f.Log.Info("batches that came from the target are left out", "ledger", f.Cfg.OppositeLedger())
+			})
+		}
+		return claimed, err
+	}
+}
+
+func (f *Flow) exactlyOnce() bool { return f.Cfg.Delivery == settings.ExactlyOnce }
+
+// targetEnd is the last stable offset of one target partition.
+func (f *Flow) targetEnd(ctx context.Context, topic string, number int32) (offsets.Target, error) {
+	for giveUp := time.Now().Add(listoffsets.ElectionLimit); ; {
+		marks, err := f.TargetOffsets.Stable(ctx, []string{topic})
+		if err != nil {
+			return 0, err
+		}
+		mark, ok := marks[chunk.Partition{Topic: topic, Number: number}]
+		if !ok {
+			mark.Err = errors.New("the target does not know it")
+		}
+		switch {
+		case mark.Err == nil:
+			return offsets.Target(mark.Offset), nil
+		case !kerr.IsRetriable(mark.Err), time.Now().After(giveUp), ctx.Err() != nil:
+			return 0, fmt.Errorf("end of target partition %s/%d: %w", topic, number, mark.Err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(listoffsets.ElectionLimit / 100):
+		}
+	}
+}
+
+// sameLedger reads once more whose the ledger is: as a member of the group, since whoever
+// renames the flow looks for members after it has noted that.
+func (f *Flow) checkLedger(ctx context.Context) error {
+	f.asking.Lock()
+	defer f.asking.Unlock()
+	if f.SameLedger.Load() {
+		return nil
+	}
+	kept, err := ledger.ReadIdentity(ctx, f.Target, f.Cfg.LedgerTopic())
+	if err != nil {
+		return err
+	}
+	if kept != nil {
+		_, err = identity.Compare(f.Cfg.LedgerTopic(), *kept, f.Identity,
+			func() (*identity.Evidence, error) { return f.Signer.Evidence(ctx) })
+		if err == nil && kept.Flow() != f.Name {
+			err = errRenamed
+		}
+		if err != nil {
+			return err
+		}
+	}
+	f.SameLedger.Store(true)
+	return nil
+}
+
+// errRenamed ends a flow that is run under other names by now.
+var errRenamed = errors.New("the ledger says that the flow has other names by now")
+
+// missedLedger explains an error that a ledger leaves which is not there any more.
+func (f *Flow) ExplainLedger(ctx context.Context, err error) error {
+	code, known := kafka.Code(err)
+	switch ck.ErrorCode(code) {
+	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopicID, ck.ErrUnknownTopic, ck.ErrUnknownPartition:
+	default:
+		known = false
+	}
+	if !known {
+		return err
+	}
+	name := f.Cfg.LedgerTopic()
+	if ids, asked := f.TargetOffsets.TopicIDs(ctx, []string{name}); asked != nil || len(ids) > 0 {
+		return err
+	}
+	return ledger.Deleted(name, f.Target.Name, err)
+}
+
+func (f *Flow) InBatches() bool {
+	lane, _ := f.Cfg.LaneInUse()
+	return lane == settings.LaneBatch
+}

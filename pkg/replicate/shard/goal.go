@@ -1,0 +1,58 @@
+package shard
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/listoffsets"
+)
+
+// goal is what a one-off copy is to reach. It may be used by several goroutines.
+type goal struct {
+	mu     sync.Mutex
+	ends   map[chunk.Partition]offsets.Source // nil until they are known
+	since  time.Time                          // when they were
+	stable listoffsets.Offsets                // as the source has reported them since, for the last time
+}
+
+// set sets the source's ends that are to be reached.
+func (g *goal) Set(ends map[chunk.Partition]offsets.Source) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ends, g.since = ends, time.Now()
+}
+
+// now gives the ends that are to be reached; nil until they are known.
+func (g *goal) Now() map[chunk.Partition]offsets.Source {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ends
+}
+
+// observe takes over the source's last stable offsets, as asked for at a time.
+func (g *goal) Observe(stable listoffsets.Offsets, at time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if at.After(g.since) {
+		g.stable = stable
+	}
+}
+
+// open names the partitions that have had a transaction open since the goal was set. Ends were asked for before:
+// a stable offset that has not reached one is held back by it.
+func (g *goal) Open() (list []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for p, end := range g.ends {
+		if mark, known := g.stable[p]; known && mark.Err == nil && offsets.Source(mark.Offset) < end {
+			list = append(list, fmt.Sprintf("%s has an open transaction: %d offsets wait for its end", p,
+				end-offsets.Source(mark.Offset)))
+		}
+	}
+	slices.Sort(list)
+	return list
+}

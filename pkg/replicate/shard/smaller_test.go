@@ -1,0 +1,29 @@
+package shard
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+)
+
+// TestWhatIsSlow: a failure counts as slowness after most of the time that the target allows
+// a transaction, and not before.
+func TestWhatIsSlow(t *testing.T) {
+	for _, c := range []struct{ allowed, took time.Duration }{
+		{0, 21 * time.Second}, {time.Hour, 21 * time.Second}, {10 * time.Second, 7 * time.Second},
+	} {
+		for _, slow := range []bool{false, true} {
+			f := &Flow{Log: slog.New(slog.DiscardHandler)}
+			f.Transaction.Store(int64(c.allowed))
+			w, took := New(f, 0), c.took
+			if !slow {
+				took = c.took * 9 / 10
+			}
+			w.smaller(1000, took, errors.New("made by the test"))
+			if (w.most == 500) != slow {
+				t.Errorf("after %s of %s the next ones hold %d bytes, want them smaller: %t", took, c.allowed, w.most, slow)
+			}
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package txlimit
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/sink"
+)
+
+// TooShortError reports a target that does not let a transaction last as long as the
+// configuration needs.
+type TooShortError struct {
+	Cluster  string
+	Most     time.Duration // that the target takes; 0: it does not tell, and has refused what is needed
+	Interval time.Duration
+}
+
+func (e *TooShortError) Error() string {
+	does := "refuses longer transactions (transaction.max.timeout.ms, which it does not tell)"
+	if e.Most > 0 {
+		does = fmt.Sprintf("lets a transaction last at most %s (transaction.max.timeout.ms)", e.Most)
+	}
+	return fmt.Sprintf("commit_interval %s needs transactions of %s, and cluster %s %s", e.Interval,
+		e.Interval+sink.LeastMargin, e.Cluster, does)
+}
+
+// Remedy tells what to do.
+func (e *TooShortError) Remedy() string {
+	fix := fmt.Sprintf("raise transaction.max.timeout.ms on cluster %s", e.Cluster)
+	switch most := e.Most - sink.LeastMargin; {
+	case most >= settings.MinCommitInterval:
+		return fmt.Sprintf("set commit_interval to at most %s, or %s", most, fix)
+	case e.Most == 0 && e.Interval > settings.MinCommitInterval:
+		return "set commit_interval lower, or " + fix
+	}
+	return fix
+}
+
+// fits says whether a transaction may last as long as the flow needs; 0: not told.
+func Fits(c *settings.Config, most time.Duration) error {
+	if most > 0 && most < c.CommitInterval+sink.LeastMargin {
+		return &TooShortError{Cluster: c.To, Most: most, Interval: c.CommitInterval}
+	}
+	return nil
+}
+
+// shortened says what becomes of a transaction's time; "": nothing.
+func Shortened(c *settings.Config, most time.Duration) string {
+	usual := c.CommitInterval + sink.Margin
+	if most == 0 || most >= usual {
+		return ""
+	}
+	return fmt.Sprintf("cluster %s lets a transaction last at most %s (transaction.max.timeout.ms): the flow's own end "+
+		"after that, not after %s", c.To, most, usual)
+}
+
+// limited tells the errors about a target's limits, which no retry cures.
+func IsLimit(err error) bool {
+	var short *TooShortError
+	var internal *kafka.InternalTopicError
+	return errors.As(err, &short) || errors.As(err, &internal)
+}

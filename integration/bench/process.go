@@ -76,9 +76,9 @@ func (p *process) peak() int64 {
 		return 0
 	}
 	if runtime.GOOS == "darwin" {
-		return int64(usage.Maxrss) //nolint:unconvert // 32 bits on some systems
+		return int64(usage.Maxrss) // 32 bits on some systems
 	}
-	return int64(usage.Maxrss) << 10 //nolint:unconvert // 32 bits on some systems
+	return int64(usage.Maxrss) << 10 // 32 bits on some systems
 }
 
 // sample is what the running process has used so far: CPU time and peak memory

@@ -31,7 +31,7 @@ func newPaper(out io.Writer) *paper {
 	return &paper{out: out, fancy: fancy}
 }
 
-func (p *paper) line(text string) { fmt.Fprintln(p.out, text) } //nolint:errcheck // nobody to tell
+func (p *paper) line(text string) { fmt.Fprintln(p.out, text) } // nobody to tell
 
 func (p *paper) paint(colour, text string) string {
 	if !p.fancy {
@@ -48,13 +48,13 @@ func (p *paper) title(text string) {
 // begin shows what is being done; end replaces it by what was.
 func (p *paper) begin(step, doing string) {
 	if p.fancy {
-		fmt.Fprintf(p.out, "\r\x1b[K%s %s", stepName(step), p.paint(faint, doing+" ...")) //nolint:errcheck // as line
+		fmt.Fprintf(p.out, "\r\x1b[K%s %s", stepName(step), p.paint(faint, doing+" ...")) // as line
 	}
 }
 
 func (p *paper) end(step, told string) {
 	if p.fancy {
-		fmt.Fprint(p.out, "\r\x1b[K") //nolint:errcheck // as line
+		fmt.Fprint(p.out, "\r\x1b[K") // as line
 	}
 	p.line(stepName(step) + " " + told)
 }

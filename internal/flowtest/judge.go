@@ -93,7 +93,7 @@ func (w *World) States(topic string, number int32) []*ledger.State {
 	w.T.Helper()
 	reader, err := ledger.OpenReader(w.Kafka("new", w.Sides.Target), w.Cfg.LedgerTopic())
 	w.Must("open ledger", err)
-	defer reader.Close() //nolint:errcheck // only read
+	defer reader.Close() // only read
 	p := chunk.Partition{Topic: topic, Number: number}
 	book, err := reader.Shard(w.Ctx, int32(p.Shard(w.Cfg.Shards)), 0)
 	w.Must("read ledger", err)

@@ -45,7 +45,7 @@ func launch(w *flowtest.World, o replicate.Options) (*replicate.Engine, chan err
 	go func() {
 		err := e.Run(ctx)
 		if err != nil {
-			w.Log.Write(fmt.Appendf(nil, "the engine ended: %v\n", err)) //nolint:errcheck // of the test
+			w.Log.Write(fmt.Appendf(nil, "the engine ended: %v\n", err)) // of the test
 		}
 		done <- err
 		close(ended)

@@ -95,7 +95,7 @@ func (c *simConn) Read(p []byte) (int, error) {
 		}
 		c.head = append(c.head, b)
 		if (len(c.head) == simHead || c.left == 0) && !c.passes() {
-			c.Close() //nolint:errcheck // the fault
+			c.Close() // the fault
 			return 0, net.ErrClosed
 		}
 	}
@@ -148,7 +148,7 @@ func (c *simConn) Write(p []byte) (int, error) {
 	lost := len(p) >= 8 && c.lost[binary.BigEndian.Uint32(p[4:])] || c.net.dead[c.client]
 	c.net.mu.Unlock()
 	if lost {
-		c.Close() //nolint:errcheck // the fault
+		c.Close() // the fault
 		return 0, net.ErrClosed
 	}
 	return c.Conn.Write(p)
@@ -183,7 +183,7 @@ func (n *simNet) flap() {
 	}
 	n.mu.Unlock()
 	for _, c := range all {
-		c.Close() //nolint:errcheck // the fault
+		c.Close() // the fault
 	}
 }
 

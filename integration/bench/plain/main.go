@@ -41,7 +41,7 @@ func run(source, target, from, to, codec string, follow bool) error {
 	if err != nil {
 		return err
 	}
-	defer consumer.Close() //nolint:errcheck // nothing is stored
+	defer consumer.Close() // nothing is stored
 	producer, err := ck.NewProducer(&ck.ConfigMap{
 		"bootstrap.servers":            target,
 		"compression.type":             codec,

@@ -178,7 +178,7 @@ func (t *reversal) mirrored(ctx context.Context, books, own []*ledger.Shard) (ma
 	if err != nil {
 		return nil, err
 	}
-	defer reader.Close() //nolint:errcheck // only read
+	defer reader.Close() // only read
 	names, err := t.targets(ctx)
 	if err != nil {
 		return nil, err

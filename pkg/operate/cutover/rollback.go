@@ -200,7 +200,7 @@ func (r *Rollback) measure(ctx context.Context) error {
 		}
 	}
 	source := scan.Open(r.o.Clusters[r.o.Flow.From], r.o.Log)
-	defer source.Close() //nolint:errcheck // only read
+	defer source.Close() // only read
 	for _, p := range slices.SortedFunc(maps.Keys(spots), chunk.Partition.Compare) {
 		if slices.Contains(r.state.Made, p.Topic) {
 			continue // it is on the source since a run of this command that was killed

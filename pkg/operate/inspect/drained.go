@@ -112,7 +112,7 @@ func Drained(ctx context.Context, i *snapshot.Viewer) (*DrainedStatus, error) {
 	spots := i.Views(p)
 	d.takeCuts(spots)
 	source := scan.Open(i.SourceCluster, nil)
-	defer source.Close() //nolint:errcheck // only read
+	defer source.Close() // only read
 	if err := drainGroups(ctx, i, d, spots, held, source); err != nil {
 		return nil, err
 	}

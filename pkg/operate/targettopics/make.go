@@ -32,7 +32,7 @@ func Make(ctx context.Context, clusters map[string]kafka.Config, flow settings.C
 	}
 	defer marks.Close()
 	peeks := scan.Open(clusters[flow.To], log)
-	defer peeks.Close() //nolint:errcheck // only read
+	defer peeks.Close() // only read
 	others, err := provenance.OpenNeighbours(&flow, clusters[flow.From], clusters[flow.To])
 	if err != nil {
 		return nil, err

@@ -91,7 +91,7 @@ func deleteGroups(ctx context.Context, admin *kadm.Client) error {
 func testNewProtocol(f *fixture) {
 	f.commit(f.source, "g", "t", 0, 10, "")
 	f.expect("first", map[Kind]int{Moved: 1})
-	next := context.WithValue(f.ctx, "opt_in_kafka_next_gen_balancer_beta", true) //nolint:staticcheck // kgo's own key
+	next := context.WithValue(f.ctx, "opt_in_kafka_next_gen_balancer_beta", true) // kgo's own key
 	client, err := kgo.NewClient(kgo.SeedBrokers(f.config.Target.Properties["bootstrap.servers"]),
 		kgo.WithContext(next), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.DisableAutoCommit())
 	if err != nil {

@@ -254,7 +254,7 @@ func findAgain(fake *kafkatest.Cluster, topic string) error {
 	if err != nil {
 		return err
 	}
-	defer consumer.Close() //nolint:errcheck // nothing is committed
+	defer consumer.Close() // nothing is committed
 	if err := consumer.Assign([]ck.TopicPartition{{Topic: &topic, Offset: 0}}); err != nil {
 		return err
 	}

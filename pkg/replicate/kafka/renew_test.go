@@ -130,7 +130,7 @@ func TestHandleWithFormerCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer former.Close() //nolint:errcheck // only read
+	defer former.Close() // only read
 	if _, err := former.GetMetadata(nil, true, answers*1000); err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func TestFirstIdentityHolds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer reader.Close() //nolint:errcheck // only read
+		defer reader.Close() // only read
 		shard, err := reader.Shard(ctx, 0, 0)
 		if err != nil {
 			t.Fatal(err)

@@ -63,7 +63,7 @@ func TestLeaderWhoIsNotThereYet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer reader.Close() //nolint:errcheck // only read
+	defer reader.Close() // only read
 	left.Store(3)
 	shard, err := reader.Shard(ctx, 0, 1)
 	if err != nil {

@@ -96,7 +96,7 @@ func TestReaderSeesWhatIsCommitted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Close() //nolint:errcheck // only read
+	defer other.Close() // only read
 	if runs, err := other.Segment(ctx, 1, wrong); err == nil || !strings.Contains(err.Error(), "segment 0") {
 		t.Errorf("another segment is taken for segment 0: %v, %v", runs, err)
 	}
@@ -137,7 +137,7 @@ func TestReaderWithoutRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer reader.Close() //nolint:errcheck // only read
+	defer reader.Close() // only read
 	_, err = reader.Shard(ctx, 0, 1)
 	var problem *kafka.Problem
 	if !errors.As(err, &problem) || !strings.Contains(problem.Fix, "grant User:mirror Read on topic ledger") {

@@ -34,7 +34,7 @@ func TestClaimsOutliveAFreeze(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer claims.Close() //nolint:errcheck // only read
+		defer claims.Close() // only read
 		if _, err := claims.Claimed(ctx, 1, time.Now()); err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestReaderOutlivesAFreeze(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer reader.Close() //nolint:errcheck // only read
+	defer reader.Close() // only read
 	read := func() string {
 		t.Helper()
 		shards, err := reader.Shards(ctx, []int64{0, 1})

@@ -72,7 +72,7 @@ func ReadFirst(ctx context.Context, target kafka.Config, name string, shards, n 
 	if err != nil {
 		return nil, err
 	}
-	defer reader.Close() //nolint:errcheck // only read
+	defer reader.Close() // only read
 	least := make([]int64, n)
 	for shard := range least {
 		if least[shard], err = listoffsets.OffsetOf(marks, chunk.Partition{Topic: name, Number: int32(shard)}); err != nil {
@@ -97,7 +97,7 @@ func ReadAsItIs(ctx context.Context, target kafka.Config, name string) ([]*Shard
 	if err != nil {
 		return nil, err
 	}
-	defer reader.Close() //nolint:errcheck // only read
+	defer reader.Close() // only read
 	books, err := reader.Shards(ctx, make([]int64, partitions))
 	if err != nil {
 		return nil, target.Explain(err)

@@ -247,7 +247,7 @@ func (w *Worker) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // nothing is stored on the source
+	defer in.Close() // nothing is stored on the source
 	s := &session{
 		Worker: w, in: in, out: out, book: book, batch: batch, written: end,
 		routes: map[chunk.Partition]*route{}, moved: map[chunk.Partition]bool{}, settled: map[ledger.Key]bool{},

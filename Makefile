@@ -9,6 +9,8 @@ SOAK        ?= 1h
 SIM         ?= 100
 # How much the benchmark copies: full, or quick for a twentieth.
 BENCH       ?= full
+# What the program is compiled with, wherever: what one target has compiled, another need not.
+BUILD       := -trimpath
 IMAGE       ?= replicator:dev
 
 .DEFAULT_GOAL := help
@@ -18,13 +20,13 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/replicator
-	$(GO) build -trimpath -o bin/replicator ./cmd/replicator
+	$(GO) build $(BUILD) -o bin/replicator ./cmd/replicator
 
 dynamic: ## bin/replicator-dynamic, against the system's OpenSSL, curl and zstd, and its tests; see docs/building.md
 	deploy/dynamic.sh
 
 demo: ## mirror between two embedded clusters and compare; needs nothing but Go and a C compiler
-	$(GO) run ./cmd/replicator demo
+	$(GO) run $(BUILD) ./cmd/replicator demo
 
 check: ## format, vet, staticcheck, import directions, tests without a broker
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \

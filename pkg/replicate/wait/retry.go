@@ -11,30 +11,28 @@ import (
 
 const (
 	firstDelay = 200 * time.Millisecond
-	MaxDelay   = 15 * time.Second
+	// MaxDelay is the longest pause between two tries.
+	MaxDelay = 15 * time.Second
+	// LogEvery is how often an unchanged failure is logged again.
+	LogEvery = time.Minute
 )
 
-// retry spaces the tries of one streak of failures: the only backoff there is.
+// Retry spaces the tries of one streak of failures: the only backoff there is. It belongs to one goroutine.
 type Retry struct {
-	Log     *slog.Logger
-	Clock   func() time.Time
-	tries   int
-	what    string // that fails
-	told    string
-	toldAt  time.Time
-	failing bool
+	Log   *slog.Logger
+	Clock func() time.Time
+
+	tries    int
+	failing  bool
+	what     string // that fails
+	logged   string
+	loggedAt time.Time
 }
 
-// tellEvery is how often an unchanged failure is logged again.
-const LogEvery = time.Minute
-
-// wait counts the failure, logs it if it is news, and waits.
+// Wait counts the failure, logs it if it is news, and waits: longer each time.
 func (r *Retry) Wait(ctx context.Context, what string, err error) {
 	r.tries++
-	delay := min(firstDelay<<min(r.tries-1, 10), MaxDelay)
-	delay = delay/2 + rand.N(delay/2+1)
-	if now := r.Clock(); err.Error() != r.told && r.tries > 1 || r.tries == 1 || now.Sub(r.toldAt) >= LogEvery {
-		r.told, r.toldAt = err.Error(), now
+	if r.isNews(err) || r.tries == 1 {
 		remedy := chunk.Remedy(err)
 		if remedy == "" {
 			remedy = "it is tried again by itself; if it stays so, look at the logs of the brokers on that side"
@@ -42,33 +40,33 @@ func (r *Retry) Wait(ctx context.Context, what string, err error) {
 		r.Log.Warn(what, "error", err, "remedy", remedy, "tries", r.tries)
 	}
 	r.failing, r.what = true, what
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	delay := min(firstDelay<<min(r.tries-1, 10), MaxDelay)
+	_ = Pause(ctx, delay/2+rand.N(delay/2+1)) // whoever tries again looks at ctx
 }
 
-// stand tells why a flow stands still, if it is news, and waits before the next look.
-func (r *Retry) Stand(ctx context.Context, wait time.Duration, err error) {
-	if now := r.Clock(); err.Error() != r.told || now.Sub(r.toldAt) >= LogEvery {
-		r.told, r.toldAt = err.Error(), now
+// Stand logs why a flow stands still, if it is news, and waits before the next try.
+func (r *Retry) Stand(ctx context.Context, pause time.Duration, err error) {
+	if r.isNews(err) {
 		r.Log.Error("flow stopped", "error", err, "remedy", chunk.Remedy(err))
 	}
 	r.failing = true
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	_ = Pause(ctx, pause)
 }
 
-// reset ends a streak of failures.
+// isNews says whether a failure is another than the last, or was logged long ago, and remembers it.
+func (r *Retry) isNews(err error) bool {
+	now := r.Clock()
+	if err.Error() == r.logged && now.Sub(r.loggedAt) < LogEvery {
+		return false
+	}
+	r.logged, r.loggedAt = err.Error(), now
+	return true
+}
+
+// Reset ends a streak of failures.
 func (r *Retry) Reset() {
 	if r.failing {
 		r.Log.Info("works again", "after", r.what, "tries", r.tries)
 	}
-	r.tries, r.told, r.failing = 0, "", false
+	r.tries, r.logged, r.failing = 0, "", false
 }

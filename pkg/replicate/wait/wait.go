@@ -16,3 +16,17 @@ func Pause(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
+
+// Until asks at once, and again with pauses between, until the answer is yes (nil) or an error, which
+// it returns. It returns ctx's error if that ends during a pause: whoever asks decides himself what an
+// answer is worth that came while ctx ended. A time limit is the asker's yes, or his error.
+func Until(ctx context.Context, pause time.Duration, done func() (bool, error)) error {
+	for {
+		if yes, err := done(); yes || err != nil {
+			return err
+		}
+		if err := Pause(ctx, pause); err != nil {
+			return err
+		}
+	}
+}

@@ -26,10 +26,12 @@ import (
 	"replicator/pkg/replicate/wire"
 )
 
-// TestClaims: every batch on the target carries a producer id that the ledger has claimed.
-func TestClaims(t *testing.T) { flowtest.OnLanes(t, testClaims) }
+// TestEveryBatchCarriesAClaimedProducer: every batch on the target carries a producer id that the ledger has claimed.
+func TestEveryBatchCarriesAClaimedProducer(t *testing.T) {
+	flowtest.OnLanes(t, testEveryBatchCarriesAClaimedProducer)
+}
 
-func testClaims(t *testing.T, w *flowtest.World) {
+func testEveryBatchCarriesAClaimedProducer(t *testing.T, w *flowtest.World) {
 	w.Topic("orders", 4)
 	w.Mixed("orders", 4, 400)
 	r := w.Start(nil)

@@ -28,11 +28,13 @@ func share(w *flowtest.World, want ...int) func(replicas ...*flowtest.Replica) {
 	}
 }
 
-// TestReplicas: shards move between two replicas while records arrive, and nothing
+// TestShardsMoveWhileRecordsArrive: shards move between two replicas while records arrive, and nothing
 // is lost, doubled or reordered; the groups follow at every owner.
-func TestReplicas(t *testing.T) { flowtest.OnLanes(t, testReplicas) }
+func TestShardsMoveWhileRecordsArrive(t *testing.T) {
+	flowtest.OnLanes(t, testShardsMoveWhileRecordsArrive)
+}
 
-func testReplicas(t *testing.T, w *flowtest.World) {
+func testShardsMoveWhileRecordsArrive(t *testing.T, w *flowtest.World) {
 	w.Cfg.Shards = 8
 	topics := []string{"orders"}
 	w.Topic("orders", 8)
@@ -96,11 +98,11 @@ func expel(w *flowtest.World, client *kgo.Client) {
 	w.Must("expel", kerr.ErrorForCode(answer.ErrorCode))
 }
 
-// TestExpelledReplicas: when the group forgets its members in the middle of the work,
+// TestExpelledReplicasGoOn: when the group forgets its members in the middle of the work,
 // shards change hands without being let go, and fencing alone keeps the owners apart.
-func TestExpelledReplicas(t *testing.T) { flowtest.OnLanes(t, testExpelledReplicas) }
+func TestExpelledReplicasGoOn(t *testing.T) { flowtest.OnLanes(t, testExpelledReplicasGoOn) }
 
-func testExpelledReplicas(t *testing.T, w *flowtest.World) {
+func testExpelledReplicasGoOn(t *testing.T, w *flowtest.World) {
 	topics := []string{"orders"}
 	w.Topic("orders", 4)
 	client, err := kgo.NewClient(kgo.SeedBrokers(w.Target.ListenAddrs()...))

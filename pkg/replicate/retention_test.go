@@ -80,7 +80,7 @@ func TestRetentionIsToldBeforeItDeletes(t *testing.T) {
 }
 
 // A partition that does not tell is not taken for one that is about to lose records.
-func TestShorter(t *testing.T) {
+func TestSilentPartitionIsNotAboutToLoseRecords(t *testing.T) {
 	ever := listoffsets.Kept{For: -1, Bytes: -1}
 	day := listoffsets.Kept{For: 24 * time.Hour, Bytes: -1}
 	small := listoffsets.Kept{For: -1, Bytes: 1000}

@@ -373,7 +373,7 @@ func said(r *Result) string {
 	return strings.TrimSuffix(b.String(), "; ")
 }
 
-func TestKinds(t *testing.T) {
+func TestEachKindOfDifference(t *testing.T) {
 	drop := func(list []*kgo.Record, i int) []*kgo.Record { return slices.Delete(list, i, i+1) }
 	for _, c := range []struct {
 		why   string

@@ -7,7 +7,7 @@ import (
 )
 
 // What a cutover does after another one, in each combination of what has happened since.
-func TestDecide(t *testing.T) {
+func TestWhatTheNextCutoverDoes(t *testing.T) {
 	g := []string{"billing"}
 	for _, row := range []struct {
 		why   string

@@ -28,7 +28,7 @@ func translate(l *flowtest.Lookout, i *snapshot.Viewer, at offsets.Source) (offs
 
 // Between the records of a commit and its marker on the ledger partition, the data
 // may be there already: a position is not translated by a map that is behind it.
-func TestLookBehindOpenLedgerTransaction(t *testing.T) {
+func TestOpenLedgerTransactionIsNotPassed(t *testing.T) {
 	t.Parallel()
 	l := flowtest.NewLookout(t)
 	l.Data(l.Source.Client(), 10)
@@ -64,7 +64,7 @@ func TestLookBehindOpenLedgerTransaction(t *testing.T) {
 
 // The ledger is read as far as it reached when the data's end was taken: a look that
 // comes while a transaction is about to end waits for it.
-func TestLookWaitsForTheLedger(t *testing.T) {
+func TestLedgerIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	l := flowtest.NewLookout(t)
 	l.Data(l.Source.Client(), 5)
@@ -101,7 +101,7 @@ func TestLookWaitsForTheLedger(t *testing.T) {
 }
 
 // What lies behind our last record decides where the end is.
-func TestLookAtTheEnd(t *testing.T) {
+func TestEndBehindOurLastRecord(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		why    string
@@ -137,7 +137,7 @@ func TestLookAtTheEnd(t *testing.T) {
 
 // Records that were not written in a transaction have no marker behind them, whatever
 // the flow is configured to do now.
-func TestLookAtTheEndWithoutMarker(t *testing.T) {
+func TestEndWithoutMarker(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		why    string
@@ -168,7 +168,7 @@ func TestLookAtTheEndWithoutMarker(t *testing.T) {
 	}
 }
 
-func TestStatusOfOtherTopics(t *testing.T) {
+func TestStatusOfRecreatedTopics(t *testing.T) {
 	t.Parallel()
 	l := flowtest.NewLookout(t)
 	l.Data(l.Source.Client(), 5)

@@ -19,7 +19,7 @@ func (a *apps) running(more int) {
 	})
 }
 
-func TestMove(t *testing.T) {
+func TestMoveToAnotherPartitionCount(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		clusters int

@@ -17,7 +17,7 @@ import (
 )
 
 // Answers that the Java client's and librdkafka's own tests hold.
-func TestHashes(t *testing.T) {
+func TestHashesAreThoseOfTheClients(t *testing.T) {
 	for key, want := range map[string]int32{
 		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536,
 		"a-little-bit-longer-string": -1486304829, "abc": 479470107,
@@ -112,7 +112,7 @@ func TestFranzPlacesAlike(t *testing.T) {
 
 // Each partitioner is found by where it puts keys, with its twin that differs in
 // missing keys alone.
-func TestFitting(t *testing.T) {
+func TestPartitionerIsFoundByItsKeys(t *testing.T) {
 	for _, p := range partitioners {
 		var sample []placed
 		for _, key := range keys() {

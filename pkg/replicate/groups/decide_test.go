@@ -77,7 +77,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestKinds(t *testing.T) {
+func TestSettledAndLeftAloneByKind(t *testing.T) {
 	for kind, want := range map[Kind][2]bool{ // settled, left alone
 		Moved: {true, false}, Right: {true, false}, NotCopiedYet: {false, false}, NoAnswer: {false, false},
 		Active: {true, true}, ForeignCommit: {true, true}, BeforeForeign: {true, true}, Refused: {true, true},
@@ -92,7 +92,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-func TestMark(t *testing.T) {
+func TestMarkFormat(t *testing.T) {
 	const golden = "replicator1 old->new s=42 t=57"
 	m := Mark{flow, 42, 57}
 	if got := m.Format(); got != golden {

@@ -167,7 +167,7 @@ func TestNewGenerationBeginsEmpty(t *testing.T) {
 	}
 }
 
-func TestFills(t *testing.T) {
+func TestFillsItsOwnTopicAlone(t *testing.T) {
 	o := newOne(t)
 	o.commit(Change{Header: Header{TargetTopic: chunk.TopicID{7}}})
 	p := o.key.Partition

@@ -255,7 +255,7 @@ func testManyAtOnce(f *fixture) {
 	all.Wait()
 }
 
-func TestTrouble(t *testing.T) {
+func TestErrorsNameThePartition(t *testing.T) {
 	f := newFixture(t)
 	if _, _, err := f.peek.First(f.ctx, "nowhere", 0, 0, -1, true); err == nil ||
 		!strings.Contains(err.Error(), "nowhere/0") {

@@ -49,7 +49,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestWrite(t *testing.T) {
+func TestActiveProducersAreCounted(t *testing.T) {
 	t.Parallel()
 	one, two := chunk.Partition{Topic: "orders"}, chunk.Partition{Topic: "orders", Number: 1}
 	got := Write([]Producer{{Partition: one, ID: 1, Last: now}, {Partition: two, ID: 1, Last: now.Add(-time.Hour)},

@@ -66,9 +66,9 @@ func planned(w *flowtest.World) *preflight.FlowPlan {
 	return plan
 }
 
-// TestShortTransactions: on a target that lets transactions last less than we would like
+// TestTransactionsFitTheTargetsLimit: on a target that lets transactions last less than we would like
 // ours are shortened, whether it tells so or not.
-func TestShortTransactions(t *testing.T) {
+func TestTransactionsFitTheTargetsLimit(t *testing.T) {
 	t.Parallel()
 	for _, secret := range []bool{false, true} {
 		for _, lane := range []settings.Lane{settings.LaneBatch, settings.LaneRecord} {
@@ -90,9 +90,9 @@ func TestShortTransactions(t *testing.T) {
 	}
 }
 
-// TestTooShortTransactions: where the commit interval does not fit, both values are named, and
+// TestCommitIntervalBeyondTheLimitIsRefused: where the commit interval does not fit, both values are named, and
 // a one-off copy ends with that.
-func TestTooShortTransactions(t *testing.T) {
+func TestCommitIntervalBeyondTheLimitIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, secret := range []bool{false, true} {
 		t.Run(map[bool]string{false: "told", true: "secret"}[secret], func(t *testing.T) {

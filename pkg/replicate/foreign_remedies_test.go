@@ -50,9 +50,11 @@ func says(w *flowtest.World, stop *chunk.Stop, reason, fix string, mayDelete boo
 
 // The remedies of foreign_records ask who wrote the records before anything else, and
 // never destroy what is known to be somebody's.
-func TestForeignRecordsSaysWhoWroteThem(t *testing.T) { flowtest.OnLanes(t, testForeignWho) }
+func TestForeignRecordsSaysWhoWroteThem(t *testing.T) {
+	flowtest.OnLanes(t, testForeignRecordsSaysWhoWroteThem)
+}
 
-func testForeignWho(t *testing.T, w *flowtest.World) {
+func testForeignRecordsSaysWhoWroteThem(t *testing.T, w *flowtest.World) {
 	w.Topic("orders", 1)
 	w.Plain(w.Sides.Source, "orders", 0, 20)
 	r := w.Start(nil)

@@ -138,9 +138,9 @@ func testTargetTopicDeleted(t *testing.T, w *flowtest.World) {
 	}
 }
 
-// TestTargetTopicDeletedUnseen: while no daemon runs, all that the source holds is behind, whether or not somebody has
-// made the topic anew.
-func TestTargetTopicDeletedUnseen(t *testing.T) {
+// TestTargetTopicDeletedWhileNothingRuns: while no daemon runs, all that the source holds is behind, whether or not
+// somebody has made the topic anew.
+func TestTargetTopicDeletedWhileNothingRuns(t *testing.T) {
 	w := flowtest.New(t)
 	w.Topic("orders", 1)
 	w.Plain(w.Sides.Source, "orders", 0, 70)
@@ -165,11 +165,13 @@ func TestTargetTopicDeletedUnseen(t *testing.T) {
 	behind("another one than was copied to")
 }
 
-// TestRetentionOvertakes: what the source deleted while nobody copied is a hole: noted,
+// TestDeletedBeforeCopyingIsAHole: what the source deleted while nobody copied is a hole: noted,
 // counted, and copying goes on behind it.
-func TestRetentionOvertakes(t *testing.T) { flowtest.OnLanes(t, testRetentionOvertakes) }
+func TestDeletedBeforeCopyingIsAHole(t *testing.T) {
+	flowtest.OnLanes(t, testDeletedBeforeCopyingIsAHole)
+}
 
-func testRetentionOvertakes(t *testing.T, w *flowtest.World) {
+func testDeletedBeforeCopyingIsAHole(t *testing.T, w *flowtest.World) {
 	w.Topic("orders", 2)
 	w.Plain(w.Sides.Source, "orders", 0, 10)
 	w.Plain(w.Sides.Source, "orders", 1, 10)
@@ -207,10 +209,10 @@ func testRetentionOvertakes(t *testing.T, w *flowtest.World) {
 	}
 }
 
-// TestStart: where a flow begins is decided once; what appears later is copied whole.
-func TestStart(t *testing.T) { flowtest.OnLanes(t, testStart) }
+// TestStartIsDecidedOnce: where a flow begins is decided once; what appears later is copied whole.
+func TestStartIsDecidedOnce(t *testing.T) { flowtest.OnLanes(t, testStartIsDecidedOnce) }
 
-func testStart(t *testing.T, w *flowtest.World) {
+func testStartIsDecidedOnce(t *testing.T, w *flowtest.World) {
 	w.Cfg.Start = settings.Latest
 	w.Topic("orders", 1)
 	w.Plain(w.Sides.Source, "orders", 0, 10)
@@ -228,11 +230,13 @@ func testStart(t *testing.T, w *flowtest.World) {
 	}
 }
 
-// TestEpochOfProgress: progress past what a record tells carries the leader epoch of what
+// TestProgressPastMarkersCarriesTheEpoch: progress past what a record tells carries the leader epoch of what
 // stands there, whoever leads now.
-func TestEpochOfProgress(t *testing.T) { flowtest.OnLanes(t, testEpochOfProgress) }
+func TestProgressPastMarkersCarriesTheEpoch(t *testing.T) {
+	flowtest.OnLanes(t, testProgressPastMarkersCarriesTheEpoch)
+}
 
-func testEpochOfProgress(t *testing.T, w *flowtest.World) {
+func testProgressPastMarkersCarriesTheEpoch(t *testing.T, w *flowtest.World) {
 	w.Topic("orders", 1)
 	w.Plain(w.Sides.Source, "orders", 0, 3)
 	for range 2 { // leaders that write nothing

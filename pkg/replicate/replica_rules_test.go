@@ -20,9 +20,9 @@ import (
 	"replicator/pkg/replicate/settings"
 )
 
-// TestReplicasOfOtherRules: two replicas with different rules on one ledger name each other,
+// TestReplicasOfOtherRulesNameEachOther: two replicas with different rules on one ledger name each other,
 // in the log, by metric and in status, until they agree again.
-func TestReplicasOfOtherRules(t *testing.T) {
+func TestReplicasOfOtherRulesNameEachOther(t *testing.T) {
 	w := flowtest.New(t)
 	w.Topic("orders", 4)
 	w.Plain(w.Sides.Source, "orders", 0, 3)
@@ -64,9 +64,9 @@ func TestReplicasOfOtherRules(t *testing.T) {
 	}
 }
 
-// TestStrangersInTheGroup: flows whose clusters have the same names cannot share group and
+// TestFlowsOfOtherClustersInOneGroup: flows whose clusters have the same names cannot share group and
 // transactional ids, whatever their ledgers: the second waits, and disturbs nobody.
-func TestStrangersInTheGroup(t *testing.T) {
+func TestFlowsOfOtherClustersInOneGroup(t *testing.T) {
 	w := flowtest.New(t)
 	w.Topic("orders", 2)
 	w.Plain(w.Sides.Source, "orders", 0, 3)

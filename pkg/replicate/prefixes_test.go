@@ -26,7 +26,7 @@ func prefixed(w *flowtest.World, source, target string) {
 
 // Whatever prefixes the clusters have, records and groups arrive exactly, nothing but
 // what is ours is copied, and all that is made on the target begins with its prefix.
-func TestPrefixes(t *testing.T) {
+func TestPrefixesOfClusters(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		why, source, target string

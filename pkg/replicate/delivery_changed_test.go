@@ -16,12 +16,14 @@ func alone(w *flowtest.World, upTo offsets.Source) *flowtest.Replica {
 	return r
 }
 
-// TestDeliveryChanged: behind records that were written without a transaction there is
+// TestMarkerIsExpectedByDelivery: behind records that were written without a transaction there is
 // no marker of ours, also when the flow was changed to exactly once since: the one
 // record that is there is somebody else's. Behind those of a transaction there is one.
-func TestDeliveryChanged(t *testing.T) { flowtest.OnLanes(t, testDeliveryChanged) }
+func TestMarkerIsExpectedByDelivery(t *testing.T) {
+	flowtest.OnLanes(t, testMarkerIsExpectedByDelivery)
+}
 
-func testDeliveryChanged(t *testing.T, w *flowtest.World) {
+func testMarkerIsExpectedByDelivery(t *testing.T, w *flowtest.World) {
 	lane := w.Cfg.Lane
 	w.Topic("orders", 1)
 	w.Plain(w.Sides.Source, "orders", 0, 10)
@@ -47,10 +49,10 @@ func testDeliveryChanged(t *testing.T, w *flowtest.World) {
 	w.LedgerSays("exactly once again", true, offsets.Stretch{From: 21, To: 22})
 }
 
-// TestForeignAcrossArrangement: with at-least-once delivery only a session that has
+// TestForeignRecordIsKnownAcrossAnAssignment: with at-least-once delivery only a session that has
 // committed records of a partition can tell somebody else's from its own; it still can
 // when it has arranged its partitions anew.
-func TestForeignAcrossArrangement(t *testing.T) {
+func TestForeignRecordIsKnownAcrossAnAssignment(t *testing.T) {
 	w := flowtest.New(t)
 	w.Cfg.Delivery, w.Cfg.Lane, w.Cfg.Shards = settings.AtLeastOnce, settings.LaneRecord, 1
 	w.Topic("orders", 1)

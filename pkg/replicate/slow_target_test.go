@@ -52,9 +52,11 @@ func (s *slowWriter) Settle(ctx context.Context) ([]sink.Landed, error) {
 
 // TestSlowTargetGetsSmallerTransactions: what a target cannot take in the time of a
 // transaction is halved until it can, over partitions and within one.
-func TestSlowTargetGetsSmallerTransactions(t *testing.T) { flowtest.OnLanes(t, testSlowTarget) }
+func TestSlowTargetGetsSmallerTransactions(t *testing.T) {
+	flowtest.OnLanes(t, testSlowTargetGetsSmallerTransactions)
+}
 
-func testSlowTarget(t *testing.T, w *flowtest.World) {
+func testSlowTargetGetsSmallerTransactions(t *testing.T, w *flowtest.World) {
 	w.Cfg.Shards = 1
 	w.Topic("orders", 3)
 	const each = 5000 // what an aborted attempt leaves fits in one answer: kfake tells of no others

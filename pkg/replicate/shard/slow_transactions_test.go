@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestWhatIsSlow: a failure counts as slowness after most of the time that the target allows
+// TestSlownessBeginsNearTheLimit: a failure counts as slowness after most of the time that the target allows
 // a transaction, and not before.
-func TestWhatIsSlow(t *testing.T) {
+func TestSlownessBeginsNearTheLimit(t *testing.T) {
 	for _, c := range []struct{ allowed, took time.Duration }{
 		{0, 21 * time.Second}, {time.Hour, 21 * time.Second}, {10 * time.Second, 7 * time.Second},
 	} {

@@ -8,7 +8,7 @@ import (
 )
 
 // What an entry is called on the target, and whether it concerns the flow.
-func TestNamedACL(t *testing.T) {
+func TestACLsAreNamedAsOnTheTarget(t *testing.T) {
 	t.Parallel()
 	// Topics of the source begin with "s." and are called "t.old." there; what is called private stays.
 	policy := func(name string) (string, bool) {

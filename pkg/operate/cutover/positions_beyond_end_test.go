@@ -16,7 +16,7 @@ import (
 )
 
 // A position that is none in today's log of the source is said to be that, and is not waited for as not copied yet.
-func TestPositionsThatAreNone(t *testing.T) {
+func TestPositionBeyondTheEndIsRefused(t *testing.T) {
 	w := flowtest.New(t)
 	w.Topic("orders", 1)
 	w.Topic("again", 1)

@@ -152,9 +152,9 @@ func (b *breaker) Close() {
 	}()
 }
 
-// TestFailureTable kills the commit at each of its steps, on all shards, twice in a
+// TestCommitFailsAtEachStep kills the commit at each of its steps, on all shards, twice in a
 // row and again later.
-func TestFailureTable(t *testing.T) {
+func TestCommitFailsAtEachStep(t *testing.T) {
 	for _, promise := range []struct {
 		settings.Lane
 		settings.Delivery
@@ -162,13 +162,13 @@ func TestFailureTable(t *testing.T) {
 		settings.AtLeastOnce}} {
 		for _, at := range []step{beforeBegin, midProduce, beforeLedger, beforeCommit, unanswered, unnoticed} {
 			t.Run(fmt.Sprintf("%s/%s/%s", promise.Lane, promise.Delivery, at), func(t *testing.T) {
-				testFailure(t, promise.Lane, promise.Delivery, at)
+				testCommitFailsAt(t, promise.Lane, promise.Delivery, at)
 			})
 		}
 	}
 }
 
-func testFailure(t *testing.T, lane settings.Lane, delivery settings.Delivery, at step) {
+func testCommitFailsAt(t *testing.T, lane settings.Lane, delivery settings.Delivery, at step) {
 	w := flowtest.New(t)
 	w.Cfg.Lane, w.Cfg.Delivery = lane, delivery
 	w.Topic("orders", 4)
@@ -212,10 +212,10 @@ func (d dropper) Write(ctx context.Context, part chunk.Part, topic string) error
 	return d.Writer.Write(ctx, part, topic)
 }
 
-// TestLossIsSeen: the checks of these tests notice an engine that loses records.
-func TestLossIsSeen(t *testing.T) { flowtest.OnLanes(t, testLossIsSeen) }
+// TestLostRecordsAreSeen: the checks of these tests notice an engine that loses records.
+func TestLostRecordsAreSeen(t *testing.T) { flowtest.OnLanes(t, testLostRecordsAreSeen) }
 
-func testLossIsSeen(t *testing.T, w *flowtest.World) {
+func testLostRecordsAreSeen(t *testing.T, w *flowtest.World) {
 	w.Topic("orders", 4)
 	w.Mixed("orders", 4, 100)
 	w.Start(func(_ int, out shard.Writer) shard.Writer { return dropper{out} })

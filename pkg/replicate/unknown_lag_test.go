@@ -35,9 +35,9 @@ func hideEnds(w *flowtest.World, tells func() bool) {
 	})
 }
 
-// TestLagIsNotKnown: a source that does not tell where a partition ends does not make
+// TestUnknownLagIsNotZero: a source that does not tell where a partition ends does not make
 // it look caught up. While it has never told, there is no number of records.
-func TestLagIsNotKnown(t *testing.T) {
+func TestUnknownLagIsNotZero(t *testing.T) {
 	w := flowtest.New(t)
 	w.Topic("orders", 1)
 	w.Topic("quiet", 1)
@@ -73,9 +73,9 @@ func TestLagIsNotKnown(t *testing.T) {
 	w.Await("the lag is known to be 0 again", fresh)
 }
 
-// TestLagWhileTheSourceIsAway: as above, with nobody there to answer. The process
+// TestLagIsUnknownWhileTheSourceIsAway: as above, with nobody there to answer. The process
 // stays ready: taking it out of service would not bring the source back.
-func TestLagWhileTheSourceIsAway(t *testing.T) {
+func TestLagIsUnknownWhileTheSourceIsAway(t *testing.T) {
 	w := flowtest.New(t)
 	w.Topic("orders", 2)
 	w.Plain(w.Sides.Source, "orders", 0, 10)

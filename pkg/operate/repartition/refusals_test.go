@@ -110,7 +110,7 @@ func TestForeignTarget(t *testing.T) {
 
 // Given up while publishers stand still: they go on with the old version, and
 // the same move can be made again.
-func TestAbandon(t *testing.T) {
+func TestAbandonedMoveCanBeMadeAgain(t *testing.T) {
 	w := newWorld(t, 1)
 	w.fakes[0].Topic("orders", 3)
 	a := w.apps()
@@ -219,7 +219,7 @@ func TestWritersAreNamed(t *testing.T) {
 
 // Times, headers, empty and missing keys and values arrive as they were, and the
 // settings are in the end those of the old version.
-func TestContent(t *testing.T) {
+func TestContentArrivesUnchanged(t *testing.T) {
 	w := newWorld(t, 1)
 	w.must(w.fakes[0].CreateTopic("orders", 2, map[string]string{"cleanup.policy": "compact",
 		"message.timestamp.type": "LogAppendTime", "retention.ms": "77777777"}))

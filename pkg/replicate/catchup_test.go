@@ -17,9 +17,9 @@ import (
 	"replicator/pkg/replicate/settings"
 )
 
-// TestOnceBesideAnotherReplica: what another replica has stopped is told, and not
+// TestCatchUpReportsStopsOfOtherReplicas: what another replica has stopped is told, and not
 // waited for; what it has copied counts.
-func TestOnceBesideAnotherReplica(t *testing.T) {
+func TestCatchUpReportsStopsOfOtherReplicas(t *testing.T) {
 	w := flowtest.New(t)
 	w.Topic("orders", 4)
 	w.Topic("taken", 4)
@@ -49,13 +49,13 @@ func TestOnceBesideAnotherReplica(t *testing.T) {
 	w.Equal([]string{"orders"})
 }
 
-// TestOnceOntoTopicsMadeBeforehand: a topic on the target that has to be altered before a
+// TestCatchUpOntoTopicsMadeBeforehand: a topic on the target that has to be altered before a
 // record is written is waited for, and is no reason to end.
-func TestOnceOntoTopicsMadeBeforehand(t *testing.T) {
-	flowtest.OnLanes(t, testOnceOntoTopicsMadeBeforehand)
+func TestCatchUpOntoTopicsMadeBeforehand(t *testing.T) {
+	flowtest.OnLanes(t, testCatchUpOntoTopicsMadeBeforehand)
 }
 
-func testOnceOntoTopicsMadeBeforehand(t *testing.T, w *flowtest.World) {
+func testCatchUpOntoTopicsMadeBeforehand(t *testing.T, w *flowtest.World) {
 	w.Cfg.RefreshInterval = time.Hour // what is waited for is looked at sooner
 	w.Topic("orders", 2)
 	w.Topic("stamped", 2)
@@ -69,9 +69,9 @@ func testOnceOntoTopicsMadeBeforehand(t *testing.T, w *flowtest.World) {
 	w.Equal([]string{"orders", "stamped"})
 }
 
-// TestGroupsOfOtherShards: a one-off copy waits for the groups of shards that it does
+// TestCatchUpWaitsForGroupsOfOtherShards: a one-off copy waits for the groups of shards that it does
 // not own, and of those that are between two sessions.
-func TestGroupsOfOtherShards(t *testing.T) {
+func TestCatchUpWaitsForGroupsOfOtherShards(t *testing.T) {
 	for why, workers := range map[string]int{"another's": 0, "starting over": 4} {
 		t.Run(why, func(t *testing.T) {
 			w := flowtest.New(t)

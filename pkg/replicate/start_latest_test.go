@@ -12,7 +12,7 @@ import (
 )
 
 // A log that grows between two questions about it is not taken for one that was cut.
-func TestLatestWhileRecordsArrive(t *testing.T) {
+func TestGrowingLogIsNoCutAtStartLatest(t *testing.T) {
 	w := flowtest.New(t)
 	w.Cfg.Start = settings.Latest
 	w.Topic("orders", 4)

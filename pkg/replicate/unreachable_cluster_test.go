@@ -25,11 +25,11 @@ import (
 // sayQuickly makes an engine say soon that a cluster is away.
 func sayQuickly(o *replicate.Options) { o.AskEvery, o.SayAfter = 200*time.Millisecond, 2*time.Second }
 
-// TestTargetIsAway: the target dies under a running daemon. Nothing that was shown goes
+// TestStatusOutlivesTheTarget: the target dies under a running daemon. Nothing that was shown goes
 // away or looks well: the lag of all partitions grows, the number of records stays as it was
 // known last, the group sync ages, no shard is at work, the cluster is named in metrics and
 // log, and nothing "works again" meanwhile.
-func TestTargetIsAway(t *testing.T) {
+func TestStatusOutlivesTheTarget(t *testing.T) {
 	w := flowtest.New(t)
 	w.Tune = sayQuickly
 	w.Topic("orders", 2)
@@ -91,9 +91,9 @@ func lineWith(text, phrase string) string {
 	return ""
 }
 
-// TestFirstTryWithoutTarget: the target is away when the daemon begins. The flow is there
+// TestFlowIsShownBeforeTheTargetAnswers: the target is away when the daemon begins. The flow is there
 // for whoever watches, at every try.
-func TestFirstTryWithoutTarget(t *testing.T) {
+func TestFlowIsShownBeforeTheTargetAnswers(t *testing.T) {
 	w := flowtest.New(t)
 	w.Tune = sayQuickly
 	w.Target.Close()
@@ -178,10 +178,10 @@ func guardSource(w *flowtest.World, operations ...kmsg.ACLOperation) *kadm.Clien
 	return w.Source.Admin()
 }
 
-// TestSourceTopicIsHidden: the right to read and to describe one source topic is lost. Its
+// TestTopicWithoutRightsIsNotTakenForDeleted: the right to read and to describe one source topic is lost. Its
 // partitions are stopped with the reason, their series stay and their lag grows; the other
 // topic of the same shard goes on.
-func TestSourceTopicIsHidden(t *testing.T) {
+func TestTopicWithoutRightsIsNotTakenForDeleted(t *testing.T) {
 	w := flowtest.New(t)
 	w.Cfg.Shards = 1
 	admin := guardSource(w, kmsg.ACLOperationRead, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs)
@@ -247,9 +247,9 @@ func TestSourceTopicIsHidden(t *testing.T) {
 	}
 }
 
-// TestSourceRefusesOneTopic: a source that lets us describe a topic, tells no rights, and
+// TestRefusedTopicStopsAlone: a source that lets us describe a topic, tells no rights, and
 // refuses to read it. The topic is stopped with the reason, the others of the shard go on.
-func TestSourceRefusesOneTopic(t *testing.T) {
+func TestRefusedTopicStopsAlone(t *testing.T) {
 	flowtest.OnLanes(t, func(t *testing.T, w *flowtest.World) {
 		w.Cfg.Shards = 1
 		w.Tune = func(o *replicate.Options) { o.TroubleFor = 500 * time.Millisecond }

@@ -115,9 +115,9 @@ func TestTargetLosesWhatIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestTargetCutIsSeenByLookers: also before any replica has noted it, and with the reason that is true. Where the good
-// copy is there again, nothing is said.
-func TestTargetCutIsSeenByLookers(t *testing.T) {
+// TestTargetCutIsSeenBeforeItIsNoted: also before any replica has noted it, and with the reason that is true. Where the
+// good copy is there again, nothing is said.
+func TestTargetCutIsSeenBeforeItIsNoted(t *testing.T) {
 	w := flowtest.New(t)
 	saved := w.CutTarget()
 	w.Commit("behind", "orders", 0, 80)

@@ -58,9 +58,9 @@ func takenBy(e *replicate.Engine, topic string) *chunk.Stop {
 
 // Of two flows of two configurations with one target topic the second is refused by name,
 // at check and while it runs, also where the topic holds no record yet.
-func TestTargetTopicOfAnotherFlow(t *testing.T) { flowtest.OnLanes(t, testTaken) }
+func TestTargetTopicOfAnotherFlow(t *testing.T) { flowtest.OnLanes(t, testTargetTopicOfAnotherFlow) }
 
-func testTaken(t *testing.T, w *flowtest.World) {
+func testTargetTopicOfAnotherFlow(t *testing.T, w *flowtest.World) {
 	s := newShared(t, w)
 	w.Topic("orders", 2)
 	w.Must("create", workload.Topics(w.Ctx, s.third, 2, workload.KeepConfigs(), "orders", "users"))
@@ -102,9 +102,11 @@ func testTaken(t *testing.T, w *flowtest.World) {
 }
 
 // Of two that take a topic up at the same moment at least one leaves it before it writes.
-func TestTargetTopicOfTwoThatStartTogether(t *testing.T) { flowtest.OnLanes(t, testTakenTogether) }
+func TestTargetTopicOfTwoThatStartTogether(t *testing.T) {
+	flowtest.OnLanes(t, testTargetTopicOfTwoThatStartTogether)
+}
 
-func testTakenTogether(t *testing.T, w *flowtest.World) {
+func testTargetTopicOfTwoThatStartTogether(t *testing.T, w *flowtest.World) {
 	s := newShared(t, w)
 	for _, servers := range []string{w.Sides.Source, s.third} {
 		w.Must("create", workload.Topics(w.Ctx, servers, 1, workload.KeepConfigs(), "orders"))

@@ -16,11 +16,13 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// TestPartitionSetAside: a record that the target refuses stops its partition alone,
+// TestTooLargeRecordStopsItsPartitionAlone: a record that the target refuses stops its partition alone,
 // with a reason that the ledger keeps, and it goes on once the target takes the record.
-func TestPartitionSetAside(t *testing.T) { flowtest.OnLanes(t, testPartitionSetAside) }
+func TestTooLargeRecordStopsItsPartitionAlone(t *testing.T) {
+	flowtest.OnLanes(t, testTooLargeRecordStopsItsPartitionAlone)
+}
 
-func testPartitionSetAside(t *testing.T, w *flowtest.World) {
+func testTooLargeRecordStopsItsPartitionAlone(t *testing.T, w *flowtest.World) {
 	w.Cfg.Shards = 1 // the partitions beside it share its transactions
 	w.Cfg.SyncTopicConfigs = false
 	w.Topic("orders", 2)
@@ -72,11 +74,13 @@ func testPartitionSetAside(t *testing.T, w *flowtest.World) {
 	}
 }
 
-// TestForeignRecord: a record that somebody else writes to the target while we copy is
+// TestGroupStopsBeforeAForeignRecord: a record that somebody else writes to the target while we copy is
 // in the map; a group stops before it, and goes on once it has read it.
-func TestForeignRecord(t *testing.T) { flowtest.OnLanes(t, testForeignRecord) }
+func TestGroupStopsBeforeAForeignRecord(t *testing.T) {
+	flowtest.OnLanes(t, testGroupStopsBeforeAForeignRecord)
+}
 
-func testForeignRecord(t *testing.T, w *flowtest.World) {
+func testGroupStopsBeforeAForeignRecord(t *testing.T, w *flowtest.World) {
 	w.Topic("orders", 1)
 	w.Plain(w.Sides.Source, "orders", 0, 10)
 	r := w.Start(nil)
@@ -111,11 +115,13 @@ func testForeignRecord(t *testing.T, w *flowtest.World) {
 	}
 }
 
-// TestForeignFirst: nothing of ours is in the partition yet, and a group that has read
+// TestGroupStaysBeforeAForeignFirstRecord: nothing of ours is in the partition yet, and a group that has read
 // everything on the source must not be moved past what somebody else wrote.
-func TestForeignFirst(t *testing.T) { flowtest.OnLanes(t, testForeignFirst) }
+func TestGroupStaysBeforeAForeignFirstRecord(t *testing.T) {
+	flowtest.OnLanes(t, testGroupStaysBeforeAForeignFirstRecord)
+}
 
-func testForeignFirst(t *testing.T, w *flowtest.World) {
+func testGroupStaysBeforeAForeignFirstRecord(t *testing.T, w *flowtest.World) {
 	w.Topic("orders", 1)
 	w.Commit("g", "orders", 0, 0)
 	r := w.Start(nil)
@@ -127,11 +133,13 @@ func testForeignFirst(t *testing.T, w *flowtest.World) {
 	w.Stands("g", "orders", 0, 0)
 }
 
-// TestTargetHoldsRecords: a target partition that somebody else has filled is not
+// TestFilledTargetPartitionIsNotWrittenTo: a target partition that somebody else has filled is not
 // written to, and is copied once its topic was deleted.
-func TestTargetHoldsRecords(t *testing.T) { flowtest.OnLanes(t, testTargetHoldsRecords) }
+func TestFilledTargetPartitionIsNotWrittenTo(t *testing.T) {
+	flowtest.OnLanes(t, testFilledTargetPartitionIsNotWrittenTo)
+}
 
-func testTargetHoldsRecords(t *testing.T, w *flowtest.World) {
+func testFilledTargetPartitionIsNotWrittenTo(t *testing.T, w *flowtest.World) {
 	w.Topic("orders", 2)
 	w.Topic("payments", 1)
 	w.Must("create", workload.Topics(w.Ctx, w.Sides.Target, 2, workload.KeepConfigs(), "orders"))
@@ -156,9 +164,9 @@ func testTargetHoldsRecords(t *testing.T, w *flowtest.World) {
 	w.EqualAgain([]string{"orders", "payments"})
 }
 
-// TestSilentBroker: what a source broker does not answer while its partitions are
+// TestSilentBrokerDecidesNothing: what a source broker does not answer while its partitions are
 // arranged decides nothing. They wait for it, and do not look deleted or cut.
-func TestSilentBroker(t *testing.T) {
+func TestSilentBrokerDecidesNothing(t *testing.T) {
 	t.Parallel()
 	for what, timestamp := range map[string]int64{"starts": -2, "ends": -1} {
 		t.Run(what, func(t *testing.T) {

@@ -84,8 +84,8 @@ func everybodySeesCut(w *flowtest.World, behind int64) {
 	}
 }
 
-// TestCutIsSeenByLookers: also before any replica has noted it.
-func TestCutIsSeenByLookers(t *testing.T) {
+// TestCutIsSeenBeforeItIsNoted: also before any replica has noted it.
+func TestCutIsSeenBeforeItIsNoted(t *testing.T) {
 	w := flowtest.New(t)
 	w.CutAt60()
 	everybodySeesCut(w, 0)
@@ -104,9 +104,6 @@ func testCutIsFoundWhereItIs(t *testing.T, w *flowtest.World) {
 	}
 }
 
-// TestResumeFromCut: what the source holds from the cut on follows what it has lost;
-// the map goes on, groups stand right on both sides of the cut, and verify knows what
-// is on the target alone. The flow takes the order up while it runs.
 // TestCutBeforeTheTargetWasMadeAgain: whoever looks tells of a cut no more where a run of the flow fills the target
 // topic anew, whether or not the cut was noted, and so it does.
 func TestCutBeforeTheTargetWasMadeAgain(t *testing.T) {
@@ -143,6 +140,9 @@ func TestCutBeforeTheTargetWasMadeAgain(t *testing.T) {
 	t.Run("unseen", func(t *testing.T) { testMadeAgain(t, false) })
 }
 
+// TestResumeFromCut: what the source holds from the cut on follows what it has lost;
+// the map goes on, groups stand right on both sides of the cut, and verify knows what
+// is on the target alone. The flow takes the order up while it runs.
 func TestResumeFromCut(t *testing.T) { flowtest.OnLanes(t, testResumeFromCut) }
 
 func testResumeFromCut(t *testing.T, w *flowtest.World) {
@@ -209,10 +209,10 @@ func testResumeAfterAllCameBack(t *testing.T, w *flowtest.World) {
 	w.Equal([]string{"orders"})
 }
 
-// TestCutIsSeenByWhoWatches: a reader that hears nothing is no reason to miss it.
-func TestCutIsSeenByWhoWatches(t *testing.T) { flowtest.OnLanes(t, testCutIsSeenByWhoWatches) }
+// TestCutIsSeenWithoutAReader: a reader that hears nothing is no reason to miss it.
+func TestCutIsSeenWithoutAReader(t *testing.T) { flowtest.OnLanes(t, testCutIsSeenWithoutAReader) }
 
-func testCutIsSeenByWhoWatches(t *testing.T, w *flowtest.World) {
+func testCutIsSeenWithoutAReader(t *testing.T, w *flowtest.World) {
 	w.SourceOnDisk()
 	w.Topic("orders", 1)
 	w.Plain(w.Sides.Source, "orders", 0, 60)

@@ -65,13 +65,19 @@ func reach(t *testing.T, c Config, wait int) (librdkafka, franz error) {
 	}
 	defer admin.Close()
 	_, librdkafka = admin.GetMetadata(nil, true, wait*1000)
+	return librdkafka, reachFranz(t, c, wait)
+}
+
+// reachFranz asks the cluster with franz-go alone.
+func reachFranz(t *testing.T, c Config, wait int) error {
+	t.Helper()
 	client, err := NewFranz(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	_, franz = kadm.NewClient(client).ListTopics(seconds(t, wait))
-	return librdkafka, franz
+	_, err = kadm.NewClient(client).ListTopics(seconds(t, wait))
+	return err
 }
 
 func TestOpenSilently(t *testing.T) {
@@ -192,10 +198,14 @@ func TestSASL(t *testing.T) {
 				t.Fatalf("right password: librdkafka %v, franz-go %v", librdkafka, franz)
 			}
 			c.Properties["sasl.password"] = "wrong-hunter3"
-			librdkafka, franz := reach(t, c, fails)
-			for library, err := range map[string]error{"librdkafka": librdkafka, "franz-go": franz} {
-				t.Logf("%s: %v", library, err)
-				explained := c.Explain(err)
+			librdkafka, _ := reach(t, c, fails)
+			alone := c // knows nothing of what the other library met
+			alone.Logger = out.logger()
+			franz := reachFranz(t, alone, fails)
+			for library, explained := range map[string]error{
+				"librdkafka": c.Explain(librdkafka), "franz-go": alone.Explain(franz),
+			} {
+				t.Logf("%s: %v", library, explained)
 				var problem *Problem
 				if !errors.As(explained, &problem) {
 					t.Fatalf("%s, wrong password: got %v, want a Problem", library, explained)

@@ -90,7 +90,7 @@ func franzOptions(c Config) ([]kgo.Opt, error) {
 		return nil, err
 	}
 	if mechanism != nil {
-		opts = append(opts, kgo.SASL(mechanism))
+		opts = append(opts, kgo.SASL(mechanism), kgo.WithHooks(refusals{c}))
 	}
 	return opts, nil
 }

@@ -38,7 +38,7 @@ var floorOf = map[string]floor{
 	"pkg/replicate/wait":      questions, "pkg/replicate/listoffsets": questions,
 	"pkg/replicate/handover": joints, "pkg/replicate/retention": joints, "pkg/replicate/translate": joints,
 	"pkg/replicate/lastcopied": joints, "pkg/replicate/peers": joints, "pkg/replicate/txlimit": joints,
-	"pkg/replicate/factsof": joints, "pkg/replicate/clients": joints,
+	"pkg/replicate/factsof": joints, "pkg/replicate/metrics": joints, "pkg/replicate/clients": joints,
 	"pkg/replicate/provenance": origins, "pkg/replicate/identity": origins,
 	"pkg/replicate/shard":  workers,
 	"pkg/operate/snapshot": views, "pkg/operate/stepwise": views, "pkg/operate/compare": views,

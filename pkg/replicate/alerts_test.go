@@ -12,7 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"replicator/pkg/replicate"
-	"replicator/pkg/replicate/shard"
+	"replicator/pkg/replicate/metrics"
 )
 
 const (
@@ -146,7 +146,7 @@ func TestAlertsFireAtTheFirstEvent(t *testing.T) {
 func TestCountersAreBornAtZero(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
-	m := shard.NewMetrics(registry)
+	m := metrics.New(registry)
 	m.Born("old->new")
 	m.BornTopic("old->new", "orders")
 	families, err := registry.Gather()
@@ -163,7 +163,7 @@ func TestCountersAreBornAtZero(t *testing.T) {
 		}
 	}
 	l := &listing{}
-	shard.NewMetrics(l)
+	metrics.New(l)
 	for _, row := range l.rows {
 		cells := strings.Split(row, "|")
 		if name := strings.Trim(cells[1], " `"); strings.TrimSpace(cells[2]) != "histogram" && !there[name] {

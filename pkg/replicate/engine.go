@@ -29,6 +29,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/metrics"
 	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/shard"
@@ -59,7 +60,7 @@ type Options struct {
 // Engine copies flows. Run it once.
 type Engine struct {
 	options Options
-	metrics *shard.Metrics
+	metrics *metrics.Metrics
 
 	mu    sync.Mutex
 	flows map[string]*flow // those that are running
@@ -73,7 +74,7 @@ type Engine struct {
 // New makes an engine and registers its metrics.
 func New(o Options) *Engine {
 	e := &Engine{
-		options: o, metrics: shard.NewMetrics(o.Registry),
+		options: o, metrics: metrics.New(o.Registry),
 		flows: map[string]*flow{}, ended: map[string]chunk.Progress{}, last: map[string]error{}, past: map[string]*flow{},
 	}
 	e.reaches = reachesOf(&o)

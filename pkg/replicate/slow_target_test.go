@@ -41,13 +41,13 @@ func (s *slowWriter) Write(ctx context.Context, part chunk.Part, topic string) e
 	return s.Writer.Write(ctx, part, topic)
 }
 
-func (s *slowWriter) Settle(ctx context.Context) ([]sink.Landed, error) {
-	landed, err := s.Writer.Settle(ctx)
+func (s *slowWriter) Settle(ctx context.Context) ([]sink.Acked, error) {
+	acked, err := s.Writer.Settle(ctx)
 	if s.bytes > s.most && err == nil {
 		s.refused.Add(1)
 		return nil, &sink.Outlived{Took: time.Minute, Err: errors.New("made by the test")}
 	}
-	return landed, err
+	return acked, err
 }
 
 // TestSlowTargetGetsSmallerTransactions: what a target cannot take in the time of a

@@ -159,7 +159,7 @@ func (s *session) arrange(ctx context.Context, version uint64) error {
 	for _, c := range list {
 		known[c.partition] = true
 		if c.noted != nil {
-			s.flow.Metrics.cut(s.flow.Name, c.partition, c.noted)
+			s.flow.Metrics.Cut(s.flow.Name, c.partition, c.noted)
 		}
 		state := s.goOver(c)
 		s.Published.put(c.partition, func(r *PublishedRoute) {
@@ -441,7 +441,7 @@ func (s *session) leaveHole(c *candidate, hole partition.Hole) {
 		"from", hole.From, "to", hole.To, "at_most", lost,
 		"remedy", "raise retention on the source or give the daemon more room; what was deleted cannot be copied, "+
 			"copying goes on after it")
-	s.flow.Metrics.hole(s.flow.Name, c.partition, lost)
+	s.flow.Metrics.Hole(s.flow.Name, c.partition, lost)
 	c.header.Holes++
 	c.header.Lost += lost
 	c.header.LastHole = ledger.Hole{From: hole.From, To: hole.To}

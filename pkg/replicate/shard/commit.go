@@ -17,9 +17,9 @@ import (
 // topics of the transaction are still the ones that the routes were made for. A
 // topic that was deleted and created again is silent otherwise: its records are
 // read on from the old position, as if nothing had happened.
-func (s *session) sameTopics(ctx context.Context, landed []sink.Landed) error {
+func (s *session) sameTopics(ctx context.Context, acked []sink.Acked) error {
 	sources, targets := map[string]chunk.TopicID{}, map[string]chunk.TopicID{}
-	for _, l := range landed {
+	for _, l := range acked {
 		topic := s.routes[l.Partition].topic
 		sources[topic.Source], targets[topic.Target] = topic.SourceID, topic.TargetID
 	}
@@ -54,9 +54,9 @@ func (s *session) sameTopics(ctx context.Context, landed []sink.Landed) error {
 
 // commit puts the map and the progress of a chunk into its transaction and
 // commits it.
-func (s *session) commit(ctx context.Context, landed []sink.Landed) error {
-	runs := make(map[chunk.Partition][]offsets.Run, len(landed))
-	for _, l := range landed {
+func (s *session) commit(ctx context.Context, acked []sink.Acked) error {
+	runs := make(map[chunk.Partition][]offsets.Run, len(acked))
+	for _, l := range acked {
 		runs[l.Partition] = l.Runs
 	}
 	changes := make([]ledger.Change, 0, len(s.moved))
@@ -88,7 +88,7 @@ func (s *session) commit(ctx context.Context, landed []sink.Landed) error {
 		for _, run := range list {
 			count += run.Count
 		}
-		s.flow.Metrics.copied(s.flow.Name, p, count, s.routes[p].newest, time.Now())
+		s.flow.Metrics.Copied(s.flow.Name, p, count, s.routes[p].newest, time.Now())
 		s.flow.Copied.Add(count)
 	}
 	return nil
@@ -159,7 +159,7 @@ func (s *session) foreignFound(p chunk.Partition, target string, first, end offs
 	s.log.Warn("target partition holds records of somebody else", "partition", p, "target", target,
 		"from", first, "to", end,
 		"remedy", "find out who writes to the target; groups stop before these records and say so in status")
-	s.flow.Metrics.foreign(s.flow.Name, p)
+	s.flow.Metrics.Foreign(s.flow.Name, p)
 	return []offsets.Stretch{{From: first, To: end}}
 }
 
@@ -217,7 +217,7 @@ func (s *session) put(ctx context.Context, p *ledger.Prepared) error {
 	if n := len(at); n > 0 {
 		s.written = at[n-1] + 2 // and the transaction's marker
 	}
-	s.flow.Metrics.commit(s.flow.Name, time.Since(begun))
+	s.flow.Metrics.Commit(s.flow.Name, time.Since(begun))
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"replicator/pkg/replicate/lastcopied"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/metrics"
 	"replicator/pkg/replicate/owner"
 	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/scan"
@@ -53,7 +54,7 @@ type Flow struct {
 	CatchUp        bool // run until caught up: progress is committed at once
 	Source, Target kafka.Config
 	Log            *slog.Logger
-	Metrics        *Metrics
+	Metrics        *metrics.Metrics
 	Wrap           func(shard int, w Writer) Writer // see Options
 	TroubleFor     time.Duration                    // the constant, but for tests
 
@@ -144,7 +145,7 @@ func (f *Flow) openReader() (reader, error) {
 }
 
 // rebuilt counts a batch that did not travel as it was.
-func (f *Flow) rebuilt(why string) { f.Metrics.rebuilt.WithLabelValues(f.Name, why).Inc() }
+func (f *Flow) rebuilt(why string) { f.Metrics.Rebuilt(f.Name, why) }
 
 // cameFromTarget is the test whether the opposite flow wrote a batch, which is left
 // out then; nil where there is no such flow.
@@ -159,7 +160,7 @@ func (f *Flow) cameFromTarget() func(context.Context, int64, time.Time) (bool, e
 			return false, &chunk.Stop{Kind: chunk.StopUnauthorized, Reason: err.Error(), Fix: unknown.Remedy()}
 		}
 		if claimed {
-			f.Metrics.leftOut.WithLabelValues(f.Name).Inc()
+			f.Metrics.LeftOut(f.Name)
 			f.tellLeftOut.Do(func() {
 				f.Log.Info("batches that came from the target are left out", "ledger", f.Cfg.OppositeLedger())
 			})

@@ -58,19 +58,19 @@ func (s *session) transact(ctx, finish context.Context, c chunk.Chunk, total *ch
 			return err
 		}
 	}
-	landed, err := s.out.Settle(finish)
+	acked, err := s.out.Settle(finish)
 	if err != nil {
 		return s.flow.Target.Explain(err)
 	}
-	if err := s.sameTopics(finish, landed); err != nil {
+	if err := s.sameTopics(finish, acked); err != nil {
 		return err
 	}
-	if err := s.commit(finish, landed); err != nil {
+	if err := s.commit(finish, acked); err != nil {
 		return err
 	}
 	s.trailing = true
 	s.larger(total.Bytes, time.Since(begun))
-	s.flow.Metrics.committed(s.flow.Name, *total, time.Since(begun))
+	s.flow.Metrics.Committed(s.flow.Name, *total, time.Since(begun))
 	s.flow.CopiedBytes.Add(int64(total.Bytes))
 	s.retry.Reset()
 	return s.stopCut()

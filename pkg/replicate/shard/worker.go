@@ -51,7 +51,7 @@ type Writer interface {
 	Begin() error
 	Write(ctx context.Context, part chunk.Part, topic string) error
 	Push(context.Context) error
-	Settle(context.Context) ([]sink.Landed, error)
+	Settle(context.Context) ([]sink.Acked, error)
 	Commit(context.Context, []sink.LedgerRecord) ([]int64, error)
 	Close()
 }
@@ -187,7 +187,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			return fmt.Errorf("shard %d: %w", w.Shard, err)
 		default:
 			w.flow.Metrics.Failure(w.flow.Name, kindOf(err))
-			w.flow.Metrics.retry(w.flow.Name)
+			w.flow.Metrics.Retry(w.flow.Name)
 			w.flow.Topology.Refresh() // a right or a topic may be what is missing: that names it
 			w.retry.Wait(ctx, "shard is starting over", w.flow.ExplainLedger(ctx, err))
 		}

@@ -52,7 +52,7 @@ type topic struct {
 	leaders map[int32]int32 // by partition
 }
 
-// queue holds what is not sent yet of one partition, and what has landed.
+// queue holds what is not sent yet of one partition, and what the target has acknowledged.
 type queue struct {
 	partition chunk.Partition
 	target    place
@@ -240,17 +240,17 @@ func (b *Batches) Push(ctx context.Context) error {
 // Settle waits for all answers. The runs are where the records are, once the
 // transaction is committed. A *chunk.Stop names a partition whose batch was
 // refused.
-func (b *Batches) Settle(ctx context.Context) ([]Landed, error) {
+func (b *Batches) Settle(ctx context.Context) ([]Acked, error) {
 	if err := b.flush(ctx); err != nil {
 		return nil, err
 	}
-	var landed []Landed
+	var acked []Acked
 	for _, q := range b.order {
 		if len(q.runs) > 0 {
-			landed = append(landed, Landed{Partition: q.partition, Target: q.target.topic, Runs: q.runs})
+			acked = append(acked, Acked{Partition: q.partition, Target: q.target.topic, Runs: q.runs})
 		}
 	}
-	return landed, nil
+	return acked, nil
 }
 
 // Commit adds the ledger's records to the transaction and commits it. It answers

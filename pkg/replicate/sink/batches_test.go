@@ -61,19 +61,19 @@ func TestBatchesLandInOrder(t *testing.T) {
 					}
 				}
 				for round := range 2 { // sequences go on, or begin anew, as the protocol has it
-					landed := f.transaction(s, f.carried(parts[0], records), f.carried(parts[1], records))
+					acked := f.transaction(s, f.carried(parts[0], records), f.carried(parts[1], records))
 					f.commit(s, "1")
 					var apart []offsets.Run
 					first := offsets.Target(round * (gaps + 1)) // after the marker
 					for i := range int64(gaps) {
 						apart = append(apart, offsets.Run{Source: offsets.Source(2 * i), Target: first + offsets.Target(i), Count: 1})
 					}
-					if got := runsOf(landed, orders); !reflect.DeepEqual(got, apart) {
-						f.t.Errorf("%s landed as %v", orders, got)
+					if got := runsOf(acked, orders); !reflect.DeepEqual(got, apart) {
+						f.t.Errorf("%s acked as %v", orders, got)
 					}
 					whole := []offsets.Run{{Source: 5, Target: offsets.Target(round * (noGaps + 1)), Count: noGaps}}
-					if got := runsOf(landed, orders1); !reflect.DeepEqual(got, whole) {
-						f.t.Errorf("%s landed as %v, want %v", orders1, got, whole)
+					if got := runsOf(acked, orders1); !reflect.DeepEqual(got, whole) {
+						f.t.Errorf("%s acked as %v, want %v", orders1, got, whole)
 					}
 				}
 				f.inOrder(e, place{"orders", 0}, 2*gaps/records)
@@ -359,10 +359,10 @@ func TestImpossibleAcknowledgementFailsTheTransaction(t *testing.T) {
 			onBatchLanes(t, func(f *fixture) {
 				s := f.open()
 				f.acknowledge(c.said)
-				landed, err := f.attempt(s, f.carried(part("orders", 0, 0, 6), 2), part("orders", 1, 0, 1))
+				acked, err := f.attempt(s, f.carried(part("orders", 0, 0, 6), 2), part("orders", 1, 0, 1))
 				switch {
-				case c.want == "" && (err != nil || len(runsOf(landed, orders)) != 6):
-					f.t.Errorf("%v, %v", landed, err)
+				case c.want == "" && (err != nil || len(runsOf(acked, orders)) != 6):
+					f.t.Errorf("%v, %v", acked, err)
 				case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 					f.t.Errorf("failed with %v, want %q", err, c.want)
 				}
@@ -423,8 +423,8 @@ func TestLostAnswerFailsTheTransaction(t *testing.T) {
 		f.fake.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 			return nil, errors.New("the connection is closed"), true
 		})
-		if landed, err := f.attempt(s, f.carried(part("orders", 0, 0, 6), 2)); err == nil {
-			f.t.Errorf("landed as %v", landed)
+		if acked, err := f.attempt(s, f.carried(part("orders", 0, 0, 6), 2)); err == nil {
+			f.t.Errorf("acked as %v", acked)
 		}
 		s.Close()
 		if got := f.visible("orders", 0); len(got) != 0 {

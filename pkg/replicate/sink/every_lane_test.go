@@ -20,14 +20,14 @@ import (
 func TestNothingIsVisibleBeforeTheCommit(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		s := f.open()
-		landed := f.transaction(s, part("orders", 0, 100, 3), dense("orders", 1, 7, 2))
+		acked := f.transaction(s, part("orders", 0, 100, 3), dense("orders", 1, 7, 2))
 		for p, want := range map[chunk.Partition][]offsets.Run{
 			{Topic: "orders", Number: 0}: {{Source: 100, Target: 0, Count: 1}, {Source: 102, Target: 1, Count: 1},
 				{Source: 104, Target: 2, Count: 1}},
 			{Topic: "orders", Number: 1}: {{Source: 7, Target: 0, Count: 2}},
 		} {
-			if got := runsOf(landed, p); !reflect.DeepEqual(got, want) {
-				f.t.Errorf("%s landed as %v, want %v", p, got, want)
+			if got := runsOf(acked, p); !reflect.DeepEqual(got, want) {
+				f.t.Errorf("%s acked as %v, want %v", p, got, want)
 			}
 		}
 		if end := f.stable("orders", 0); end != 0 {
@@ -37,8 +37,8 @@ func TestNothingIsVisibleBeforeTheCommit(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(at, []int64{0, 1}) {
 			f.t.Fatalf("commit: %v, %v", at, err)
 		}
-		landed = f.transaction(s, part("orders", 0, 106, 1))
-		if got := runsOf(landed, chunk.Partition{Topic: "orders"}); len(got) != 1 || got[0].Target != 4 {
+		acked = f.transaction(s, part("orders", 0, 106, 1))
+		if got := runsOf(acked, chunk.Partition{Topic: "orders"}); len(got) != 1 || got[0].Target != 4 {
 			f.t.Errorf("after the marker: %v, want target 4", got)
 		}
 		if at = f.commit(s, "2"); at[0] != 3 {

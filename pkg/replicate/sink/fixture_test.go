@@ -65,7 +65,7 @@ type door interface {
 	Begin() error
 	Write(context.Context, chunk.Part, string) error
 	Push(context.Context) error
-	Settle(context.Context) ([]Landed, error)
+	Settle(context.Context) ([]Acked, error)
 	Commit(context.Context, []LedgerRecord) ([]int64, error)
 	Close()
 }
@@ -172,16 +172,16 @@ func (f *fixture) carried(p chunk.Part, most int) chunk.Part {
 	return p
 }
 
-// transaction writes parts and gives what they have landed as.
-func (f *fixture) transaction(s door, parts ...chunk.Part) []Landed {
+// transaction writes parts and gives where they were acknowledged.
+func (f *fixture) transaction(s door, parts ...chunk.Part) []Acked {
 	f.t.Helper()
-	landed, err := f.attempt(s, parts...)
+	acked, err := f.attempt(s, parts...)
 	f.must("transaction", err)
-	return landed
+	return acked
 }
 
 // attempt is a transaction that may fail.
-func (f *fixture) attempt(s door, parts ...chunk.Part) ([]Landed, error) {
+func (f *fixture) attempt(s door, parts ...chunk.Part) ([]Acked, error) {
 	f.t.Helper()
 	f.must("begin", s.Begin())
 	for _, p := range parts {
@@ -240,8 +240,8 @@ func (f *fixture) stable(topic string, number int32) int64 {
 	return end.Offset
 }
 
-func runsOf(landed []Landed, p chunk.Partition) []offsets.Run {
-	for _, l := range landed {
+func runsOf(acked []Acked, p chunk.Partition) []offsets.Run {
+	for _, l := range acked {
 		if l.Partition == p {
 			return l.Runs
 		}

@@ -68,17 +68,17 @@ func TestWaitingBatchesAreJoined(t *testing.T) {
 				}
 				e := f.listen()
 				s := f.open()
-				landed := f.transaction(s, f.carried(parts[0], single), f.carried(parts[1], single))
+				acked := f.transaction(s, f.carried(parts[0], single), f.carried(parts[1], single))
 				f.commit(s, "1")
-				if got := runsOf(landed, orders); !reflect.DeepEqual(got, []offsets.Run{{Source: 7, Count: 400}}) {
-					f.t.Errorf("%s landed as %v", orders, got)
+				if got := runsOf(acked, orders); !reflect.DeepEqual(got, []offsets.Run{{Source: 7, Count: 400}}) {
+					f.t.Errorf("%s acked as %v", orders, got)
 				}
 				var apart []offsets.Run
 				for i := range parts[1].Records {
 					apart = append(apart, offsets.Run{Source: offsets.Source(2 * i), Target: offsets.Target(i), Count: 1})
 				}
-				if got := runsOf(landed, orders1); !reflect.DeepEqual(got, apart) {
-					f.t.Errorf("%s landed as %v", orders1, got)
+				if got := runsOf(acked, orders1); !reflect.DeepEqual(got, apart) {
+					f.t.Errorf("%s acked as %v", orders1, got)
 				}
 				asTheyAre := 0
 				for _, h := range e.heard() {

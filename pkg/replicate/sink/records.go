@@ -62,9 +62,9 @@ const BatchMost = 1_000_000
 // LedgerRecord is one record for the shard's ledger partition.
 type LedgerRecord struct{ Key, Value []byte }
 
-// Landed is where the records of one partition are, in a transaction that is
+// Acked is where the records of one partition are, in a transaction that is
 // not committed yet.
-type Landed struct {
+type Acked struct {
 	Partition chunk.Partition // by its source name
 	Target    string          // topic
 	Runs      []offsets.Run   // ascending
@@ -298,17 +298,17 @@ func (s *Records) produce(ctx context.Context, p *ck.Producer, m *ck.Message) er
 // Settle waits for all reports. The runs are where the records are, once the
 // transaction is committed. A *chunk.Stop names a partition whose record was
 // refused.
-func (s *Records) Settle(ctx context.Context) ([]Landed, error) {
+func (s *Records) Settle(ctx context.Context) ([]Acked, error) {
 	if err := s.settle(ctx, s.data); err != nil {
 		return nil, err
 	}
-	var landed []Landed
+	var acked []Acked
 	for _, l := range s.lanes {
 		if len(l.runs) > 0 {
-			landed = append(landed, Landed{Partition: l.partition, Target: l.target.topic, Runs: l.runs})
+			acked = append(acked, Acked{Partition: l.partition, Target: l.target.topic, Runs: l.runs})
 		}
 	}
-	return landed, nil
+	return acked, nil
 }
 
 // Commit adds the ledger's records to the transaction and commits it. It answers

@@ -18,9 +18,9 @@ func TestAtLeastOnceWritesDataAtOnce(t *testing.T) {
 	f := newFixture(t, recordLane)
 	f.cfg.ExactlyOnce = false
 	old := f.open()
-	landed := f.transaction(old, part("orders", 0, 0, 3))
-	if got := f.stable("orders", 0); got != 3 || len(landed) != 1 || len(landed[0].Runs) != 3 {
-		t.Errorf("before the commit the stable offset is %d and %v has landed, want 3 records", got, landed)
+	acked := f.transaction(old, part("orders", 0, 0, 3))
+	if got := f.stable("orders", 0); got != 3 || len(acked) != 1 || len(acked[0].Runs) != 3 {
+		t.Errorf("before the commit the stable offset is %d and %v has acked, want 3 records", got, acked)
 	}
 	if at, err := old.Commit(f.ctx, []LedgerRecord{{[]byte("k"), []byte("1")}}); err != nil || at[0] != 0 {
 		t.Fatalf("commit: %v, %v", at, err)

@@ -226,7 +226,7 @@ func (b *Batches) await(ctx context.Context) error {
 		return b.noted(err)
 	}
 	for _, q := range s.queues {
-		if q.early && q.alone { // nothing of it has landed, so that its sequences begin anew
+		if q.early && q.alone { // nothing of it was acknowledged, so that its sequences begin anew
 			b.waiting += len(q.batches[0].Raw)
 			delete(b.next, q.target)
 		}

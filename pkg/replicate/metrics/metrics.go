@@ -1,4 +1,6 @@
-package shard
+// Package metrics holds the counters that the engine moves. What can be read off its state is collected at each scrape
+// instead. Labels come from bounded sets: flows, topics, partitions, groups and kinds.
+package metrics
 
 import (
 	"time"
@@ -12,9 +14,8 @@ import (
 	"replicator/pkg/replicate/wire"
 )
 
-// metrics are the counters that the engine moves; what can be read off its state
-// is collected at each scrape instead, see collect.go. Labels come from bounded
-// sets: flows, topics, partitions, groups and kinds.
+// Metrics are the counters of all flows of a process. All methods may be called by several goroutines; flow is the
+// name of a flow.
 type Metrics struct {
 	records, bytes, commits, retries       *prometheus.CounterVec
 	rebuilt, leftOut                       *prometheus.CounterVec
@@ -27,7 +28,8 @@ type Metrics struct {
 // latencies covers 1 ms to 65 s.
 var latencies = prometheus.ExponentialBuckets(0.001, 2, 17)
 
-func NewMetrics(registry prometheus.Registerer) *Metrics {
+// New registers the counters, all without values; it panics if they are registered already.
+func New(registry prometheus.Registerer) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "replicator_" + name, Help: help},
 			append([]string{"flow"}, labels...))
@@ -86,7 +88,7 @@ const (
 
 func events() []string { return []string{eventHole, eventForeign} }
 
-// born shows the counters of a flow at 0: the first event is an increase then.
+// Born shows the counters of a flow at 0: the first event is an increase then.
 func (m *Metrics) Born(flow string) {
 	for _, c := range []*prometheus.CounterVec{m.bytes, m.leftOut, m.commits, m.retries} {
 		c.WithLabelValues(flow)
@@ -100,7 +102,7 @@ func (m *Metrics) Born(flow string) {
 	}
 }
 
-// bornTopic does the same for one of its topics.
+// BornTopic does the same for one of its topics.
 func (m *Metrics) BornTopic(flow, topic string) {
 	for _, c := range []*prometheus.CounterVec{m.records, m.holes, m.holeOffsets, m.foreigns} {
 		c.WithLabelValues(flow, topic)
@@ -114,43 +116,56 @@ func (m *Metrics) BornTopic(flow, topic string) {
 	}
 }
 
-// failure counts one failure, and the retry that follows it.
+// Failure counts one failure, by its kind.
 func (m *Metrics) Failure(flow, kind string) { m.failures.WithLabelValues(flow, kind).Inc() }
 
-func (m *Metrics) retry(flow string) { m.retries.WithLabelValues(flow).Inc() }
+// Retry counts a shard that starts over after a failure.
+func (m *Metrics) Retry(flow string) { m.retries.WithLabelValues(flow).Inc() }
 
-func (m *Metrics) commit(flow string, took time.Duration) {
+// Commit counts a transaction, of records or of the ledger alone, and how long its commit took.
+func (m *Metrics) Commit(flow string, took time.Duration) {
 	m.commits.WithLabelValues(flow).Inc()
 	m.commitSeconds.WithLabelValues(flow).Observe(took.Seconds())
 }
 
-func (m *Metrics) committed(flow string, c chunk.Chunk, took time.Duration) {
+// Committed counts the bytes of a transaction of records, and how long it was open.
+func (m *Metrics) Committed(flow string, c chunk.Chunk, took time.Duration) {
 	m.bytes.WithLabelValues(flow).Add(float64(c.Bytes))
 	m.chunkSeconds.WithLabelValues(flow).Observe(took.Seconds())
 }
 
-func (m *Metrics) copied(flow string, p chunk.Partition, records int64, newest int64, now time.Time) {
+// Copied counts the committed records of one partition; newest is the timestamp of their last one, in ms.
+func (m *Metrics) Copied(flow string, p chunk.Partition, records int64, newest int64, now time.Time) {
 	m.records.WithLabelValues(flow, p.Topic).Add(float64(records))
 	if age := now.Sub(time.UnixMilli(newest)); newest > 0 && age >= 0 {
 		m.endToEnd.WithLabelValues(flow).Observe(age.Seconds())
 	}
 }
 
-func (m *Metrics) hole(flow string, p chunk.Partition, offsets int64) {
+// Hole counts offsets that the source had deleted before they were copied.
+func (m *Metrics) Hole(flow string, p chunk.Partition, offsets int64) {
 	m.holes.WithLabelValues(flow, p.Topic).Inc()
 	m.holeOffsets.WithLabelValues(flow, p.Topic).Add(float64(offsets))
 	m.event(flow, p.Topic, eventHole)
 }
 
-func (m *Metrics) cut(flow string, p chunk.Partition, cut *ledger.Cut) {
+// Cut counts a cut of the log of a side, and how many offsets of what was copied are gone from there.
+func (m *Metrics) Cut(flow string, p chunk.Partition, cut *ledger.Cut) {
 	m.cuts.WithLabelValues(flow, p.Topic, ledger.SideOf(cut)).Inc()
 	m.cutOffsets.WithLabelValues(flow, p.Topic, ledger.SideOf(cut)).Add(float64(cut.Copied - cut.At))
 }
 
-func (m *Metrics) foreign(flow string, p chunk.Partition) {
+// Foreign counts a stretch of the target whose records the flow did not write.
+func (m *Metrics) Foreign(flow string, p chunk.Partition) {
 	m.foreigns.WithLabelValues(flow, p.Topic).Inc()
 	m.event(flow, p.Topic, eventForeign)
 }
+
+// Rebuilt counts a batch that did not travel as it was, and why.
+func (m *Metrics) Rebuilt(flow, why string) { m.rebuilt.WithLabelValues(flow, why).Inc() }
+
+// LeftOut counts a batch that the flow in the opposite direction had written.
+func (m *Metrics) LeftOut(flow string) { m.leftOut.WithLabelValues(flow).Inc() }
 
 // event notes the time of what an alert has to see although it is over at once, and
 // perhaps before a counter is read for the first time.

@@ -111,14 +111,14 @@ func (f *handoverFlags) limited(ctx context.Context) (context.Context, context.C
 
 // handover is a cutover or a rollback.
 type procedure interface {
-	Look(ctx context.Context) ([]stepwise.State, error)
+	Preview(ctx context.Context) ([]stepwise.State, error)
 	LeftOut() []inspect.LeftOut
 }
 
 // goOn shows the plan where somebody wants to see it, and says whether to carry it out.
 func (f *handoverFlags) goOn(ctx context.Context, cmd *cobra.Command, h procedure) (bool, error) {
 	if f.dry || !f.yes {
-		states, err := h.Look(ctx)
+		states, err := h.Preview(ctx)
 		if len(states) > 0 { // also where the time ran out: each says what is known
 			f.tellSteps(cmd.OutOrStdout(), states, h)
 		}

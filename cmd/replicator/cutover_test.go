@@ -277,18 +277,18 @@ func TestCutoverTimeoutThatIsTooShort(t *testing.T) {
 	cmd.SetOut(&out)
 	late := &stepwise.WaitingError{Step: "silent", Missing: "watching"}
 	f := handoverFlags{dry: true}
-	on, err := f.goOn(w.ctx, cmd, lookedAt{[]stepwise.State{{Name: "silent", Missing: "watching"}, {Name: "idle"}}, late})
+	on, err := f.goOn(w.ctx, cmd, previewed{[]stepwise.State{{Name: "silent", Missing: "watching"}, {Name: "idle"}}, late})
 	if on || !errors.Is(err, late) {
 		t.Errorf("it goes on %t, %v", on, err)
 	}
 	says(t, "the plan", out.String(), "1. silent    open", "2. idle      open")
 }
 
-// lookedAt is a handover that was looked at.
-type lookedAt struct {
+// previewed is a handover with the answer of its preview.
+type previewed struct {
 	states []stepwise.State
 	err    error
 }
 
-func (l lookedAt) Look(context.Context) ([]stepwise.State, error) { return l.states, l.err }
-func (l lookedAt) LeftOut() []inspect.LeftOut                     { return nil }
+func (l previewed) Preview(context.Context) ([]stepwise.State, error) { return l.states, l.err }
+func (l previewed) LeftOut() []inspect.LeftOut                        { return nil }

@@ -44,7 +44,7 @@ former ones on the target; where the target was built anew, all is copied once m
 				if accept {
 					seen, err = ownership.Accept(cmd.Context(), on.clusters, one, on.log)
 				} else {
-					seen, err = ownership.View(cmd.Context(), on.clusters, one)
+					seen, err = ownership.Read(cmd.Context(), on.clusters, one)
 				}
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)

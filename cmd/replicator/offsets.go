@@ -89,7 +89,7 @@ offset that has not been copied yet has no answer: that is an error.
 // named is why there is no answer; that there is no such topic is an error of its own,
 // with names that look like it.
 func named(ctx context.Context, look *snapshot.Viewer, topic string, err error) error {
-	seen, failed := inspect.Match(ctx, look, given("--topic", policy.Topics, regexp.QuoteMeta(topic)))
+	seen, failed := inspect.MatchNames(ctx, look, given("--topic", policy.Topics, regexp.QuoteMeta(topic)))
 	if failed != nil || !seen.Given[0].Nothing() {
 		return err
 	}

@@ -132,7 +132,7 @@ func (c claims) match(ctx context.Context, clusters map[string]kafka.Config,
 			return nil, err
 		}
 	}
-	return inspect.Match(ctx, look, c.given, gone...)
+	return inspect.MatchNames(ctx, look, c.given, gone...)
 }
 
 // judge says what is wrong with patterns, by flow.

@@ -22,7 +22,7 @@ func newPlan() *cobra.Command {
 	var path, flow string
 	var asJSON bool
 	var rate byteRate
-	opts := preflight.DefaultSurveyOptions()
+	opts := preflight.DefaultMigrationOptions()
 	cmd := &cobra.Command{
 		Use:   "plan -c FILE [--flow F] [--json] [--rate BYTES]",
 		Short: "Tell what a migration will do, how long it takes, and what stands in its way",
@@ -75,7 +75,7 @@ the way; warnings and what is not known do not fail it.`,
 
 // surveyFlows plans all flows; what is in the way includes those that cannot be looked at.
 func surveyFlows(ctx context.Context, on *chosen,
-	opts preflight.SurveyOptions) ([]*preflight.Migration, obstacles) {
+	opts preflight.MigrationOptions) ([]*preflight.Migration, obstacles) {
 	plans := []*preflight.Migration{}
 	var inTheWay obstacles
 	for _, one := range on.flows {
@@ -91,13 +91,13 @@ func surveyFlows(ctx context.Context, on *chosen,
 }
 
 func surveyFlow(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
-	opts preflight.SurveyOptions) (*preflight.Migration, error) {
+	opts preflight.MigrationOptions) (*preflight.Migration, error) {
 	look, err := snapshot.Open(ctx, clusters, flow, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer look.Close()
-	return preflight.Survey(ctx, look, opts)
+	return preflight.PlanMigration(ctx, look, opts)
 }
 
 // byteRate is a flag in bytes per second.

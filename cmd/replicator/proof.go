@@ -128,7 +128,7 @@ func (p *proof) worse(all verified) string {
 		return ""
 	}
 	for _, before := range p.old.Flows {
-		var now *verify.Verification
+		var now *verify.Report
 		for _, v := range all.Flows {
 			if v.Flow == before.Flow {
 				now = v

@@ -108,8 +108,8 @@ func (w *verifyWords) options(now time.Time) (verify.Options, error) {
 
 // verified is the document of --json and --report.
 type verified struct {
-	Flows  []*verify.Verification `json:"flows"`  // those that could be looked at
-	Failed []failedFlow           `json:"failed"` // those that could not
+	Flows  []*verify.Report `json:"flows"`  // those that could be looked at
+	Failed []failedFlow     `json:"failed"` // those that could not
 }
 
 // failedFlow is a flow of which nothing is known.
@@ -131,12 +131,12 @@ func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 		return err
 	}
 	defer proof.drop()
-	all := verified{[]*verify.Verification{}, []failedFlow{}}
+	all := verified{[]*verify.Report{}, []failedFlow{}}
 	var failed obstacles
 	for _, flow := range flows {
 		look, err := snapshot.Open(cmd.Context(), on.clusters, flow, nil)
 		if err == nil {
-			var v *verify.Verification
+			var v *verify.Report
 			if v, err = verifyFlow(cmd.Context(), cmd.ErrOrStderr(), look, options); err == nil {
 				all.Flows = append(all.Flows, v)
 				failed = append(failed, different(v)...)
@@ -165,13 +165,13 @@ const aloud = 10 * time.Second
 
 // verifyFlow compares one flow and shows meanwhile how far it is.
 func verifyFlow(ctx context.Context, stderr io.Writer, look *snapshot.Viewer,
-	options verify.Options) (*verify.Verification, error) {
+	options verify.Options) (*verify.Report, error) {
 	options.Progress = &verify.Progress{}
 	screen := newScreen(stderr, true)
 	if screen.bar != nil {
-		bar := screen.follow(options.Progress.Look)
+		bar := screen.follow(options.Progress.Now)
 		defer bar.end()
-		return verify.Verify(ctx, look, options)
+		return verify.Flow(ctx, look, options)
 	}
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -184,7 +184,7 @@ func verifyFlow(ctx context.Context, stderr io.Writer, look *snapshot.Viewer,
 			case <-stop:
 				return
 			case now := <-tick.C:
-				_, text := pace.at(now, options.Progress.Look())
+				_, text := pace.at(now, options.Progress.Now())
 				fmt.Fprintln(screen, "compared", text)
 			}
 		}
@@ -193,7 +193,7 @@ func verifyFlow(ctx context.Context, stderr io.Writer, look *snapshot.Viewer,
 		close(stop)
 		<-done
 	}()
-	return verify.Verify(ctx, look, options)
+	return verify.Flow(ctx, look, options)
 }
 
 func (w *verifyWords) show(out io.Writer, all verified) error {
@@ -211,9 +211,9 @@ func (w *verifyWords) show(out io.Writer, all verified) error {
 }
 
 // differentError is a verdict other than equal.
-type differentError struct{ v *verify.Verification }
+type differentError struct{ v *verify.Report }
 
-func different(v *verify.Verification) obstacles {
+func different(v *verify.Report) obstacles {
 	if v.Verdict == verify.Equal {
 		return nil
 	}
@@ -244,7 +244,7 @@ func (e *differentError) Remedy() string {
 		"ledger, and for an unclean leader election on the source; a topic that is created again on the target is filled anew"
 }
 
-func perhapsTwice(v *verify.Verification) string {
+func perhapsTwice(v *verify.Report) string {
 	if v.Delivery == settings.AtLeastOnce {
 		return "; with delivery at_least_once some may be its own, written again after a crash"
 	}
@@ -252,7 +252,7 @@ func perhapsTwice(v *verify.Verification) string {
 }
 
 // verification prints what was found, most important last.
-func (p *printer) verification(v *verify.Verification) {
+func (p *printer) verification(v *verify.Report) {
 	p.line("flow        %s", v.Flow)
 	p.line("program     %s", v.Program)
 	p.line("source      %s, cluster id %s", v.Source.Name, v.Source.ID)
@@ -321,7 +321,7 @@ func (p *printer) doubts(list []verify.Doubt) {
 }
 
 // differences prints those of one partition.
-func (p *printer) differences(one *verify.VerifiedPartition) {
+func (p *printer) differences(one *verify.Partition) {
 	at := chunk.Partition{Topic: one.Topic, Number: one.Partition}
 	listed := int64(0)
 	for _, d := range one.Differences {
@@ -344,7 +344,7 @@ func (p *printer) differences(one *verify.VerifiedPartition) {
 		}
 		p.line("%-11s %s%s: %s", d.Kind, at, place, d.Why)
 	}
-	if more := one.VerifiedCounts.Differences() - listed; more > 0 {
+	if more := one.Counts.Differences() - listed; more > 0 {
 		p.line("            %s: and %d more", at, more)
 	}
 }

@@ -89,7 +89,7 @@ func TestVerifyACopy(t *testing.T) {
 	}
 }
 
-func (w *world) proof(path string) *verify.Verification {
+func (w *world) proof(path string) *verify.Report {
 	w.t.Helper()
 	var all verified
 	text, err := os.ReadFile(path)

@@ -59,7 +59,7 @@ func (w *World) StatusOf(look *snapshot.Viewer, group, topic string,
 	w.T.Helper()
 	var last inspect.PositionStatus
 	w.Await(fmt.Sprintf("the position of %s is as wanted", group), func() bool {
-		list, err := inspect.Groups(w.Ctx, look)
+		list, err := inspect.GroupStatuses(w.Ctx, look)
 		w.Must("look", err)
 		for i := range list {
 			for _, p := range list[i].Positions {
@@ -87,7 +87,7 @@ func (w *World) RefusedFor(figure string) {
 	c, err := cutover.Open(w.Ctx, w.HandoverOptions())
 	w.Must("open cutover", err)
 	defer c.Close()
-	states, err := c.Look(w.Ctx)
+	states, err := c.Preview(w.Ctx)
 	w.Must("look", err)
 	var refused *stepwise.RefusedError
 	if err := stepwise.Refusal(states); !errors.As(err, &refused) || !strings.Contains(err.Error(), figure) ||
@@ -168,13 +168,13 @@ func (w *World) Kept(topic string) topics.Kept {
 }
 
 // verify compares both sides of the world.
-func (w *World) Verify(o verify.Options) *verify.Verification {
+func (w *World) Verify(o verify.Options) *verify.Report {
 	w.T.Helper()
 	i, err := snapshot.Open(w.Ctx, map[string]kafka.Config{
 		"old": w.Kafka("old", w.Sides.Source), "new": w.Kafka("new", w.Sides.Target)}, w.Cfg, nil)
 	w.Must("inspect", err)
 	defer i.Close()
-	v, err := verify.Verify(w.Ctx, i, o)
+	v, err := verify.Flow(w.Ctx, i, o)
 	w.Must("verify", err)
 	return v
 }

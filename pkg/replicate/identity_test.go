@@ -253,7 +253,7 @@ func TestCommandsKnowStrangers(t *testing.T) {
 	}
 	_, err = inspect.Status(w.Ctx, look)
 	stranger("status", err)
-	_, err = verify.Verify(w.Ctx, look, verify.Options{})
+	_, err = verify.Flow(w.Ctx, look, verify.Options{})
 	stranger("verify", err)
 	plan, err := preflight.Plan(w.Ctx, look)
 	w.Must("plan", err)
@@ -287,7 +287,7 @@ func TestAcceptClusters(t *testing.T) {
 		t.Errorf("while a replica runs: %v", err)
 	}
 	r.Stop()
-	view, err := ownership.View(w.Ctx, clusters, w.Cfg)
+	view, err := ownership.Read(w.Ctx, clusters, w.Cfg)
 	w.Must("view", err)
 	if view.Says.SourceCluster != "old" || !strings.Contains(view.Remedy, "--accept-clusters") {
 		t.Errorf("before it is accepted: %+v", view)

@@ -79,7 +79,7 @@ func testSlowTargetGetsSmallerTransactions(t *testing.T, w *flowtest.World) {
 	}
 	w.Groups([]string{"orders"})
 	r.Stop()
-	v, err := verify.Verify(w.Ctx, w.Look(), verify.Options{})
+	v, err := verify.Flow(w.Ctx, w.Look(), verify.Options{})
 	w.Must("verify", err)
 	if v.Verdict != verify.Equal || v.Compared < 18 {
 		t.Errorf("verify says %s of %d records: %+v", v.Verdict, v.Compared, v.Partitions)

@@ -75,7 +75,7 @@ func everybodySeesCut(w *flowtest.World, behind int64) {
 	if list := plan.InTheWay(); len(list) == 0 || !strings.Contains(list[0].Error(), "cut at offset 60") {
 		w.T.Errorf("check says %v", list)
 	}
-	v, err := verify.Verify(w.Ctx, view, verify.Options{})
+	v, err := verify.Flow(w.Ctx, view, verify.Options{})
 	w.Must("verify", err)
 	if one := v.Partitions[0]; one.State != partition.PhaseStopped || v.Verdict != verify.Incomplete ||
 		one.NotCopied != behind ||
@@ -164,7 +164,7 @@ func testResumeFromCut(t *testing.T, w *flowtest.World) {
 		w.Commit(fmt.Sprintf("g%d", at), "orders", 0, at)
 	}
 	w.GroupsStand([]string{"g60", "g61", "g90"}, []string{"orders"}, onward, judge.TargetFrom(from))
-	v, err := verify.Verify(w.Ctx, w.Look(), verify.Options{})
+	v, err := verify.Flow(w.Ctx, w.Look(), verify.Options{})
 	w.Must("verify", err)
 	if v.Verdict != verify.Equal || v.Unverified[compare.SourceCut] != 40 || v.Compared < 100 {
 		t.Errorf("verify says %s: %d compared, %v unverified, %+v", v.Verdict, v.Compared, v.Unverified,

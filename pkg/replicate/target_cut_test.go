@@ -149,7 +149,7 @@ func TestTargetCutIsSeenBeforeItIsNoted(t *testing.T) {
 	if drained.AgedOut() || len(drained.Cuts) != 1 {
 		t.Errorf("the source holds nothing that the target lacks: %+v", drained.Topics)
 	}
-	v, err := verify.Verify(w.Ctx, view, verify.Options{})
+	v, err := verify.Flow(w.Ctx, view, verify.Options{})
 	w.Must("verify", err)
 	if one := v.Partitions[0]; v.Verdict != verify.Incomplete || v.Compared != 60 || one.Error != "" ||
 		one.NotCopied != 40 {
@@ -165,11 +165,11 @@ func TestTargetCutIsSeenBeforeItIsNoted(t *testing.T) {
 func TestCutsOfBothSides(t *testing.T) {
 	s := &snapshot.PartitionView{State: &ledger.State{}}
 	s.State.Cuts = s.State.Cuts.Add(ledger.Cut{At: 60, Copied: 100, Resumed: 60})
-	if c := inspect.CutOf(s); c.BothSides || c.Side != "source" {
+	if c := inspect.CutStatusOf(s); c.BothSides || c.Side != "source" {
 		t.Errorf("of one cut: %+v", c)
 	}
 	s.State.Cuts = s.State.Cuts.Add(ledger.Cut{At: 120, Copied: 120, Resumed: 120, Target: true})
-	if c := inspect.CutOf(s); !c.BothSides || c.Side != "target" || c.Offsets != 40 {
+	if c := inspect.CutStatusOf(s); !c.BothSides || c.Side != "target" || c.Offsets != 40 {
 		t.Errorf("of a cut on each side: %+v", c)
 	}
 }

@@ -113,7 +113,7 @@ func testSourceGetsTopicIDs(t *testing.T, w *flowtest.World) {
 func equalNow(w *flowtest.World, topic string) {
 	w.T.Helper()
 	w.Equal([]string{topic})
-	v, err := verify.Verify(w.Ctx, w.Look(), verify.Options{})
+	v, err := verify.Flow(w.Ctx, w.Look(), verify.Options{})
 	w.Must("verify", err)
 	if v.Verdict != verify.Equal || v.Compared == 0 {
 		w.T.Errorf("verify says %s of %d records: %+v", v.Verdict, v.Compared, v.Partitions)

@@ -23,7 +23,7 @@ type Again struct {
 
 // Again looks at the latest cutover and at what has happened since.
 func (c *Cutover) Again(ctx context.Context) (*Again, error) {
-	status, err := inspect.Status(ctx, c.h.look)
+	status, err := inspect.Status(ctx, c.h.viewer)
 	if err != nil {
 		return nil, err
 	}
@@ -32,10 +32,10 @@ func (c *Cutover) Again(ctx context.Context) (*Again, error) {
 		c.found, err = handover.RecordOf(book)
 	}
 	if err == nil {
-		c.held, err = handover.HeldBy(book, c.found.ID)
+		c.held, err = handover.GroupsOf(book, c.found.ID)
 	}
 	if err == nil {
-		c.ends, err = handover.EndsBy(book, c.found.ID)
+		c.ends, err = handover.TopicsOf(book, c.found.ID)
 	}
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ type Cutover struct {
 	back  []topics.Back
 }
 
-// OpenCutover makes sure that both clusters answer and that the flow has run. Nothing
+// Open makes sure that both clusters answer and that the flow has run. Nothing
 // is written yet. Errors have a remedy.
 func Open(ctx context.Context, o Options) (*Cutover, error) {
 	h, err := openMover(ctx, o)
@@ -31,9 +31,9 @@ func Open(ctx context.Context, o Options) (*Cutover, error) {
 		return nil, err
 	}
 	c := &Cutover{h: h}
-	book, err := ownBook(ctx, h.look, o)
+	book, err := ownBook(ctx, h.viewer, o)
 	if err == nil && book == nil {
-		err = inspect.NeverRan(ctx, h.look,
+		err = inspect.NeverRan(ctx, h.viewer,
 			"start it with 'replicator run', and give this command again when it has caught up")
 	}
 	if err == nil {
@@ -53,14 +53,14 @@ func Open(ctx context.Context, o Options) (*Cutover, error) {
 }
 
 // Close ends the connections.
-func (c *Cutover) Close() { c.h.look.Close() }
+func (c *Cutover) Close() { c.h.viewer.Close() }
 
 // Found is the latest cutover that the ledger knows; State "" is none.
 func (c *Cutover) Found() handover.Record { return c.found }
 
-// Look tells how far each step is, and changes nothing. It watches for as long as the
+// Preview tells how far each step is, and changes nothing. It watches for as long as the
 // source has to be silent.
-func (c *Cutover) Look(ctx context.Context) ([]stepwise.State, error) {
+func (c *Cutover) Preview(ctx context.Context) ([]stepwise.State, error) {
 	again, err := c.Again(ctx)
 	if err == nil {
 		err = again.Refusal(&c.h.o.Flow)
@@ -103,7 +103,7 @@ func (c *Cutover) Run(ctx context.Context) (handover.Record, error) {
 func (c *Cutover) restore(ctx context.Context) error {
 	var left []string
 	if c.h.o.Groups != nil {
-		status, err := inspect.Status(ctx, c.h.look)
+		status, err := inspect.Status(ctx, c.h.viewer)
 		if err != nil {
 			return err
 		}
@@ -144,16 +144,16 @@ func (c *Cutover) run(ctx context.Context) (handover.Record, error) {
 // tell passes on what is waited for.
 func (o *Options) tell(step stepwise.Step, missing string) { o.Tell(step.Name, missing) }
 
-// watch looks at steps; the first one needs two looks with time between them.
+// watch checks steps; the first one needs two checks with time between them.
 func (h *mover) watch(ctx context.Context, steps []stepwise.Step) ([]stepwise.State, error) {
-	h.looking = true
-	defer func() { h.looking = false }()
-	begun := stepwise.Look(ctx, steps[:1])
+	h.preview = true
+	defer func() { h.preview = false }()
+	begun := stepwise.Check(ctx, steps[:1])
 	if wait.Pause(ctx, h.o.SilentFor) != nil {
-		states := append(begun, stepwise.Look(ctx, steps[1:])...)
+		states := append(begun, stepwise.Check(ctx, steps[1:])...)
 		return states, stepwise.InTime(ctx, states)
 	}
-	states := stepwise.Look(ctx, steps)
+	states := stepwise.Check(ctx, steps)
 	for i := range states {
 		if given := h.given[states[i].Name]; states[i].Done && len(given) > 0 {
 			states[i].Done, states[i].Missing = false, "--force gives up: "+kafka.Few(given)
@@ -163,12 +163,12 @@ func (h *mover) watch(ctx context.Context, steps []stepwise.Step) ([]stepwise.St
 }
 
 // ownBook is firstBook of a flow whose ledger is about it; nil: it has never run.
-func ownBook(ctx context.Context, i *snapshot.Viewer, o Options) (book *ledger.Shard, err error) {
-	if err = i.CheckIdentity(ctx); err == nil {
+func ownBook(ctx context.Context, viewer *snapshot.Viewer, o Options) (book *ledger.Shard, err error) {
+	if err = viewer.CheckIdentity(ctx); err == nil {
 		book, err = firstBook(ctx, o)
 	}
 	if err == nil && book == nil {
-		err = i.MissingLedger(ctx)
+		err = viewer.MissingLedger(ctx)
 	}
 	return book, err
 }

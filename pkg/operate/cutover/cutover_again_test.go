@@ -108,7 +108,7 @@ func refusedAgain(w *flowtest.World, what string, figures ...string) {
 	w.T.Helper()
 	c, a := again(w, "")
 	_, err := c.Run(w.Ctx)
-	_, looked := c.Look(w.Ctx)
+	_, looked := c.Preview(w.Ctx)
 	for _, err := range []error{err, looked} {
 		for _, figure := range figures {
 			if err == nil || !strings.Contains(err.Error(), figure) || chunk.Remedy(err) == "" {

@@ -376,7 +376,7 @@ func TestForceOfWhatIsNotBroughtBack(t *testing.T) {
 	}
 	// What was somebody else's on the target is told as that once the flow runs there again.
 	if v := w.Verify(verify.Options{}); v.Foreign != 2 || v.Partitions[2].Extra != 0 {
-		t.Errorf("verify after the way back: %+v, %+v", v.VerifiedCounts, v.Partitions[2].Differences)
+		t.Errorf("verify after the way back: %+v, %+v", v.Counts, v.Partitions[2].Differences)
 	}
 }
 

@@ -12,15 +12,15 @@ import (
 
 // chosenThere lists, by their names on the source, the topics of the target that the
 // flow's rules choose, whether the flow has made them or somebody else.
-func chosenThere(ctx context.Context, i *snapshot.Viewer) ([]string, error) {
-	seen, err := kafka.Describe(ctx, i.TargetClient, i.TargetCluster, nil)
+func chosenThere(ctx context.Context, viewer *snapshot.Viewer) ([]string, error) {
+	seen, err := kafka.Describe(ctx, viewer.TargetClient, viewer.TargetCluster, nil)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for name := range seen.Topics {
-		if source, named := i.Policy.SourceTopic(name); named {
-			if _, verdict := i.Policy.Topic(source); verdict.Selected {
+		if source, named := viewer.Policy.SourceTopic(name); named {
+			if _, verdict := viewer.Policy.Topic(source); verdict.Selected {
 				names = append(names, source)
 			}
 		}
@@ -31,7 +31,7 @@ func chosenThere(ctx context.Context, i *snapshot.Viewer) ([]string, error) {
 
 // findOthers notes the topics of the target that are not part of this cutover.
 func (h *mover) findOthers(ctx context.Context) error {
-	chosen, err := chosenThere(ctx, h.look)
+	chosen, err := chosenThere(ctx, h.viewer)
 	if err != nil {
 		return err
 	}
@@ -45,36 +45,36 @@ func (h *mover) findOthers(ctx context.Context) error {
 // cutover, and counts what is in them: the rules of the flow choose them, and they were
 // not there then. They are carried back like the cutover's own.
 func (r *Rollback) findMade(ctx context.Context, topics []string) error {
-	chosen, err := chosenThere(ctx, r.look)
+	chosen, err := chosenThere(ctx, r.viewer)
 	if err != nil {
 		return err
 	}
 	var there []string
 	for _, topic := range chosen {
 		if !slices.Contains(topics, topic) && !slices.Contains(r.record.Others, topic) {
-			name, _ := r.look.Policy.Topic(topic)
+			name, _ := r.viewer.Policy.Topic(topic)
 			r.state.Made, there = append(r.state.Made, topic), append(there, name)
 		}
 	}
 	if len(there) == 0 {
 		return nil
 	}
-	from, err := r.look.TargetOffsets.Earliest(ctx, there)
+	from, err := r.viewer.TargetOffsets.Earliest(ctx, there)
 	if err != nil {
 		return err
 	}
-	to, err := r.look.TargetOffsets.Stable(ctx, there)
+	to, err := r.viewer.TargetOffsets.Stable(ctx, there)
 	if err != nil {
 		return err
 	}
 	for p := range to {
 		first, err := listoffsets.OffsetOf(from, p)
 		if err != nil {
-			return r.look.TargetCluster.Explain(err)
+			return r.viewer.TargetCluster.Explain(err)
 		}
 		end, err := listoffsets.OffsetOf(to, p)
 		if err != nil {
-			return r.look.TargetCluster.Explain(err)
+			return r.viewer.TargetCluster.Explain(err)
 		}
 		r.state.Records += end - first
 	}

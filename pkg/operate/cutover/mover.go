@@ -27,7 +27,7 @@ import (
 	"replicator/pkg/replicate/survey"
 )
 
-// HandoverOptions say which applications move, and what has to hold before they may.
+// Options say which applications move, and what has to hold before they may.
 type Options struct {
 	Clusters  map[string]kafka.Config // the flow's two at least
 	Flow      settings.Config
@@ -47,7 +47,7 @@ const handoverEvery = 250 * time.Millisecond
 // belongs to one goroutine.
 type mover struct {
 	o       Options
-	look    *snapshot.Viewer
+	viewer  *snapshot.Viewer
 	record  handover.Record // as it will be written
 	written string          // what was noted of the positions; "": nothing yet
 
@@ -62,7 +62,7 @@ type mover struct {
 	back       bool                     // from a flow's target to its source
 	copier     *replicate.Engine        // that copies in this process meanwhile; nil: none does
 	copiedRest bool                     // this command has copied what was left
-	looking    bool                     // nothing is brought about
+	preview    bool                     // nothing is brought about
 	waits      map[string]time.Time     // since when a step is waited for
 	given      map[string][]string      // what --force gives up, by step
 	late       map[string]bool          // steps that were waited for in vain
@@ -76,11 +76,11 @@ type mover struct {
 
 // openMover makes sure that both clusters answer.
 func openMover(ctx context.Context, o Options) (*mover, error) {
-	look, err := snapshot.Open(ctx, o.Clusters, o.Flow, o.Log)
+	viewer, err := snapshot.Open(ctx, o.Clusters, o.Flow, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	return &mover{o: o, look: look, waits: map[string]time.Time{}, given: map[string][]string{},
+	return &mover{o: o, viewer: viewer, waits: map[string]time.Time{}, given: map[string][]string{},
 		late: map[string]bool{}, left: map[chunk.Partition]bool{}}, nil
 }
 
@@ -134,7 +134,7 @@ func (h *mover) silent(ctx context.Context) (string, error) {
 			Fix: "see 'replicator check --connect' for the reason of each topic"}
 	}
 	asked := time.Now()
-	ends, err := h.look.SourceOffsets.Ends(ctx, names)
+	ends, err := h.viewer.SourceOffsets.Ends(ctx, names)
 	if err != nil {
 		return "", err
 	}
@@ -163,13 +163,13 @@ func (h *mover) silent(ctx context.Context) (string, error) {
 
 // selected lists the flow's topics on the source.
 func (h *mover) selected(ctx context.Context) ([]string, error) {
-	seen, err := kafka.Describe(ctx, h.look.SourceClient, h.look.SourceCluster, nil)
+	seen, err := kafka.Describe(ctx, h.viewer.SourceClient, h.viewer.SourceCluster, nil)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for name, topic := range seen.Topics {
-		if _, verdict := h.look.Policy.Topic(name); verdict.Selected && topic.Err == nil {
+		if _, verdict := h.viewer.Policy.Topic(name); verdict.Selected && topic.Err == nil {
 			names = append(names, name)
 		}
 	}
@@ -185,7 +185,7 @@ func (h *mover) writers(ctx context.Context, moved []chunk.Partition) string {
 	}
 	recently := time.Now().Add(-2 * max(h.o.SilentFor, time.Second))
 	// Topics are named in any case: a broker that does not tell its producers is no reason to stop.
-	seen, _ := survey.Of(h.look.SourceCluster, h.look.SourceClient).Producers(ctx, moved)
+	seen, _ := survey.Of(h.viewer.SourceCluster, h.viewer.SourceClient).Producers(ctx, moved)
 	for _, p := range seen {
 		if !p.Last.Before(recently) {
 			active[p.Partition.Topic][p.ID] = true
@@ -204,7 +204,7 @@ func (h *mover) writers(ctx context.Context, moved []chunk.Partition) string {
 
 // idle waits until no group has members on the source.
 func (h *mover) idle(ctx context.Context) (string, error) {
-	held, _, err := h.look.ReadGroups(ctx)
+	held, _, err := h.viewer.ReadGroups(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -214,13 +214,13 @@ func (h *mover) idle(ctx context.Context) (string, error) {
 			names = append(names, g.Group)
 		}
 	}
-	listed, _ := h.look.Groups.Names(ctx) // where they cannot be listed, their positions could not be read either
-	h.leftOut = slices.DeleteFunc(inspect.LeftOutGroups(h.look, listed, held),
+	listed, _ := h.viewer.Groups.Names(ctx) // where they cannot be listed, their positions could not be read either
+	h.leftOut = slices.DeleteFunc(inspect.LeftOutGroups(h.viewer, listed, held),
 		func(l inspect.LeftOut) bool { return !h.moves(l.Name) })
 	for _, l := range h.leftOut {
 		names = append(names, l.Name)
 	}
-	seen, err := h.look.Groups.OnSource(ctx, names)
+	seen, err := h.viewer.Groups.OnSource(ctx, names)
 	if err != nil {
 		return "", err
 	}
@@ -251,7 +251,7 @@ func (h *mover) moves(group string) bool {
 // copied waits until nothing is left to copy.
 func (h *mover) copied(ctx context.Context) (string, error) {
 	var err error
-	if h.status, err = inspect.Status(ctx, h.look); err != nil {
+	if h.status, err = inspect.Status(ctx, h.viewer); err != nil {
 		return "", err
 	}
 	var lacks []unmet
@@ -351,7 +351,7 @@ func (h *mover) verified(context.Context) (string, error) {
 // verify compares the last records of both sides.
 func (h *mover) verify(ctx context.Context) error {
 	ends := h.tailID()
-	v, err := verify.Verify(ctx, h.look, verify.Options{Since: time.Now().Add(-h.o.Tail), OwnOnly: true})
+	v, err := verify.Flow(ctx, h.viewer, verify.Options{Since: time.Now().Add(-h.o.Tail), OwnOnly: true})
 	if err != nil {
 		return err
 	}

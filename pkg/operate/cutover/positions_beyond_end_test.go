@@ -75,7 +75,7 @@ func TestCutoverTimeOutsSayWhy(t *testing.T) {
 		}
 		cancel()
 		ctx, cancel = context.WithTimeout(w.Ctx, limit)
-		_, err = c.Look(ctx)
+		_, err = c.Preview(ctx)
 		if ctx.Err() != nil && (!errors.As(err, &waits) || waits.Missing == "" || waits.Step == "") {
 			t.Errorf("after %s the plan ends with %v, want the step and why it is not done", limit, err)
 		}

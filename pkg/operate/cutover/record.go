@@ -19,7 +19,7 @@ func (h *mover) positions() string {
 	b.WriteString(h.tailID())
 	for _, g := range h.status.Groups {
 		for _, p := range g.Positions {
-			fmt.Fprintf(&b, "%s %s/%d:%d>%d ", g.Group, p.Topic, p.Partition, p.Source, handover.OrMissing(p.Target))
+			fmt.Fprintf(&b, "%s %s/%d:%d>%d ", g.Group, p.Topic, p.Partition, p.Source, handover.OffsetOrNone(p.Target))
 		}
 	}
 	return b.String()
@@ -77,7 +77,7 @@ func (h *mover) write(ctx context.Context) error {
 		one := handover.Group{ID: h.record.ID, Ended: now, Group: g.Group, Target: g.Target}
 		for _, p := range g.Positions {
 			one.Positions = append(one.Positions, handover.Position{
-				Topic: p.Topic, Partition: p.Partition, Source: int64(p.Source), Target: handover.OrMissing(p.Target),
+				Topic: p.Topic, Partition: p.Partition, Source: int64(p.Source), Target: handover.OffsetOrNone(p.Target),
 				Unread: p.UnreadDeleted})
 		}
 		h.record.Groups++
@@ -106,11 +106,11 @@ func (h *mover) targetEnd(p *inspect.PartitionStatus) int64 {
 	if n < len(before.SourceEnds) && n < len(before.TargetEnds) && before.SourceEnds[n] == int64(p.SourceEnd) {
 		return before.TargetEnds[n]
 	}
-	return handover.OrMissing(p.TargetEnd)
+	return handover.OffsetOrNone(p.TargetEnd)
 }
 
 func (h *mover) note(ctx context.Context, notes ...ledger.Record) error {
-	return ledger.WriteNotes(ctx, h.look.TargetCluster, h.o.Flow.LedgerTopic(), 0, notes)
+	return ledger.WriteNotes(ctx, h.viewer.TargetCluster, h.o.Flow.LedgerTopic(), 0, notes)
 }
 
 // begin notes that a cutover is under way, and what it gives up from the start; one that

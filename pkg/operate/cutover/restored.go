@@ -11,7 +11,7 @@ import (
 
 // restoredStep is the last step of a cutover, as it is shown beforehand.
 func (h *mover) restoredStep(ctx context.Context) stepwise.State {
-	return stepwise.Look(ctx, []stepwise.Step{{
+	return stepwise.Check(ctx, []stepwise.Step{{
 		Name: "restored", Check: h.restoredYet,
 		Do:   fmt.Sprintf("what the flow has set on topics of %s is as it was before", h.o.Flow.To),
 		Undo: "nothing to undo: the flow sets it again when it runs after a rollback",
@@ -57,6 +57,6 @@ func untilMoved(groups []string) (why, fix string) {
 		"'replicator cutover' without --groups; 'replicator topics restore' does it without them"
 }
 
-func (h *mover) restoring() *targettopics.Restoring {
-	return &targettopics.Restoring{Clusters: h.o.Clusters, Flow: h.o.Flow, Log: h.o.Log}
+func (h *mover) restoring() *targettopics.Restorer {
+	return &targettopics.Restorer{Clusters: h.o.Clusters, Flow: h.o.Flow, Log: h.o.Log}
 }

@@ -18,7 +18,7 @@ import (
 	"replicator/pkg/replicate/topics"
 )
 
-// turn makes records go the other way: the flow that carried them is closed, and its
+// reversal makes records go the other way: the flow that carried them is closed, and its
 // opposite goes on where it ended, with the same map seen from the other side. Both
 // logs have one order at that point, so that translation stays exact over it, for
 // what was copied before as well as for what will be.
@@ -251,22 +251,22 @@ type pairOfTopics struct {
 
 // targets finds the topics of the flow that is closed, by their names on its source.
 func (t *reversal) targets(ctx context.Context) (map[string]pairOfTopics, error) {
-	look, err := snapshot.Open(ctx, t.clusters, t.closes, t.log)
+	viewer, err := snapshot.Open(ctx, t.clusters, t.closes, t.log)
 	if err != nil {
 		return nil, err
 	}
-	defer look.Close()
-	p := &snapshot.Snapshot{}
-	if p.Source, err = kafka.Describe(ctx, look.SourceClient, look.SourceCluster, nil); err != nil {
+	defer viewer.Close()
+	snap := &snapshot.Snapshot{}
+	if snap.Source, err = kafka.Describe(ctx, viewer.SourceClient, viewer.SourceCluster, nil); err != nil {
 		return nil, err
 	}
-	if _, err = look.AskTarget(ctx, p, func(string) bool { return true }); err != nil {
+	if _, err = viewer.AskTarget(ctx, snap, func(string) bool { return true }); err != nil {
 		return nil, err
 	}
 	pairs := map[string]pairOfTopics{}
-	for _, name := range p.Topics {
-		target, _ := look.Policy.Topic(name)
-		pairs[name] = pairOfTopics{target, p.Source.Topics[name].Id, p.Target.Topics[target].Id}
+	for _, name := range snap.Topics {
+		target, _ := viewer.Policy.Topic(name)
+		pairs[name] = pairOfTopics{target, snap.Source.Topics[name].Id, snap.Target.Topics[target].Id}
 	}
 	return pairs, nil
 }

@@ -36,7 +36,7 @@ type Rollback struct {
 	record handover.Record  // of that cutover
 	held   []handover.Group // where groups stood then
 	back   Options          // Flow is its opposite
-	look   *snapshot.Viewer // of the flow whose cutover is taken back
+	viewer *snapshot.Viewer // of the flow whose cutover is taken back
 	state  BackState
 
 	engine     context.CancelFunc // ends the copying back; nil: it does not run
@@ -66,10 +66,10 @@ func OpenRollback(ctx context.Context, o Options) (*Rollback, error) {
 			Fix: "a rollback needs naming: identity, under which applications find the same topics on both sides"}
 	}
 	var err error // a cluster that does not answer comes first: then nothing is known
-	if r.look, err = snapshot.Open(ctx, o.Clusters, o.Flow, o.Log); err != nil {
+	if r.viewer, err = snapshot.Open(ctx, o.Clusters, o.Flow, o.Log); err != nil {
 		return nil, err
 	}
-	book, err := ownBook(ctx, r.look, o)
+	book, err := ownBook(ctx, r.viewer, o)
 	if err == nil {
 		err = r.find(ctx, book)
 	}
@@ -87,7 +87,7 @@ func OpenRollback(ctx context.Context, o Options) (*Rollback, error) {
 func (r *Rollback) find(ctx context.Context, book *ledger.Shard) (err error) {
 	flow := &r.o.Flow
 	if book == nil {
-		return inspect.NeverRan(ctx, r.look, "see whether this is the right flow: nothing tells of a cutover there")
+		return inspect.NeverRan(ctx, r.viewer, "see whether this is the right flow: nothing tells of a cutover there")
 	}
 	if r.record, err = handover.RecordOf(book); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (r *Rollback) find(ctx context.Context, book *ledger.Shard) (err error) {
 	}
 	switch r.record.State {
 	case handover.Done, handover.RolledBack:
-		r.held, err = handover.HeldBy(book, r.record.ID)
+		r.held, err = handover.GroupsOf(book, r.record.ID)
 		return err
 	case handover.Begun:
 		return &kafka.Problem{What: fmt.Sprintf("cutover %s was begun at %s and has not come to its end", r.record.ID,
@@ -113,7 +113,7 @@ func (r *Rollback) find(ctx context.Context, book *ledger.Shard) (err error) {
 // Close ends the connections, and what copies.
 func (r *Rollback) Close() {
 	_ = r.stop()
-	r.look.Close()
+	r.viewer.Close()
 }
 
 // Found is the cutover that is to be taken back.
@@ -123,12 +123,12 @@ func (r *Rollback) Found() handover.Record { return r.record }
 // groups on the flow's target. Those of the flow itself are about its source, and not
 // among the answers.
 func (r *Rollback) Match(ctx context.Context, given []inspect.Pattern) (*inspect.Matches, error) {
-	look, err := snapshot.Open(ctx, r.o.Clusters, r.back.Flow, r.o.Log)
+	viewer, err := snapshot.Open(ctx, r.o.Clusters, r.back.Flow, r.o.Log)
 	if err != nil {
 		return nil, err
 	}
-	defer look.Close()
-	m, err := inspect.Match(ctx, look, given)
+	defer viewer.Close()
+	m, err := inspect.MatchNames(ctx, viewer, given)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (r *Rollback) prepare(ctx context.Context, book *ledger.Shard) error {
 	if ended {
 		return nil
 	}
-	if n, err := r.look.CountReplicas(ctx); err != nil {
+	if n, err := r.viewer.CountReplicas(ctx); err != nil {
 		return err
 	} else if n > 0 {
 		return &kafka.Problem{What: fmt.Sprintf("%d replicas of flow %s are running", n, r.o.Flow.Name()),
@@ -178,34 +178,34 @@ func (r *Rollback) prepare(ctx context.Context, book *ledger.Shard) error {
 
 // measure finds how far back is safe.
 func (r *Rollback) measure(ctx context.Context) error {
-	seen, err := r.look.Take(ctx, func(string) bool { return true }, false)
+	snap, err := r.viewer.Take(ctx, func(string) bool { return true }, false)
 	if err == nil {
-		err = seen.LedgerErr
+		err = snap.LedgerErr
 	}
 	if err != nil {
 		return err
 	}
-	if topic := seen.Source.WithoutID(); topic != "" {
+	if topic := snap.Source.WithoutID(); topic != "" {
 		return &identity.NoTopicIDsError{Cluster: r.o.Flow.From, Topic: topic, Back: true}
 	}
-	d, err := handover.DirectionOf(seen.Books[0].Shard)
+	d, err := handover.DirectionOf(snap.Books[0].Shard)
 	if err != nil {
 		return err
 	}
 	turned := d.Cutover == r.record.ID // what is on the source since is what was brought back
-	spots := r.look.Views(seen)
+	views := r.viewer.Views(snap)
 	if !turned {
-		if err := r.findPutBack(ctx, seen, spots); err != nil {
+		if err := r.findPutBack(ctx, snap, views); err != nil {
 			return err
 		}
 	}
 	source := scan.Open(r.o.Clusters[r.o.Flow.From], r.o.Log)
 	defer source.Close() // only read
-	for _, p := range slices.SortedFunc(maps.Keys(spots), chunk.Partition.Compare) {
+	for _, p := range slices.SortedFunc(maps.Keys(views), chunk.Partition.Compare) {
 		if slices.Contains(r.state.Made, p.Topic) {
 			continue // it is on the source since a run of this command that was killed
 		}
-		written, left, err := r.changed(ctx, spots[p], source)
+		written, left, err := r.changed(ctx, views[p], source)
 		if err != nil {
 			return err
 		}
@@ -216,7 +216,7 @@ func (r *Rollback) measure(ctx context.Context) error {
 		if turned {
 			left = 0
 		}
-		r.state.add(spots[p], left, r.o.Flow.From, r.o.Flow.To)
+		r.state.add(views[p], left, r.o.Flow.From, r.o.Flow.To)
 	}
 	if given := r.state.GivenUp; len(given) > 0 && !r.o.Force {
 		fix := "save them by other means, then --force goes on without them"
@@ -239,8 +239,8 @@ func (r *Rollback) changed(ctx context.Context, s *snapshot.PartitionView, sourc
 	if !s.TargetSame || !s.Started() || s.Blocked != "" {
 		return 0, 0, nil // which is told otherwise
 	}
-	if from := max(s.State.Expected(), s.TargetEarliest); from < s.TargetEarlyEnd {
-		written, err = r.look.Scan.Count(ctx, s.Target.Topic, s.Target.Number, from, s.TargetEarlyEnd, countMost)
+	if from := max(s.State.Expected(), s.TargetEarliest); from < s.TargetStable {
+		written, err = r.viewer.Scan.Count(ctx, s.Target.Topic, s.Target.Number, from, s.TargetStable, countMost)
 	}
 	if from := max(s.State.Progress, s.Earliest); err == nil && from < s.Stable {
 		left, err = source.Count(ctx, s.Source.Topic, s.Source.Number, offsets.Target(from), offsets.Target(s.Stable),
@@ -264,11 +264,11 @@ func (b *BackState) add(s *snapshot.PartitionView, left int64, source, target st
 		return
 	case !s.Started():
 		give("it was not copied: up to %d records stay on %s, and all of up to %d records on %s are carried back",
-			int64(s.Stable-s.Earliest), source, int64(s.TargetEarlyEnd-s.TargetEarliest), target)
+			int64(s.Stable-s.Earliest), source, int64(s.TargetStable-s.TargetEarliest), target)
 		return
 	case !s.TargetSame:
 		give("its topic on %s is another one than at the cutover: what was written to the one before is lost, and all of "+
-			"up to %d records that are there now are carried back", target, int64(s.TargetEarlyEnd-s.TargetEarliest))
+			"up to %d records that are there now are carried back", target, int64(s.TargetStable-s.TargetEarliest))
 		return
 	}
 	from := s.State.Expected()
@@ -314,16 +314,16 @@ func topicsOf(book *ledger.Shard, id string) ([]string, error) {
 	return list, nil
 }
 
-// Look tells how far each step is, and changes nothing.
-func (r *Rollback) Look(ctx context.Context) ([]stepwise.State, error) {
+// Preview tells how far each step is, and changes nothing.
+func (r *Rollback) Preview(ctx context.Context) ([]stepwise.State, error) {
 	h, err := openMover(ctx, r.back)
 	if err != nil {
 		return nil, stepwise.Late(ctx, "turned", err)
 	}
-	defer h.look.Close()
+	defer h.viewer.Close()
 	h.back = true
-	states := stepwise.Look(ctx, []stepwise.Step{r.turnStep()})
-	if states[0].Missing == groupsLeft { // which may be so, or not: nothing but trying tells
+	states := stepwise.Check(ctx, []stepwise.Step{r.turnStep()})
+	if states[0].Missing == groupsToTake { // which may be so, or not: nothing but trying tells
 		states[0].Done, states[0].Missing = true, ""
 		rest, err := h.watch(ctx, h.steps())
 		r.leftOut = h.leftOut
@@ -352,8 +352,8 @@ func (r *Rollback) turnStep() stepwise.Step {
 	}
 }
 
-// groupsLeft is what a turn lacks that was interrupted before its end.
-const groupsLeft = "the groups' positions are to be taken over"
+// groupsToTake is what a turn lacks that was interrupted before its end.
+const groupsToTake = "the groups' positions are to be taken over"
 
 // missing is the Check of a turn.
 func (t *reversal) missing(ctx context.Context) (string, error) {
@@ -364,7 +364,7 @@ func (t *reversal) missing(ctx context.Context) (string, error) {
 	case !turned:
 		return "the flow is to be turned", nil
 	case !t.taken:
-		return groupsLeft, nil
+		return groupsToTake, nil
 	}
 	return "", nil
 }
@@ -393,7 +393,7 @@ func (r *Rollback) run(ctx context.Context) (handover.Record, error) {
 	if err != nil {
 		return back, err
 	}
-	held, err := handover.HeldBy(book, back.ID)
+	held, err := handover.GroupsOf(book, back.ID)
 	if err != nil {
 		return back, err
 	}
@@ -405,7 +405,7 @@ func (r *Rollback) run(ctx context.Context) (handover.Record, error) {
 	if err := again.run(ctx); err != nil {
 		return back, err
 	}
-	if r.restored, err = (&targettopics.Restoring{Clusters: r.o.Clusters, Flow: r.back.Flow, Log: r.o.Log}).Run(ctx, true,
+	if r.restored, err = (&targettopics.Restorer{Clusters: r.o.Clusters, Flow: r.back.Flow, Log: r.o.Log}).Run(ctx, true,
 		nil); err != nil {
 		return back, err
 	}
@@ -432,7 +432,7 @@ func (r *Rollback) carryBack(ctx context.Context, found handover.Record) (handov
 	if err != nil {
 		return found, err
 	}
-	defer h.look.Close()
+	defer h.viewer.Close()
 	h.back = true
 	if err := h.begin(ctx, found, r.record.ID, r.state.GivenUp); err != nil {
 		return found, err

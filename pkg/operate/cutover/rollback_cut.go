@@ -14,13 +14,13 @@ import (
 
 // findPutBack names the partitions of which one log has lost its end since the cutover: by its end, or, where it has
 // grown again, by the record that was copied last. What applications wrote behind that cannot be counted.
-func (r *Rollback) findPutBack(ctx context.Context, seen *snapshot.Snapshot,
-	spots map[chunk.Partition]*snapshot.PartitionView) error {
+func (r *Rollback) findPutBack(ctx context.Context, snap *snapshot.Snapshot,
+	views map[chunk.Partition]*snapshot.PartitionView) error {
 	var places []lastcopied.Place
-	for _, s := range spots {
+	for _, s := range views {
 		if last, mapped := lastRun(s); mapped && s.Cut == nil {
 			places = append(places, lastcopied.Place{
-				Source: s.Source, SourceID: seen.Source.Topics[s.Source.Topic].Id, From: last.SourceEnd() - 1,
+				Source: s.Source, SourceID: snap.Source.Topics[s.Source.Topic].Id, From: last.SourceEnd() - 1,
 				Target: s.Target, TargetID: s.State.TargetTopic, To: last.TargetEnd() - 1,
 			})
 		}
@@ -34,9 +34,9 @@ func (r *Rollback) findPutBack(ctx context.Context, seen *snapshot.Snapshot,
 	if err != nil {
 		return err
 	}
-	for _, p := range slices.SortedFunc(maps.Keys(spots), chunk.Partition.Compare) {
+	for _, p := range slices.SortedFunc(maps.Keys(views), chunk.Partition.Compare) {
 		what := ""
-		switch s := spots[p]; {
+		switch s := views[p]; {
 		case s.Cut != nil && s.Cut.Target:
 			what = fmt.Sprintf("%s has lost what was copied to it from source offset %d on, and what was written there since "+
 				"the cutover", r.o.Flow.To, s.Cut.At)

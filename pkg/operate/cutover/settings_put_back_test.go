@@ -89,7 +89,7 @@ func TestLastStagePutsSettingsBack(t *testing.T) {
 	w.Start(nil)
 	w.Equal([]string{"orders"})
 	c, _ := again(w, "billing")
-	states, err := c.Look(w.Ctx)
+	states, err := c.Preview(w.Ctx)
 	w.Must("look", err)
 	if last := states[len(states)-1]; last.Done || last.Name != "restored" ||
 		!strings.Contains(last.Missing, "not moved yet: mail") {

@@ -15,7 +15,7 @@ import (
 	"replicator/pkg/replicate/partition"
 )
 
-// lack is one thing for which a step does not hold.
+// unmet is one thing for which a step does not hold.
 type unmet struct {
 	waits  string // how it is told while it may come by itself
 	gives  string // what it means, in records, to go on without it
@@ -32,7 +32,7 @@ func (h *mover) without(step string, lacks []unmet) (missing string, err error) 
 	if _, known := h.waits[step]; !known && len(lacks) > 0 {
 		h.waits[step] = time.Now()
 	}
-	enough := h.o.Force && h.o.Patience > 0 && !h.looking && len(lacks) > 0 && time.Since(h.waits[step]) >= h.o.Patience
+	enough := h.o.Force && h.o.Patience > 0 && !h.preview && len(lacks) > 0 && time.Since(h.waits[step]) >= h.o.Patience
 	var waits, given []string
 	delete(h.late, step)
 	for _, l := range lacks {
@@ -47,7 +47,7 @@ func (h *mover) without(step string, lacks []unmet) (missing string, err error) 
 		}
 		given = append(given, l.gives)
 	}
-	if len(given) > 0 && len(waits) == 0 && len(h.given[step]) == 0 && !h.looking {
+	if len(given) > 0 && len(waits) == 0 && len(h.given[step]) == 0 && !h.preview {
 		h.o.Tell(step, "given up: "+kafka.Few(given))
 	}
 	h.given[step] = given
@@ -129,10 +129,10 @@ func (h *mover) notCopied(p *inspect.PartitionStatus) unmet {
 	rest := fmt.Sprintf("up to %d records are not on %s", p.Behind+p.SourceOpen, h.o.Flow.To)
 	stopped := p.Phase == partition.PhaseStopped
 	switch {
-	case stopped && !p.Cuts.Open() && !h.fresh(p) && !h.looking: // else it is what is known now
+	case stopped && !p.Cuts.Open() && !h.fresh(p) && !h.preview: // else it is what is known now
 		what := fmt.Sprintf("%s was stopped (%s)", name, p.Reason)
 		return unmet{waits: what, gives: what + ": " + rest}
-	case stopped && p.Cuts.Open() && p.Cuts.Seen == nil && !h.looking: // whoever copies notes it in seconds
+	case stopped && p.Cuts.Open() && p.Cuts.Seen == nil && !h.preview: // whoever copies notes it in seconds
 		what := fmt.Sprintf("%s is stopped (%s), which is looked into", name, p.Reason)
 		return unmet{waits: what, gives: what + ": " + rest}
 	case stopped && p.Cuts.Waits():
@@ -202,7 +202,7 @@ func (h *mover) notRight(g *inspect.GroupStatus, p *inspect.PositionStatus) (l u
 // even then: below, the consumer's auto.offset.reset would decide.
 func (h *mover) unreadDeleted(g *inspect.GroupStatus, p *inspect.PositionStatus, exact bool) unmet {
 	name := fmt.Sprintf("group %s in %s/%d: %s", g.Group, p.Topic, p.Partition, p.Why)
-	if !exact && !h.looking { // a look brings nothing about, and the position would be refused once it is moved
+	if !exact && !h.preview { // a look brings nothing about, and the position would be refused once it is moved
 		return unmet{waits: name + "; it is yet to be moved to where the target's log begins", gives: name}
 	}
 	return unmet{gives: name, remedy: cmp.Or(p.Remedy, seeStatus)}
@@ -258,7 +258,7 @@ func (h *mover) partition(topic string, number int32) *inspect.PartitionStatus {
 }
 
 // notEqual is a partition whose last records are not the same on both sides.
-func (h *mover) notEqual(p *verify.VerifiedPartition) (l unmet, lacking bool) {
+func (h *mover) notEqual(p *verify.Partition) (l unmet, lacking bool) {
 	name := fmt.Sprintf("%s/%d", p.Topic, p.Partition)
 	switch {
 	case p.Error != "":
@@ -268,7 +268,7 @@ func (h *mover) notEqual(p *verify.VerifiedPartition) (l unmet, lacking bool) {
 		}
 		gives := fmt.Sprintf("%s cannot be compared: %s: whether up to %d records are equal is not known", name, p.Error, n)
 		return unmet{gives: gives, remedy: cmp.Or(p.Remedy, seeStatus)}, true
-	case p.VerifiedCounts.Differences()-p.Foreign > 0:
+	case p.Counts.Differences()-p.Foreign > 0:
 		gives := fmt.Sprintf("%s: of the records of the last %s, %d are missing, %d changed, %d extra, %d out of order", name,
 			h.o.Tail, p.Missing, p.Changed, p.Extra, p.OutOfOrder)
 		return unmet{gives: gives, remedy: "see 'replicator verify' for each of them"}, true

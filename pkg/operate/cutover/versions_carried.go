@@ -24,21 +24,21 @@ type moved struct {
 // movedVersions lists the announcements on the target that do not say yet where
 // versions end and begin there; none where the flow does not copy announcements under
 // their own name, or not the topics that they are about.
-func movedVersions(ctx context.Context, i *snapshot.Viewer) ([]moved, error) {
-	if target, verdict := i.Policy.Topic(announce.Meta); !verdict.Selected || target != announce.Meta {
+func movedVersions(ctx context.Context, viewer *snapshot.Viewer) ([]moved, error) {
+	if target, verdict := viewer.Policy.Topic(announce.Meta); !verdict.Selected || target != announce.Meta {
 		return nil, nil
 	}
-	source, err := announce.ClusterID(ctx, i.SourceClient)
+	source, err := announce.ClusterID(ctx, viewer.SourceClient)
 	if err != nil {
-		return nil, i.SourceCluster.Explain(err)
+		return nil, viewer.SourceCluster.Explain(err)
 	}
-	target, err := announce.ClusterID(ctx, i.TargetClient)
+	target, err := announce.ClusterID(ctx, viewer.TargetClient)
 	if err != nil {
-		return nil, i.TargetCluster.Explain(err)
+		return nil, viewer.TargetCluster.Explain(err)
 	}
-	views, err := announce.LoadAll(ctx, i.TargetClient)
+	views, err := announce.LoadAll(ctx, viewer.TargetClient)
 	if err != nil {
-		return nil, i.TargetCluster.Explain(err)
+		return nil, viewer.TargetCluster.Explain(err)
 	}
 	var list []moved
 	for _, view := range views {
@@ -49,8 +49,8 @@ func movedVersions(ctx context.Context, i *snapshot.Viewer) ([]moved, error) {
 			if !known || !there || named || from.State == announce.Retired || next.State == announce.Retired {
 				continue
 			}
-			_, a := i.Policy.Topic(from.Physical)
-			if _, b := i.Policy.Topic(next.Physical); a.Selected && b.Selected {
+			_, a := viewer.Policy.Topic(from.Physical)
+			if _, b := viewer.Policy.Topic(next.Physical); a.Selected && b.Selected {
 				list = append(list, moved{next, from, here})
 			}
 		}
@@ -61,7 +61,7 @@ func movedVersions(ctx context.Context, i *snapshot.Viewer) ([]moved, error) {
 // versionsNamed asks whether consumers that follow a topic's versions find their way
 // on the target.
 func (h *mover) versionsNamed(ctx context.Context) (string, error) {
-	list, err := movedVersions(ctx, h.look)
+	list, err := movedVersions(ctx, h.viewer)
 	if err != nil || len(list) == 0 {
 		return "", err
 	}
@@ -75,16 +75,16 @@ func (h *mover) versionsNamed(ctx context.Context) (string, error) {
 
 // nameVersions adds the target's offsets to the announcements there.
 func (h *mover) nameVersions(ctx context.Context) error {
-	list, err := movedVersions(ctx, h.look)
+	list, err := movedVersions(ctx, h.viewer)
 	if err != nil {
 		return err
 	}
 	for _, m := range list {
-		there, err := carriedOffsets(ctx, h.look, m)
+		there, err := carriedOffsets(ctx, h.viewer, m)
 		if err != nil {
 			return fmt.Errorf("%s on %s: %w", m.next.Key(), h.o.Flow.To, err)
 		}
-		id, err := announce.ClusterID(ctx, h.look.TargetClient)
+		id, err := announce.ClusterID(ctx, h.viewer.TargetClient)
 		if err != nil {
 			return err
 		}
@@ -94,8 +94,8 @@ func (h *mover) nameVersions(ctx context.Context) error {
 		}
 		m.next.Offsets = named
 		r := &kgo.Record{Topic: announce.Meta, Key: []byte(m.next.Key()), Value: m.next.Encode()}
-		if err := h.look.TargetClient.ProduceSync(ctx, r).FirstErr(); err != nil {
-			return h.look.TargetCluster.Explain(fmt.Errorf("announce %s: %w", m.next.Key(), err))
+		if err := h.viewer.TargetClient.ProduceSync(ctx, r).FirstErr(); err != nil {
+			return h.viewer.TargetCluster.Explain(fmt.Errorf("announce %s: %w", m.next.Key(), err))
 		}
 	}
 	return nil
@@ -103,32 +103,32 @@ func (h *mover) nameVersions(ctx context.Context) error {
 
 // carriedOffsets are the offsets of an announcement as the flow's maps have them on the
 // target. Everything up to them must be copied.
-func carriedOffsets(ctx context.Context, i *snapshot.Viewer, m moved) (there announce.Offsets, err error) {
+func carriedOffsets(ctx context.Context, viewer *snapshot.Viewer, m moved) (there announce.Offsets, err error) {
 	both := func(topic string) bool { return topic == m.from.Physical || topic == m.next.Physical }
-	seen, err := i.Take(ctx, both, false)
+	snap, err := viewer.Take(ctx, both, false)
 	if err == nil {
-		err = seen.LedgerErr
+		err = snap.LedgerErr
 	}
 	if err != nil {
 		return there, err
 	}
 	for p, end := range m.here.Drained {
-		on, err := i.View(seen, chunk.Partition{Topic: m.from.Physical, Number: int32(p)}).Standing()
+		on, err := viewer.View(snap, chunk.Partition{Topic: m.from.Physical, Number: int32(p)}).Standing()
 		if err != nil {
 			return there, err
 		}
-		at, err := behind(ctx, i, on, offsets.Source(end))
+		at, err := behind(ctx, viewer, on, offsets.Source(end))
 		if err != nil {
 			return there, err
 		}
 		there.Drained, there.Ends = append(there.Drained, int64(at)), append(there.Ends, int64(on.Stable))
 	}
 	for p, begin := range m.here.Begins {
-		on, err := i.View(seen, chunk.Partition{Topic: m.next.Physical, Number: int32(p)}).Standing()
+		on, err := viewer.View(snap, chunk.Partition{Topic: m.next.Physical, Number: int32(p)}).Standing()
 		if err != nil {
 			return there, err
 		}
-		got, err := i.Translator.Translate(ctx, on, offsets.Source(begin), nil)
+		got, err := viewer.Translator.Translate(ctx, on, offsets.Source(begin), nil)
 		if err == nil && !got.Ready {
 			err = fmt.Errorf("%s: %s", on.Source, got.Why)
 		}
@@ -142,7 +142,7 @@ func carriedOffsets(ctx context.Context, i *snapshot.Viewer, m moved) (there ann
 
 // behind is the target offset behind the last record whose source offset is below end:
 // what a consumer commits there that has read it.
-func behind(ctx context.Context, i *snapshot.Viewer, on translate.Standing, end offsets.Source) (offsets.Target,
+func behind(ctx context.Context, viewer *snapshot.Viewer, on translate.Standing, end offsets.Source) (offsets.Target,
 	error) {
 	last, mapped := on.State.Map.Last()
 	switch {
@@ -153,7 +153,7 @@ func behind(ctx context.Context, i *snapshot.Viewer, on translate.Standing, end 
 	case last.SourceEnd() <= end:
 		return last.TargetEnd(), nil
 	}
-	got, err := i.Translator.Translate(ctx, on, end-1, nil)
+	got, err := viewer.Translator.Translate(ctx, on, end-1, nil)
 	if err == nil && !got.Ready {
 		err = fmt.Errorf("%s: %s", on.Source, got.Why)
 	}

@@ -48,30 +48,30 @@ type lacking struct {
 // ager compares what both sides of the flow's partitions hold.
 type ager struct {
 	*snapshot.Viewer
-	p      *snapshot.Snapshot
+	snap   *snapshot.Snapshot
 	source *scan.Scanner
 	begins kadm.ListedOffsets // first records of the target
 	kept   map[string]listoffsets.Kept
 }
 
 // ageTopics adds what the source has of each topic that the target, whose topics are there, lacks.
-func ageTopics(ctx context.Context, i *snapshot.Viewer, d *DrainedStatus, p *snapshot.Snapshot, there []string,
+func ageTopics(ctx context.Context, v *snapshot.Viewer, d *DrainedStatus, snap *snapshot.Snapshot, there []string,
 	source *scan.Scanner) error {
-	a := ager{Viewer: i, p: p, source: source}
+	a := ager{Viewer: v, snap: snap, source: source}
 	var err error
-	if a.kept, err = i.SourceOffsets.Kept(ctx, p.Topics); err != nil {
+	if a.kept, err = v.SourceOffsets.Kept(ctx, snap.Topics); err != nil {
 		return err
 	}
 	if len(there) > 0 { // for none, the cluster would answer for all
-		if a.begins, err = kadm.NewClient(i.TargetClient).ListOffsetsAfterMilli(ctx, 0, there...); err != nil {
-			return i.TargetCluster.Explain(err)
+		if a.begins, err = kadm.NewClient(v.TargetClient).ListOffsetsAfterMilli(ctx, 0, there...); err != nil {
+			return v.TargetCluster.Explain(err)
 		}
 	}
-	for _, name := range p.Topics {
-		target, _ := i.Policy.Topic(name)
+	for _, name := range snap.Topics {
+		target, _ := v.Policy.Topic(name)
 		one := TopicAged{Topic: name, Target: target}
-		for n := range p.Source.Topics[name].Partitions {
-			if err := a.add(ctx, &one, i.View(p, chunk.Partition{Topic: name, Number: int32(n)})); err != nil {
+		for n := range snap.Source.Topics[name].Partitions {
+			if err := a.add(ctx, &one, v.View(snap, chunk.Partition{Topic: name, Number: int32(n)})); err != nil {
 				return err
 			}
 		}
@@ -144,7 +144,7 @@ func (a *ager) older(s *snapshot.PartitionView, lacks int64) lacking {
 	case begin.Err != nil || begin.Timestamp <= 0:
 		l.why = fmt.Sprintf("the target has no record of partition %d yet", s.Source.Number)
 	case keeps >= 0:
-		l.left = max(time.UnixMilli(begin.Timestamp).Add(keeps).Sub(a.p.Taken), 0)
+		l.left = max(time.UnixMilli(begin.Timestamp).Add(keeps).Sub(a.snap.Taken), 0)
 	}
 	return l
 }

@@ -14,21 +14,21 @@ import (
 // single records.
 type compactions struct{ Source, Target map[string]bool }
 
-// compacted asks for the topics' policies. One that cannot be asked may be compact.
-func Compacted(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot) (compactions, error) {
+// CompactedTopics asks for the topics' policies. One that cannot be asked may be compact.
+func CompactedTopics(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot) (compactions, error) {
 	var targets []string
-	for _, topic := range p.Topics {
-		if target, _ := i.Policy.Topic(topic); p.Target.Topics[target].Partitions > 0 {
+	for _, topic := range snap.Topics {
+		if target, _ := v.Policy.Topic(topic); snap.Target.Topics[target].Partitions > 0 {
 			targets = append(targets, target)
 		}
 	}
-	source, err := compactTopics(ctx, i.SourceClient, p.Topics)
+	source, err := compactTopics(ctx, v.SourceClient, snap.Topics)
 	if err != nil {
-		return compactions{}, i.SourceCluster.Explain(err)
+		return compactions{}, v.SourceCluster.Explain(err)
 	}
-	target, err := compactTopics(ctx, i.TargetClient, targets)
+	target, err := compactTopics(ctx, v.TargetClient, targets)
 	if err != nil {
-		return compactions{}, i.TargetCluster.Explain(err)
+		return compactions{}, v.TargetCluster.Explain(err)
 	}
 	return compactions{source, target}, nil
 }

@@ -27,7 +27,7 @@ type CutStatus struct {
 	// At is where the log was cut, Copied the progress then: what stood in [At,Copied) that side has lost.
 	At     offsets.Source `json:"cut"`
 	Copied offsets.Source `json:"copied"`
-	// Seen is when the flow noted it; null: it has not yet, this look alone has seen it.
+	// Seen is when the flow noted it; null: it has not yet, this answer alone has seen it.
 	Seen *time.Time `json:"seen"`
 	// Resumed is where copying went on, Decided when that was ordered; null: nobody has decided.
 	Resumed *offsets.Source `json:"resumed"`
@@ -97,21 +97,21 @@ type OpenCut struct {
 }
 
 // OpenCuts lists the cuts that wait for an operator, by topic and number.
-func OpenCuts(ctx context.Context, i *snapshot.Viewer) ([]OpenCut, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+func OpenCuts(ctx context.Context, v *snapshot.Viewer) ([]OpenCut, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	p, err := i.Take(ctx, func(string) bool { return true }, false)
+	snap, err := v.Take(ctx, func(string) bool { return true }, false)
 	if err == nil {
-		err = p.LedgerErr
+		err = snap.LedgerErr
 	}
-	if err == nil && len(p.Books) == 0 {
-		err = NeverRan(ctx, i, "start it with 'replicator run': only what was copied can be cut")
+	if err == nil && len(snap.Books) == 0 {
+		err = NeverRan(ctx, v, "start it with 'replicator run': only what was copied can be cut")
 	}
 	if err != nil {
 		return nil, err
 	}
 	var list []OpenCut
-	for _, s := range i.Views(p) {
+	for _, s := range v.Views(snap) {
 		if !s.Facts.OpenCut() {
 			continue
 		}
@@ -119,8 +119,8 @@ func OpenCuts(ctx context.Context, i *snapshot.Viewer) ([]OpenCut, error) {
 		list = append(list, OpenCut{
 			Partition: s.Source, Side: ledger.SideOf(cut), At: cut.At, Copied: cut.Copied, Seen: cut.Seen, SourceEnd: s.Stable,
 			New: max(int64(s.Stable-cut.At), 0), Lost: int64(cut.Copied - cut.At), Unknown: s.Unknown,
-			key: s.Book.KeyOf(p.Source.Topics[s.Source.Topic].Id, s.Source), cuts: s.State.Cuts,
-			shard: s.Shard, Ordered: CutOf(s).Ordered,
+			key: s.Book.KeyOf(snap.Source.Topics[s.Source.Topic].Id, s.Source), cuts: s.State.Cuts,
+			shard: s.Shard, Ordered: CutStatusOf(s).Ordered,
 		})
 	}
 	slices.SortFunc(list, func(a, b OpenCut) int { return a.Partition.Compare(b.Partition) })
@@ -132,7 +132,7 @@ func OpenCuts(ctx context.Context, i *snapshot.Viewer) ([]OpenCut, error) {
 // the ledger that stays there; whoever owns the shard carries it out, at once if the
 // flow runs, else when it runs next. An order that does not fit any more when it is
 // read, since the source was cut again, changes nothing.
-func Resume(ctx context.Context, i *snapshot.Viewer, cuts []OpenCut, fromEnd bool, program string) error {
+func Resume(ctx context.Context, v *snapshot.Viewer, cuts []OpenCut, fromEnd bool, program string) error {
 	byShard := map[int][]ledger.Record{}
 	for _, c := range cuts {
 		order := ledger.CutOrder{Version: 1, Topic: c.Partition.Topic, Partition: c.Partition.Number, At: c.At,
@@ -154,17 +154,17 @@ func Resume(ctx context.Context, i *snapshot.Viewer, cuts []OpenCut, fromEnd boo
 		byShard[c.shard] = append(byShard[c.shard], ledger.NoteRecord(ledger.OrderName(c.key, c.cuts), text))
 	}
 	for shard, records := range byShard {
-		err := ledger.Take(ctx, i.TargetCluster, i.Flow.LedgerTopic(), i.Flow.TransactionalID(int32(shard)), int32(shard),
+		err := ledger.Take(ctx, v.TargetCluster, v.Flow.LedgerTopic(), v.Flow.TransactionalID(int32(shard)), int32(shard),
 			records)
 		if err != nil {
-			return i.TargetCluster.ExplainTransactions(i.Flow.GroupID()+".", err)
+			return v.TargetCluster.ExplainTransactions(v.Flow.GroupID()+".", err)
 		}
 	}
 	return nil
 }
 
-// cutStatus is what status says of a partition's cuts; nil: there was none.
-func CutOf(s *snapshot.PartitionView) *CutStatus {
+// CutStatusOf is what status says of a partition's cuts; nil: there was none.
+func CutStatusOf(s *snapshot.PartitionView) *CutStatus {
 	status := &CutStatus{}
 	last := s.Cut
 	if s.State != nil && s.State.Cuts != nil {

@@ -39,13 +39,13 @@ type MovedGroup struct {
 }
 
 // cutoverStatus compares the ledger's record with what is there now.
-func cutoverStatus(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot,
-	spots map[chunk.Partition]*snapshot.PartitionView,
+func cutoverStatus(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot,
+	views map[chunk.Partition]*snapshot.PartitionView,
 	status *FlowStatus) (*CutoverStatus, error) {
-	if len(p.Books) == 0 {
+	if len(snap.Books) == 0 {
 		return nil, nil
 	}
-	book := p.Books[0].Shard
+	book := snap.Books[0].Shard
 	record, err := handover.RecordOf(book)
 	if err != nil || record.State == "" {
 		return nil, err
@@ -55,7 +55,7 @@ func cutoverStatus(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot
 	if !record.Ended.IsZero() {
 		c.Ended = &record.Ended
 	}
-	held, err := handover.HeldBy(book, record.ID)
+	held, err := handover.GroupsOf(book, record.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -68,14 +68,14 @@ func cutoverStatus(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot
 	}
 	for j := range status.Partitions {
 		one := &status.Partitions[j]
-		s := spots[chunk.Partition{Topic: one.Topic, Number: one.Partition}]
-		source, target, err := endsThen(p, s, record.ID)
+		s := views[chunk.Partition{Topic: one.Topic, Number: one.Partition}]
+		source, target, err := endsThen(snap, s, record.ID)
 		if err != nil {
 			return nil, err
 		}
 		c.Written += max(int64(s.Stable-max(source, s.Earliest)), 0)
 		if one.Topic != announce.Meta { // the cutover itself writes there
-			c.Used += usedSince(ctx, i, s, target)
+			c.Used += usedSince(ctx, v, s, target)
 		}
 	}
 	return c, ctx.Err()
@@ -99,7 +99,7 @@ func movedGroup(then *handover.Group, now []GroupStatus) MovedGroup {
 				return p.Topic == at.Topic && p.Partition == at.Partition
 			})
 			m.OnSource = m.OnSource || was < 0 || then.Positions[was].Source != int64(at.Source)
-			elsewhere := was < 0 || then.Positions[was].Target != handover.OrMissing(at.Target)
+			elsewhere := was < 0 || then.Positions[was].Target != handover.OffsetOrNone(at.Target)
 			kind := groups.Kind(at.State)
 			m.OnTarget = m.OnTarget || (kind == groups.ForeignCommit || kind == groups.Active) && elsewhere
 		}
@@ -108,10 +108,10 @@ func movedGroup(then *handover.Group, now []GroupStatus) MovedGroup {
 }
 
 // endsThen is where a partition ended on both sides when a cutover was done; 0 and -1: it was not there.
-func endsThen(p *snapshot.Snapshot, s *snapshot.PartitionView, id string) (source offsets.Source,
+func endsThen(snap *snapshot.Snapshot, s *snapshot.PartitionView, id string) (source offsets.Source,
 	target offsets.Target, err error) {
 	var topic handover.Topic
-	err = handover.Decode(p.Books[0].Note(handover.TopicName(s.Source.Topic)), &topic)
+	err = handover.Decode(snap.Books[0].Note(handover.TopicName(s.Source.Topic)), &topic)
 	n := int(s.Source.Number)
 	if err != nil || topic.ID != id || n >= len(topic.SourceEnds) || n >= len(topic.TargetEnds) {
 		return 0, -1, err
@@ -121,20 +121,20 @@ func endsThen(p *snapshot.Snapshot, s *snapshot.PartitionView, id string) (sourc
 
 // usedSince counts what somebody else has written to a target partition that ended there, at most. What cannot be told
 // apart counts: nothing is copied behind it without a word.
-func usedSince(ctx context.Context, i *snapshot.Viewer, s *snapshot.PartitionView, then offsets.Target) int64 {
+func usedSince(ctx context.Context, v *snapshot.Viewer, s *snapshot.PartitionView, then offsets.Target) int64 {
 	if !s.TargetThere {
 		return 0
 	}
-	all := max(int64(s.TargetEarlyEnd-max(then, s.TargetEarliest)), 0)
+	all := max(int64(s.TargetStable-max(then, s.TargetEarliest)), 0)
 	standing, err := s.Standing()
 	if err != nil {
 		return all
 	}
-	end, err := i.Translator.Translate(ctx, standing, max(s.State.Progress, 0), nil)
+	end, err := v.Translator.Translate(ctx, standing, max(s.State.Progress, 0), nil)
 	if err != nil || end.Rule != offsets.AtEnd {
 		return all
 	}
-	used := max(int64(s.TargetEarlyEnd-max(end.Exact, then)), 0)
+	used := max(int64(s.TargetStable-max(end.Exact, then)), 0)
 	for _, f := range s.State.Map.Foreign() {
 		used += max(int64(min(f.To, end.Exact)-max(f.From, then)), 0)
 	}

@@ -17,7 +17,7 @@ import (
 	"replicator/pkg/replicate/scan"
 )
 
-// Drained tells how far the consumers on the source are, and how long it still has
+// DrainedStatus tells how far the consumers on the source are, and how long it still has
 // records that the target lacks. For applications that write to both clusters
 // themselves no flow needs to run.
 type DrainedStatus struct {
@@ -89,79 +89,79 @@ func (d *DrainedStatus) Only(wanted func(group string) bool) {
 	})
 }
 
-// Drained looks at the consumers of the source, and at what both logs hold.
-func Drained(ctx context.Context, i *snapshot.Viewer) (*DrainedStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+// Drained tells of the consumers of the source, and at what both logs hold.
+func Drained(ctx context.Context, v *snapshot.Viewer) (*DrainedStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	d := &DrainedStatus{Flow: i.Flow.Name(), Groups: []GroupDrained{}, Topics: []TopicAged{}, Cuts: []CutPartition{},
+	d := &DrainedStatus{Flow: v.Flow.Name(), Groups: []GroupDrained{}, Topics: []TopicAged{}, Cuts: []CutPartition{},
 		LeftOut: []LeftOut{}}
-	held, _, err := i.ReadGroups(ctx) // before the ends, see picture
+	held, _, err := v.ReadGroups(ctx) // before the ends, see snapshot.Snapshot
 	if err != nil {
 		return nil, err
 	}
-	p, there, err := lookAtLogs(ctx, i)
+	snap, there, err := takeLogs(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	if around := i.CheckCircle(ctx); len(around) > 0 && provenance.InCircle(around[0]) {
+	if around := v.CheckCircle(ctx); len(around) > 0 && provenance.InCircle(around[0]) {
 		return nil, around[0] // which side holds what the other lacks is not asked the right way round
 	}
-	names, _ := i.Groups.Names(ctx) // where they cannot be listed, their positions could not be read either
-	d.LeftOut = append(d.LeftOut, LeftOutGroups(i, names, held)...)
-	d.Taken = p.Taken
-	spots := i.Views(p)
-	d.takeCuts(spots)
-	source := scan.Open(i.SourceCluster, nil)
+	names, _ := v.Groups.Names(ctx) // where they cannot be listed, their positions could not be read either
+	d.LeftOut = append(d.LeftOut, LeftOutGroups(v, names, held)...)
+	d.Taken = snap.Taken
+	views := v.Views(snap)
+	d.takeCuts(views)
+	source := scan.Open(v.SourceCluster, nil)
 	defer source.Close() // only read
-	if err := drainGroups(ctx, i, d, spots, held, source); err != nil {
+	if err := drainGroups(ctx, v, d, views, held, source); err != nil {
 		return nil, err
 	}
-	return d, ageTopics(ctx, i, d, p, there, source)
+	return d, ageTopics(ctx, v, d, snap, there, source)
 }
 
-// lookAtLogs takes a picture of both clusters, and lists the target's topics in it; without a ledger, which nobody
+// takeLogs takes a snapshot of both clusters, and lists the target's topics in it; without a ledger, which nobody
 // needs who writes to both, it asks for less.
-func lookAtLogs(ctx context.Context, i *snapshot.Viewer) (*snapshot.Snapshot, []string, error) {
+func takeLogs(ctx context.Context, v *snapshot.Viewer) (*snapshot.Snapshot, []string, error) {
 	all := func(string) bool { return true }
-	p := &snapshot.Snapshot{}
+	snap := &snapshot.Snapshot{}
 	var err error
-	if p.Source, err = kafka.Describe(ctx, i.SourceClient, i.SourceCluster, nil); err != nil {
+	if snap.Source, err = kafka.Describe(ctx, v.SourceClient, v.SourceCluster, nil); err != nil {
 		return nil, nil, err
 	}
-	there, err := i.AskTarget(ctx, p, all)
+	there, err := v.AskTarget(ctx, snap, all)
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, ran := p.Target.Topics[i.Flow.LedgerTopic()]; ran {
-		if p, err = i.Take(ctx, all, false); err == nil {
-			err = cmp.Or(p.LedgerErr, closedOf(p, i.Flow.Name()))
+	if _, ran := snap.Target.Topics[v.Flow.LedgerTopic()]; ran {
+		if snap, err = v.Take(ctx, all, false); err == nil {
+			err = cmp.Or(snap.LedgerErr, closedOf(snap, v.Flow.Name()))
 		}
-	} else if err = i.MissingLedger(ctx); err == nil {
-		err = i.AskSource(ctx, p)
+	} else if err = v.MissingLedger(ctx); err == nil {
+		err = v.AskSource(ctx, snap)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	slices.Sort(p.Topics)
-	return p, there, nil
+	slices.Sort(snap.Topics)
+	return snap, there, nil
 }
 
-// closed is why the flow's progress says nothing: its records go the other way.
-func closedOf(p *snapshot.Snapshot, flow string) error {
-	if len(p.Books) == 0 {
+// closedOf is why the flow's progress says nothing: its records go the other way.
+func closedOf(snap *snapshot.Snapshot, flow string) error {
+	if len(snap.Books) == 0 {
 		return nil
 	}
-	return handover.NotClosed(p.Books[0].Shard, p.Books[0].Shard, flow)
+	return handover.NotClosed(snap.Books[0].Shard, snap.Books[0].Shard, flow)
 }
 
 // takeCuts lists the partitions where copying does not go on.
-func (d *DrainedStatus) takeCuts(spots map[chunk.Partition]*snapshot.PartitionView) {
-	for at, s := range spots {
+func (d *DrainedStatus) takeCuts(views map[chunk.Partition]*snapshot.PartitionView) {
+	for at, s := range views {
 		if s.Cut == nil {
 			continue
 		}
 		reason, remedy := s.CutWords()
-		d.Cuts = append(d.Cuts, CutPartition{at.Topic, at.Number, reason, remedy, CutOf(s).Undecided()})
+		d.Cuts = append(d.Cuts, CutPartition{at.Topic, at.Number, reason, remedy, CutStatusOf(s).Undecided()})
 	}
 	slices.SortFunc(d.Cuts, func(a, b CutPartition) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
@@ -169,14 +169,14 @@ func (d *DrainedStatus) takeCuts(spots map[chunk.Partition]*snapshot.PartitionVi
 }
 
 // drainGroups adds how much each group has not read.
-func drainGroups(ctx context.Context, i *snapshot.Viewer, d *DrainedStatus,
-	spots map[chunk.Partition]*snapshot.PartitionView, held []groups.Held,
+func drainGroups(ctx context.Context, v *snapshot.Viewer, d *DrainedStatus,
+	views map[chunk.Partition]*snapshot.PartitionView, held []groups.Held,
 	source *scan.Scanner) error {
 	names := make([]string, len(held))
 	for j := range held {
 		names[j] = held[j].Group
 	}
-	present, err := i.Groups.OnSource(ctx, names)
+	present, err := v.Groups.OnSource(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -187,8 +187,8 @@ func drainGroups(ctx context.Context, i *snapshot.Viewer, d *DrainedStatus,
 			g.Error, g.Remedy = h.Err.Error(), chunk.Remedy(h.Err)
 		}
 		for k := range h.Positions {
-			if s := spots[h.Positions[k].Partition]; s != nil { // else the topic was deleted since
-				if err := drainPosition(ctx, i, d, &g, s, h, &h.Positions[k], source); err != nil {
+			if s := views[h.Positions[k].Partition]; s != nil { // else the topic was deleted since
+				if err := drainPosition(ctx, v, d, &g, s, h, &h.Positions[k], source); err != nil {
 					return err
 				}
 			}
@@ -199,11 +199,11 @@ func drainGroups(ctx context.Context, i *snapshot.Viewer, d *DrainedStatus,
 }
 
 // drainPosition adds what the group has not read of one partition.
-func drainPosition(ctx context.Context, i *snapshot.Viewer, d *DrainedStatus, g *GroupDrained,
+func drainPosition(ctx context.Context, v *snapshot.Viewer, d *DrainedStatus, g *GroupDrained,
 	s *snapshot.PartitionView, h *groups.Held,
 	at *groups.Position, source *scan.Scanner) error {
 	if s.Unknown != nil {
-		return i.SourceCluster.Explain(fmt.Errorf("end of %s: %w", at.Partition, s.Unknown))
+		return v.SourceCluster.Explain(fmt.Errorf("end of %s: %w", at.Partition, s.Unknown))
 	}
 	stands := offsets.Source(at.Source.Offset)
 	if stands > s.High && s.Cut == nil {
@@ -225,7 +225,7 @@ func drainPosition(ctx context.Context, i *snapshot.Viewer, d *DrainedStatus, g 
 		}
 	}
 	if s.Started() {
-		one, _ := positionStatus(ctx, i, h, at, s)
+		one, _ := positionStatus(ctx, v, h, at, s)
 		g.UnreadDeleted += one.UnreadDeleted
 	}
 	return nil

@@ -83,14 +83,14 @@ func testGivenUpIsNamed(t *testing.T, w *flowtest.World) {
 	if !strings.Contains(words, "up to 80 records") {
 		t.Errorf("it is told as %q", words)
 	}
-	v, err := verify.Verify(w.Ctx, look, verify.Options{})
+	v, err := verify.Flow(w.Ctx, look, verify.Options{})
 	w.Must("verify", err)
 	if v.Verdict != verify.Incomplete || v.Missing != 0 || v.GivenUp != 80 || v.Unverified[compare.GivenUp] != 80 ||
 		len(v.Incomplete) != 1 || !strings.Contains(v.Incomplete[0].Why, words) {
 		t.Errorf("verify: %s, %d missing, %d given up, %v, %+v", v.Verdict, v.Missing, v.GivenUp, v.Unverified, v.Incomplete)
 	}
 	from := map[chunk.Partition]offsets.Source{{Topic: "orders"}: 140}
-	v, err = verify.Verify(w.Ctx, look, verify.Options{From: from})
+	v, err = verify.Flow(w.Ctx, look, verify.Options{From: from})
 	w.Must("verify", err)
 	if v.Verdict != verify.Equal || v.KnownLost != 0 {
 		t.Errorf("behind it: %s, %+v", v.Verdict, v.Incomplete)
@@ -130,7 +130,7 @@ func TestGivenUpIsFilledAnew(t *testing.T) {
 		p := w.Partition(w.Look())
 		return p.Phase.Free() && len(p.GivenUp) == 0 && !p.Cuts.OnTarget
 	})
-	v, err := verify.Verify(w.Ctx, w.Look(), verify.Options{})
+	v, err := verify.Flow(w.Ctx, w.Look(), verify.Options{})
 	w.Must("verify", err)
 	if v.Verdict != verify.Equal {
 		t.Errorf("verify: %s, %+v", v.Verdict, v.Incomplete)
@@ -323,11 +323,11 @@ func TestCutIsKnownThereAndBack(t *testing.T) {
 				t.Errorf("the ledger says %+v, before it was %+v", after, before)
 			}
 			w.CutOver()
-			v, err := verify.Verify(w.Ctx, w.Look(), verify.Options{OwnOnly: true})
+			v, err := verify.Flow(w.Ctx, w.Look(), verify.Options{OwnOnly: true})
 			w.Must("verify", err)
 			if want := map[bool]verify.Verdict{false: verify.Equal, true: verify.Incomplete}[fromEnd]; v.Verdict != want ||
 				v.Differences() > 0 {
-				t.Errorf("verify: %s, %+v, %+v", v.Verdict, v.VerifiedCounts, v.Partitions[0].Differences)
+				t.Errorf("verify: %s, %+v, %+v", v.Verdict, v.Counts, v.Partitions[0].Differences)
 			}
 		})
 	}
@@ -353,6 +353,6 @@ func TestWhatStoodBeforeThereAndBack(t *testing.T) {
 	w.Plain(w.Sides.Source, "orders", 0, 2)
 	w.CutOver()
 	if v := w.Verify(verify.Options{OwnOnly: true}); v.Verdict != verify.Equal || v.Compared != 12 {
-		t.Errorf("verify: %s, %+v, %+v", v.Verdict, v.VerifiedCounts, v.Partitions[0].Differences)
+		t.Errorf("verify: %s, %+v, %+v", v.Verdict, v.Counts, v.Partitions[0].Differences)
 	}
 }

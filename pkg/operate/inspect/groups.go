@@ -20,52 +20,52 @@ func (p *PositionStatus) Lasting() bool {
 	return left || kind == groups.NoAnswer && p.Remedy != ""
 }
 
-// pending is what status calls groups.Moved: it has looked on, and moved nothing.
+// Pending is what status calls groups.Moved: it has looked on, and moved nothing.
 const Pending = "pending"
 
-// Groups looks at the groups alone. An error means that they are not known.
-func Groups(ctx context.Context, i *snapshot.Viewer) ([]GroupStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+// GroupStatuses tells of the groups alone, as status shows them. An error means that they are not known.
+func GroupStatuses(ctx context.Context, v *snapshot.Viewer) ([]GroupStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	held, _, err := i.ReadGroups(ctx) // before the ends, see picture
+	held, _, err := v.ReadGroups(ctx) // before the ends, see snapshot.Snapshot
 	if err != nil {
 		return nil, err
 	}
-	p, err := i.Take(ctx, func(string) bool { return true }, false)
+	snap, err := v.Take(ctx, func(string) bool { return true }, false)
 	if err == nil {
-		err = p.LedgerErr
+		err = snap.LedgerErr
 	}
 	if err != nil {
 		return nil, err
 	}
-	list, spots := make([]GroupStatus, len(held)), i.Views(p)
+	list, views := make([]GroupStatus, len(held)), v.Views(snap)
 	for j := range held {
-		list[j], _ = CompareGroup(ctx, i, &held[j], spots)
+		list[j], _ = GroupStatusOf(ctx, v, &held[j], views)
 	}
 	return list, ctx.Err()
 }
 
 // onlooker shows a flow's groups to an engine that waits for them.
-type onlooker struct{ look *snapshot.Viewer }
+type onlooker struct{ viewer *snapshot.Viewer }
 
 // Onlook lets an engine see the groups of flows between these clusters.
 func Onlook(clusters map[string]kafka.Config, log *slog.Logger) func(context.Context,
 	settings.Config) (groups.Onlooker, error) {
 	return func(ctx context.Context, flow settings.Config) (groups.Onlooker, error) {
-		look, err := snapshot.Open(ctx, clusters, flow, log)
+		v, err := snapshot.Open(ctx, clusters, flow, log)
 		if err != nil {
 			return nil, err
 		}
-		return &onlooker{look}, nil
+		return &onlooker{v}, nil
 	}
 }
 
-// Close ends the look.
-func (v *onlooker) Close() { v.look.Close() }
+// Close ends the connections.
+func (o *onlooker) Close() { o.viewer.Close() }
 
-// Groups looks at the groups as they stand now.
-func (v *onlooker) Groups(ctx context.Context) ([]groups.Seen, error) {
-	list, err := Groups(ctx, v.look)
+// Groups are as they stand now.
+func (o *onlooker) Groups(ctx context.Context) ([]groups.Seen, error) {
+	list, err := GroupStatuses(ctx, o.viewer)
 	if err != nil {
 		return nil, err
 	}
@@ -83,10 +83,10 @@ func (v *onlooker) Groups(ctx context.Context) ([]groups.Seen, error) {
 	return seen, nil
 }
 
-// groupStatus compares one group on both sides; settled says that waiting would
+// GroupStatusOf compares one group on both sides; settled says that waiting would
 // not change its positions.
-func CompareGroup(ctx context.Context, i *snapshot.Viewer, held *groups.Held,
-	spots map[chunk.Partition]*snapshot.PartitionView) (g GroupStatus, settled bool) {
+func GroupStatusOf(ctx context.Context, v *snapshot.Viewer, held *groups.Held,
+	views map[chunk.Partition]*snapshot.PartitionView) (g GroupStatus, settled bool) {
 	g = GroupStatus{Group: held.Group, Target: held.Target, State: held.State, Members: held.Members,
 		Positions: []PositionStatus{}}
 	if held.Err != nil {
@@ -95,13 +95,13 @@ func CompareGroup(ctx context.Context, i *snapshot.Viewer, held *groups.Held,
 	}
 	settled = true
 	for j := range held.Positions {
-		s := spots[held.Positions[j].Partition]
+		s := views[held.Positions[j].Partition]
 		if s == nil {
 			at := &held.Positions[j]
 			g.Nowhere = append(g.Nowhere, NowherePosition{at.Partition.Topic, at.Partition.Number, at.Source.Offset})
 			continue
 		}
-		one, kind := positionStatus(ctx, i, held, &held.Positions[j], s)
+		one, kind := positionStatus(ctx, v, held, &held.Positions[j], s)
 		g.Positions = append(g.Positions, one)
 		stands := kind != groups.UnreadDeleted || one.Target != nil && *one.Target == *one.Translation
 		settled = settled && kind.Settled() && kind != groups.Moved && stands
@@ -109,24 +109,24 @@ func CompareGroup(ctx context.Context, i *snapshot.Viewer, held *groups.Held,
 	return g, settled
 }
 
-func positionStatus(ctx context.Context, i *snapshot.Viewer, held *groups.Held, at *groups.Position,
+func positionStatus(ctx context.Context, v *snapshot.Viewer, held *groups.Held, at *groups.Position,
 	s *snapshot.PartitionView) (PositionStatus, groups.Kind) {
 	from := offsets.Source(at.Source.Offset)
 	one := PositionStatus{
 		Topic: s.Source.Topic, Partition: s.Source.Number, TargetTopic: s.Target.Topic,
 		Source: from, SourceLag: max(int64(s.Stable-from), 0),
-		Unused: groups.Ours(i.Flow.To+"->"+i.Flow.From, at.Source),
+		Unused: groups.Ours(v.Flow.To+"->"+v.Flow.From, at.Source),
 	}
 	var position *offsets.Target
 	if at.Target != nil {
 		t := offsets.Target(at.Target.Offset)
 		position, one.Target = &t, &t
 		if s.TargetThere {
-			lag := max(int64(s.TargetEarlyEnd-t), 0)
+			lag := max(int64(s.TargetStable-t), 0)
 			one.TargetLag = &lag
 		}
 	}
-	answer := translated(ctx, i, s, from, position)
+	answer := translated(ctx, v, s, from, position)
 	one.Rule = ruleCode(answer.Rule)
 	if answer.Ready {
 		one.Translation = &answer.Exact
@@ -135,20 +135,20 @@ func positionStatus(ctx context.Context, i *snapshot.Viewer, held *groups.Held, 
 	if decision.Kind == "" {
 		held := at.Target
 		if held != nil {
-			own := i.Groups.Own(*held)
+			own := v.Groups.Own(*held)
 			held = &own
 		}
-		decision = groups.Decide(i.Flow.Name(), at.Source, held, answer.Answer)
+		decision = groups.Decide(v.Flow.Name(), at.Source, held, answer.Answer)
 	}
 	if held.Members > 0 && (decision.Write && decision.Kind != groups.UnreadDeleted ||
 		decision.Kind == groups.ForeignCommit) {
 		decision.Kind, decision.Why = groups.Active, "the group has active members on the target"
 	}
 	one.State, one.Why = string(decision.Kind), decision.Why
-	if at.Target == nil || groups.Ours(i.Flow.Name(), *at.Target) { // else a consumer there has gone on by itself
+	if at.Target == nil || groups.Ours(v.Flow.Name(), *at.Target) { // else a consumer there has gone on by itself
 		one.UnreadDeleted, one.UnreadDeletedOnBoth = answer.Deleted, answer.DeletedOnBoth
 		if answer.Ready {
-			one.Skips = skips(i, s, from, answer)
+			one.Skips = skips(v, s, from, answer)
 		}
 	}
 	switch decision.Kind {
@@ -171,14 +171,14 @@ func positionStatus(ctx context.Context, i *snapshot.Viewer, held *groups.Held, 
 	return one, decision.Kind
 }
 
-// translated translates a position in a picture; Ready is false, with the reason,
+// translated translates a position in a snapshot; Ready is false, with the reason,
 // where that is not possible.
-func translated(ctx context.Context, i *snapshot.Viewer, s *snapshot.PartitionView, at offsets.Source,
+func translated(ctx context.Context, v *snapshot.Viewer, s *snapshot.PartitionView, at offsets.Source,
 	position *offsets.Target) translate.Answer {
 	standing, err := s.Standing()
 	if err == nil {
 		var answer translate.Answer
-		if answer, err = i.Translator.Translate(ctx, standing, at, position); err == nil {
+		if answer, err = v.Translator.Translate(ctx, standing, at, position); err == nil {
 			return answer
 		}
 	}

@@ -31,14 +31,14 @@ type Matches struct {
 	Topics, Shown int
 }
 
-// Match compares the patterns of a command, and those of the flow, with the names on
+// MatchNames compares the patterns of a command, and those of the flow, with the names on
 // the source. A pattern of a command chooses among what the flow selects, by whole
 // names on the source; groups without a position in a selected topic are left out. Topics that the
 // source does not have any more may be named as well.
-func Match(ctx context.Context, i *snapshot.Viewer, given []Pattern, gone ...string) (*Matches, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+func MatchNames(ctx context.Context, v *snapshot.Viewer, given []Pattern, gone ...string) (*Matches, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	seen, err := kafka.Describe(ctx, i.SourceClient, i.SourceCluster, nil)
+	seen, err := kafka.Describe(ctx, v.SourceClient, v.SourceCluster, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -47,35 +47,35 @@ func Match(ctx context.Context, i *snapshot.Viewer, given []Pattern, gone ...str
 			seen.Topics[name] = kafka.TopicDescription{}
 		}
 	}
-	names, err := i.Groups.Names(ctx)
+	names, err := v.Groups.Names(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m := &Matches{File: FileMatches(i, seen, names), Flow: i.Flow.Name(), From: i.Flow.From, Shown: len(seen.Topics)}
+	m := &Matches{File: FileMatches(v, seen, names), Flow: v.Flow.Name(), From: v.Flow.From, Shown: len(seen.Topics)}
 	for _, g := range names {
 		if g.Share && g.Chosen {
 			m.Shares = append(m.Shares, g.Name)
 		}
 	}
-	candidates := map[string][]policy.Candidate{policy.Topics: topicCandidates(i, seen)}
+	candidates := map[string][]policy.Candidate{policy.Topics: topicCandidates(v, seen)}
 	for _, c := range candidates[policy.Topics] {
 		if c.Why == "" {
 			m.Topics++
 		}
 	}
 	if slices.ContainsFunc(given, func(p Pattern) bool { return p.Kind == policy.Groups }) {
-		if candidates[policy.Groups], err = groupCandidates(ctx, i, names); err != nil {
+		if candidates[policy.Groups], err = groupCandidates(ctx, v, names); err != nil {
 			return nil, err
 		}
 	}
 	for _, p := range given {
-		m.Given = append(m.Given, policy.MatchPattern(p.Where, p.Kind, i.Flow.From, p.Text, candidates[p.Kind]))
+		m.Given = append(m.Given, policy.MatchPattern(p.Where, p.Kind, v.Flow.From, p.Text, candidates[p.Kind]))
 	}
 	return m, nil
 }
 
-// fileMatches compares the flow's own patterns.
-func FileMatches(i *snapshot.Viewer, seen *kafka.Description, names []groups.Named) []*policy.Match {
+// FileMatches compares the flow's own patterns.
+func FileMatches(v *snapshot.Viewer, seen *kafka.Description, names []groups.Named) []*policy.Match {
 	var topics, committing []string
 	for name := range seen.Topics {
 		topics = append(topics, name)
@@ -86,14 +86,14 @@ func FileMatches(i *snapshot.Viewer, seen *kafka.Description, names []groups.Nam
 		}
 	}
 	slices.Sort(topics)
-	return append(i.Policy.TopicMatches(topics), i.Policy.GroupMatches(committing)...)
+	return append(v.Policy.TopicMatches(topics), v.Policy.GroupMatches(committing)...)
 }
 
-func topicCandidates(i *snapshot.Viewer, seen *kafka.Description) []policy.Candidate {
+func topicCandidates(v *snapshot.Viewer, seen *kafka.Description) []policy.Candidate {
 	var list []policy.Candidate
 	for name := range seen.Topics {
 		c := policy.Candidate{Name: name, Full: name}
-		if _, v := i.Policy.Topic(name); !v.Selected && !v.Blocked {
+		if _, v := v.Policy.Topic(name); !v.Selected && !v.Blocked {
 			c.Why = v.Why
 		}
 		list = append(list, c)
@@ -101,8 +101,8 @@ func topicCandidates(i *snapshot.Viewer, seen *kafka.Description) []policy.Candi
 	return list
 }
 
-func groupCandidates(ctx context.Context, i *snapshot.Viewer, names []groups.Named) ([]policy.Candidate, error) {
-	held, _, err := i.ReadGroups(ctx)
+func groupCandidates(ctx context.Context, v *snapshot.Viewer, names []groups.Named) ([]policy.Candidate, error) {
+	held, _, err := v.ReadGroups(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func groupCandidates(ctx context.Context, i *snapshot.Viewer, names []groups.Nam
 	return list, nil
 }
 
-// noPosition is why nothing follows of a group that the flow selects.
+// NoPosition is why nothing follows of a group that the flow selects.
 const NoPosition = "it has committed no position in a topic that the flow selects"
 
 // LeftOut is a topic or group that the flow's patterns choose and that does not follow.
@@ -134,30 +134,30 @@ type LeftOut struct {
 	Why  string `json:"why"`  // the rule, or what is missing
 }
 
-// leftOutNames lists what the patterns choose and a rule leaves out, by kind and name. What
+// LeftOutNames lists what the patterns choose and a rule leaves out, by kind and name. What
 // Kafka and the program keep for themselves is not worth a line.
-func LeftOutNames(i *snapshot.Viewer, seen *kafka.Description, names []groups.Named, held []groups.Held) []LeftOut {
+func LeftOutNames(v *snapshot.Viewer, seen *kafka.Description, names []groups.Named, held []groups.Held) []LeftOut {
 	list := []LeftOut{}
 	for name := range seen.Topics {
-		if _, v := i.Policy.Topic(name); v.Builtin && !v.Kept {
+		if _, v := v.Policy.Topic(name); v.Builtin && !v.Kept {
 			list = append(list, LeftOut{policy.Topics, name, v.Why})
 		}
 	}
-	list = append(list, LeftOutGroups(i, names, held)...)
+	list = append(list, LeftOutGroups(v, names, held)...)
 	slices.SortFunc(list, func(a, b LeftOut) int {
 		return cmp.Or(cmp.Compare(b.Kind, a.Kind), cmp.Compare(a.Name, b.Name)) // topics first
 	})
 	return list
 }
 
-// leftOutGroups are the groups among these, of which those with a position are held.
-func LeftOutGroups(i *snapshot.Viewer, names []groups.Named, held []groups.Held) (list []LeftOut) {
+// LeftOutGroups are the groups among these, of which those with a position are held.
+func LeftOutGroups(v *snapshot.Viewer, names []groups.Named, held []groups.Held) (list []LeftOut) {
 	stands := map[string]bool{}
 	for j := range held {
 		stands[held[j].Group] = true
 	}
 	for _, g := range names {
-		_, v := i.Policy.Group(g.Name)
+		_, v := v.Policy.Group(g.Name)
 		switch {
 		case v.Builtin && !v.Kept:
 			list = append(list, LeftOut{policy.Groups, g.Name, v.Why})
@@ -170,22 +170,22 @@ func LeftOutGroups(i *snapshot.Viewer, names []groups.Named, held []groups.Held)
 	return list
 }
 
-// notCompared lists the topics that the ledger has a map of and that are not in the picture, among those wanted; nil:
+// NotCompared lists the topics that the ledger has a map of and that are not in the snapshot, among those wanted; nil:
 // all.
-func NotCompared(i *snapshot.Viewer, p *snapshot.Snapshot, wanted func(topic string) bool) []LeftOut {
+func NotCompared(v *snapshot.Viewer, snap *snapshot.Snapshot, wanted func(topic string) bool) []LeftOut {
 	known := map[string]bool{}
-	for b := range p.Books {
-		for _, k := range p.Books[b].Keys() {
-			if state := p.Books[b].State(k); state != nil && state.Start != ledger.NotStarted {
+	for b := range snap.Books {
+		for _, k := range snap.Books[b].Keys() {
+			if state := snap.Books[b].State(k); state != nil && state.Start != ledger.NotStarted {
 				known[k.Partition.Topic] = true
 			}
 		}
 	}
 	list := []LeftOut{}
 	for _, name := range slices.Sorted(maps.Keys(known)) {
-		_, v := i.Policy.Topic(name)
+		_, v := v.Policy.Topic(name)
 		switch {
-		case wanted != nil && !wanted(name) || slices.Contains(p.Topics, name) || p.Hidden[name] != nil ||
+		case wanted != nil && !wanted(name) || slices.Contains(snap.Topics, name) || snap.Hidden[name] != nil ||
 			v.Builtin && !v.Kept: // filtered, compared, among the problems, or named as left out
 			continue
 		case v.Selected || v.Blocked:
@@ -197,16 +197,16 @@ func NotCompared(i *snapshot.Viewer, p *snapshot.Snapshot, wanted func(topic str
 }
 
 // statusNames adds what becomes of patterns, and of names that do not follow.
-func statusNames(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot, status *FlowStatus) error {
+func statusNames(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, status *FlowStatus) error {
 	status.Warnings = []ProblemStatus{}
-	names, err := i.Groups.Names(ctx)
+	names, err := v.Groups.Names(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	status.LeftOut = LeftOutNames(i, p.Source, names, p.Held)
-	for _, m := range FileMatches(i, p.Source, names) {
+	status.LeftOut = LeftOutNames(v, snap.Source, names, snap.Held)
+	for _, m := range FileMatches(v, snap.Source, names) {
 		if m.Nothing() && (m.Kind == policy.Topics || err == nil) {
-			status.Warnings = append(status.Warnings, ProblemOf(m))
+			status.Warnings = append(status.Warnings, ProblemStatusOf(m))
 		}
 	}
 	return nil

@@ -8,21 +8,21 @@ import (
 	"replicator/pkg/replicate/kafka"
 )
 
-// neverRan tells of a flow without a ledger, and whether its clusters look exchanged; fix is what to do if they are
+// NeverRan tells of a flow without a ledger, and whether its clusters look exchanged; fix is what to do if they are
 // not.
-func NeverRan(ctx context.Context, i *snapshot.Viewer, fix string) *kafka.Problem {
-	p := &kafka.Problem{What: fmt.Sprintf("flow %s has never run: there is no ledger %s on cluster %s", i.Flow.Name(),
-		i.Flow.LedgerTopic(), i.Flow.To), Fix: fix}
-	seen, err := kafka.Describe(ctx, i.SourceClient, i.SourceCluster, nil)
+func NeverRan(ctx context.Context, v *snapshot.Viewer, fix string) *kafka.Problem {
+	p := &kafka.Problem{What: fmt.Sprintf("flow %s has never run: there is no ledger %s on cluster %s", v.Flow.Name(),
+		v.Flow.LedgerTopic(), v.Flow.To), Fix: fix}
+	seen, err := kafka.Describe(ctx, v.SourceClient, v.SourceCluster, nil)
 	if err != nil { // what is known holds all the same
 		return p
 	}
-	turned := i.Flow
-	turned.From, turned.To = i.Flow.To, i.Flow.From
-	turned.SourcePrefix, turned.TargetPrefix = i.Flow.TargetPrefix, i.Flow.SourcePrefix
-	for _, ledger := range []string{turned.LedgerTopic(), i.Flow.LedgerTopic()} {
+	turned := v.Flow
+	turned.From, turned.To = v.Flow.To, v.Flow.From
+	turned.SourcePrefix, turned.TargetPrefix = v.Flow.TargetPrefix, v.Flow.SourcePrefix
+	for _, ledger := range []string{turned.LedgerTopic(), v.Flow.LedgerTopic()} {
 		if _, there := seen.Topics[ledger]; there {
-			p.What += fmt.Sprintf("; its source, cluster %s, holds ledger %s", i.Flow.From, ledger)
+			p.What += fmt.Sprintf("; its source, cluster %s, holds ledger %s", v.Flow.From, ledger)
 			p.Fix = "are from and to of the flow exchanged, or do bootstrap.servers lead to each other's cluster? Then set " +
 				"them right. Else " + fix
 			break

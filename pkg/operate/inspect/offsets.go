@@ -42,14 +42,14 @@ type Translation struct {
 // Translate answers where a reader goes on at the target that stands at source
 // offset `at`. The topic is named as on the source. An error has a remedy; it may
 // be that the offset has not been copied yet.
-func Translate(ctx context.Context, i *snapshot.Viewer, p chunk.Partition, at offsets.Source) (*Translation, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+func Translate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition, at offsets.Source) (*Translation, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	t, s, on, err := locate(ctx, i, p)
+	t, s, on, err := locate(ctx, v, p)
 	if err != nil {
 		return nil, err
 	}
-	got, err := i.Translator.Translate(ctx, on, at, nil)
+	got, err := v.Translator.Translate(ctx, on, at, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func Translate(ctx context.Context, i *snapshot.Viewer, p chunk.Partition, at of
 			Fix: "ask for an offset of the log; a consumer that stands there begins where its auto.offset.reset says"}
 	}
 	if got.Rule == offsets.NotYet {
-		return nil, notCopied(ctx, i, s, at, t)
+		return nil, notCopied(ctx, v, s, at, t)
 	}
 	if !got.Ready {
 		fix := cmp.Or(got.Fix, "ask again in a moment")
@@ -74,12 +74,12 @@ func Translate(ctx context.Context, i *snapshot.Viewer, p chunk.Partition, at of
 	}
 	t.Source, t.Target, t.Rule, t.Run = at, got.Exact, got.Rule, got.Run
 	t.Deleted, t.DeletedOnBoth = got.Deleted, got.DeletedOnBoth
-	t.RuleCode, t.Skips = ruleCode(t.Rule), skips(i, s, at, got)
+	t.RuleCode, t.Skips = ruleCode(t.Rule), skips(v, s, at, got)
 	return t, nil
 }
 
 // notCopied is why an offset beyond progress has no answer, and what brings one about.
-func notCopied(ctx context.Context, i *snapshot.Viewer, s *snapshot.PartitionView, at offsets.Source,
+func notCopied(ctx context.Context, v *snapshot.Viewer, s *snapshot.PartitionView, at offsets.Source,
 	t *Translation) error {
 	no := &kafka.Problem{
 		What: fmt.Sprintf("source offset %d of %s is beyond what has been copied: progress is %d, the source ends at %d",
@@ -91,7 +91,7 @@ func notCopied(ctx context.Context, i *snapshot.Viewer, s *snapshot.PartitionVie
 		no.Fix = stop.Fix
 		return no
 	}
-	if n, err := i.CountReplicas(ctx); err == nil && n == 0 {
+	if n, err := v.CountReplicas(ctx); err == nil && n == 0 {
 		no.What += ". No replica runs the flow: nothing is copied"
 		no.Fix = "start one with 'replicator run', and ask again when it has been copied"
 	}
@@ -100,10 +100,10 @@ func notCopied(ctx context.Context, i *snapshot.Viewer, s *snapshot.PartitionVie
 
 // Invert answers where a reader goes on at the source that stands at target offset
 // `at`. The topic is named as on the source.
-func Invert(ctx context.Context, i *snapshot.Viewer, p chunk.Partition, at offsets.Target) (*Translation, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+func Invert(ctx context.Context, v *snapshot.Viewer, p chunk.Partition, at offsets.Target) (*Translation, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	t, _, on, err := locate(ctx, i, p)
+	t, _, on, err := locate(ctx, v, p)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func Invert(ctx context.Context, i *snapshot.Viewer, p chunk.Partition, at offse
 		}
 	}
 	got, err := on.State.Map.Invert(at, on.State.Progress, func(head offsets.Head) ([]offsets.Run, error) {
-		return i.Ledger.Segment(ctx, on.Shard, head)
+		return v.Ledger.Segment(ctx, on.Shard, head)
 	})
 	if err != nil {
 		return nil, err
@@ -129,19 +129,19 @@ func Invert(ctx context.Context, i *snapshot.Viewer, p chunk.Partition, at offse
 }
 
 // locate finds a partition's committed state and its logs.
-func locate(ctx context.Context, i *snapshot.Viewer, p chunk.Partition) (*Translation, *snapshot.PartitionView,
+func locate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition) (*Translation, *snapshot.PartitionView,
 	translate.Standing, error) {
-	target, verdict := i.Policy.Topic(p.Topic)
+	target, verdict := v.Policy.Topic(p.Topic)
 	if !verdict.Selected {
 		fix := "name a topic of the source that the flow selects; 'replicator status' lists them"
-		if source, ok := i.Policy.SourceTopic(p.Topic); ok && source != p.Topic {
+		if source, ok := v.Policy.SourceTopic(p.Topic); ok && source != p.Topic {
 			fix = fmt.Sprintf("name the topic as on the source: --topic %s", source)
 		}
 		return nil, nil, translate.Standing{}, &kafka.Problem{
-			What: fmt.Sprintf("topic %s is not copied by flow %s: %s", p.Topic, i.Flow.Name(), verdict.Why), Fix: fix,
+			What: fmt.Sprintf("topic %s is not copied by flow %s: %s", p.Topic, v.Flow.Name(), verdict.Why), Fix: fix,
 		}
 	}
-	seen, err := i.Take(ctx, func(topic string) bool { return topic == p.Topic }, false)
+	seen, err := v.Take(ctx, func(topic string) bool { return topic == p.Topic }, false)
 	if err != nil {
 		return nil, nil, translate.Standing{}, err
 	}
@@ -151,33 +151,33 @@ func locate(ctx context.Context, i *snapshot.Viewer, p chunk.Partition) (*Transl
 	topic, there := seen.Source.Topics[p.Topic]
 	switch {
 	case !there:
-		fix := fmt.Sprintf("name a topic that is on cluster %s and that the program may describe", i.Flow.From)
-		if source, ok := i.Policy.SourceTopic(p.Topic); ok && source != p.Topic {
+		fix := fmt.Sprintf("name a topic that is on cluster %s and that the program may describe", v.Flow.From)
+		if source, ok := v.Policy.SourceTopic(p.Topic); ok && source != p.Topic {
 			fix = fmt.Sprintf("name the topic as on the source: --topic %s", source)
 		}
 		return nil, nil, translate.Standing{}, &kafka.Problem{
-			What: fmt.Sprintf("cluster %s has no topic %s", i.Flow.From, p.Topic), Fix: fix,
+			What: fmt.Sprintf("cluster %s has no topic %s", v.Flow.From, p.Topic), Fix: fix,
 		}
 	case topic.Err != nil:
-		return nil, nil, translate.Standing{}, i.SourceCluster.Explain(topic.Err)
+		return nil, nil, translate.Standing{}, v.SourceCluster.Explain(topic.Err)
 	case int(p.Number) >= topic.Partitions:
 		return nil, nil, translate.Standing{}, &kafka.Problem{
-			What: fmt.Sprintf("topic %s on cluster %s has no partition %d", p.Topic, i.Flow.From, p.Number),
+			What: fmt.Sprintf("topic %s on cluster %s has no partition %d", p.Topic, v.Flow.From, p.Number),
 			Fix:  fmt.Sprintf("name one from 0 to %d", topic.Partitions-1),
 		}
 	}
-	s := i.View(seen, p)
+	s := v.View(seen, p)
 	on, err := s.Standing()
 	if err != nil {
 		what, fix := fmt.Sprintf("%s has no map: %v", p, err), "see 'replicator status' for what is going on"
-		if status := PartitionOf(i, seen, s); status.Reason != "" {
+		if status := PartitionStatusOf(v, seen, s); status.Reason != "" {
 			what += fmt.Sprintf(". It is %s: %s", status.Phase, status.Reason)
 			fix = cmp.Or(status.Remedy, fix)
 		}
 		return nil, nil, translate.Standing{}, &kafka.Problem{What: what, Fix: fix}
 	}
 	return &Translation{
-		Flow: i.Flow.Name(), Topic: p.Topic, TargetTopic: target, Partition: p.Number, Progress: s.State.Progress,
-		SourceEnd: s.Stable, TargetEnd: s.TargetEarlyEnd, Foreign: s.State.Map.Foreign(),
+		Flow: v.Flow.Name(), Topic: p.Topic, TargetTopic: target, Partition: p.Number, Progress: s.State.Progress,
+		SourceEnd: s.Stable, TargetEnd: s.TargetStable, Foreign: s.State.Map.Foreign(),
 	}, s, on, nil
 }

@@ -16,54 +16,54 @@ import (
 
 // warnOfRetention adds to a status what the target's retention is going to do: where it is shorter than the
 // source's, and which groups it is near to.
-func warnOfRetention(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot, status *FlowStatus) error {
-	if err := askRetention(ctx, i, p); err != nil {
+func warnOfRetention(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, status *FlowStatus) error {
+	if err := askRetention(ctx, v, snap); err != nil {
 		return err
 	}
 	warn := func(remedy, format string, values ...any) {
 		status.Warnings = append(status.Warnings, ProblemStatus{Error: fmt.Sprintf(format, values...), Remedy: remedy})
 	}
 	var hidden error
-	for _, topic := range slices.Sorted(slices.Values(p.Topics)) {
-		name, _ := i.Policy.Topic(topic)
-		here, there := i.Retention.Target[name], i.Retention.Source[topic]
-		_, known := i.Retention.Target[name]
+	for _, topic := range slices.Sorted(slices.Values(snap.Topics)) {
+		name, _ := v.Policy.Topic(topic)
+		here, there := v.Retention.Target[name], v.Retention.Source[topic]
+		_, known := v.Retention.Target[name]
 		switch {
 		case !known:
 		case here.Err != nil:
 			hidden = here.Err
 		case there.Err == nil && here.Shorter(there):
-			warn(fmt.Sprintf("raise retention.ms and retention.bytes of topic %s on %s", name, i.Flow.To),
+			warn(fmt.Sprintf("raise retention.ms and retention.bytes of topic %s on %s", name, v.Flow.To),
 				"topic %s is kept %s on %s, and %s on %s: what a group has not read by then is deleted there", name, here,
-				i.Flow.To, there, i.Flow.From)
+				v.Flow.To, there, v.Flow.From)
 		}
 	}
 	if hidden != nil {
 		warn(chunk.Remedy(hidden), "how long topics are kept on %s is not known, so nothing warns of what their retention "+
-			"is about to delete: %v", i.Flow.To, hidden)
+			"is about to delete: %v", v.Flow.To, hidden)
 	}
-	return warnOfGroups(ctx, i, status, warn)
+	return warnOfGroups(ctx, v, status, warn)
 }
 
 // askRetention asks both sides, not more often than it is of use.
-func askRetention(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot) (err error) {
-	if time.Since(i.Retention.Asked) < retention.RetentionEvery {
+func askRetention(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot) (err error) {
+	if time.Since(v.Retention.Asked) < retention.RetentionEvery {
 		return nil
 	}
 	var targets []string
-	for _, topic := range p.Topics {
-		if name, _ := i.Policy.Topic(topic); p.Target.Topics[name].Partitions > 0 {
+	for _, topic := range snap.Topics {
+		if name, _ := v.Policy.Topic(topic); snap.Target.Topics[name].Partitions > 0 {
 			targets = append(targets, name)
 		}
 	}
 	asked := snapshot.Retention{Asked: time.Now()}
-	if asked.Source, err = i.SourceOffsets.Kept(ctx, p.Topics); err != nil {
+	if asked.Source, err = v.SourceOffsets.Kept(ctx, snap.Topics); err != nil {
 		return err
 	}
-	if asked.Target, err = i.TargetOffsets.Kept(ctx, targets); err != nil {
+	if asked.Target, err = v.TargetOffsets.Kept(ctx, targets); err != nil {
 		return err
 	}
-	i.Retention = asked
+	v.Retention = asked
 	return nil
 }
 
@@ -71,7 +71,7 @@ func askRetention(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot)
 const warnBelow = 0.5
 
 // warnOfGroups fills in how long what a group has not read is kept, and warns where that is not long any more.
-func warnOfGroups(ctx context.Context, i *snapshot.Viewer, status *FlowStatus,
+func warnOfGroups(ctx context.Context, v *snapshot.Viewer, status *FlowStatus,
 	warn func(remedy, format string, values ...any)) error {
 	ends := map[chunk.Partition]offsets.Target{}
 	for j := range status.Partitions {
@@ -95,7 +95,7 @@ func warnOfGroups(ctx context.Context, i *snapshot.Viewer, status *FlowStatus,
 			list, positions[u] = append(list, u), at
 		}
 	}
-	found, err := retention.LeftOf(ctx, i.TargetOffsets, i.Retention.Target, list, time.Now())
+	found, err := retention.LeftOf(ctx, v.TargetOffsets, v.Retention.Target, list, time.Now())
 	if err != nil {
 		return err
 	}
@@ -109,9 +109,9 @@ func warnOfGroups(ctx context.Context, i *snapshot.Viewer, status *FlowStatus,
 	}
 	for _, g := range slices.SortedFunc(maps.Keys(near), retention.GroupTopic.Compare) {
 		u, s := near[g], found[near[g]]
-		warn(fmt.Sprintf("raise retention.ms of topic %s on %s, or let the group read on", u.Partition.Topic, i.Flow.To),
+		warn(fmt.Sprintf("raise retention.ms of topic %s on %s, or let the group read on", u.Partition.Topic, v.Flow.To),
 			"group %s has not read %s on %s from offset %d on, and topic %s is kept %s there: what comes next is kept at "+
-				"least %s more, and may be deleted then", g.Group, u.Partition, i.Flow.To, u.At, u.Partition.Topic, s.Kept,
+				"least %s more, and may be deleted then", g.Group, u.Partition, v.Flow.To, u.At, u.Partition.Topic, s.Kept,
 			s.Time())
 	}
 	return nil

@@ -18,7 +18,7 @@ type Skips struct {
 }
 
 // skips is what lies between a source offset and the next record that was copied, and never will be; nil: nothing.
-func skips(i *snapshot.Viewer, s *snapshot.PartitionView, from offsets.Source, answer translate.Answer) *Skips {
+func skips(v *snapshot.Viewer, s *snapshot.PartitionView, from offsets.Source, answer translate.Answer) *Skips {
 	next := s.State.Progress
 	switch answer.Rule {
 	case offsets.InRun:
@@ -34,8 +34,8 @@ func skips(i *snapshot.Viewer, s *snapshot.PartitionView, from offsets.Source, a
 		}
 	}
 	began := ""
-	if i.Flow.Start != settings.Earliest {
-		began = fmt.Sprintf(" (start: %s)", i.Flow.Start)
+	if v.Flow.Start != settings.Earliest {
+		began = fmt.Sprintf(" (start: %s)", v.Flow.Start)
 	}
 	part(s.Earliest, s.State.Start, "are older than where the flow began%s", began)
 	hole := s.State.LastHole

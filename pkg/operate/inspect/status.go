@@ -66,8 +66,8 @@ type ProblemStatus struct {
 	Lasting bool `json:"lasting,omitempty"`
 }
 
-// problemStatus tells of an error.
-func ProblemOf(err error) ProblemStatus {
+// ProblemStatusOf tells of an error, and of its remedy if it has one.
+func ProblemStatusOf(err error) ProblemStatus {
 	return ProblemStatus{err.Error(), chunk.Remedy(err), errors.As(err, new(*snapshot.Lasting))}
 }
 
@@ -168,7 +168,7 @@ type PositionStatus struct {
 	// KeptForAtLeast is how long, in whole seconds, the target keeps what the group reads next, at least; left out where
 	// it has read all, where records are kept for ever, and where a consumer on the target goes its own way.
 	KeptForAtLeast *int64 `json:"kept_for_at_least_seconds,omitempty"`
-	// unused: the source's position is one that the opposite flow has put there, and nobody has read from since.
+	// Unused: the source's position is one that the opposite flow has put there, and nobody has read from since.
 	Unused bool `json:"-"`
 	// With stopped_before_foreign: the stretch of the target in the way, how many of our records the group
 	// would read again where it stops, and how many of somebody else's it would skip if it were moved on.
@@ -177,32 +177,33 @@ type PositionStatus struct {
 	WouldSkip      int64  `json:"would_skip,omitempty"`
 }
 
-// Status looks at all of the flow. An error means that a cluster does not answer.
-func Status(ctx context.Context, i *snapshot.Viewer) (*FlowStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+// Status tells of all of the flow. An error means that a cluster does not answer.
+func Status(ctx context.Context, v *snapshot.Viewer) (*FlowStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	p, err := i.Take(ctx, func(string) bool { return true }, true)
+	snap, err := v.Take(ctx, func(string) bool { return true }, true)
 	switch {
 	case err != nil:
-	case errors.As(p.LedgerErr, new(*snapshot.Lasting)): // it is gone, and the rest can be told
-		p.Problems = append(p.Problems, p.LedgerErr)
+	case errors.As(snap.LedgerErr, new(*snapshot.Lasting)): // it is gone, and the rest can be told
+		snap.Problems = append(snap.Problems, snap.LedgerErr)
 	default:
-		err = p.LedgerErr
+		err = snap.LedgerErr
 	}
 	if err != nil {
 		return nil, err
 	}
 	status := &FlowStatus{
-		Flow: i.Flow.Name(), Taken: p.Taken, Delivery: i.Flow.Delivery, Ledger: i.Flow.LedgerTopic(), Shards: len(p.Books),
+		Flow: v.Flow.Name(), Taken: snap.Taken, Delivery: v.Flow.Delivery, Ledger: v.Flow.LedgerTopic(),
+		Shards:     len(snap.Books),
 		Partitions: []PartitionStatus{}, Groups: []GroupStatus{}, Problems: []ProblemStatus{},
-		CaughtUp: len(p.Books) > 0 && len(p.Topics) > 0, // else there is nothing that could be
+		CaughtUp: len(snap.Books) > 0 && len(snap.Topics) > 0, // else there is nothing that could be
 	}
-	status.Lane, status.LaneWhy = i.Flow.LaneInUse()
-	if err := i.FindHidden(ctx, p); err != nil {
+	status.Lane, status.LaneWhy = v.Flow.LaneInUse()
+	if err := v.FindHidden(ctx, snap); err != nil {
 		return nil, err
 	}
 	var closed *handover.ClosedError
-	if err := closedOf(p, i.Flow.Name()); errors.As(err, &closed) {
+	if err := closedOf(snap, v.Flow.Name()); errors.As(err, &closed) {
 		status.ClosedBy, status.CaughtUp = closed.By, false
 		if !closed.Ended.IsZero() {
 			status.RolledBack = &closed.Ended
@@ -210,31 +211,31 @@ func Status(ctx context.Context, i *snapshot.Viewer) (*FlowStatus, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	lookAtReplicas(ctx, i, p, status)
-	spots := i.Views(p)
-	statusPartitions(i, p, spots, status)
+	statusReplicas(ctx, v, snap, status)
+	views := v.Views(snap)
+	statusPartitions(v, snap, views, status)
 	if closed == nil { // else it copies nothing, and no record goes round
-		p.Problems = append(p.Problems, i.CheckCircle(ctx)...)
+		snap.Problems = append(snap.Problems, v.CheckCircle(ctx)...)
 	}
-	for j := range p.Held {
-		one, settled := CompareGroup(ctx, i, &p.Held[j], spots)
+	for j := range snap.Held {
+		one, settled := GroupStatusOf(ctx, v, &snap.Held[j], views)
 		status.Groups = append(status.Groups, one)
 		for k := range one.Positions {
 			status.UnreadDeleted += one.Positions[k].UnreadDeleted
 		}
 		status.CaughtUp = status.CaughtUp && settled
 	}
-	if err := statusNames(ctx, i, p, status); err != nil {
+	if err := statusNames(ctx, v, snap, status); err != nil {
 		return nil, err
 	}
-	if err := warnOfRetention(ctx, i, p, status); err != nil {
+	if err := warnOfRetention(ctx, v, snap, status); err != nil {
 		return nil, err
 	}
-	if status.Cutover, err = cutoverStatus(ctx, i, p, spots, status); err != nil {
+	if status.Cutover, err = cutoverStatus(ctx, v, snap, views, status); err != nil {
 		return nil, err
 	}
-	for _, err := range p.Problems {
-		status.Problems = append(status.Problems, ProblemOf(err))
+	for _, err := range snap.Problems {
+		status.Problems = append(status.Problems, ProblemStatusOf(err))
 		status.CaughtUp = false
 	}
 	return status, ctx.Err()
@@ -253,15 +254,15 @@ func (s *FlowStatus) Closed() *handover.ClosedError {
 }
 
 // statusPartitions fills in all partitions, and what they come to.
-func statusPartitions(i *snapshot.Viewer, p *snapshot.Snapshot, spots map[chunk.Partition]*snapshot.PartitionView,
+func statusPartitions(v *snapshot.Viewer, snap *snapshot.Snapshot, views map[chunk.Partition]*snapshot.PartitionView,
 	status *FlowStatus) {
-	for _, topic := range slices.Sorted(slices.Values(p.Topics)) {
-		for n := range p.Source.Topics[topic].Partitions {
+	for _, topic := range slices.Sorted(slices.Values(snap.Topics)) {
+		for n := range snap.Source.Topics[topic].Partitions {
 			status.Partitions = append(status.Partitions,
-				PartitionOf(i, p, spots[chunk.Partition{Topic: topic, Number: int32(n)}]))
+				PartitionStatusOf(v, snap, views[chunk.Partition{Topic: topic, Number: int32(n)}]))
 		}
 	}
-	status.Partitions = append(status.Partitions, hiddenStatus(i, p)...)
+	status.Partitions = append(status.Partitions, hiddenStatus(v, snap)...)
 	slices.SortStableFunc(status.Partitions, func(a, b PartitionStatus) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
@@ -278,7 +279,8 @@ func statusPartitions(i *snapshot.Viewer, p *snapshot.Snapshot, spots map[chunk.
 	}
 }
 
-func PartitionOf(i *snapshot.Viewer, p *snapshot.Snapshot, s *snapshot.PartitionView) PartitionStatus {
+// PartitionStatusOf tells of one partition; what else an operator has to know is added to the snapshot's problems.
+func PartitionStatusOf(v *snapshot.Viewer, snap *snapshot.Snapshot, s *snapshot.PartitionView) PartitionStatus {
 	one := PartitionStatus{
 		Topic: s.Source.Topic, Partition: s.Source.Number, TargetTopic: s.Target.Topic, Shard: s.Shard,
 		SourceStart: s.Earliest, SourceEnd: s.Stable, SourceOpen: max(int64(s.High-s.Stable), 0),
@@ -288,15 +290,15 @@ func PartitionOf(i *snapshot.Viewer, p *snapshot.Snapshot, s *snapshot.Partition
 		one.EndsUnknown, one.SourceStart, one.SourceEnd, one.SourceOpen, one.Behind = true, 0, 0, 0, 0
 	}
 	if s.TargetThere {
-		one.TargetStart, one.TargetEnd = &s.TargetEarliest, &s.TargetEarlyEnd
+		one.TargetStart, one.TargetEnd = &s.TargetEarliest, &s.TargetStable
 	}
 	if s.Started() {
 		one.Progress = &s.State.Progress
 	}
-	if one.Cuts = CutOf(s); s.OrderErr != nil {
-		p.Problems = append(p.Problems, s.OrderErr)
+	if one.Cuts = CutStatusOf(s); s.OrderErr != nil {
+		snap.Problems = append(snap.Problems, s.OrderErr)
 	}
-	state := partition.StateOf(s.Facts, !p.Work.Rests(s.Shard))
+	state := partition.StateOf(s.Facts, !snap.Work.Rests(s.Shard))
 	one.Phase = state.Phase()
 	switch state {
 	case partition.TopicStopped:
@@ -334,7 +336,7 @@ func PartitionOf(i *snapshot.Viewer, p *snapshot.Snapshot, s *snapshot.Partition
 		one.Foreign = append(one.Foreign, Range{int64(f.From), int64(f.To)})
 	}
 	if hole := s.Verdict.Hole; hole.Offsets() > 0 && s.Unknown == nil {
-		p.Problems = append(p.Problems, lostAhead(s.Source, hole))
+		snap.Problems = append(snap.Problems, lostAhead(s.Source, hole))
 	}
 	return one
 }

@@ -57,7 +57,7 @@ func TestUnreadRecordsDeletedOnTheTarget(t *testing.T) {
 			t.Errorf("drained: %+v, want %d", g, want)
 		}
 	}
-	v, err := verify.Verify(w.Ctx, look, verify.Options{})
+	v, err := verify.Flow(w.Ctx, look, verify.Options{})
 	w.Must("verify", err)
 	if v.Verdict != verify.Incomplete || len(v.Incomplete) != 1 || v.Incomplete[0].Remedy == "" ||
 		!strings.Contains(v.Incomplete[0].String(), "orders/0: group billing has not read 2300 records") {

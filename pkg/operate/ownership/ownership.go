@@ -29,18 +29,19 @@ type LedgerView struct {
 	Remedy  string `json:"remedy,omitempty"`
 }
 
-// ViewLedger compares a flow with what its ledger says, and changes nothing.
-func View(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config) (*LedgerView, error) {
-	look, err := snapshot.Open(ctx, clusters, flow, nil)
+// Read compares a flow with what its ledger says, and changes nothing.
+func Read(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config) (*LedgerView, error) {
+	viewer, err := snapshot.Open(ctx, clusters, flow, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer look.Close()
-	s := identity.NewSigner(&flow, look.SourceCluster, look.TargetCluster, look.Policy, nil)
-	v := &LedgerView{Flow: flow.Name(), Ledger: flow.LedgerTopic(), Now: identity.Of(&flow, look.SourceID, look.TargetID)}
+	defer viewer.Close()
+	s := identity.NewSigner(&flow, viewer.SourceCluster, viewer.TargetCluster, viewer.Policy, nil)
+	v := &LedgerView{Flow: flow.Name(), Ledger: flow.LedgerTopic(),
+		Now: identity.Of(&flow, viewer.SourceID, viewer.TargetID)}
 	v.Says, _, err = s.Compare(ctx, v.Now)
 	if err == nil {
-		err = v.runs(ctx, look)
+		err = v.runs(ctx, viewer)
 	}
 	var refusal interface{ Remedy() string }
 	if errors.As(err, &refusal) {
@@ -50,39 +51,39 @@ func View(ctx context.Context, clusters map[string]kafka.Config, flow settings.C
 }
 
 // runs is why a flow would not run whose ledger is its own, or not there; nil: it would.
-func (v *LedgerView) runs(ctx context.Context, look *snapshot.Viewer) error {
-	books, err := ledger.ReadFirst(ctx, look.TargetCluster, look.Flow.LedgerTopic(), look.Flow.Shards, 1)
+func (v *LedgerView) runs(ctx context.Context, viewer *snapshot.Viewer) error {
+	books, err := ledger.ReadFirst(ctx, viewer.TargetCluster, viewer.Flow.LedgerTopic(), viewer.Flow.Shards, 1)
 	switch {
 	case err != nil:
 		return err
 	case len(books) == 0:
-		none := inspect.NeverRan(ctx, look, "there is nothing to do: 'replicator run' makes it")
+		none := inspect.NeverRan(ctx, viewer, "there is nothing to do: 'replicator run' makes it")
 		v.NotThere, v.Remedy = none.What, none.Fix
 	default:
 		if err := handover.NotClosed(books[0], books[0], v.Flow); err != nil {
 			return err
 		}
 	}
-	around := look.CheckCircle(ctx)
+	around := viewer.CheckCircle(ctx)
 	if len(around) > 0 && provenance.InCircle(around[0]) {
 		return around[0]
 	}
 	return nil
 }
 
-// AcceptClusters notes in a flow's ledger that its clusters are the ones of now, though
+// Accept notes in a flow's ledger that its clusters are the ones of now, though
 // their ids are not those that it was begun with. It is for an operator who knows that: a
 // cluster that was built anew in place of the former one. Nobody may work on the flow.
 // Topics that were made anew are told from the former ones by their ids, as always.
 func Accept(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
 	log *slog.Logger) (*LedgerView, error) {
-	look, err := snapshot.Open(ctx, clusters, flow, log)
+	viewer, err := snapshot.Open(ctx, clusters, flow, log)
 	if err != nil {
 		return nil, err
 	}
-	defer look.Close()
-	s := identity.NewSigner(&flow, look.SourceCluster, look.TargetCluster, look.Policy, log)
-	now := identity.Of(&flow, look.SourceID, look.TargetID)
+	defer viewer.Close()
+	s := identity.NewSigner(&flow, viewer.SourceCluster, viewer.TargetCluster, viewer.Policy, log)
+	now := identity.Of(&flow, viewer.SourceID, viewer.TargetID)
 	kept, err := ledger.ReadIdentity(ctx, s.Target, flow.LedgerTopic())
 	if err != nil {
 		return nil, err

@@ -2,16 +2,12 @@ package preflight
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/clients"
 	"replicator/pkg/replicate/groups"
@@ -19,7 +15,6 @@ import (
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/provenance"
-	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/topics"
 )
 
@@ -121,86 +116,86 @@ func (p *FlowPlan) Share(before []*FlowPlan) {
 
 // Plan looks at both clusters and tells what a run would do. The target is asked
 // to check the changes, and changes nothing.
-func Plan(ctx context.Context, i *snapshot.Viewer) (*FlowPlan, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+func Plan(ctx context.Context, v *snapshot.Viewer) (*FlowPlan, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	seen, err := i.Take(ctx, func(string) bool { return true }, true)
+	snap, err := v.Take(ctx, func(string) bool { return true }, true)
 	if err != nil {
 		return nil, err
 	}
-	return planSeen(ctx, i, seen)
+	return planSeen(ctx, v, snap)
 }
 
 // planSeen plans by what has been seen.
-func planSeen(ctx context.Context, i *snapshot.Viewer, seen *snapshot.Snapshot) (*FlowPlan, error) {
-	rehearsed, kept, err := planTopics(ctx, i, seen)
+func planSeen(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot) (*FlowPlan, error) {
+	validated, kept, err := planTopics(ctx, v, snap)
 	if err != nil {
 		return nil, err
 	}
 	plan := &FlowPlan{
-		Flow:    i.Flow.Name(),
-		Source:  ClusterSeen{i.Flow.From, seen.Source.Id, seen.Source.Brokers},
-		Target:  ClusterSeen{i.Flow.To, seen.Target.Id, seen.Target.Brokers},
-		Ledger:  LedgerPlan{Topic: i.Flow.LedgerTopic(), Shards: i.Flow.Shards},
-		Skipped: rehearsed.Skipped, GroupsListed: seen.Listed, Problems: seen.Problems,
+		Flow:    v.Flow.Name(),
+		Source:  ClusterSeen{v.Flow.From, snap.Source.Id, snap.Source.Brokers},
+		Target:  ClusterSeen{v.Flow.To, snap.Target.Id, snap.Target.Brokers},
+		Ledger:  LedgerPlan{Topic: v.Flow.LedgerTopic(), Shards: v.Flow.Shards},
+		Skipped: validated.Skipped, GroupsListed: snap.Listed, Problems: snap.Problems,
 	}
-	plan.Problems = append(plan.Problems, i.CheckCircle(ctx)...)
-	for _, err := range i.Around.Unread {
+	plan.Problems = append(plan.Problems, v.CheckCircle(ctx)...)
+	for _, err := range v.Around.Unread {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("whether another flow carries records back is not known: %v", err))
 	}
-	if len(rehearsed.Topics) == 0 {
+	if len(validated.Topics) == 0 {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("no topic is selected among the %d that cluster %s shows; if it "+
-			"has more, grant the program's user Read on them: without it they are hidden", len(rehearsed.Skipped), i.Flow.From))
+			"has more, grant the program's user Read on them: without it they are hidden", len(validated.Skipped), v.Flow.From))
 	}
-	for _, change := range rehearsed.Topics {
-		one, err := topicPlan(ctx, i, seen, change)
+	for _, change := range validated.Topics {
+		one, err := topicPlan(ctx, v, snap, change)
 		if err != nil {
 			return nil, err
 		}
 		one.Kept = kept[change.Source]
 		plan.Topics = append(plan.Topics, one)
 	}
-	if err := planTaken(ctx, i, seen, plan.Topics); err != nil {
+	if err := planTaken(ctx, v, snap, plan.Topics); err != nil {
 		return nil, err
 	}
-	planGroups(ctx, i, seen, plan)
-	if topic := seen.Source.WithoutID(); topic != "" {
+	planGroups(ctx, v, snap, plan)
+	if topic := snap.Source.WithoutID(); topic != "" {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("cluster %s gives its topics no ids (Kafka before 2.8, or an "+
 			"inter-broker protocol before it): a topic that is deleted and made again there is not noticed, and 'replicator "+
-			"rollback' cannot carry anything back to it", i.Flow.From))
+			"rollback' cannot carry anything back to it", v.Flow.From))
 	}
-	if err := planNames(ctx, i, seen, plan); err != nil {
+	if err := planNames(ctx, v, snap, plan); err != nil {
 		return nil, err
 	}
-	if err := planLedger(ctx, i, seen, plan); err != nil {
+	if err := planLedger(ctx, v, snap, plan); err != nil {
 		return nil, err
 	}
-	if err := planLimits(ctx, i, plan); err != nil {
+	if err := planLimits(ctx, v, plan); err != nil {
 		return nil, err
 	}
-	return plan, planRights(ctx, i, plan)
+	return plan, planRights(ctx, v, plan)
 }
 
-func planTopics(ctx context.Context, i *snapshot.Viewer, seen *snapshot.Snapshot) (plan topics.Plan,
+func planTopics(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot) (plan topics.Plan,
 	kept map[string][]topics.Back,
 	err error) {
-	cfg := clients.TopicsConfig(&i.Flow, i.SourceCluster, i.TargetCluster, i.Policy, nil)
-	cfg.Ledger = provenance.NewTarget(&i.Flow, i.TargetCluster, i.TargetOffsets, i.Scan, i.Writers)
+	cfg := clients.TopicsConfig(&v.Flow, v.SourceCluster, v.TargetCluster, v.Policy, nil)
+	cfg.Ledger = provenance.NewTarget(&v.Flow, v.TargetCluster, v.TargetOffsets, v.Scan, v.Writers)
 	t, err := topics.Open(cfg)
 	if err != nil {
 		return plan, nil, err
 	}
 	defer t.Close()
-	for _, b := range seen.Books {
+	for _, b := range snap.Books {
 		for _, k := range b.Keys() {
 			t.Expect([]string{k.Partition.Topic})
 		}
 	}
-	if plan, err = t.Plan(ctx); err != nil || len(seen.Books) == 0 {
+	if plan, err = t.Plan(ctx); err != nil || len(snap.Books) == 0 {
 		return plan, nil, err
 	}
 	var own []topics.Kept
-	notes, err := provenance.KeptOf(seen.Books[0].Shard)
+	notes, err := provenance.KeptOf(snap.Books[0].Shard)
 	if err != nil {
 		return plan, nil, err
 	}
@@ -220,9 +215,9 @@ func planTopics(ctx context.Context, i *snapshot.Viewer, seen *snapshot.Snapshot
 }
 
 // planTaken finds the topics that another flow fills and this one has not taken up.
-func planTaken(ctx context.Context, i *snapshot.Viewer, seen *snapshot.Snapshot, changes []TopicPlan) error {
+func planTaken(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, changes []TopicPlan) error {
 	var own []*ledger.Shard
-	for _, b := range seen.Books {
+	for _, b := range snap.Books {
 		own = append(own, b.Shard)
 	}
 	var fresh []topics.Mirrored
@@ -240,7 +235,7 @@ func planTaken(ctx context.Context, i *snapshot.Viewer, seen *snapshot.Snapshot,
 	if len(fresh) == 0 {
 		return nil
 	}
-	taken, err := i.Writers.Taken(ctx, fresh)
+	taken, err := v.Writers.Taken(ctx, fresh)
 	for j := range changes {
 		if stop := taken[changes[j].Target]; stop != nil {
 			changes[j].Stop = stop
@@ -250,12 +245,12 @@ func planTaken(ctx context.Context, i *snapshot.Viewer, seen *snapshot.Snapshot,
 }
 
 // topicPlan adds what is to be copied, and what is in the way of single partitions.
-func topicPlan(ctx context.Context, i *snapshot.Viewer, seen *snapshot.Snapshot, change topics.Change) (TopicPlan,
+func topicPlan(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, change topics.Change) (TopicPlan,
 	error) {
 	one := TopicPlan{Change: change}
 	for n := range change.Partitions {
-		s := i.View(seen, chunk.Partition{Topic: change.Source, Number: int32(n)})
-		status := inspect.PartitionOf(i, seen, s)
+		s := v.View(snap, chunk.Partition{Topic: change.Source, Number: int32(n)})
+		status := inspect.PartitionStatusOf(v, snap, s)
 		one.Behind += status.Behind
 		one.Begun = one.Begun || s.Started()
 		if change.Stop != nil {
@@ -269,7 +264,7 @@ func topicPlan(ctx context.Context, i *snapshot.Viewer, seen *snapshot.Snapshot,
 			one.Stops = append(one.Stops, ledger.StopOf(s.Source, s.Stop()))
 			continue
 		}
-		stop, err := foreignAhead(ctx, i, s)
+		stop, err := foreignAhead(ctx, v, s)
 		if err != nil {
 			return one, err
 		}
@@ -282,23 +277,23 @@ func topicPlan(ctx context.Context, i *snapshot.Viewer, seen *snapshot.Snapshot,
 
 // foreignAhead tells whether a partition of the target that the flow has not
 // written to yet holds records, which would stop it.
-func foreignAhead(ctx context.Context, i *snapshot.Viewer, s *snapshot.PartitionView) (*chunk.Stop, error) {
+func foreignAhead(ctx context.Context, v *snapshot.Viewer, s *snapshot.PartitionView) (*chunk.Stop, error) {
 	if !s.TargetThere || !s.Verdict.Foreign {
 		return nil, nil
 	}
-	at, found, err := i.Scan.First(ctx, s.Target.Topic, s.Target.Number, s.TargetEarliest, s.TargetEarlyEnd, true)
+	at, found, err := v.Scan.First(ctx, s.Target.Topic, s.Target.Number, s.TargetEarliest, s.TargetStable, true)
 	if err != nil || !found {
 		return nil, err
 	}
-	return i.Writers.Stop(ctx, s.Source, s.Target, at), nil
+	return v.Writers.Stop(ctx, s.Source, s.Target, at), nil
 }
 
 // planGroups tells which groups would follow, and which would be left alone.
-func planGroups(ctx context.Context, i *snapshot.Viewer, seen *snapshot.Snapshot, plan *FlowPlan) {
-	spots := i.Views(seen)
-	for j := range seen.Held {
-		held := &seen.Held[j]
-		status, _ := inspect.CompareGroup(ctx, i, held, spots)
+func planGroups(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, plan *FlowPlan) {
+	views := v.Views(snap)
+	for j := range snap.Held {
+		held := &snap.Held[j]
+		status, _ := inspect.GroupStatusOf(ctx, v, held, views)
 		one := GroupPlan{Group: held.Group, Target: held.Target, Positions: len(status.Positions), Alone: map[string]int{},
 			Err: held.Err}
 		for _, position := range status.Positions {
@@ -308,123 +303,27 @@ func planGroups(ctx context.Context, i *snapshot.Viewer, seen *snapshot.Snapshot
 		}
 		plan.Groups = append(plan.Groups, one)
 	}
-	if plan.GroupsListed == 0 && len(i.Flow.Groups) > 0 {
+	if plan.GroupsListed == 0 && len(v.Flow.Groups) > 0 {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("cluster %s lists no consumer groups; if it has some, grant "+
-			"the program's user Describe on them: without it the list is empty", i.Flow.From))
+			"the program's user Describe on them: without it the list is empty", v.Flow.From))
 	}
 }
 
-// planLedger looks at the ledger topic, or rehearses its creation.
-func planLedger(ctx context.Context, i *snapshot.Viewer, seen *snapshot.Snapshot, plan *FlowPlan) error {
-	name := plan.Ledger.Topic
-	if seen.LedgerErr != nil {
-		plan.Problems = append(plan.Problems, seen.LedgerErr)
+// planNames adds what becomes of patterns, and of groups that do not follow.
+func planNames(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, plan *FlowPlan) error {
+	names, err := v.Groups.Names(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	topic, there := seen.Target.Topics[name]
-	if there {
-		if topic.Err == nil {
-			plan.Ledger.Exists, plan.Ledger.Shards = true, topic.Partitions
-		}
-		if topic.Err == nil && !topic.May(kmsg.ACLOperationWrite) {
-			plan.Problems = append(plan.Problems, i.TargetCluster.Denied("Write", "topic "+name, nil))
-		}
+	plan.LeftOut = inspect.LeftOutNames(v, snap.Source, names, snap.Held)
+	for _, m := range inspect.FileMatches(v, snap.Source, names) {
 		switch {
-		case topic.Err != nil || topic.May(kmsg.ACLOperationDescribeConfigs):
-		case !i.Flow.SyncTopicConfigs:
-			plan.Warnings = append(plan.Warnings, fmt.Sprintf("whether the ledger topic %s is compacted cannot be asked: see "+
-				"to it that its cleanup.policy is compact alone, or it will lose what the flow knows", name))
-		default:
-			plan.Problems = append(plan.Problems, i.TargetCluster.Denied("DescribeConfigs", "topic "+name, nil))
+		case m.Kind == policy.Groups && err != nil: // that they cannot be listed is a problem of its own
+		case m.Nothing():
+			plan.Warnings = append(plan.Warnings, m.Error()+"; "+m.Remedy())
+		case m.Hint() != "":
+			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s: %s", m.Where, m.Hint()))
 		}
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, kafka.AskLimit)
-	defer cancel()
-	policy := "compact"
-	answers, err := kadm.NewClient(i.TargetClient).ValidateCreateTopics(ctx, int32(i.Flow.Shards), 1,
-		map[string]*string{"cleanup.policy": &policy}, name)
-	if err == nil {
-		err = answers[name].Err
-	}
-	switch {
-	case err == nil, errors.Is(err, kerr.TopicAlreadyExists), errors.Is(err, kerr.InvalidReplicationFactor),
-		errors.Is(err, kerr.PolicyViolation): // run asks for more replicas and settings
-		return nil
-	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		problem := i.TargetCluster.Denied("Create", "the cluster or topic "+name, err)
-		problem.Fix += fmt.Sprintf("; or create topic %s there by hand, with %d partitions (the shards), compacted and "+
-			"without retention", name, i.Flow.Shards)
-		plan.Problems = append(plan.Problems, problem)
-		return nil
-	}
-	var said *kerr.Error
-	if !errors.As(err, &said) {
-		return i.TargetCluster.Explain(err)
-	}
-	plan.Problems = append(plan.Problems, &kafka.Problem{
-		What: fmt.Sprintf("cluster %s would refuse to create the ledger topic %s", i.Flow.To, name),
-		Fix:  "name another topic under ledger, or create it by hand: compacted, with as many partitions as shards", Err: err,
-	})
-	return nil
-}
-
-// planRights asks for the rights that show only when a run begins: on the group
-// that shares the shards, and on the transactional ids. A right to describe comes
-// with the one that is needed; that is all that can be asked without using it.
-func planRights(ctx context.Context, i *snapshot.Viewer, plan *FlowPlan) error {
-	list, _, err := i.Replicas(ctx)
-	if err != nil {
-		if !errors.Is(err, kerr.GroupAuthorizationFailed) {
-			return err
-		}
-		plan.Problems = append(plan.Problems, i.TargetCluster.Denied("Read", "group "+i.Flow.GroupID(), err))
-	}
-	planReplicas(i, plan, list)
-	if err := planClaims(ctx, i, plan); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, kafka.AskLimit)
-	defer cancel()
-	request := kmsg.NewPtrDescribeTransactionsRequest()
-	for shard := range i.Flow.Shards {
-		request.TransactionalIDs = append(request.TransactionalIDs, i.Flow.TransactionalID(int32(shard)))
-	}
-	for _, shard := range i.TargetClient.RequestSharded(ctx, request) {
-		err := shard.Err
-		if answer, ok := shard.Resp.(*kmsg.DescribeTransactionsResponse); ok && err == nil {
-			for _, state := range answer.TransactionStates {
-				if code := kerr.ErrorForCode(state.ErrorCode); errors.Is(code, kerr.TransactionalIDAuthorizationFailed) {
-					err = code
-				}
-			}
-		}
-		if errors.Is(err, kerr.TransactionalIDAuthorizationFailed) {
-			plan.Problems = append(plan.Problems, i.TargetCluster.Denied("Write",
-				"transactional id "+i.Flow.GroupID()+". (prefixed)", err))
-			return nil
-		}
-	}
-	return ctx.Err() // brokers that do not know the question show what is missing when a run begins
-}
-
-// planClaims asks whether the ledger of the opposite flow may be read, which tells what
-// came from the target.
-func planClaims(ctx context.Context, i *snapshot.Viewer, plan *FlowPlan) error {
-	lane, _ := i.Flow.LaneInUse()
-	name := i.Flow.OppositeLedger()
-	if lane != settings.LaneBatch || name == "" {
-		return nil
-	}
-	seen, err := kafka.Describe(ctx, i.SourceClient, i.SourceCluster, []string{name})
-	if err != nil {
-		return err
-	}
-	topic, there := seen.Topics[name]
-	switch {
-	case there && topic.Err != nil:
-		plan.Problems = append(plan.Problems, topic.Err)
-	case there && !topic.May(kmsg.ACLOperationRead):
-		plan.Problems = append(plan.Problems, i.SourceCluster.Denied("Read", "topic "+name, nil))
 	}
 	return nil
 }

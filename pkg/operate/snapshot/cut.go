@@ -13,16 +13,16 @@ import (
 
 // seeCut is the cut that keeps a partition from being copied: the ledger's, or one that shows now and that the
 // flow will note when it looks, if it does not find by the records that nothing was lost.
-func (s *PartitionView) seeCut(p *Snapshot) {
+func (s *PartitionView) seeCut(snap *Snapshot) {
 	if s.Facts.OpenCut() {
 		s.Cut = s.State.Cuts.Open()
-		key := s.Book.KeyOf(p.Source.Topics[s.Source.Topic].Id, s.Source)
+		key := s.Book.KeyOf(snap.Source.Topics[s.Source.Topic].Id, s.Source)
 		s.Order, s.OrderErr = ledger.OrderOf(s.Book.Shard, key, s.State.Cuts)
 		return
 	}
 	switch s.Verdict.Action {
 	case partition.CompareTarget:
-		if at, found := p.targetCuts[s.Source]; found {
+		if at, found := snap.targetCuts[s.Source]; found {
 			s.Cut = s.unseen(ledger.Cut{Target: true, At: at})
 		}
 	case partition.CompareSource:
@@ -46,10 +46,10 @@ func (s *PartitionView) cutFix() string {
 	return fix
 }
 
-// orderFits says whether whoever owns the shard will carry the order out.
+// OrderFits says whether whoever owns the shard will carry the order out.
 func (s *PartitionView) OrderFits() bool { return s.Unknown != nil || s.Order.Fits(s.Cut, s.High) }
 
-// cutWords say why the partition waits behind a cut, and what has it go on.
+// CutWords say why the partition waits behind a cut, and what has it go on.
 func (s *PartitionView) CutWords() (reason, remedy string) {
 	stop := ledger.CutStop(s.Source, s.Cut)
 	switch {
@@ -68,58 +68,58 @@ func (s *PartitionView) CutWords() (reason, remedy string) {
 }
 
 // askEpochs asks the source where the epochs of the copies' progress end.
-func (i *Viewer) askEpochs(ctx context.Context, p *Snapshot) error {
+func (v *Viewer) askEpochs(ctx context.Context, snap *Snapshot) error {
 	var at []chunk.Position
-	for _, topic := range p.Topics {
-		for n := range p.Source.Topics[topic].Partitions {
-			s := i.View(p, chunk.Partition{Topic: topic, Number: int32(n)})
+	for _, topic := range snap.Topics {
+		for n := range snap.Source.Topics[topic].Partitions {
+			s := v.View(snap, chunk.Partition{Topic: topic, Number: int32(n)})
 			if s.Started() && s.Unknown == nil {
 				at = append(at, chunk.Position{Partition: s.Source, Offset: s.State.Progress, Epoch: s.State.Epoch})
 			}
 		}
 	}
 	var err error
-	p.epochs, err = i.SourceOffsets.EpochEnds(ctx, at)
+	snap.epochs, err = v.SourceOffsets.EpochEnds(ctx, at)
 	return err
 }
 
-// lookForTargetCuts finds the partitions whose log on the target ends before the last record that the ledger knows.
+// findTargetCuts finds the partitions whose log on the target ends before the last record that the ledger knows.
 // The ends are asked for after the ledger was read, so that they are behind all that it knows where nothing was lost.
-func (i *Viewer) findTargetCuts(ctx context.Context, p *Snapshot, targets []string) error {
-	if len(p.Books) == 0 {
+func (v *Viewer) findTargetCuts(ctx context.Context, snap *Snapshot, targets []string) error {
+	if len(snap.Books) == 0 {
 		return nil
 	}
 	var err error
-	if p.targetEnds, err = i.TargetOffsets.Ends(ctx, targets); err != nil {
+	if snap.targetEnds, err = v.TargetOffsets.Ends(ctx, targets); err != nil {
 		return err
 	}
 	found := map[chunk.Partition]offsets.Source{}
-	for _, topic := range p.Topics {
-		for n := range p.Source.Topics[topic].Partitions {
-			s := i.View(p, chunk.Partition{Topic: topic, Number: int32(n)})
+	for _, topic := range snap.Topics {
+		for n := range snap.Source.Topics[topic].Partitions {
+			s := v.View(snap, chunk.Partition{Topic: topic, Number: int32(n)})
 			if s.Verdict.Action != partition.CompareTarget {
 				continue
 			}
-			answer, err := s.State.Map.Invert(s.Facts.Target.End, s.State.Progress, i.Segments(ctx, s))
+			answer, err := s.State.Map.Invert(s.Facts.Target.End, s.State.Progress, v.Segments(ctx, s))
 			if err != nil {
 				return err
 			}
 			found[s.Source] = answer.Source
 		}
 	}
-	p.targetCuts = found
+	snap.targetCuts = found
 	return nil
 }
 
-// beforeCut is the partition as far as both logs hold it: where one of them was cut, its ledger up to there. own is
+// BeforeCut is the partition as far as both logs hold it: where one of them was cut, its ledger up to there. own is
 // where our records end then on the target.
-func (i *Viewer) BeforeCut(ctx context.Context, s *PartitionView) (kept *PartitionView, own offsets.Target, err error) {
+func (v *Viewer) BeforeCut(ctx context.Context, s *PartitionView) (kept *PartitionView, own offsets.Target, err error) {
 	if s.Cut == nil {
 		return s, s.State.Expected(), nil
 	}
 	state, short := *s.State, *s
 	state.Map, state.Progress, short.State = state.Map.Clone(), min(state.Progress, s.Cut.At), &state
-	_, err = state.Map.Cut(s.Cut.At, i.Segments(ctx, s))
+	_, err = state.Map.Cut(s.Cut.At, v.Segments(ctx, s))
 	last, _ := state.Map.Last()
 	return &short, last.TargetEnd(), err
 }

@@ -63,9 +63,9 @@ func (e *RefusedError) Error() string {
 // Remedy tells what to do.
 func (e *RefusedError) Remedy() string { return e.State.Remedy }
 
-// Look asks each step whether it is done, and brings nothing about. An error of a step
+// Check asks each step whether it is done, and brings nothing about. An error of a step
 // is told as what is missing.
-func Look(ctx context.Context, steps []Step) []State {
+func Check(ctx context.Context, steps []Step) []State {
 	states := make([]State, len(steps))
 	for i, s := range steps {
 		missing, err := s.Check(ctx)

@@ -85,7 +85,7 @@ func TestStatesHaveAReason(t *testing.T) {
 		for _, missing := range []string{"", "lag 5"} {
 			for _, err := range []error{nil, errors.New("refused"), context.Canceled} {
 				step := Step{Name: "copied", Check: func(context.Context) (string, error) { return missing, err }}
-				states := Look(ctx, []Step{step})
+				states := Check(ctx, []Step{step})
 				what := fmt.Sprintf("%q, %v with a context that ends with %v", missing, err, ctx.Err())
 				if s := states[0]; s.Done == (s.Missing != "") {
 					t.Errorf("%s: %+v", what, s)

@@ -16,7 +16,7 @@ import (
 	"replicator/pkg/replicate/topics"
 )
 
-// MakeTopics brings the target's topics into line with the source's, as the flow says,
+// Make brings the target's topics into line with the source's, as the flow says,
 // and copies nothing. It answers what became of each; errors have a remedy.
 func Make(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
 	log *slog.Logger) ([]topics.Mirrored, error) {

@@ -18,28 +18,28 @@ import (
 	"replicator/pkg/replicate/topics"
 )
 
-// RestoreTopics puts back what a flow has set on the target's topics that it selects, as its
+// Restore puts back what a flow has set on the target's topics that it selects, as its
 // ledger keeps it, and answers what became of each setting. Without really it only looks.
 // While replicas of the flow run it is refused, but for topics that were cut over: they would
 // set it again. Errors have a remedy.
 func Restore(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config, really bool,
 	log *slog.Logger) ([]topics.Back, error) {
-	look, err := snapshot.Open(ctx, clusters, flow, log)
+	viewer, err := snapshot.Open(ctx, clusters, flow, log)
 	if err != nil {
 		return nil, err
 	}
-	defer look.Close()
-	if err := look.CheckIdentity(ctx); err != nil {
+	defer viewer.Close()
+	if err := viewer.CheckIdentity(ctx); err != nil {
 		return nil, err
 	}
-	r := Restoring{Clusters: clusters, Flow: flow, Log: log}
+	r := Restorer{Clusters: clusters, Flow: flow, Log: log}
 	record, err := r.read(ctx)
 	if err != nil {
 		return nil, err
 	}
 	n := 0
 	if really {
-		if n, err = look.CountReplicas(ctx); err != nil {
+		if n, err = viewer.CountReplicas(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -58,8 +58,8 @@ func Restore(ctx context.Context, clusters map[string]kafka.Config, flow setting
 const stopOrCutOver = "stop them, if the flow has done its work; or let 'replicator cutover' put it back"
 
 // KeptTopics are the topics, by their names on the source, of which the ledger keeps what the flow has set.
-func KeptTopics(ctx context.Context, i *snapshot.Viewer) ([]string, error) {
-	books, err := ledger.ReadFirst(ctx, i.TargetCluster, i.Flow.LedgerTopic(), i.Flow.Shards, 1)
+func KeptTopics(ctx context.Context, viewer *snapshot.Viewer) ([]string, error) {
+	books, err := ledger.ReadFirst(ctx, viewer.TargetCluster, viewer.Flow.LedgerTopic(), viewer.Flow.Shards, 1)
 	if err != nil || len(books) == 0 {
 		return nil, err
 	}
@@ -67,8 +67,8 @@ func KeptTopics(ctx context.Context, i *snapshot.Viewer) ([]string, error) {
 	return slices.Collect(maps.Keys(kept)), err
 }
 
-// restoring puts back what one flow has set.
-type Restoring struct {
+// Restorer puts back what one flow has set.
+type Restorer struct {
 	Clusters map[string]kafka.Config
 	Flow     settings.Config
 	Log      *slog.Logger
@@ -83,7 +83,7 @@ type leave func(topic string) (why, fix string)
 
 // read takes up what the ledger keeps. It has been read up to its end, as whoever looks
 // later will: a replica knows of a cutover that was noted before.
-func (r *Restoring) read(ctx context.Context) (record handover.Record, err error) {
+func (r *Restorer) read(ctx context.Context) (record handover.Record, err error) {
 	books, err := ledger.ReadFirst(ctx, r.Clusters[r.Flow.To], r.Flow.LedgerTopic(), r.Flow.Shards, 1)
 	if err != nil || len(books) == 0 {
 		return record, err
@@ -98,9 +98,9 @@ func (r *Restoring) read(ctx context.Context) (record handover.Record, err error
 	return record, err
 }
 
-// run puts back what is to be put back on the topics that the flow selects, or only looks; leaves is asked about
+// Run puts back what is to be put back on the topics that the flow selects, or only looks; leaves is asked about
 // each, if there is something. Of what was put back nothing is kept any more: the ledger loses it after the topic has.
-func (r *Restoring) Run(ctx context.Context, really bool, leaves leave) ([]topics.Back, error) {
+func (r *Restorer) Run(ctx context.Context, really bool, leaves leave) ([]topics.Back, error) {
 	record, err := r.read(ctx)
 	if err != nil || !r.there {
 		return nil, err
@@ -149,7 +149,7 @@ func (r *Restoring) Run(ctx context.Context, really bool, leaves leave) ([]topic
 }
 
 // leaveSome marks what is not to be put back now.
-func (r *Restoring) leaveSome(list []topics.Back, leaves leave) error {
+func (r *Restorer) leaveSome(list []topics.Back, leaves leave) error {
 	chosen, err := policy.New(r.Flow.Policy())
 	if err != nil {
 		return err
@@ -173,6 +173,6 @@ func (r *Restoring) leaveSome(list []topics.Back, leaves leave) error {
 	return nil
 }
 
-func (r *Restoring) write(ctx context.Context, notes ...ledger.Record) error {
+func (r *Restorer) write(ctx context.Context, notes ...ledger.Record) error {
 	return ledger.WriteNotes(ctx, r.Clusters[r.Flow.To], r.Flow.LedgerTopic(), 0, notes)
 }

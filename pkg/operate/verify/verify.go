@@ -32,7 +32,7 @@ const (
 	verifyListed = 100
 )
 
-// VerifyOptions says what is compared.
+// Options say what is compared.
 type Options struct {
 	Topics  func(topic string) bool // by its name on the source; nil: all that the flow selects
 	Filters Filters                 // how it was asked for, for the report
@@ -48,113 +48,113 @@ type Options struct {
 	Progress *Progress
 }
 
-// VerifyProgress is how far Verify is.
+// Progress is how far a comparison is.
 type Progress struct {
 	watch compare.Watch
 	goal  atomic.Int64
 }
 
-// Look sums up; Records are those of the source, Bytes of both sides.
-func (p *Progress) Look() chunk.Progress {
+// Now sums up; Records are those of the source, Bytes of both sides.
+func (p *Progress) Now() chunk.Progress {
 	return chunk.Progress{Records: p.watch.Records.Load(), Bytes: p.watch.Bytes.Load(), Done: p.watch.Passed.Load(),
 		Goal: p.goal.Load()}
 }
 
-// Verify compares both sides record by record through the offset map, from where
+// Flow compares both sides record by record through the offset map, from where
 // copying began, or as the options say, up to the progress that the ledger has now. It
 // writes nothing, and reads as no group's member. A partition that cannot be compared
 // says why, and makes the verdict incomplete; an error means that nothing could be.
-func Verify(ctx context.Context, i *snapshot.Viewer, o Options) (*Verification, error) {
+func Flow(ctx context.Context, viewer *snapshot.Viewer, o Options) (*Report, error) {
 	if o.Progress == nil {
 		o.Progress = &Progress{}
 	}
 	begun := time.Now()
-	v, p, err := planVerify(ctx, i, &o)
+	report, snap, err := planVerify(ctx, viewer, &o)
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := verifyJobs(ctx, i, p, &o)
+	jobs, err := verifyJobs(ctx, viewer, snap, &o)
 	if err != nil {
 		return nil, err
 	}
-	leftOut, closeClaims, err := leftOut(i)
+	leftOut, closeClaims, err := leftOut(viewer)
 	if err != nil {
 		return nil, err
 	}
 	defer closeClaims()
-	if err := compareAll(ctx, i, jobs, leftOut, &o); err != nil {
+	if err := compareAll(ctx, viewer, jobs, leftOut, &o); err != nil {
 		return nil, err
 	}
 	for _, job := range jobs {
-		v.add(job.report)
+		report.add(job.report)
 	}
-	for _, err := range p.Problems {
-		v.Problems = append(v.Problems, inspect.ProblemOf(err))
+	for _, err := range snap.Problems {
+		report.Problems = append(report.Problems, inspect.ProblemStatusOf(err))
 	}
-	if v.Groups, err = inspect.Groups(ctx, i); err != nil {
-		v.Groups = []inspect.GroupStatus{}
-		v.Problems = append(v.Problems, inspect.ProblemStatus{Error: "group positions: " + err.Error(),
+	if report.Groups, err = inspect.GroupStatuses(ctx, viewer); err != nil {
+		report.Groups = []inspect.GroupStatus{}
+		report.Problems = append(report.Problems, inspect.ProblemStatus{Error: "group positions: " + err.Error(),
 			Remedy: chunk.Remedy(err)})
 	}
 	if o.Topics != nil {
-		for j := range v.Groups {
-			v.Groups[j].Positions = slices.DeleteFunc(v.Groups[j].Positions,
+		for j := range report.Groups {
+			report.Groups[j].Positions = slices.DeleteFunc(report.Groups[j].Positions,
 				func(at inspect.PositionStatus) bool { return !o.Topics(at.Topic) })
 		}
 	}
-	if err := verifyNames(ctx, i, v, p, o.Topics); err != nil {
+	if err := verifyNames(ctx, viewer, report, snap, o.Topics); err != nil {
 		return nil, err
 	}
-	v.Begun, v.Ended = begun.UTC(), time.Now().UTC()
-	v.judge()
-	return v, ctx.Err()
+	report.Begun, report.Ended = begun.UTC(), time.Now().UTC()
+	report.judge()
+	return report, ctx.Err()
 }
 
-// planVerify takes the picture that everything goes by.
-func planVerify(ctx context.Context, i *snapshot.Viewer, o *Options) (*Verification, *snapshot.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+// planVerify takes the snapshot that everything goes by.
+func planVerify(ctx context.Context, viewer *snapshot.Viewer, o *Options) (*Report, *snapshot.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
 	wanted := o.Topics
 	if wanted == nil {
 		wanted = func(string) bool { return true }
 	}
-	p, err := i.Take(ctx, wanted, false)
-	if err == nil && p.LedgerErr == nil && madeMeanwhile(i, p) {
-		p, err = i.Take(ctx, wanted, false)
+	snap, err := viewer.Take(ctx, wanted, false)
+	if err == nil && snap.LedgerErr == nil && madeMeanwhile(viewer, snap) {
+		snap, err = viewer.Take(ctx, wanted, false)
 	}
 	if err == nil {
-		err = p.LedgerErr
+		err = snap.LedgerErr
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	if o.Topics == nil {
-		if err := i.FindHidden(ctx, p); err != nil {
+		if err := viewer.FindHidden(ctx, snap); err != nil {
 			return nil, nil, err
 		}
 	}
-	if list, settled, err := i.Replicas(ctx); err == nil {
-		p.Work = snapshot.WorkOf(list, settled, len(p.Books))
+	if list, settled, err := viewer.Replicas(ctx); err == nil {
+		snap.Work = snapshot.WorkOf(list, settled, len(snap.Books))
 	}
-	v := &Verification{
-		Version: VerificationVersion, Program: o.Program, Flow: i.Flow.Name(), Delivery: i.Flow.Delivery,
-		Incomplete: []Doubt{}, Filters: o.Filters, NeverRan: neverRan(p), LeftOut: []inspect.LeftOut{},
+	report := &Report{
+		Version: ReportVersion, Program: o.Program, Flow: viewer.Flow.Name(), Delivery: viewer.Flow.Delivery,
+		Incomplete: []Doubt{}, Filters: o.Filters, NeverRan: neverRan(snap), LeftOut: []inspect.LeftOut{},
 		NotCompared: []inspect.LeftOut{},
-		Ledger:      i.Flow.LedgerTopic(), Source: ClusterName{i.Flow.From, p.Source.Id},
-		Target: ClusterName{i.Flow.To, p.Target.Id}, Taken: p.Taken.UTC(),
-		Unverified: map[string]int64{}, Partitions: []VerifiedPartition{}, Problems: []inspect.ProblemStatus{},
+		Ledger:      viewer.Flow.LedgerTopic(), Source: ClusterName{viewer.Flow.From, snap.Source.Id},
+		Target: ClusterName{viewer.Flow.To, snap.Target.Id}, Taken: snap.Taken.UTC(),
+		Unverified: map[string]int64{}, Partitions: []Partition{}, Problems: []inspect.ProblemStatus{},
 	}
 	if !o.Since.IsZero() {
 		since := o.Since.UTC()
-		v.Since = &since
+		report.Since = &since
 	}
-	return v, p, nil
+	return report, snap, nil
 }
 
 // neverRan says whether the ledger is missing, or knows of no partition.
-func neverRan(p *snapshot.Snapshot) bool {
-	for i := range p.Books {
-		if len(p.Books[i].Keys()) > 0 {
+func neverRan(snap *snapshot.Snapshot) bool {
+	for i := range snap.Books {
+		if len(snap.Books[i].Keys()) > 0 {
 			return false
 		}
 	}
@@ -162,30 +162,31 @@ func neverRan(p *snapshot.Snapshot) bool {
 }
 
 // verifyNames adds what the flow's patterns choose and is not among the partitions.
-func verifyNames(ctx context.Context, i *snapshot.Viewer, v *Verification, p *snapshot.Snapshot,
+func verifyNames(ctx context.Context, viewer *snapshot.Viewer, report *Report, snap *snapshot.Snapshot,
 	wanted func(topic string) bool) error {
-	names, err := i.Groups.Names(ctx)
+	names, err := viewer.Groups.Names(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	var held []groups.Held
-	for _, g := range v.Groups {
+	for _, g := range report.Groups {
 		held = append(held, groups.Held{Group: g.Group})
 	}
 	if err != nil {
 		names = nil // why not is among the problems
 	}
-	v.LeftOut = slices.DeleteFunc(inspect.LeftOutNames(i, p.Source, names, held), func(l inspect.LeftOut) bool {
+	report.LeftOut = inspect.LeftOutNames(viewer, snap.Source, names, held)
+	report.LeftOut = slices.DeleteFunc(report.LeftOut, func(l inspect.LeftOut) bool {
 		return wanted != nil && l.Kind == policy.Topics && !wanted(l.Name)
 	})
-	v.NotCompared = inspect.NotCompared(i, p, wanted)
+	report.NotCompared = inspect.NotCompared(viewer, snap, wanted)
 	return nil
 }
 
 // madeMeanwhile says whether the ledger, which is looked at after the target, tells
 // of records in a topic that was not there yet when the target was looked at.
-func madeMeanwhile(i *snapshot.Viewer, p *snapshot.Snapshot) bool {
-	for _, s := range i.Views(p) {
+func madeMeanwhile(viewer *snapshot.Viewer, snap *snapshot.Snapshot) bool {
+	for _, s := range viewer.Views(snap) {
 		if !s.Started() || s.TargetErr != nil || s.TargetThere {
 			continue
 		}
@@ -196,10 +197,10 @@ func madeMeanwhile(i *snapshot.Viewer, p *snapshot.Snapshot) bool {
 	return false
 }
 
-// verifyJob is one partition to compare.
+// job is one partition to compare.
 type job struct {
-	report         *VerifiedPartition
-	spot           *snapshot.PartitionView
+	report         *Partition
+	view           *snapshot.PartitionView
 	partition      compare.Partition
 	source, target compare.Remote
 	next           compare.Remote // what the source holds behind what is compared
@@ -207,16 +208,16 @@ type job struct {
 }
 
 // verifyJobs says, for each partition, which ranges are compared.
-func verifyJobs(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot, o *Options) ([]*job, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+func verifyJobs(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Snapshot, o *Options) ([]*job, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	compacts, err := inspect.Compacted(ctx, i, p)
+	compacts, err := inspect.CompactedTopics(ctx, viewer, snap)
 	if err != nil {
 		return nil, err
 	}
 	begins := map[chunk.Partition]offsets.Source{}
 	if !o.Since.IsZero() {
-		marks, err := i.SourceOffsets.At(ctx, p.Topics, o.Since)
+		marks, err := viewer.SourceOffsets.At(ctx, snap.Topics, o.Since)
 		if err != nil {
 			return nil, err
 		}
@@ -227,9 +228,9 @@ func verifyJobs(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot, o
 		}
 	}
 	var jobs []*job
-	for _, topic := range slices.Sorted(slices.Values(p.Topics)) {
-		for n := range p.Source.Topics[topic].Partitions {
-			s := i.View(p, chunk.Partition{Topic: topic, Number: int32(n)})
+	for _, topic := range slices.Sorted(slices.Values(snap.Topics)) {
+		for n := range snap.Source.Topics[topic].Partitions {
+			s := viewer.View(snap, chunk.Partition{Topic: topic, Number: int32(n)})
 			from, ok := o.From[s.Source]
 			if !ok {
 				from, ok = begins[s.Source]
@@ -237,7 +238,7 @@ func verifyJobs(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot, o
 			if !ok && !o.Since.IsZero() {
 				s.Unknown = fmt.Errorf("the source does not tell where %s stands in the partition", o.Since)
 			}
-			job := newJob(ctx, i, p, s, from, o.OwnOnly)
+			job := newJob(ctx, viewer, snap, s, from, o.OwnOnly)
 			job.partition.SourceCompacts, job.partition.TargetCompacts = compacts.Source[topic], compacts.Target[s.Target.Topic]
 			o.Progress.goal.Add(job.report.SourceTo - job.report.SourceFrom)
 			jobs = append(jobs, job)
@@ -246,12 +247,12 @@ func verifyJobs(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot, o
 	return jobs, nil
 }
 
-// verifyJob fills in one partition, from a source offset on.
-func newJob(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot, s *snapshot.PartitionView,
+// newJob fills in one partition, from a source offset on.
+func newJob(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Snapshot, s *snapshot.PartitionView,
 	from offsets.Source,
 	ownOnly bool) *job {
-	status := inspect.PartitionOf(i, p, s)
-	job := &job{spot: s, report: &VerifiedPartition{
+	status := inspect.PartitionStatusOf(viewer, snap, s)
+	job := &job{view: s, report: &Partition{
 		Holes: status.Holes, remedy: status.Remedy,
 		Topic: s.Source.Topic, Partition: s.Source.Number, TargetTopic: s.Target.Topic, State: status.Phase,
 		Reason: status.Reason, NotCopied: status.Behind, Unverified: map[string]int64{}, Differences: []compare.Difference{},
@@ -273,7 +274,7 @@ func newJob(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot, s *sn
 		}
 		return job
 	}
-	s, own, err := i.BeforeCut(ctx, s)
+	s, own, err := viewer.BeforeCut(ctx, s)
 	if err != nil {
 		job.failed = err
 		return job
@@ -281,14 +282,14 @@ func newJob(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot, s *sn
 	begin, floor := min(s.State.Start, s.State.Progress), s.State.Floor
 	if from > begin {
 		begin = min(from, s.State.Progress)
-		found, err := s.State.Map.Translate(begin, s.State.Progress, i.Segments(ctx, s))
+		found, err := s.State.Map.Translate(begin, s.State.Progress, viewer.Segments(ctx, s))
 		if err != nil {
 			job.failed = err
 			return job
 		}
 		floor = max(floor, found.Target)
 	}
-	end, settled, err := targetEnd(i, p, s, floor)
+	end, settled, err := targetEnd(viewer, snap, s, floor)
 	if ownOnly || s.Cut != nil {
 		end = max(floor, own)
 	}
@@ -304,15 +305,15 @@ func newJob(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot, s *sn
 	job.partition = compare.Partition{
 		From: begin, GivenUp: job.partition.GivenUp, Foreign: s.State.Map.Foreign(), Left: s.State.Cuts.Left(),
 		Settled: settled, Progress: s.State.Progress, Next: &job.next, SourceStart: int64(s.Earliest),
-		TargetStart: int64(s.TargetEarliest), Repeats: i.Flow.Delivery == settings.AtLeastOnce, Most: verifyListed,
-		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(i.Segments(ctx, s)) },
+		TargetStart: int64(s.TargetEarliest), Repeats: viewer.Flow.Delivery == settings.AtLeastOnce, Most: verifyListed,
+		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(viewer.Segments(ctx, s)) },
 	}
-	job.source = compare.Remote{Cluster: i.SourceCluster, Topic: s.Source.Topic,
-		ID: p.Source.Topics[s.Source.Topic].Id, Number: s.Source.Number,
+	job.source = compare.Remote{Cluster: viewer.SourceCluster, Topic: s.Source.Topic,
+		ID: snap.Source.Topics[s.Source.Topic].Id, Number: s.Source.Number,
 		From: int64(max(begin, s.Earliest)), To: int64(s.State.Progress)}
 	job.next = job.source
 	job.next.From, job.next.To = int64(max(s.State.Progress, s.Earliest)), int64(s.Stable)
-	job.target = compare.Remote{Cluster: i.TargetCluster, Topic: s.Target.Topic, ID: s.State.TargetTopic,
+	job.target = compare.Remote{Cluster: viewer.TargetCluster, Topic: s.Target.Topic, ID: s.State.TargetTopic,
 		Number: s.Target.Number,
 		From:   int64(max(floor, s.TargetEarliest)), To: int64(end)}
 	return job
@@ -345,7 +346,7 @@ func lostFrom(holes *inspect.HoleStatus, begin int64, some bool) int64 {
 // targetEnd is how far the target is compared, and from where on what is outside the
 // map may be ours all the same: without transactions records come before the ledger
 // tells of them.
-func targetEnd(i *snapshot.Viewer, p *snapshot.Snapshot, s *snapshot.PartitionView, floor offsets.Target) (end,
+func targetEnd(viewer *snapshot.Viewer, snap *snapshot.Snapshot, s *snapshot.PartitionView, floor offsets.Target) (end,
 	settled offsets.Target, err error) {
 	_, mapped := s.State.Map.Last()
 	own := max(floor, s.State.Expected())
@@ -353,24 +354,24 @@ func targetEnd(i *snapshot.Viewer, p *snapshot.Snapshot, s *snapshot.PartitionVi
 	if err != nil {
 		return 0, 0, err
 	}
-	handedOver, err := handedOver(p, s)
+	handedOver, err := handedOver(snap, s)
 	switch {
 	case err != nil:
 		return 0, 0, err
 	case direction.Closed || handedOver > 0: // what came after the cutover is the applications'
 		return max(own, handedOver), math.MaxInt64, nil
-	case i.Flow.Delivery == settings.AtLeastOnce || s.Book.Unsettled || !s.State.Marked && mapped:
-		return max(own, s.TargetEarlyEnd), own, nil
+	case viewer.Flow.Delivery == settings.AtLeastOnce || s.Book.Unsettled || !s.State.Marked && mapped:
+		return max(own, s.TargetStable), own, nil
 	}
-	return max(own, s.TargetEarlyEnd), math.MaxInt64, nil
+	return max(own, s.TargetStable), math.MaxInt64, nil
 }
 
 // handedOver is where the target ended when applications went over to it; 0: they did not.
-func handedOver(p *snapshot.Snapshot, s *snapshot.PartitionView) (offsets.Target, error) {
+func handedOver(snap *snapshot.Snapshot, s *snapshot.PartitionView) (offsets.Target, error) {
 	var record handover.Record
 	var topic handover.Topic
-	err := errors.Join(handover.Decode(p.Books[0].Note(handover.RecordName), &record),
-		handover.Decode(p.Books[0].Note(handover.TopicName(s.Source.Topic)), &topic))
+	err := errors.Join(handover.Decode(snap.Books[0].Note(handover.RecordName), &record),
+		handover.Decode(snap.Books[0].Note(handover.TopicName(s.Source.Topic)), &topic))
 	if err != nil || record.State != handover.Done || topic.ID != record.ID ||
 		int(s.Source.Number) >= len(topic.TargetEnds) {
 		return 0, err
@@ -380,13 +381,13 @@ func handedOver(p *snapshot.Snapshot, s *snapshot.PartitionView) (offsets.Target
 
 // leftOut is the test whether the flow leaves out what a producer id wrote; nil: it
 // leaves out nothing.
-func leftOut(i *snapshot.Viewer) (test func(context.Context, int64) (bool, error), done func(), err error) {
-	lane, _ := i.Flow.LaneInUse()
-	opposite := i.Flow.OppositeLedger()
+func leftOut(viewer *snapshot.Viewer) (test func(context.Context, int64) (bool, error), done func(), err error) {
+	lane, _ := viewer.Flow.LaneInUse()
+	opposite := viewer.Flow.OppositeLedger()
 	if lane != settings.LaneBatch || opposite == "" {
 		return nil, func() {}, nil
 	}
-	claims, err := ledger.OpenClaims(i.SourceCluster, opposite)
+	claims, err := ledger.OpenClaims(viewer.SourceCluster, opposite)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -396,7 +397,7 @@ func leftOut(i *snapshot.Viewer) (test func(context.Context, int64) (bool, error
 }
 
 // compareAll works on the jobs, several at a time, each over connections of its own.
-func compareAll(ctx context.Context, i *snapshot.Viewer, jobs []*job,
+func compareAll(ctx context.Context, viewer *snapshot.Viewer, jobs []*job,
 	leftOut func(context.Context, int64) (bool, error), o *Options) error {
 	queue := make(chan *job)
 	together, ctx := errgroup.WithContext(ctx)
@@ -413,12 +414,12 @@ func compareAll(ctx context.Context, i *snapshot.Viewer, jobs []*job,
 	})
 	for range min(verifyAtOnce, len(jobs)) {
 		together.Go(func() error {
-			source, err := kafka.NewFranz(i.SourceCluster)
+			source, err := kafka.NewFranz(viewer.SourceCluster)
 			if err != nil {
 				return err
 			}
 			defer source.Close()
-			target, err := kafka.NewFranz(i.TargetCluster)
+			target, err := kafka.NewFranz(viewer.TargetCluster)
 			if err != nil {
 				return err
 			}

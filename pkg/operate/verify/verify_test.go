@@ -32,7 +32,7 @@ func testVerifyALiveFlow(t *testing.T, w *flowtest.World) {
 	w.Await("all partitions have begun", func() bool {
 		v := w.Verify(verify.Options{})
 		return !v.NeverRan && !slices.ContainsFunc(v.Partitions,
-			func(p verify.VerifiedPartition) bool { return !p.State.Free() })
+			func(p verify.Partition) bool { return !p.State.Free() })
 	})
 	compared := int64(0)
 	for range 3 {
@@ -48,7 +48,7 @@ func testVerifyALiveFlow(t *testing.T, w *flowtest.World) {
 	for _, p := range report.Partitions {
 		records += p.Records
 	}
-	var v *verify.Verification
+	var v *verify.Report
 	w.Await("the ledger knows all of it", func() bool { v = w.Verify(verify.Options{}); return v.NotCopied == 0 })
 	if v.Verdict != verify.Equal || v.Compared != records || v.Partitions[2].SourceDigest != v.Partitions[2].TargetDigest {
 		t.Fatalf("at rest: %+v, want %d records", v, records)
@@ -151,7 +151,7 @@ func TestVerifyFindsEachKind(t *testing.T) {
 			l.Note(open, offsets.Source(len(strings.Fields(c.source))), c.runs...)
 			l.End(open, kgo.TryCommit)
 			plant(l, l.Target.Client(), true, values[n:]...)
-			v, err := verify.Verify(l.Ctx, l.Inspect(), verify.Options{})
+			v, err := verify.Flow(l.Ctx, l.Inspect(), verify.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -200,7 +200,7 @@ func TestVerifyCompactedTopics(t *testing.T) {
 		plant(l, open, true, "a2", "b2", "d1")
 		l.Note(open, 6, offsets.Run{Source: 0, Target: 0, Count: 3}, offsets.Run{Source: 3, Target: 6, Count: 3})
 		l.End(open, kgo.TryCommit)
-		v, err := verify.Verify(l.Ctx, l.Inspect(), verify.Options{})
+		v, err := verify.Flow(l.Ctx, l.Inspect(), verify.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,7 +233,7 @@ func TestVerifyIsIncomplete(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		v, err := verify.Verify(l.Ctx, l.Inspect(), verify.Options{})
+		v, err := verify.Flow(l.Ctx, l.Inspect(), verify.Options{})
 		if err != nil || v.Verdict != verify.Incomplete || v.Partitions[0].Error == "" || v.Partitions[0].Remedy == "" {
 			t.Errorf("target topic there again %v: %+v, %v, want incomplete", again, v, err)
 		}
@@ -264,7 +264,7 @@ func TestVerifyOverACutover(t *testing.T) {
 		"old": w.Kafka("old", w.Sides.Target), "new": w.Kafka("new", w.Sides.Source)}, back, nil)
 	w.Must("inspect", err)
 	defer i.Close()
-	after, err := verify.Verify(w.Ctx, i, verify.Options{})
+	after, err := verify.Flow(w.Ctx, i, verify.Options{})
 	w.Must("verify", err)
 	if after.Verdict != verify.Equal || after.Compared <= before.Compared || len(after.Unverified) > 0 {
 		t.Errorf("after the rollback: %+v, want more than %d records compared", after, before.Compared)

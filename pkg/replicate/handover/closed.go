@@ -34,13 +34,13 @@ func (e *ClosedError) Remedy() string {
 	return "let 'replicator rollback' come to its end, or give it again if it was interrupted; then the flow may run"
 }
 
-// isClosed says whether that is why a flow does not run.
+// IsClosed says whether that is why a flow does not run.
 func IsClosed(err error) bool {
 	var closed *ClosedError
 	return errors.As(err, &closed)
 }
 
-// notClosed refuses work on a shard whose records go the other way; the first partition of the ledger tells whether
+// NotClosed refuses work on a shard whose records go the other way; the first partition of the ledger tells whether
 // they still do.
 func NotClosed(book, first *ledger.Shard, flow string) error {
 	d, err := DirectionOf(book)
@@ -58,7 +58,7 @@ func NotClosed(book, first *ledger.Shard, flow string) error {
 	return closed
 }
 
-// ownCutover refuses to deal with a record that is not of a cutover of the flow's own, but of the way back from another
+// OwnCutover refuses to deal with a record that is not of a cutover of the flow's own, but of the way back from another
 // one.
 func OwnCutover(book *ledger.Shard, r Record, flow string) error {
 	if r.TakesBack == "" {

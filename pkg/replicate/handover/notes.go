@@ -4,13 +4,13 @@ import (
 	"replicator/pkg/replicate/ledger"
 )
 
-// recordOf is the latest cutover that a ledger knows.
+// RecordOf is the latest cutover that a ledger knows.
 func RecordOf(book *ledger.Shard) (r Record, err error) {
 	return r, Decode(book.Note(RecordName), &r)
 }
 
-// heldBy lists where groups stood at a cutover.
-func HeldBy(book *ledger.Shard, id string) ([]Group, error) {
+// GroupsOf lists where groups stood at a cutover.
+func GroupsOf(book *ledger.Shard, id string) ([]Group, error) {
 	var list []Group
 	for _, name := range book.Notes() {
 		var g Group
@@ -27,8 +27,8 @@ func HeldBy(book *ledger.Shard, id string) ([]Group, error) {
 	return list, nil
 }
 
-// endsBy lists where topics ended at a cutover, by their names on the source.
-func EndsBy(book *ledger.Shard, id string) (map[string]Topic, error) {
+// TopicsOf lists where topics ended at a cutover, by their names on the source.
+func TopicsOf(book *ledger.Shard, id string) (map[string]Topic, error) {
 	ends := map[string]Topic{}
 	for _, name := range book.Notes() {
 		var t Topic
@@ -45,23 +45,24 @@ func EndsBy(book *ledger.Shard, id string) (map[string]Topic, error) {
 	return ends, nil
 }
 
-func OrMissing[T ~int64](at *T) int64 {
+// OffsetOrNone is an offset as notes have it: -1 where there is none.
+func OffsetOrNone[T ~int64](at *T) int64 {
 	if at == nil {
 		return -1
 	}
 	return int64(*at)
 }
 
-// restoredName is the note, in partition 0 of the ledger, of the cutover after which settings
+// RestoredName is the note, in partition 0 of the ledger, of the cutover after which settings
 // were put back: while that one counts, no replica sets them again.
 const RestoredName = "restored"
 
-// restored is what that note holds.
+// Restored is what that note holds.
 type Restored struct {
 	Cutover string `json:"cutover"`
 }
 
-// restoredAfter says after which cutover settings were put back, if that one counts, and the topics that were cut over
+// RestoredAfter says after which cutover settings were put back, if that one counts, and the topics that were cut over
 // by it; none else.
 func RestoredAfter(book *ledger.Shard) (id string, over map[string]bool, err error) {
 	record, err := RecordOf(book)
@@ -76,12 +77,12 @@ func RestoredAfter(book *ledger.Shard) (id string, over map[string]bool, err err
 	return record.ID, over, err
 }
 
-// cutOver are the topics that the cutover which counts has cut over, by their names on the source.
+// CutOver are the topics that the cutover which counts has cut over, by their names on the source.
 func CutOver(book *ledger.Shard, record *Record) (map[string]bool, error) {
 	if record.State != Done {
 		return nil, nil
 	}
-	ends, err := EndsBy(book, record.ID)
+	ends, err := TopicsOf(book, record.ID)
 	over := make(map[string]bool, len(ends))
 	for topic := range ends {
 		over[topic] = true
@@ -89,7 +90,7 @@ func CutOver(book *ledger.Shard, record *Record) (map[string]bool, error) {
 	return over, err
 }
 
-// directionOf is which way a shard runs; the zero Direction where it was never turned.
+// DirectionOf is which way a shard runs; the zero Direction where it was never turned.
 func DirectionOf(book *ledger.Shard) (d Direction, err error) {
 	return d, Decode(book.Note(DirectionName), &d)
 }

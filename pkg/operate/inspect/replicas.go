@@ -10,36 +10,36 @@ import (
 	"replicator/pkg/replicate/partition"
 )
 
-// lookAtReplicas fills in who runs the flow, and which shards nobody has.
-func lookAtReplicas(ctx context.Context, i *snapshot.Viewer, p *snapshot.Snapshot, status *FlowStatus) {
-	list, settled, err := i.Replicas(ctx)
+// statusReplicas fills in who runs the flow, and which shards nobody has.
+func statusReplicas(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, status *FlowStatus) {
+	list, settled, err := v.Replicas(ctx)
 	if err != nil {
-		p.Problems = append(p.Problems, err)
+		snap.Problems = append(snap.Problems, err)
 		return
 	}
-	p.Work = snapshot.WorkOf(list, settled, len(p.Books))
-	status.Replicas, status.Members, status.Unowned = p.Work.Replicas, list, p.Work.Unowned
-	i.NoteOtherRules(p, list)
+	snap.Work = snapshot.WorkOf(list, settled, len(snap.Books))
+	status.Replicas, status.Members, status.Unowned = snap.Work.Replicas, list, snap.Work.Unowned
+	v.NoteOtherRules(snap, list)
 }
 
 // hiddenStatus are the partitions of topics that the source does not let us see, as the
 // ledger knows them.
-func hiddenStatus(i *snapshot.Viewer, p *snapshot.Snapshot) []PartitionStatus {
+func hiddenStatus(v *snapshot.Viewer, snap *snapshot.Snapshot) []PartitionStatus {
 	var list []PartitionStatus
-	for shard := range p.Books {
+	for shard := range snap.Books {
 		seen := map[chunk.Partition]bool{}
-		for _, k := range p.Books[shard].Keys() {
-			err := p.Hidden[k.Partition.Topic]
+		for _, k := range snap.Books[shard].Keys() {
+			err := snap.Hidden[k.Partition.Topic]
 			if err == nil || seen[k.Partition] {
 				continue
 			}
 			seen[k.Partition] = true
-			target, _ := i.Policy.Topic(k.Partition.Topic)
+			target, _ := v.Policy.Topic(k.Partition.Topic)
 			one := PartitionStatus{
 				Topic: k.Partition.Topic, Partition: k.Partition.Number, TargetTopic: target, Shard: shard,
 				Phase: partition.PhaseStopped, Reason: err.Error(), Remedy: chunk.Remedy(err), EndsUnknown: true,
 			}
-			state := p.Books[shard].State(k)
+			state := snap.Books[shard].State(k)
 			if state.Start != ledger.NotStarted {
 				progress := offsets.Source(state.Progress)
 				one.Progress = &progress

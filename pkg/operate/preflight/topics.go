@@ -51,7 +51,7 @@ func (m *migration) askTopics() {
 // askSizes asks how large topics are, and whether the target has room for them.
 func (m *migration) askSizes(ctx context.Context) {
 	var err error
-	if m.placed, m.brokers, err = m.source.Placement(ctx, m.seen.Topics); err != nil {
+	if m.placed, m.brokers, err = m.source.Placement(ctx, m.snap.Topics); err != nil {
 		m.unknown("sizes on the source", err)
 		return
 	}
@@ -94,11 +94,11 @@ func (m *migration) size(t *MigrationTopic, sizes survey.Sizes, there survey.Pla
 	for n := range t.Partitions {
 		p := chunk.Partition{Topic: t.Topic, Number: int32(n)}
 		bytes, ok := sizes[p]
-		s := m.i.View(m.seen, p)
+		s := m.viewer.View(m.snap, p)
 		if !ok || s.Unknown != nil {
 			return nil
 		}
-		one := survey.Left(bytes, inspect.PartitionOf(m.i, m.seen, s).Behind, int64(s.High-s.Earliest))
+		one := survey.Left(bytes, inspect.PartitionStatusOf(m.viewer, m.snap, s).Behind, int64(s.High-s.Earliest))
 		size, left = size+bytes, left+one
 		loads = append(loads, survey.Load{Bytes: one, At: there[s.Target], Replicas: t.ReplicationFactor})
 	}
@@ -132,13 +132,13 @@ func (m *migration) room(rooms []survey.Room, known bool) {
 		switch {
 		case r.Usable < 0:
 			m.unknown("room on the target's disks", &kafka.Problem{
-				What: fmt.Sprintf("broker %d of cluster %s does not tell it", r.Broker, m.i.Flow.To),
+				What: fmt.Sprintf("broker %d of cluster %s does not tell it", r.Broker, m.viewer.Flow.To),
 				Fix:  "look there; brokers tell it from 3.3 on",
 			})
 		case known && r.Short():
 			m.warn("give it more room, or let the topics there keep less",
 				"broker %d of cluster %s has %d bytes left, and about %d are to come (new topics taken as spread evenly)",
-				r.Broker, m.i.Flow.To, r.Usable, r.Needed)
+				r.Broker, m.viewer.Flow.To, r.Usable, r.Needed)
 		}
 	}
 }
@@ -159,9 +159,9 @@ func (m *migration) askSettings(ctx context.Context) {
 		}
 	}
 	from, denied, err := m.source.Settings(ctx, sources)
-	m.settingsUnknown(m.i.Flow.From, denied, err)
+	m.settingsUnknown(m.viewer.Flow.From, denied, err)
 	to, denied, err := m.target.Settings(ctx, names)
-	m.settingsUnknown(m.i.Flow.To, denied, err)
+	m.settingsUnknown(m.viewer.Flow.To, denied, err)
 	would, err := m.target.NewSettings(ctx, create)
 	m.unknown("settings of new topics", err)
 	maps.Copy(to, would)
@@ -234,11 +234,11 @@ const usualLongest = 15 * time.Minute
 // open reports one open transaction.
 func (m *migration) open(o *survey.Open) {
 	at := chunk.Partition{Topic: o.Topic, Number: o.Partition}
-	behind := m.seen.SourceHigh[at].Offset - o.Offset
+	behind := m.snap.SourceHigh[at].Offset - o.Offset
 	what := fmt.Sprintf("a transaction of producer %d (transactional id %q) has been open in %s since offset %d: the "+
 		"last stable offset stays there, so that the copy cannot pass it, and %d offsets wait behind it", o.Producer, o.ID,
 		at, o.Offset, max(behind, 0))
-	end := o.Remedy(m.i.SourceCluster.Properties["bootstrap.servers"])
+	end := o.Remedy(m.viewer.SourceCluster.Properties["bootstrap.servers"])
 	switch o.Verdict {
 	case survey.Hanging:
 		m.inTheWay(&kafka.Problem{What: what + "; " + o.Why, Fix: "end it on the source: " + end})

@@ -122,48 +122,48 @@ type MissingACL struct {
 	Command   string `json:"command"`
 }
 
-// SurveyOptions are what an operator may choose.
-type SurveyOptions struct {
+// MigrationOptions are what an operator may choose.
+type MigrationOptions struct {
 	Rate   float64       // bytes per second; 0: measured
 	Active time.Duration // how recent a record makes its producer active
 	Sample time.Duration // how long the rate is measured
 }
 
-// DefaultSurveyOptions measure the rate.
-func DefaultSurveyOptions() SurveyOptions {
-	return SurveyOptions{Active: 10 * time.Minute, Sample: 3 * time.Second}
+// DefaultMigrationOptions measure the rate.
+func DefaultMigrationOptions() MigrationOptions {
+	return MigrationOptions{Active: 10 * time.Minute, Sample: 3 * time.Second}
 }
 
 // migration gathers a Migration.
 type migration struct {
 	*Migration
-	i              *snapshot.Viewer
-	opts           SurveyOptions
+	viewer         *snapshot.Viewer
+	opts           MigrationOptions
 	plan           *FlowPlan
-	seen           *snapshot.Snapshot
+	snap           *snapshot.Snapshot
 	source, target *survey.Cluster
 	brokers        []int32 // of the source
 	placed         survey.Placement
 }
 
-// Migration plans a flow as Plan does, and asks both clusters what else there is
+// PlanMigration plans a flow as Plan does, and asks both clusters what else there is
 // to know. What they do not tell is in NotKnown. Neither is changed.
-func Survey(ctx context.Context, i *snapshot.Viewer, opts SurveyOptions) (*Migration, error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshot.LookLimit)
+func PlanMigration(ctx context.Context, v *snapshot.Viewer, opts MigrationOptions) (*Migration, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	seen, err := i.Take(ctx, func(string) bool { return true }, true)
+	snap, err := v.Take(ctx, func(string) bool { return true }, true)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := planSeen(ctx, i, seen)
+	plan, err := planSeen(ctx, v, snap)
 	if err != nil {
 		return nil, err
 	}
 	m := migration{
-		i: i, opts: opts, plan: plan, seen: seen,
-		source: survey.Of(i.SourceCluster, i.SourceClient), target: survey.Of(i.TargetCluster, i.TargetClient),
+		viewer: v, opts: opts, plan: plan, snap: snap,
+		source: survey.Of(v.SourceCluster, v.SourceClient), target: survey.Of(v.TargetCluster, v.TargetClient),
 		Migration: &Migration{
-			Flow: plan.Flow, Taken: seen.Taken, ActiveWithin: int64(opts.Active / time.Second),
+			Flow: plan.Flow, Taken: snap.Taken, ActiveWithin: int64(opts.Active / time.Second),
 			Source: MigrationSide{plan.Source.Name, plan.Source.ID, plan.Source.Brokers},
 			Target: MigrationSide{plan.Target.Name, plan.Target.ID, plan.Target.Brokers},
 			Topics: []MigrationTopic{}, Quotas: []MigrationQuota{}, Rooms: []survey.Room{},
@@ -173,7 +173,7 @@ func Survey(ctx context.Context, i *snapshot.Viewer, opts SurveyOptions) (*Migra
 			LeftOut:  plan.LeftOut,
 		},
 	}
-	m.Lane, _ = i.Flow.LaneInUse()
+	m.Lane, _ = v.Flow.LaneInUse()
 	for _, err := range plan.InTheWay() {
 		m.inTheWay(err)
 	}
@@ -193,7 +193,7 @@ func Survey(ctx context.Context, i *snapshot.Viewer, opts SurveyOptions) (*Migra
 
 func (m *migration) inTheWay(err error) {
 	m.problems = append(m.problems, err)
-	m.Obstacles = append(m.Obstacles, inspect.ProblemOf(err))
+	m.Obstacles = append(m.Obstacles, inspect.ProblemStatusOf(err))
 }
 
 func (m *migration) warn(remedy, format string, args ...any) {

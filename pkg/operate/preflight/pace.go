@@ -29,7 +29,7 @@ const (
 // measure finds a rate, and the time that it makes.
 func (m *migration) measure(ctx context.Context) {
 	m.Pace = MigrationPace{From: paceUnknown}
-	replicas, err := m.i.CountReplicas(ctx)
+	replicas, err := m.viewer.CountReplicas(ctx)
 	m.unknown("whether a daemon runs", err)
 	switch {
 	case m.opts.Rate > 0:
@@ -58,12 +58,12 @@ func (m *migration) watch(ctx context.Context, replicas int) {
 		return
 	case <-timer.C:
 	}
-	later, err := m.i.Take(ctx, func(string) bool { return true }, false)
+	later, err := m.viewer.Take(ctx, func(string) bool { return true }, false)
 	if err != nil {
 		m.unknown("the rate of the daemon", err)
 		return
 	}
-	took := later.Taken.Sub(m.seen.Taken).Seconds()
+	took := later.Taken.Sub(m.snap.Taken).Seconds()
 	var records, bytes float64
 	known := true
 	for i := range m.Topics {
@@ -71,7 +71,7 @@ func (m *migration) watch(ctx context.Context, replicas int) {
 		var span, moved int64
 		for n := range t.Partitions {
 			p := chunk.Partition{Topic: t.Topic, Number: int32(n)}
-			was, is := m.i.View(m.seen, p), m.i.View(later, p)
+			was, is := m.viewer.View(m.snap, p), m.viewer.View(later, p)
 			span += int64(was.High - was.Earliest)
 			if was.Started() && is.Started() {
 				moved += max(int64(is.State.Progress-was.State.Progress), 0)
@@ -101,7 +101,7 @@ func (m *migration) sample(ctx context.Context) {
 	from := map[chunk.Partition]survey.Span{}
 	for i := range m.Topics {
 		for n := range m.Topics[i].Partitions {
-			s := m.i.View(m.seen, chunk.Partition{Topic: m.Topics[i].Topic, Number: int32(n)})
+			s := m.viewer.View(m.snap, chunk.Partition{Topic: m.Topics[i].Topic, Number: int32(n)})
 			at := s.Next()
 			if s.Unknown == nil && at < s.Stable {
 				from[s.Source] = survey.Span{From: int64(at), To: int64(s.Stable)}
@@ -112,7 +112,7 @@ func (m *migration) sample(ctx context.Context) {
 		m.Pace.Why = "nothing of what is left can be read"
 		return
 	}
-	pace, err := survey.Sample(ctx, m.i.SourceCluster, from, sampleBytes, m.opts.Sample)
+	pace, err := survey.Sample(ctx, m.viewer.SourceCluster, from, sampleBytes, m.opts.Sample)
 	if err != nil {
 		m.unknown("the rate at which the source can be read", err)
 		return

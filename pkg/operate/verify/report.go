@@ -11,8 +11,8 @@ import (
 	"replicator/pkg/replicate/settings"
 )
 
-// VerificationVersion is the version of a report's JSON.
-const VerificationVersion = 1
+// ReportVersion is the version of a report's JSON.
+const ReportVersion = 1
 
 // Verdict is what a verification comes to.
 type Verdict string
@@ -26,9 +26,9 @@ const (
 	Incomplete Verdict = "incomplete"
 )
 
-// Verification is the report of one comparison of both sides. Its JSON is stable:
+// Report is that of one comparison of both sides. Its JSON is stable:
 // fields may be added, none changes its name or meaning while Version stays.
-type Verification struct {
+type Report struct {
 	Version int     `json:"version"`
 	Program string  `json:"program"` // the version that compared
 	Flow    string  `json:"flow"`    // as old->new
@@ -45,14 +45,14 @@ type Verification struct {
 	Taken      time.Time         `json:"taken"` // when progress and ends were asked for: what came later was not compared
 	Ended      time.Time         `json:"ended"`
 	Since      *time.Time        `json:"since"` // what is older was not compared; null: all was
-	VerifiedCounts
+	Counts
 	// KnownLost is how many records at most are in holes: the source deleted them before they were copied, or an order
 	// of 'resume' gave them up.
 	KnownLost  int64                   `json:"known_lost"`
 	GivenUp    int64                   `json:"given_up"`   // how many of these an order of 'resume' gave up
 	Unverified map[string]int64        `json:"unverified"` // records that could not be checked, by reason
 	NotCopied  int64                   `json:"not_copied"` // source offsets beyond progress, when progress was taken
-	Partitions []VerifiedPartition     `json:"partitions"` // by topic and number
+	Partitions []Partition             `json:"partitions"` // by topic and number
 	Groups     []inspect.GroupStatus   `json:"groups"`     // as status shows them, when the comparison had ended
 	Problems   []inspect.ProblemStatus `json:"problems"`   // what could not be seen
 	LeftOut    []inspect.LeftOut       `json:"left_out"`   // what the flow's patterns choose and a rule leaves out
@@ -88,8 +88,8 @@ type ClusterName struct {
 	ID   string `json:"id"`
 }
 
-// VerifiedCounts are records.
-type VerifiedCounts struct {
+// Counts are numbers of records.
+type Counts struct {
 	Compared   int64 `json:"compared"` // on both sides at their places, equal or not
 	Missing    int64 `json:"missing"`
 	Changed    int64 `json:"changed"`
@@ -99,12 +99,12 @@ type VerifiedCounts struct {
 }
 
 // Differences is the sum of all but the compared ones.
-func (c *VerifiedCounts) Differences() int64 {
+func (c *Counts) Differences() int64 {
 	return c.Missing + c.Changed + c.Extra + c.Foreign + c.OutOfOrder
 }
 
-// VerifiedPartition is one source partition in a Verification.
-type VerifiedPartition struct {
+// Partition is one source partition in a report.
+type Partition struct {
 	Topic       string          `json:"topic"` // of the source
 	Partition   int32           `json:"partition"`
 	TargetTopic string          `json:"target_topic"`
@@ -121,7 +121,7 @@ type VerifiedPartition struct {
 	KnownLost int64               `json:"known_lost"`
 	Holes     *inspect.HoleStatus `json:"holes,omitempty"`
 	GivenUp   []inspect.GivenUp   `json:"given_up,omitempty"`
-	VerifiedCounts
+	Counts
 	Unverified map[string]int64 `json:"unverified"`
 	// Differences are the first ones; the counts are of all.
 	Differences []compare.Difference `json:"differences"`
@@ -136,8 +136,8 @@ type VerifiedPartition struct {
 }
 
 // take fills in what a comparison found.
-func (p *VerifiedPartition) take(found *compare.Result) {
-	p.VerifiedCounts = VerifiedCounts{found.Compared, found.Missing, found.Changed, found.Extra, found.Foreign,
+func (p *Partition) take(found *compare.Result) {
+	p.Counts = Counts{found.Compared, found.Missing, found.Changed, found.Extra, found.Foreign,
 		found.OutOfOrder}
 	p.Unverified = found.Unverified
 	p.Differences = append(p.Differences, found.Listed...)
@@ -145,31 +145,31 @@ func (p *VerifiedPartition) take(found *compare.Result) {
 }
 
 // add adds a partition to the report.
-func (v *Verification) add(p *VerifiedPartition) {
-	v.Partitions = append(v.Partitions, *p)
-	v.Compared += p.Compared
-	v.Missing += p.Missing
-	v.Changed += p.Changed
-	v.Extra += p.Extra
-	v.Foreign += p.Foreign
-	v.OutOfOrder += p.OutOfOrder
-	v.NotCopied += p.NotCopied
-	v.KnownLost += p.KnownLost
+func (report *Report) add(p *Partition) {
+	report.Partitions = append(report.Partitions, *p)
+	report.Compared += p.Compared
+	report.Missing += p.Missing
+	report.Changed += p.Changed
+	report.Extra += p.Extra
+	report.Foreign += p.Foreign
+	report.OutOfOrder += p.OutOfOrder
+	report.NotCopied += p.NotCopied
+	report.KnownLost += p.KnownLost
 	for reason, n := range p.Unverified {
-		v.Unverified[reason] += n
+		report.Unverified[reason] += n
 	}
 	if why, remedy := p.doubt(); why != "" {
-		v.Incomplete = append(v.Incomplete, Doubt{p.Topic, &p.Partition, why, remedy})
+		report.Incomplete = append(report.Incomplete, Doubt{p.Topic, &p.Partition, why, remedy})
 	}
 	for _, g := range p.GivenUp {
-		v.GivenUp += g.To - g.From
-		v.Incomplete = append(v.Incomplete, Doubt{p.Topic, &p.Partition, g.String(),
+		report.GivenUp += g.To - g.From
+		report.Incomplete = append(report.Incomplete, Doubt{p.Topic, &p.Partition, g.String(),
 			"they are on the source alone, as ordered. --since with a later time compares what came after"})
 	}
 }
 
 // holes is KnownLost without what was given up.
-func (p *VerifiedPartition) holes() int64 {
+func (p *Partition) holes() int64 {
 	n := p.KnownLost
 	for _, g := range p.GivenUp {
 		n -= g.To - g.From
@@ -178,7 +178,7 @@ func (p *VerifiedPartition) holes() int64 {
 }
 
 // doubt is why not all of the partition is known to be equal, beside what was given up; "": it is.
-func (p *VerifiedPartition) doubt() (why, remedy string) {
+func (p *Partition) doubt() (why, remedy string) {
 	switch {
 	case p.Error != "":
 		return p.Error, p.Remedy
@@ -212,42 +212,43 @@ func doubts(g *inspect.GroupStatus) (list []Doubt) {
 }
 
 // judge gives the verdict, once all partitions are added.
-func (v *Verification) judge() {
+func (report *Report) judge() {
 	unverified, begun := int64(0), false
-	for _, n := range v.Unverified {
+	for _, n := range report.Unverified {
 		unverified += n
 	}
-	for i := range v.Partitions {
-		p := &v.Partitions[i]
+	for i := range report.Partitions {
+		p := &report.Partitions[i]
 		begun = begun || p.SourceTo > p.SourceFrom
 	}
 	var about []Doubt
 	whole := func(why, remedy string) { about = append(about, Doubt{Why: why, Remedy: remedy}) }
 	switch {
-	case v.NeverRan:
-		whole(fmt.Sprintf("the flow has never run: the ledger %s is missing or empty", v.Ledger),
+	case report.NeverRan:
+		whole(fmt.Sprintf("the flow has never run: the ledger %s is missing or empty", report.Ledger),
 			"start it with 'replicator run'; is this the right flow, and the right cluster?")
-	case len(v.Partitions) == 0:
+	case len(report.Partitions) == 0:
 		whole("no partition was compared: no topic is selected", "see 'replicator check --connect' for the reason of each")
-	case v.Since != nil && !begun:
-		whole(fmt.Sprintf("nothing was compared: no record that was copied is as new as %s", v.Since.Format(time.RFC3339)),
+	case report.Since != nil && !begun:
+		whole(fmt.Sprintf("nothing was compared: no record that was copied is as new as %s",
+			report.Since.Format(time.RFC3339)),
 			"give an earlier --since")
-	case v.Compared == 0 && unverified > 0:
+	case report.Compared == 0 && unverified > 0:
 		whole(fmt.Sprintf("nothing could be compared: of all %d records one side has none any more", unverified), "")
 	}
-	for _, p := range v.Problems {
+	for _, p := range report.Problems {
 		whole(p.Error, p.Remedy)
 	}
-	for i := range v.Groups {
-		v.Incomplete = append(v.Incomplete, doubts(&v.Groups[i])...)
+	for i := range report.Groups {
+		report.Incomplete = append(report.Incomplete, doubts(&report.Groups[i])...)
 	}
-	v.Incomplete = append(about, v.Incomplete...)
+	report.Incomplete = append(about, report.Incomplete...)
 	switch {
-	case v.VerifiedCounts.Differences() > 0:
-		v.Verdict = Different
-	case len(v.Incomplete) > 0:
-		v.Verdict = Incomplete
+	case report.Counts.Differences() > 0:
+		report.Verdict = Different
+	case len(report.Incomplete) > 0:
+		report.Verdict = Incomplete
 	default:
-		v.Verdict = Equal
+		report.Verdict = Equal
 	}
 }

@@ -27,31 +27,31 @@ type Replica struct {
 	AsMember owner.Member `json:"-"`
 }
 
-// replicas counts the processes that share the flow's shards now.
-func (i *Viewer) CountReplicas(ctx context.Context) (int, error) {
-	list, _, err := i.Replicas(ctx)
+// CountReplicas counts the processes that share the flow's shards now.
+func (v *Viewer) CountReplicas(ctx context.Context) (int, error) {
+	list, _, err := v.Replicas(ctx)
 	return len(list), err
 }
 
-// members lists the processes that share the flow's shards now, by host; settled says that
+// Replicas lists the processes that share the flow's shards now, by host; settled says that
 // the group is not just sharing them out anew.
-func (i *Viewer) Replicas(ctx context.Context) (list []Replica, settled bool, err error) {
+func (v *Viewer) Replicas(ctx context.Context) (list []Replica, settled bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, kafka.AskLimit)
 	defer cancel()
 	tick := time.NewTicker(groups.CoordinatorEvery)
 	defer tick.Stop()
 	for {
-		described, err := kadm.NewClient(i.TargetClient).DescribeGroups(ctx, i.Flow.GroupID())
-		group := described[i.Flow.GroupID()]
+		described, err := kadm.NewClient(v.TargetClient).DescribeGroups(ctx, v.Flow.GroupID())
+		group := described[v.Flow.GroupID()]
 		if err == nil {
 			err = group.Err
 		}
 		switch {
 		case err == nil:
-			list, settled := i.replicasOf(&group)
+			list, settled := v.replicasOf(&group)
 			return list, settled, nil
 		case ctx.Err() != nil || !groups.NoCoordinatorYet(err):
-			return []Replica{}, true, groups.WhyNone(i.TargetCluster, i.Flow.GroupID(), err)
+			return []Replica{}, true, groups.WhyNone(v.TargetCluster, v.Flow.GroupID(), err)
 		}
 		select {
 		case <-ctx.Done():
@@ -60,15 +60,15 @@ func (i *Viewer) Replicas(ctx context.Context) (list []Replica, settled bool, er
 	}
 }
 
-func (i *Viewer) replicasOf(group *kadm.DescribedGroup) (list []Replica, settled bool) {
+func (v *Viewer) replicasOf(group *kadm.DescribedGroup) (list []Replica, settled bool) {
 	list = []Replica{}
-	rules := peers.RulesOf(&i.Flow)
+	rules := peers.RulesOf(&v.Flow)
 	for _, m := range group.Members {
 		r := Replica{Member: m.MemberID, Host: strings.TrimPrefix(m.ClientHost, "/"), Shards: []int{}}
 		if assigned, ok := m.Assigned.AsConsumer(); ok {
 			for _, topic := range assigned.Topics {
 				for _, number := range topic.Partitions {
-					if topic.Topic == i.Flow.LedgerTopic() {
+					if topic.Topic == v.Flow.LedgerTopic() {
 						r.Shards = append(r.Shards, int(number))
 					}
 				}
@@ -91,6 +91,7 @@ type work struct {
 	Unowned  []int // shards that nobody has; nil: not known, or being shared out
 }
 
+// WorkOf says who works on which of so many shards; without settled, none is known to be unowned.
 func WorkOf(list []Replica, settled bool, shards int) work {
 	n := len(list)
 	w := work{Replicas: &n}
@@ -106,19 +107,19 @@ func WorkOf(list []Replica, settled bool, shards int) work {
 	return w
 }
 
-// rests says that nobody works on a shard.
+// Rests says that nobody works on a shard.
 func (w *work) Rests(shard int) bool {
 	return w.Replicas != nil && *w.Replicas == 0 || slices.Contains(w.Unowned, shard)
 }
 
-// tellOtherRules tells of replicas whose rules are not those of the configuration at hand.
-func (i *Viewer) NoteOtherRules(p *Snapshot, list []Replica) {
+// NoteOtherRules adds to the problems replicas whose rules are not those of the configuration at hand.
+func (v *Viewer) NoteOtherRules(snap *Snapshot, list []Replica) {
 	if text := OtherRules(list); text != "" {
-		p.Problems = append(p.Problems, &kafka.Problem{What: text, Fix: peers.MixedRemedy})
+		snap.Problems = append(snap.Problems, &kafka.Problem{What: text, Fix: peers.MixedRemedy})
 	}
 }
 
-// otherRules names the replicas whose rules are not those of the configuration at hand; "": none.
+// OtherRules names the replicas whose rules are not those of the configuration at hand; "": none.
 func OtherRules(list []Replica) string {
 	o := peers.Differing{Hosts: map[string]bool{}, Keys: map[string]bool{}}
 	for _, r := range list {
@@ -135,19 +136,19 @@ func OtherRules(list []Replica) string {
 	return o.String() + " than this configuration"
 }
 
-// missesLedger says of a flow that runs, and has no ledger, that it was deleted; nil: it does not run, so that it may
+// MissingLedger says of a flow that runs, and has no ledger, that it was deleted; nil: it does not run, so that it may
 // never have. It looks again: replicas that have just begun have made it before they joined their group.
-func (i *Viewer) MissingLedger(ctx context.Context) error {
-	if n, err := i.CountReplicas(ctx); err != nil || n == 0 {
+func (v *Viewer) MissingLedger(ctx context.Context) error {
+	if n, err := v.CountReplicas(ctx); err != nil || n == 0 {
 		return nil
 	}
-	name := i.Flow.LedgerTopic()
-	seen, err := kafka.Describe(ctx, i.TargetClient, i.TargetCluster, []string{name})
+	name := v.Flow.LedgerTopic()
+	seen, err := kafka.Describe(ctx, v.TargetClient, v.TargetCluster, []string{name})
 	if err != nil {
 		return err
 	}
 	if _, there := seen.Topics[name]; there {
 		return nil
 	}
-	return &Lasting{ledger.Deleted(name, i.TargetCluster.Name, nil)}
+	return &Lasting{ledger.Deleted(name, v.TargetCluster.Name, nil)}
 }

@@ -17,7 +17,7 @@ import (
 func (m *migration) askGroups(ctx context.Context) {
 	on := map[string]bool{}
 	listed, err := m.source.Groups(ctx, func(group string) bool {
-		target, verdict := m.i.Policy.Group(group)
+		target, verdict := m.viewer.Policy.Group(group)
 		if verdict.Selected {
 			on[target] = true
 		}
@@ -34,12 +34,12 @@ func (m *migration) askGroups(ctx context.Context) {
 			m.unknown("members of group "+g.Group+" on the source", errors.New(g.Err))
 		}
 		if !g.Carries {
-			m.warn("", "group %s on cluster %s is not carried: %s", g.Group, m.i.Flow.From, g.Not)
+			m.warn("", "group %s on cluster %s is not carried: %s", g.Group, m.viewer.Flow.From, g.Not)
 		}
 	}
 	if active > 0 {
 		m.warn("stop them at the cutover: they go on where they stand then",
-			"groups still active on cluster %s: %d", m.i.Flow.From, active)
+			"groups still active on cluster %s: %d", m.viewer.Flow.From, active)
 	}
 	listed, err = m.target.Groups(ctx, func(group string) bool { return on[group] })
 	m.unknown("groups on the target", err)
@@ -49,7 +49,7 @@ func (m *migration) askGroups(ctx context.Context) {
 		}
 		m.TargetGroups = append(m.TargetGroups, MigrationGroup{g, true})
 		m.warn("stop it on the target if it is to follow; its positions are not moved while it has members",
-			"group %s is active on cluster %s; members: %d", g.Group, m.i.Flow.To, g.Members)
+			"group %s is active on cluster %s; members: %d", g.Group, m.viewer.Flow.To, g.Members)
 	}
 }
 
@@ -64,8 +64,8 @@ func (m *migration) askACLs(ctx context.Context) {
 	if errors.Is(err, survey.ErrOpen) {
 		if len(source) > 0 {
 			m.warn("set up an authorizer there if it is to keep the same out",
-				"cluster %s has ACLs and cluster %s has no authorizer: everybody may do everything there", m.i.Flow.From,
-				m.i.Flow.To)
+				"cluster %s has ACLs and cluster %s has no authorizer: everybody may do everything there", m.viewer.Flow.From,
+				m.viewer.Flow.To)
 		}
 		return
 	}
@@ -75,11 +75,11 @@ func (m *migration) askACLs(ctx context.Context) {
 	}
 	for _, a := range survey.Missing(source, target, m.namedACL) {
 		m.MissingACLs = append(m.MissingACLs, MissingACL{a.Principal,
-			a.Command(m.i.TargetCluster.Properties["bootstrap.servers"])})
+			a.Command(m.viewer.TargetCluster.Properties["bootstrap.servers"])})
 	}
 	if n := len(m.MissingACLs); n > 0 {
 		m.warn("add those that applications need; ACLs are not copied", "ACLs of applications on cluster %s without "+
-			"a like on cluster %s: %d", m.i.Flow.From, m.i.Flow.To, n)
+			"a like on cluster %s: %d", m.viewer.Flow.From, m.viewer.Flow.To, n)
 	}
 }
 
@@ -94,22 +94,22 @@ func openly(err error) error {
 // namedACL says what an entry of the source would be on the target. What the daemon
 // itself may do there, and what only concerns brokers, is nothing of applications.
 func (m *migration) namedACL(a survey.ACL) (survey.ACL, bool) {
-	if user, known := m.i.SourceCluster.User(); known && a.Principal == "User:"+user {
+	if user, known := m.viewer.SourceCluster.User(); known && a.Principal == "User:"+user {
 		return a, false
 	}
 	switch a.Resource {
 	case kmsg.ACLResourceTypeTopic:
-		return named(a, m.i.Flow.SourcePrefix, func(name string) (string, bool) {
-			target, verdict := m.i.Policy.Topic(name)
+		return named(a, m.viewer.Flow.SourcePrefix, func(name string) (string, bool) {
+			target, verdict := m.viewer.Policy.Topic(name)
 			return target, verdict.Selected
-		}, m.seen.Topics)
+		}, m.snap.Topics)
 	case kmsg.ACLResourceTypeGroup:
 		var names []string
 		for _, g := range m.SourceGroups {
 			names = append(names, g.Group.Group)
 		}
-		return named(a, m.i.Flow.SourcePrefix, func(name string) (string, bool) {
-			target, verdict := m.i.Policy.Group(name)
+		return named(a, m.viewer.Flow.SourcePrefix, func(name string) (string, bool) {
+			target, verdict := m.viewer.Policy.Group(name)
 			return target, verdict.Selected
 		}, names)
 	case kmsg.ACLResourceTypeTransactionalId:
@@ -160,8 +160,8 @@ func (m *migration) askQuotas(ctx context.Context) {
 		key     string
 		brokers int
 	}{
-		{m.i.SourceCluster, m.source, "consumer_byte_rate", m.Source.Brokers},
-		{m.i.TargetCluster, m.target, "producer_byte_rate", m.Target.Brokers},
+		{m.viewer.SourceCluster, m.source, "consumer_byte_rate", m.Source.Brokers},
+		{m.viewer.TargetCluster, m.target, "producer_byte_rate", m.Target.Brokers},
 	} {
 		quotas, err := side.cluster.Quotas(ctx)
 		if err != nil {

@@ -1,0 +1,154 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/clients"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/provenance"
+	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/translate"
+)
+
+// Viewer sees one flow from outside: it knows what both clusters say, and
+// nothing of any process that copies. It writes to neither of them. Its methods
+// belong to one goroutine.
+type Viewer struct {
+	clients.Clients
+	Flow settings.Config
+
+	SourceCluster, TargetCluster kafka.Config
+	SourceID, TargetID           string    // of the clusters
+	elsewhere                    time.Time // when no other ledger held this flow's copy
+	SourceClient, TargetClient   *kgo.Client
+	Translator                   translate.Translator
+	Retention                    Retention
+	others                       *provenance.Neighbours
+	Writers                      *provenance.Writers
+	Around                       *provenance.Neighbourhood // flows of other configurations, when the viewer was opened
+	// SettleWait is how long it waits for a ledger partition's open transaction, which ends within
+	// milliseconds unless its owner was killed in the middle of a commit.
+	SettleWait time.Duration
+}
+
+const (
+	// reachTries: a broker of several may be away, a cluster that is away should show soon.
+	reachTries = 3
+	// TakeLimit bounds what one command asks of both clusters.
+	TakeLimit = 2 * time.Minute
+	// usualSettleWait is SettleWait, but for tests.
+	usualSettleWait = 5 * time.Second
+	settleEvery     = 50 * time.Millisecond
+)
+
+// Open opens a viewer of a flow and makes sure that both clusters answer, and
+// that they are two. Errors have a remedy.
+func Open(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
+	log *slog.Logger) (*Viewer, error) {
+	v := &Viewer{
+		Flow: flow, SourceCluster: clusters[flow.From], TargetCluster: clusters[flow.To], SettleWait: usualSettleWait,
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	err := v.open(log)
+	if err == nil {
+		err = v.reach(ctx)
+	}
+	if err == nil {
+		err = v.meet(ctx, log)
+	}
+	if err != nil {
+		v.Close()
+		return nil, fmt.Errorf("flow %s: %w", flow.Name(), err)
+	}
+	return v, nil
+}
+
+func (v *Viewer) open(log *slog.Logger) (err error) {
+	patience := []kgo.Opt{kgo.RequestRetries(reachTries), kgo.RetryTimeout(kafka.AskLimit)}
+	if v.SourceClient, err = kafka.NewFranz(v.SourceCluster, patience...); err != nil {
+		return err
+	}
+	if v.TargetClient, err = kafka.NewFranz(v.TargetCluster, patience...); err != nil {
+		return err
+	}
+	if v.others, err = provenance.OpenNeighbours(&v.Flow, v.SourceCluster, v.TargetCluster); err != nil {
+		return err
+	}
+	if v.Writers, err = provenance.OpenWriters(&v.Flow, v.others, v.TargetCluster); err != nil {
+		return err
+	}
+	return v.openRooms(log)
+}
+
+// openRooms opens what goes by the policy.
+func (v *Viewer) openRooms(log *slog.Logger) (err error) {
+	if v.Clients, err = clients.Open(&v.Flow, v.SourceCluster, v.TargetCluster, log); err != nil {
+		return err
+	}
+	v.Translator = translate.Translator{Ledger: v.Ledger, Peek: v.Scan, Tails: map[chunk.Partition]translate.Tail{}}
+	return nil
+}
+
+// meet finds the flows of other configurations, some of which the policy has to know.
+func (v *Viewer) meet(ctx context.Context, log *slog.Logger) (err error) {
+	if v.Around, err = v.others.Look(ctx); err != nil {
+		return err
+	}
+	flows := v.Around.Flows()
+	if len(flows) == 0 {
+		return nil
+	}
+	v.Clients.Close()
+	v.Flow.Flows = append(slices.Clone(v.Flow.Flows), flows...)
+	return v.openRooms(log)
+}
+
+// Close ends all connections.
+func (v *Viewer) Close() {
+	v.Clients.Close()
+	if v.Writers != nil {
+		v.Writers.Close()
+	}
+	if v.others != nil {
+		v.others.Close()
+	}
+	for _, client := range []*kgo.Client{v.SourceClient, v.TargetClient} {
+		if client != nil {
+			client.Close()
+		}
+	}
+}
+
+// reach asks both clusters who they are.
+func (v *Viewer) reach(ctx context.Context) error {
+	source, err := kafka.Describe(ctx, v.SourceClient, v.SourceCluster, []string{})
+	if err != nil {
+		return err
+	}
+	target, err := kafka.Describe(ctx, v.TargetClient, v.TargetCluster, []string{})
+	if err != nil {
+		return err
+	}
+	v.SourceID, v.TargetID = source.Id, target.Id
+	return policy.SameCluster(v.Flow.Flow(), source.Id, target.Id)
+}
+
+// FlowName is the name of the flow, as old->new.
+func (v *Viewer) FlowName() string { return v.Flow.Name() }
+
+// Retention is how long both sides keep topics, as they said a moment ago.
+type Retention struct {
+	Asked          time.Time
+	Source, Target map[string]listoffsets.Kept // by the names of each
+}

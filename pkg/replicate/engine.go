@@ -147,10 +147,10 @@ func (e *Engine) runFlow(ctx context.Context, cfg settings.Config) error {
 			e.options.UntilCaughtUp && f.Topology.VersionNow() == 0 && time.Since(begun) > onceLimit:
 			return err
 		case provenance.InCircle(err):
-			e.metrics.Failure(f.Name, "circle")
+			e.metrics.Failure(f.Name, metrics.CircleFailed)
 			again.Stand(ctx, cfg.RefreshInterval, err)
 		default:
-			e.metrics.Failure(f.Name, "flow")
+			e.metrics.Failure(f.Name, metrics.FlowFailed)
 			again.Wait(ctx, "flow is starting over", err)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/lastcopied"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/metrics"
 	"replicator/pkg/replicate/owner"
 	"replicator/pkg/replicate/peers"
 	"replicator/pkg/replicate/provenance"
@@ -178,24 +179,27 @@ func (f *flow) work(ctx context.Context) error {
 	}
 	g.Go(func() error { return f.Owner.Run(ctx, gain, f.lose) })
 	g.Go(func() error {
-		f.periodically(ctx, f.Cfg.RefreshInterval, f.Topology.Notify, "topics", "topics cannot be compared", f.refresh)
+		f.periodically(ctx, f.Cfg.RefreshInterval, f.Topology.Notify, metrics.TopicsFailed,
+			"topics cannot be compared", f.refresh)
 		return nil
 	})
 	g.Go(func() error {
-		f.periodically(ctx, f.Cfg.RefreshInterval, nil, "flow", "other replicas cannot be seen", f.watchReplicas)
+		f.periodically(ctx, f.Cfg.RefreshInterval, nil, metrics.FlowFailed,
+			"other replicas cannot be seen", f.watchReplicas)
 		return nil
 	})
 	g.Go(func() error {
-		f.periodically(ctx, watchEvery, nil, "source_ends", "lag is not known", f.watch)
+		f.periodically(ctx, watchEvery, nil, metrics.EndsFailed, "lag is not known", f.watch)
 		return nil
 	})
 	if !f.CatchUp {
 		g.Go(func() error {
-			f.periodically(ctx, f.Cfg.GroupSyncInterval, nil, "groups", "groups cannot be synced", f.syncGroups)
+			f.periodically(ctx, f.Cfg.GroupSyncInterval, nil, metrics.GroupsFailed,
+				"groups cannot be synced", f.syncGroups)
 			return nil
 		})
 		g.Go(func() error {
-			f.periodically(ctx, 3*f.Cfg.RefreshInterval, nil, "retention",
+			f.periodically(ctx, 3*f.Cfg.RefreshInterval, nil, metrics.RetentionFailed,
 				"the target's retention is not known", f.watchRetention)
 			return nil
 		})
@@ -305,7 +309,7 @@ var errNotNow = errors.New("not now")
 // periodically does some work until ctx ends: at each interval, sooner when asked
 // for, and with growing delays while it fails.
 func (f *flow) periodically(ctx context.Context, interval time.Duration, soon <-chan struct{},
-	kind, trouble string, work func(context.Context) error) {
+	kind metrics.Failure, trouble string, work func(context.Context) error) {
 	again := wait.Retry{Log: f.Log, Clock: time.Now}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()

@@ -16,6 +16,8 @@ import (
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/metrics"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/sink"
 	"replicator/pkg/replicate/source"
@@ -92,6 +94,41 @@ func TestMetricsAreDocumented(t *testing.T) {
 		if !strings.Contains(string(page), kind) {
 			t.Errorf("%s does not name kind %s of stopped partitions", metricsPage, kind)
 		}
+	}
+}
+
+// Every kind of failure is on the page, and shows at 0 from the beginning: an alert on its first increase needs that.
+func TestFailureKindsAreDocumentedAndBorn(t *testing.T) {
+	page, err := os.ReadFile(metricsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	replicate.New(replicate.Options{Registry: registry, Flows: []settings.Config{{From: "old", To: "new"}},
+		Clusters: map[string]kafka.Config{"old": {Properties: map[string]string{}},
+			"new": {Properties: map[string]string{}}}})
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	born := map[string]bool{}
+	for _, family := range families {
+		for _, m := range family.Metric {
+			for _, label := range m.Label {
+				born[label.GetValue()] = born[label.GetValue()] || family.GetName() == "replicator_errors_total"
+			}
+		}
+	}
+	var names []string
+	for _, kind := range metrics.Failures() {
+		names = append(names, kind.String())
+		if !born[kind.String()] {
+			t.Errorf("replicator_errors_total has no sample of kind %q before the first one", kind)
+		}
+	}
+	text := regexp.MustCompile(`\s+`).ReplaceAllString(string(page), " ")
+	if want := "`kind` of `replicator_errors_total`: " + strings.Join(names, ", ") + "."; !strings.Contains(text, want) {
+		t.Errorf("%s has no line with\n%s", metricsPage, want)
 	}
 }
 

@@ -74,12 +74,6 @@ func New(registry prometheus.Registerer) *Metrics {
 	}
 }
 
-// errorKinds are the kinds of failure.
-func errorKinds() []string {
-	return []string{"source_position", "source_connection", "source_ends", "cluster", "ledger", "topics", "groups", "flow",
-		"other"}
-}
-
 // What has to be noticed although it happens once.
 const (
 	eventHole    = "hole"
@@ -93,8 +87,8 @@ func (m *Metrics) Born(flow string) {
 	for _, c := range []*prometheus.CounterVec{m.bytes, m.leftOut, m.commits, m.retries} {
 		c.WithLabelValues(flow)
 	}
-	for _, kind := range errorKinds() {
-		m.failures.WithLabelValues(flow, kind)
+	for _, kind := range Failures() {
+		m.failures.WithLabelValues(flow, kind.String())
 	}
 	for _, why := range []string{wire.OldMagic, wire.LogAppendTime, wire.Holes, wire.Codec, source.ProgressInside,
 		source.TooLarge, sink.Small} {
@@ -117,7 +111,9 @@ func (m *Metrics) BornTopic(flow, topic string) {
 }
 
 // Failure counts one failure, by its kind.
-func (m *Metrics) Failure(flow, kind string) { m.failures.WithLabelValues(flow, kind).Inc() }
+func (m *Metrics) Failure(flow string, kind Failure) {
+	m.failures.WithLabelValues(flow, kind.String()).Inc()
+}
 
 // Retry counts a shard that starts over after a failure.
 func (m *Metrics) Retry(flow string) { m.retries.WithLabelValues(flow).Inc() }

@@ -10,6 +10,7 @@ import (
 	"replicator/pkg/replicate/identity"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/metrics"
 	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/txlimit"
 )
@@ -42,16 +43,16 @@ func Hopeless(err error) bool {
 }
 
 // kindOf gives a failure a bounded label.
-func kindOf(err error) string {
+func kindOf(err error) metrics.Failure {
 	var unreadable *source.Unreadable
 	var problem *kafka.Problem
 	switch {
 	case Final(err):
-		return "ledger"
+		return metrics.LedgerFailed
 	case errors.As(err, &unreadable):
-		return "source_position"
+		return metrics.PositionFailed
 	case errors.As(err, &problem):
-		return "cluster"
+		return metrics.ClusterFailed
 	}
-	return "other"
+	return metrics.OtherFailed
 }

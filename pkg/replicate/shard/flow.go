@@ -127,7 +127,7 @@ func (f *Flow) share() int {
 // openReader opens the door in.
 func (f *Flow) openReader() (reader, error) {
 	trouble := func(err error) {
-		f.Metrics.Failure(f.Name, "source_connection")
+		f.Metrics.Failure(f.Name, metrics.ConnectionFailed)
 		f.Log.Debug("source reader is retrying", "error", f.Source.Conceal(err))
 	}
 	if f.InBatches() {

@@ -256,11 +256,8 @@ func (t *reversal) targets(ctx context.Context) (map[string]pairOfTopics, error)
 		return nil, err
 	}
 	defer viewer.Close()
-	snap := &snapshot.Snapshot{}
-	if snap.Source, err = kafka.Describe(ctx, viewer.SourceClient, viewer.SourceCluster, nil); err != nil {
-		return nil, err
-	}
-	if _, err = viewer.AskTarget(ctx, snap, func(string) bool { return true }); err != nil {
+	snap, err := viewer.Describe(ctx, func(string) bool { return true })
+	if err != nil {
 		return nil, err
 	}
 	pairs := map[string]pairOfTopics{}

@@ -193,7 +193,7 @@ func (r *Rollback) measure(ctx context.Context) error {
 		return err
 	}
 	turned := d.Cutover == r.record.ID // what is on the source since is what was brought back
-	views := r.viewer.Views(snap)
+	views := snap.Views()
 	if !turned {
 		if err := r.findPutBack(ctx, snap, views); err != nil {
 			return err

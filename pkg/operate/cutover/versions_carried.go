@@ -113,7 +113,7 @@ func carriedOffsets(ctx context.Context, viewer *snapshot.Viewer, m moved) (ther
 		return there, err
 	}
 	for p, end := range m.here.Drained {
-		on, err := viewer.View(snap, chunk.Partition{Topic: m.from.Physical, Number: int32(p)}).Standing()
+		on, err := snap.View(chunk.Partition{Topic: m.from.Physical, Number: int32(p)}).Standing()
 		if err != nil {
 			return there, err
 		}
@@ -124,7 +124,7 @@ func carriedOffsets(ctx context.Context, viewer *snapshot.Viewer, m moved) (ther
 		there.Drained, there.Ends = append(there.Drained, int64(at)), append(there.Ends, int64(on.Stable))
 	}
 	for p, begin := range m.here.Begins {
-		on, err := viewer.View(snap, chunk.Partition{Topic: m.next.Physical, Number: int32(p)}).Standing()
+		on, err := snap.View(chunk.Partition{Topic: m.next.Physical, Number: int32(p)}).Standing()
 		if err != nil {
 			return there, err
 		}

@@ -71,7 +71,7 @@ func ageTopics(ctx context.Context, v *snapshot.Viewer, d *DrainedStatus, snap *
 		target, _ := v.Policy.Topic(name)
 		one := TopicAged{Topic: name, Target: target}
 		for n := range snap.Source.Topics[name].Partitions {
-			if err := a.add(ctx, &one, v.View(snap, chunk.Partition{Topic: name, Number: int32(n)})); err != nil {
+			if err := a.add(ctx, &one, snap.View(chunk.Partition{Topic: name, Number: int32(n)})); err != nil {
 				return err
 			}
 		}

@@ -111,7 +111,7 @@ func OpenCuts(ctx context.Context, v *snapshot.Viewer) ([]OpenCut, error) {
 		return nil, err
 	}
 	var list []OpenCut
-	for _, s := range v.Views(snap) {
+	for _, s := range snap.Views() {
 		if !s.Facts.OpenCut() {
 			continue
 		}

@@ -12,7 +12,6 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/handover"
-	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/scan"
 )
@@ -109,7 +108,7 @@ func Drained(ctx context.Context, v *snapshot.Viewer) (*DrainedStatus, error) {
 	names, _ := v.Groups.Names(ctx) // where they cannot be listed, their positions could not be read either
 	d.LeftOut = append(d.LeftOut, LeftOutGroups(v, names, held)...)
 	d.Taken = snap.Taken
-	views := v.Views(snap)
+	views := snap.Views()
 	d.takeCuts(views)
 	source := scan.Open(v.SourceCluster, nil)
 	defer source.Close() // only read
@@ -123,21 +122,17 @@ func Drained(ctx context.Context, v *snapshot.Viewer) (*DrainedStatus, error) {
 // needs who writes to both, it asks for less.
 func takeLogs(ctx context.Context, v *snapshot.Viewer) (*snapshot.Snapshot, []string, error) {
 	all := func(string) bool { return true }
-	snap := &snapshot.Snapshot{}
-	var err error
-	if snap.Source, err = kafka.Describe(ctx, v.SourceClient, v.SourceCluster, nil); err != nil {
-		return nil, nil, err
-	}
-	there, err := v.AskTarget(ctx, snap, all)
+	snap, err := v.Describe(ctx, all)
 	if err != nil {
 		return nil, nil, err
 	}
+	there := snap.Targets
 	if _, ran := snap.Target.Topics[v.Flow.LedgerTopic()]; ran {
 		if snap, err = v.Take(ctx, all, false); err == nil {
 			err = cmp.Or(snap.LedgerErr, closedOf(snap, v.Flow.Name()))
 		}
 	} else if err = v.MissingLedger(ctx); err == nil {
-		err = v.AskSource(ctx, snap)
+		err = v.ReadSource(ctx, snap)
 	}
 	if err != nil {
 		return nil, nil, err

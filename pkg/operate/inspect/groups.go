@@ -38,7 +38,7 @@ func GroupStatuses(ctx context.Context, v *snapshot.Viewer) ([]GroupStatus, erro
 	if err != nil {
 		return nil, err
 	}
-	list, views := make([]GroupStatus, len(held)), v.Views(snap)
+	list, views := make([]GroupStatus, len(held)), snap.Views()
 	for j := range held {
 		list[j], _ = GroupStatusOf(ctx, v, &held[j], views)
 	}

@@ -166,7 +166,7 @@ func locate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition) (*Transl
 			Fix:  fmt.Sprintf("name one from 0 to %d", topic.Partitions-1),
 		}
 	}
-	s := v.View(seen, p)
+	s := seen.View(p)
 	on, err := s.Standing()
 	if err != nil {
 		what, fix := fmt.Sprintf("%s has no map: %v", p, err), "see 'replicator status' for what is going on"

@@ -19,7 +19,7 @@ func statusReplicas(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snap
 	}
 	snap.Work = snapshot.WorkOf(list, settled, len(snap.Books))
 	status.Replicas, status.Members, status.Unowned = snap.Work.Replicas, list, snap.Work.Unowned
-	v.NoteOtherRules(snap, list)
+	snap.NoteOtherRules(list)
 }
 
 // hiddenStatus are the partitions of topics that the source does not let us see, as the

@@ -17,7 +17,8 @@ import (
 // warnOfRetention adds to a status what the target's retention is going to do: where it is shorter than the
 // source's, and which groups it is near to.
 func warnOfRetention(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, status *FlowStatus) error {
-	if err := askRetention(ctx, v, snap); err != nil {
+	keeps, err := v.Retention(ctx, snap)
+	if err != nil {
 		return err
 	}
 	warn := func(remedy, format string, values ...any) {
@@ -26,8 +27,8 @@ func warnOfRetention(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Sna
 	var hidden error
 	for _, topic := range slices.Sorted(slices.Values(snap.Topics)) {
 		name, _ := v.Policy.Topic(topic)
-		here, there := v.Retention.Target[name], v.Retention.Source[topic]
-		_, known := v.Retention.Target[name]
+		here, there := keeps.Target[name], keeps.Source[topic]
+		_, known := keeps.Target[name]
 		switch {
 		case !known:
 		case here.Err != nil:
@@ -42,36 +43,14 @@ func warnOfRetention(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Sna
 		warn(chunk.Remedy(hidden), "how long topics are kept on %s is not known, so nothing warns of what their retention "+
 			"is about to delete: %v", v.Flow.To, hidden)
 	}
-	return warnOfGroups(ctx, v, status, warn)
-}
-
-// askRetention asks both sides, not more often than it is of use.
-func askRetention(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot) (err error) {
-	if time.Since(v.Retention.Asked) < retention.RetentionEvery {
-		return nil
-	}
-	var targets []string
-	for _, topic := range snap.Topics {
-		if name, _ := v.Policy.Topic(topic); snap.Target.Topics[name].Partitions > 0 {
-			targets = append(targets, name)
-		}
-	}
-	asked := snapshot.Retention{Asked: time.Now()}
-	if asked.Source, err = v.SourceOffsets.Kept(ctx, snap.Topics); err != nil {
-		return err
-	}
-	if asked.Target, err = v.TargetOffsets.Kept(ctx, targets); err != nil {
-		return err
-	}
-	v.Retention = asked
-	return nil
+	return warnOfGroups(ctx, v, keeps, status, warn)
 }
 
 // warnBelow is the share of the target's retention below which a group is warned of.
 const warnBelow = 0.5
 
 // warnOfGroups fills in how long what a group has not read is kept, and warns where that is not long any more.
-func warnOfGroups(ctx context.Context, v *snapshot.Viewer, status *FlowStatus,
+func warnOfGroups(ctx context.Context, v *snapshot.Viewer, keeps snapshot.Retention, status *FlowStatus,
 	warn func(remedy, format string, values ...any)) error {
 	ends := map[chunk.Partition]offsets.Target{}
 	for j := range status.Partitions {
@@ -95,7 +74,7 @@ func warnOfGroups(ctx context.Context, v *snapshot.Viewer, status *FlowStatus,
 			list, positions[u] = append(list, u), at
 		}
 	}
-	found, err := retention.LeftOf(ctx, v.TargetOffsets, v.Retention.Target, list, time.Now())
+	found, err := retention.LeftOf(ctx, v.TargetOffsets, keeps.Target, list, time.Now())
 	if err != nil {
 		return err
 	}

@@ -212,7 +212,7 @@ func Status(ctx context.Context, v *snapshot.Viewer) (*FlowStatus, error) {
 		return nil, err
 	}
 	statusReplicas(ctx, v, snap, status)
-	views := v.Views(snap)
+	views := snap.Views()
 	statusPartitions(v, snap, views, status)
 	if closed == nil { // else it copies nothing, and no record goes round
 		snap.Problems = append(snap.Problems, v.CheckCircle(ctx)...)

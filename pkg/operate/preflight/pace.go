@@ -71,7 +71,7 @@ func (m *migration) watch(ctx context.Context, replicas int) {
 		var span, moved int64
 		for n := range t.Partitions {
 			p := chunk.Partition{Topic: t.Topic, Number: int32(n)}
-			was, is := m.viewer.View(m.snap, p), m.viewer.View(later, p)
+			was, is := m.snap.View(p), later.View(p)
 			span += int64(was.High - was.Earliest)
 			if was.Started() && is.Started() {
 				moved += max(int64(is.State.Progress-was.State.Progress), 0)
@@ -101,7 +101,7 @@ func (m *migration) sample(ctx context.Context) {
 	from := map[chunk.Partition]survey.Span{}
 	for i := range m.Topics {
 		for n := range m.Topics[i].Partitions {
-			s := m.viewer.View(m.snap, chunk.Partition{Topic: m.Topics[i].Topic, Number: int32(n)})
+			s := m.snap.View(chunk.Partition{Topic: m.Topics[i].Topic, Number: int32(n)})
 			at := s.Next()
 			if s.Unknown == nil && at < s.Stable {
 				from[s.Source] = survey.Span{From: int64(at), To: int64(s.Stable)}

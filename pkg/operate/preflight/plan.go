@@ -249,7 +249,7 @@ func topicPlan(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot,
 	error) {
 	one := TopicPlan{Change: change}
 	for n := range change.Partitions {
-		s := v.View(snap, chunk.Partition{Topic: change.Source, Number: int32(n)})
+		s := snap.View(chunk.Partition{Topic: change.Source, Number: int32(n)})
 		status := inspect.PartitionStatusOf(v, snap, s)
 		one.Behind += status.Behind
 		one.Begun = one.Begun || s.Started()
@@ -290,7 +290,7 @@ func foreignAhead(ctx context.Context, v *snapshot.Viewer, s *snapshot.Partition
 
 // planGroups tells which groups would follow, and which would be left alone.
 func planGroups(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, plan *FlowPlan) {
-	views := v.Views(snap)
+	views := snap.Views()
 	for j := range snap.Held {
 		held := &snap.Held[j]
 		status, _ := inspect.GroupStatusOf(ctx, v, held, views)

@@ -94,7 +94,7 @@ func (m *migration) size(t *MigrationTopic, sizes survey.Sizes, there survey.Pla
 	for n := range t.Partitions {
 		p := chunk.Partition{Topic: t.Topic, Number: int32(n)}
 		bytes, ok := sizes[p]
-		s := m.viewer.View(m.snap, p)
+		s := m.snap.View(p)
 		if !ok || s.Unknown != nil {
 			return nil
 		}
@@ -234,7 +234,7 @@ const usualLongest = 15 * time.Minute
 // open reports one open transaction.
 func (m *migration) open(o *survey.Open) {
 	at := chunk.Partition{Topic: o.Topic, Number: o.Partition}
-	behind := m.snap.SourceHigh[at].Offset - o.Offset
+	behind := int64(m.snap.View(at).High) - o.Offset
 	what := fmt.Sprintf("a transaction of producer %d (transactional id %q) has been open in %s since offset %d: the "+
 		"last stable offset stays there, so that the copy cannot pass it, and %d offsets wait behind it", o.Producer, o.ID,
 		at, o.Offset, max(behind, 0))

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"replicator/pkg/offsets"
-	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/partition"
 )
@@ -67,50 +66,6 @@ func (s *PartitionView) CutWords() (reason, remedy string) {
 		stop.Reason, s.Order.Ordered.Format(time.RFC3339), s.Order.From), stop.Fix
 }
 
-// askEpochs asks the source where the epochs of the copies' progress end.
-func (v *Viewer) askEpochs(ctx context.Context, snap *Snapshot) error {
-	var at []chunk.Position
-	for _, topic := range snap.Topics {
-		for n := range snap.Source.Topics[topic].Partitions {
-			s := v.View(snap, chunk.Partition{Topic: topic, Number: int32(n)})
-			if s.Started() && s.Unknown == nil {
-				at = append(at, chunk.Position{Partition: s.Source, Offset: s.State.Progress, Epoch: s.State.Epoch})
-			}
-		}
-	}
-	var err error
-	snap.epochs, err = v.SourceOffsets.EpochEnds(ctx, at)
-	return err
-}
-
-// findTargetCuts finds the partitions whose log on the target ends before the last record that the ledger knows.
-// The ends are asked for after the ledger was read, so that they are behind all that it knows where nothing was lost.
-func (v *Viewer) findTargetCuts(ctx context.Context, snap *Snapshot, targets []string) error {
-	if len(snap.Books) == 0 {
-		return nil
-	}
-	var err error
-	if snap.targetEnds, err = v.TargetOffsets.Ends(ctx, targets); err != nil {
-		return err
-	}
-	found := map[chunk.Partition]offsets.Source{}
-	for _, topic := range snap.Topics {
-		for n := range snap.Source.Topics[topic].Partitions {
-			s := v.View(snap, chunk.Partition{Topic: topic, Number: int32(n)})
-			if s.Verdict.Action != partition.CompareTarget {
-				continue
-			}
-			answer, err := s.State.Map.Invert(s.Facts.Target.End, s.State.Progress, v.Segments(ctx, s))
-			if err != nil {
-				return err
-			}
-			found[s.Source] = answer.Source
-		}
-	}
-	snap.targetCuts = found
-	return nil
-}
-
 // BeforeCut is the partition as far as both logs hold it: where one of them was cut, its ledger up to there. own is
 // where our records end then on the target.
 func (v *Viewer) BeforeCut(ctx context.Context, s *PartitionView) (kept *PartitionView, own offsets.Target, err error) {
@@ -122,4 +77,9 @@ func (v *Viewer) BeforeCut(ctx context.Context, s *PartitionView) (kept *Partiti
 	_, err = state.Map.Cut(s.Cut.At, v.Segments(ctx, s))
 	last, _ := state.Map.Last()
 	return &short, last.TargetEnd(), err
+}
+
+// Segments reads sealed parts of a partition's map.
+func (v *Viewer) Segments(ctx context.Context, s *PartitionView) offsets.Load {
+	return func(head offsets.Head) ([]offsets.Run, error) { return v.Ledger.Segment(ctx, int32(s.Shard), head) }
 }

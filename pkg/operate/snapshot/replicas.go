@@ -13,6 +13,7 @@ import (
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/owner"
 	"replicator/pkg/replicate/peers"
+	"replicator/pkg/replicate/settings"
 )
 
 // Replica is a process that runs the flow, as its group on the target tells. One that was
@@ -48,7 +49,7 @@ func (v *Viewer) Replicas(ctx context.Context) (list []Replica, settled bool, er
 		}
 		switch {
 		case err == nil:
-			list, settled := v.replicasOf(&group)
+			list, settled := replicasOf(&v.Flow, &group)
 			return list, settled, nil
 		case ctx.Err() != nil || !groups.NoCoordinatorYet(err):
 			return []Replica{}, true, groups.WhyNone(v.TargetCluster, v.Flow.GroupID(), err)
@@ -60,15 +61,15 @@ func (v *Viewer) Replicas(ctx context.Context) (list []Replica, settled bool, er
 	}
 }
 
-func (v *Viewer) replicasOf(group *kadm.DescribedGroup) (list []Replica, settled bool) {
+func replicasOf(flow *settings.Config, group *kadm.DescribedGroup) (list []Replica, settled bool) {
 	list = []Replica{}
-	rules := peers.RulesOf(&v.Flow)
+	rules := peers.RulesOf(flow)
 	for _, m := range group.Members {
 		r := Replica{Member: m.MemberID, Host: strings.TrimPrefix(m.ClientHost, "/"), Shards: []int{}}
 		if assigned, ok := m.Assigned.AsConsumer(); ok {
 			for _, topic := range assigned.Topics {
 				for _, number := range topic.Partitions {
-					if topic.Topic == v.Flow.LedgerTopic() {
+					if topic.Topic == flow.LedgerTopic() {
 						r.Shards = append(r.Shards, int(number))
 					}
 				}
@@ -85,16 +86,16 @@ func (v *Viewer) replicasOf(group *kadm.DescribedGroup) (list []Replica, settled
 	return list, group.State == "Stable" || len(list) == 0
 }
 
-// work is who works on which shards now.
-type work struct {
+// Work is who works on which shards now.
+type Work struct {
 	Replicas *int  // processes that run the flow; nil: not known
 	Unowned  []int // shards that nobody has; nil: not known, or being shared out
 }
 
 // WorkOf says who works on which of so many shards; without settled, none is known to be unowned.
-func WorkOf(list []Replica, settled bool, shards int) work {
+func WorkOf(list []Replica, settled bool, shards int) Work {
 	n := len(list)
-	w := work{Replicas: &n}
+	w := Work{Replicas: &n}
 	if !settled {
 		return w
 	}
@@ -108,12 +109,12 @@ func WorkOf(list []Replica, settled bool, shards int) work {
 }
 
 // Rests says that nobody works on a shard.
-func (w *work) Rests(shard int) bool {
+func (w *Work) Rests(shard int) bool {
 	return w.Replicas != nil && *w.Replicas == 0 || slices.Contains(w.Unowned, shard)
 }
 
 // NoteOtherRules adds to the problems replicas whose rules are not those of the configuration at hand.
-func (v *Viewer) NoteOtherRules(snap *Snapshot, list []Replica) {
+func (snap *Snapshot) NoteOtherRules(list []Replica) {
 	if text := OtherRules(list); text != "" {
 		snap.Problems = append(snap.Problems, &kafka.Problem{What: text, Fix: peers.MixedRemedy})
 	}

@@ -12,8 +12,8 @@ import (
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/clients"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
-	"replicator/pkg/replicate/listoffsets"
 	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/translate"
@@ -23,21 +23,22 @@ import (
 // nothing of any process that copies. It writes to neither of them. Its methods
 // belong to one goroutine.
 type Viewer struct {
-	clients.Clients
-	Flow settings.Config
+	clients.Clients                 // that ask both sides; opened again when flows of others come to be known
+	Flow            settings.Config // with the flows of other configurations that the policy has to know
 
 	SourceCluster, TargetCluster kafka.Config
-	SourceID, TargetID           string    // of the clusters
-	elsewhere                    time.Time // when no other ledger held this flow's copy
-	SourceClient, TargetClient   *kgo.Client
+	SourceID, TargetID           string      // of the clusters
+	SourceClient, TargetClient   *kgo.Client // for what no other client asks; they give up soon
 	Translator                   translate.Translator
-	Retention                    Retention
-	others                       *provenance.Neighbours
-	Writers                      *provenance.Writers
-	Around                       *provenance.Neighbourhood // flows of other configurations, when the viewer was opened
-	// SettleWait is how long it waits for a ledger partition's open transaction, which ends within
+	Writers                      *provenance.Writers       // who has written to the target beside this flow
+	Around                       *provenance.Neighbourhood // flows of other configurations, when they were last asked for
+	// SettleWait is how long a snapshot waits for a ledger partition's open transaction, which ends within
 	// milliseconds unless its owner was killed in the middle of a commit.
 	SettleWait time.Duration
+
+	others    *provenance.Neighbours
+	elsewhere time.Time // when no other ledger held this flow's copy
+	retention Retention // as it was asked for last
 }
 
 const (
@@ -147,8 +148,21 @@ func (v *Viewer) reach(ctx context.Context) error {
 // FlowName is the name of the flow, as old->new.
 func (v *Viewer) FlowName() string { return v.Flow.Name() }
 
-// Retention is how long both sides keep topics, as they said a moment ago.
-type Retention struct {
-	Asked          time.Time
-	Source, Target map[string]listoffsets.Kept // by the names of each
+// ReadGroups reads where the groups stand on the source, and how many the source lists. It asks again while groups have
+// no coordinator yet.
+func (v *Viewer) ReadGroups(ctx context.Context) ([]groups.Held, int, error) {
+	tick := time.NewTicker(groups.CoordinatorEvery)
+	defer tick.Stop()
+	for giveUp := time.Now().Add(kafka.AskLimit); ; {
+		held, listed, err := v.Groups.Look(ctx)
+		waiting := func(h groups.Held) bool { return h.Err != nil && groups.NoCoordinatorYet(h.Err) }
+		if err != nil || !slices.ContainsFunc(held, waiting) || time.Now().After(giveUp) {
+			return held, listed, err
+		}
+		select {
+		case <-ctx.Done():
+			return held, listed, ctx.Err()
+		case <-tick.C:
+		}
+	}
 }

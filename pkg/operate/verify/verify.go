@@ -186,7 +186,7 @@ func verifyNames(ctx context.Context, viewer *snapshot.Viewer, report *Report, s
 // madeMeanwhile says whether the ledger, which is looked at after the target, tells
 // of records in a topic that was not there yet when the target was looked at.
 func madeMeanwhile(viewer *snapshot.Viewer, snap *snapshot.Snapshot) bool {
-	for _, s := range viewer.Views(snap) {
+	for _, s := range snap.Views() {
 		if !s.Started() || s.TargetErr != nil || s.TargetThere {
 			continue
 		}
@@ -230,7 +230,7 @@ func verifyJobs(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Sna
 	var jobs []*job
 	for _, topic := range slices.Sorted(slices.Values(snap.Topics)) {
 		for n := range snap.Source.Topics[topic].Partitions {
-			s := viewer.View(snap, chunk.Partition{Topic: topic, Number: int32(n)})
+			s := snap.View(chunk.Partition{Topic: topic, Number: int32(n)})
 			from, ok := o.From[s.Source]
 			if !ok {
 				from, ok = begins[s.Source]

@@ -1,0 +1,342 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/identity"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/settings"
+)
+
+// taker takes one snapshot: it asks both clusters, in the order that makes the answers fit each other.
+type taker struct {
+	*Snapshot
+	viewer *Viewer
+}
+
+// Take takes a snapshot; only the topics for which wanted is true, and the groups
+// where withGroups is.
+func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withGroups bool) (*Snapshot, error) {
+	var held []groups.Held
+	var listed int
+	var hidden error
+	if withGroups {
+		held, listed, hidden = v.ReadGroups(ctx)
+	}
+	snap, err := v.Describe(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	if snap.Held, snap.Listed = held, listed; hidden != nil {
+		snap.Problems = append(snap.Problems, hidden)
+	}
+	t := &taker{snap, v}
+	if err := t.findIDs(ctx); err != nil {
+		return nil, err
+	}
+	if snap.earliest, err = v.TargetOffsets.Earliest(ctx, snap.Targets); err != nil {
+		return nil, err
+	}
+	if snap.stable, err = v.TargetOffsets.Stable(ctx, snap.Targets); err != nil {
+		return nil, err
+	}
+	if err := t.readLedger(ctx); err != nil {
+		return nil, err
+	}
+	if err := v.ReadSource(ctx, snap); err != nil {
+		return nil, err
+	}
+	return snap, t.findTargetCuts(ctx)
+}
+
+// Describe takes the part of a snapshot that tells which topics there are on both sides, without the ledger and
+// without the ends of any log. Topics of the target are asked for by name: what we may not see is missing from a list
+// of all without an error.
+func (v *Viewer) Describe(ctx context.Context, wanted func(topic string) bool) (*Snapshot, error) {
+	snap := &Snapshot{policy: v.Policy, shards: v.Flow.Shards}
+	var err error
+	if snap.Source, err = kafka.Describe(ctx, v.SourceClient, v.SourceCluster, nil); err != nil {
+		return nil, err
+	}
+	names := []string{v.Flow.LedgerTopic()}
+	for name := range snap.Source.Topics {
+		target, verdict := v.Policy.Topic(name)
+		if !wanted(name) || !verdict.Selected && !verdict.Blocked {
+			continue
+		}
+		snap.Topics = append(snap.Topics, name)
+		if verdict.Selected {
+			names = append(names, target)
+		}
+	}
+	if snap.Target, err = kafka.Describe(ctx, v.TargetClient, v.TargetCluster, names); err != nil {
+		return nil, err
+	}
+	for _, name := range names[1:] {
+		if topic, there := snap.Target.Topics[name]; there && topic.Err == nil {
+			snap.Targets = append(snap.Targets, name)
+		}
+	}
+	return snap, nil
+}
+
+// ReadSource adds to a snapshot where the source's logs end, and where partitions start that have not started yet.
+func (v *Viewer) ReadSource(ctx context.Context, snap *Snapshot) (err error) {
+	if snap.sourceEarliest, err = v.SourceOffsets.Earliest(ctx, snap.Topics); err != nil {
+		return err
+	}
+	snap.starts = snap.sourceEarliest
+	if at, isTime := v.Flow.Start.Time(); isTime {
+		snap.starts, err = v.SourceOffsets.At(ctx, snap.Topics, at)
+	} else if v.Flow.Start == settings.Latest {
+		snap.starts, err = v.SourceOffsets.Stable(ctx, snap.Topics)
+	}
+	if err != nil {
+		return err
+	}
+	// The high watermarks come first: a stable offset that has not reached one by now is held back by a transaction,
+	// not by records that came in between.
+	if snap.sourceHigh, err = v.SourceOffsets.Ends(ctx, snap.Topics); err != nil {
+		return err
+	}
+	if snap.sourceStable, err = v.SourceOffsets.Stable(ctx, snap.Topics); err != nil {
+		return err
+	}
+	snap.Taken = time.Now()
+	return (&taker{viewer: v, Snapshot: snap}).askEpochs(ctx)
+}
+
+// FindHidden asks by name for the topics that the ledger knows and the source
+// does not list: those that we may not see look like deleted ones. It notes each of
+// them, and why it cannot be seen.
+func (v *Viewer) FindHidden(ctx context.Context, snap *Snapshot) error {
+	missing := map[string]bool{}
+	for _, b := range snap.Books {
+		for _, k := range b.Keys() {
+			_, verdict := v.Policy.Topic(k.Partition.Topic)
+			if _, there := snap.Source.Topics[k.Partition.Topic]; !there && verdict.Selected {
+				missing[k.Partition.Topic] = true
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(missing))
+	seen, err := kafka.Describe(ctx, v.SourceClient, v.SourceCluster, names)
+	if err != nil {
+		return err
+	}
+	snap.Hidden = map[string]error{}
+	for _, name := range names {
+		if topic, there := seen.Topics[name]; there && topic.Err != nil {
+			snap.Hidden[name] = topic.Err
+			snap.Problems = append(snap.Problems, topic.Err)
+		}
+	}
+	return nil
+}
+
+// readLedger reads all ledger partitions, each at least up to the high watermark
+// that it has now.
+func (t *taker) readLedger(ctx context.Context) error {
+	name := t.viewer.Flow.LedgerTopic()
+	topic, there := t.Target.Topics[name]
+	if !there {
+		t.LedgerErr = t.viewer.MissingLedger(ctx)
+	}
+	switch {
+	case t.LedgerErr != nil:
+		return nil
+	case !there:
+		return t.sameFlow(ctx)
+	case topic.Err != nil:
+		t.LedgerErr = topic.Err
+		return nil
+	case !topic.May(kmsg.ACLOperationRead):
+		t.LedgerErr = t.viewer.TargetCluster.Denied("Read", "topic "+name, nil)
+		return nil
+	}
+	if topic.Partitions != t.viewer.Flow.Shards {
+		t.Problems = append(t.Problems, &Lasting{&ledger.ShardsError{Ledger: name, Have: topic.Partitions,
+			Want: t.viewer.Flow.Shards}})
+	}
+	ends, err := t.viewer.TargetOffsets.Ends(ctx, []string{name})
+	if err != nil {
+		return err
+	}
+	stable, err := t.settled(ctx, name, ends)
+	if err != nil {
+		return err
+	}
+	t.Books = make([]Book, topic.Partitions)
+	least := make([]int64, topic.Partitions)
+	for shard := range least {
+		at := chunk.Partition{Topic: name, Number: int32(shard)}
+		end, err := listoffsets.OffsetOf(ends, at)
+		if err != nil {
+			return t.viewer.TargetCluster.Explain(err)
+		}
+		reached, err := listoffsets.OffsetOf(stable, at)
+		if err != nil {
+			return t.viewer.TargetCluster.Explain(err)
+		}
+		least[shard] = min(end, reached)
+		t.Books[shard].Unsettled = reached < end
+	}
+	read, err := t.viewer.Ledger.Shards(ctx, least)
+	if err != nil {
+		return t.viewer.TargetCluster.Explain(err)
+	}
+	for shard := range read {
+		t.Books[shard].Shard = read[shard]
+	}
+	return t.sameFlow(ctx)
+}
+
+// settled waits until the ledger's last stable offsets have reached the ends, for
+// SettleWait at most, and answers how far they are.
+func (t *taker) settled(ctx context.Context, ledger string, ends listoffsets.Offsets) (listoffsets.Offsets, error) {
+	tick := time.NewTicker(settleEvery)
+	defer tick.Stop()
+	for limit := time.Now().Add(t.viewer.SettleWait); ; {
+		stable, err := t.viewer.TargetOffsets.Stable(ctx, []string{ledger})
+		if err != nil {
+			return nil, err
+		}
+		behind := false
+		for p, end := range ends {
+			behind = behind || stable[p].Offset < end.Offset
+		}
+		if !behind || time.Now().After(limit) {
+			return stable, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// askEpochs asks the source where the epochs of the copies' progress end.
+func (t *taker) askEpochs(ctx context.Context) error {
+	var at []chunk.Position
+	for _, topic := range t.Topics {
+		for n := range t.Source.Topics[topic].Partitions {
+			s := t.View(chunk.Partition{Topic: topic, Number: int32(n)})
+			if s.Started() && s.Unknown == nil {
+				at = append(at, chunk.Position{Partition: s.Source, Offset: s.State.Progress, Epoch: s.State.Epoch})
+			}
+		}
+	}
+	var err error
+	t.epochs, err = t.viewer.SourceOffsets.EpochEnds(ctx, at)
+	return err
+}
+
+// findTargetCuts finds the partitions whose log on the target ends before the last record that the ledger knows.
+// The ends are asked for after the ledger was read, so that they are behind all that it knows where nothing was lost.
+func (t *taker) findTargetCuts(ctx context.Context) error {
+	if len(t.Books) == 0 {
+		return nil
+	}
+	var err error
+	if t.targetEnds, err = t.viewer.TargetOffsets.Ends(ctx, t.Targets); err != nil {
+		return err
+	}
+	found := map[chunk.Partition]offsets.Source{}
+	for _, topic := range t.Topics {
+		for n := range t.Source.Topics[topic].Partitions {
+			s := t.View(chunk.Partition{Topic: topic, Number: int32(n)})
+			if s.Verdict.Action != partition.CompareTarget {
+				continue
+			}
+			answer, err := s.State.Map.Invert(s.Facts.Target.End, s.State.Progress, t.viewer.Segments(ctx, s))
+			if err != nil {
+				return err
+			}
+			found[s.Source] = answer.Source
+		}
+	}
+	t.targetCuts = found
+	return nil
+}
+
+// sameFlow compares what the ledger says of its flow with this one, and notes in the
+// snapshot why nothing that it holds is about it.
+func (t *taker) sameFlow(ctx context.Context) error {
+	s := identity.NewSigner(&t.viewer.Flow, t.viewer.SourceCluster, t.viewer.TargetCluster, t.viewer.Policy, nil)
+	s.Seen = &identity.Evidence{Source: t.Source}
+	for _, b := range t.Books {
+		s.Seen.Books = append(s.Seen.Books, b.Shard)
+	}
+	var kept *ledger.Identity
+	var err error
+	if len(t.Books) > 0 {
+		if kept, err = t.Books[0].Identity(); err != nil {
+			return err
+		}
+	}
+	all := func() (*identity.Evidence, error) {
+		var err error
+		if s.Seen.Target == nil {
+			s.Seen.Target, err = kafka.Describe(ctx, t.viewer.TargetClient, t.viewer.TargetCluster, nil)
+		}
+		return s.Seen, err
+	}
+	switch {
+	case kept != nil:
+		now := identity.Of(&t.viewer.Flow, t.Source.Id, t.Target.Id)
+		_, err = identity.Compare(t.viewer.Flow.LedgerTopic(), *kept, now, all)
+		t.viewer.Groups.AlsoKnownAs(kept.Formerly)
+	case identity.HoldsProgress(s.Seen.Books):
+		if _, err = all(); err == nil {
+			err = s.Contradiction(s.Seen)
+		}
+	case time.Since(t.viewer.elsewhere) > elsewhereAgain: // all other ledgers are read for it
+		if err = s.Elsewhere(ctx); err == nil {
+			t.viewer.elsewhere = time.Now()
+		}
+	}
+	var shards *ledger.ShardsError
+	if identity.IsStranger(err) || errors.As(err, &shards) {
+		t.LedgerErr = err
+		return nil
+	}
+	return err
+}
+
+// findIDs notes what follows for the flow from a cluster without topic ids.
+func (t *taker) findIDs(ctx context.Context) error {
+	seen := t.Target
+	if len(seen.Topics) == 0 { // those that are copied to are not there yet
+		var err error
+		if seen, err = kafka.Describe(ctx, t.viewer.TargetClient, t.viewer.TargetCluster, nil); err != nil {
+			return err
+		}
+	}
+	without := false
+	if len(seen.Topics) == 0 {
+		var err error
+		if without, err = t.viewer.TargetCluster.WithoutIDs(ctx, t.viewer.TargetClient); err != nil {
+			return err
+		}
+	}
+	if topic := seen.WithoutID(); topic != "" || without {
+		t.Problems = append(t.Problems, &Lasting{&identity.NoTopicIDsError{Cluster: t.viewer.Flow.To, Topic: topic}})
+	}
+	return nil
+}

@@ -24,7 +24,7 @@ import (
 	"replicator/pkg/replicate/wire"
 )
 
-var update = flag.Bool("update", false, "write docs/metrics.md anew")
+var update = flag.Bool("update", false, "write docs/metrics.md and the scenarios' answers anew")
 
 // listing is a Registerer that lists what is registered.
 type listing struct{ rows []string }

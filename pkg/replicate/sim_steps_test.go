@@ -352,7 +352,7 @@ func (s *sim) freezes(client string) {
 	s.say("%s freezes, and is forgotten", client)
 	s.onSource.freeze(client)
 	s.onSink.freeze(client)
-	s.forget(client)
+	forgetMember(s.World, s.operator, client)
 }
 
 // oversleeps freezes a replica as it ends a transaction. That arrives when another has

@@ -228,20 +228,20 @@ func (s *sim) killReplica(i int) {
 	s.onSink.kill(r.client)
 	r.cancel()
 	s.T.Cleanup(func() { <-r.done })
-	s.forget(r.client)
+	forgetMember(s.World, s.operator, r.client)
 }
 
-// forget has the target's coordinator drop a client's members, as when they are silent for too long.
-func (s *sim) forget(client string) {
+// forgetMember has the target's coordinator drop a client's members, as when they are silent for too long.
+func forgetMember(w *flowtest.World, operator *kgo.Client, client string) {
 	var described kadm.DescribedGroups
-	s.Await("the target describes the group", func() bool { // a fault may refuse it at present
+	w.Await("the target describes the group", func() bool { // a fault may refuse it at present
 		var err error
-		described, err = s.To.DescribeGroups(s.Ctx, s.Cfg.GroupID())
+		described, err = w.To.DescribeGroups(w.Ctx, w.Cfg.GroupID())
 		return err == nil
 	})
 	leave := kmsg.NewPtrLeaveGroupRequest()
-	leave.Group = s.Cfg.GroupID()
-	for _, m := range described[s.Cfg.GroupID()].Members {
+	leave.Group = w.Cfg.GroupID()
+	for _, m := range described[w.Cfg.GroupID()].Members {
 		if m.ClientID == client {
 			one := kmsg.NewLeaveGroupRequestMember()
 			one.MemberID = m.MemberID
@@ -249,8 +249,8 @@ func (s *sim) forget(client string) {
 		}
 	}
 	if len(leave.Members) > 0 {
-		s.Await("the target forgets the members", func() bool {
-			_, err := leave.RequestWith(s.Ctx, s.operator)
+		w.Await("the target forgets the members", func() bool {
+			_, err := leave.RequestWith(w.Ctx, operator)
 			return err == nil
 		})
 	}

@@ -98,10 +98,8 @@ func (f *flow) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if opposite := f.Cfg.OppositeLedger(); f.InBatches() && opposite != "" {
-		if f.Claims, err = ledger.OpenClaims(f.Source, opposite); err != nil {
-			return err
-		}
+	if f.SourceWriters, err = provenance.OpenSourceWriters(&f.Cfg, f.Source); err != nil {
+		return err
 	}
 	f.Owner, err = owner.Open(owner.Config{
 		Target: f.Target, Group: f.Cfg.GroupID(), Ledger: f.Cfg.LedgerTopic(), Log: f.Log, Present: f.present.Store,
@@ -117,8 +115,8 @@ func (f *flow) close() {
 	if f.Owner != nil {
 		closing.Go(f.Owner.Close)
 	}
-	if f.Claims != nil {
-		closing.Go(f.Claims.Close)
+	if f.SourceWriters != nil {
+		closing.Go(f.SourceWriters.Close)
 	}
 	if f.Topics != nil {
 		closing.Go(f.Topics.Close)

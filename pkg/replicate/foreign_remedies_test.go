@@ -14,6 +14,7 @@ import (
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/settings"
 )
 
@@ -74,6 +75,20 @@ func testForeignRecordsSaysWhoWroteThem(t *testing.T, w *flowtest.World) {
 	// Renamed clusters, under which the ledger is another one.
 	renamed := other(w, "east", "west", nil)
 	says(w, foreignOf(w, renamed), "flow old->new wrote it", "renamed, name them as before", false)
+}
+
+// A ledger that cannot be read may claim the records: that nobody does is not said, and no deletion is advised.
+func TestForeignRecordsBesideAnUnreadableLedger(t *testing.T) {
+	w := flowtest.New(t)
+	w.Topic("orders", 1)
+	w.Must("create", workload.Topics(w.Ctx, w.Sides.Target, 1, workload.KeepConfigs(), "orders"))
+	w.Must("write", workload.Produce(w.Ctx, w.Sides.Target, "orders", &kgo.Record{Value: []byte("another's")}))
+	w.Target.Topic("__replicator.third.new", 2)
+	w.Must("write", ledger.WriteNotes(w.Ctx, w.Kafka("new", w.Sides.Target), "__replicator.third.new", 0,
+		[]ledger.Record{ledger.NoteRecord("a", []byte("note"))}))
+	w.Target.Produce(&kgo.Record{Topic: "__replicator.third.new", Partition: 1, Key: []byte{99, 1}, Value: []byte{99}})
+	says(w, foreignOf(w, replicate.Options{Flows: []settings.Config{w.Cfg}, Clusters: w.Clusters()}),
+		"who wrote it cannot be told", "from and to are exchanged", false)
 }
 
 // Where no ledger knows the records, those who use the topic are named; deletion comes last.

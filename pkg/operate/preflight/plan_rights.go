@@ -13,7 +13,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/owner"
 	"replicator/pkg/replicate/peers"
-	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/txlimit"
 )
 
@@ -128,9 +128,8 @@ func planReplicas(v *snapshot.Viewer, plan *FlowPlan, list []snapshot.Replica) {
 // planClaims asks whether the ledger of the opposite flow may be read, which tells what
 // came from the target.
 func planClaims(ctx context.Context, v *snapshot.Viewer, plan *FlowPlan) error {
-	lane, _ := v.Flow.LaneInUse()
-	name := v.Flow.OppositeLedger()
-	if lane != settings.LaneBatch || name == "" {
+	name := provenance.OppositeLedger(&v.Flow)
+	if name == "" {
 		return nil
 	}
 	seen, err := kafka.Describe(ctx, v.SourceClient, v.SourceCluster, []string{name})

@@ -20,7 +20,7 @@ import (
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
-	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/settings"
 )
 
@@ -382,18 +382,15 @@ func handedOver(snap *snapshot.Snapshot, s *snapshot.PartitionView) (offsets.Tar
 // leftOut is the test whether the flow leaves out what a producer id wrote; nil: it
 // leaves out nothing.
 func leftOut(viewer *snapshot.Viewer) (test func(context.Context, int64) (bool, error), done func(), err error) {
-	lane, _ := viewer.Flow.LaneInUse()
-	opposite := viewer.Flow.OppositeLedger()
-	if lane != settings.LaneBatch || opposite == "" {
-		return nil, func() {}, nil
-	}
-	claims, err := ledger.OpenClaims(viewer.SourceCluster, opposite)
-	if err != nil {
-		return nil, nil, err
+	writers, err := provenance.OpenSourceWriters(&viewer.Flow, viewer.SourceCluster)
+	if writers == nil || err != nil {
+		return nil, func() {}, err
 	}
 	seen := time.Now() // what is read was there before
-	return func(ctx context.Context, producer int64) (bool, error) { return claims.Claimed(ctx, producer, seen) },
-		claims.Close, nil
+	return func(ctx context.Context, producer int64) (bool, error) {
+		author, err := writers.Author(ctx, producer, seen)
+		return author.Kind == provenance.Opposite, err
+	}, writers.Close, nil
 }
 
 // compareAll works on the jobs, several at a time, each over connections of its own.

@@ -27,6 +27,7 @@ type Claims struct {
 	topic   string
 
 	client *kgo.Client
+	close  func()
 	turn   chan struct{}   // holds a token while somebody reads the ledger, with next
 	next   map[int32]int64 // where reading goes on
 
@@ -54,12 +55,19 @@ func OpenClaims(cluster kafka.Config, topic string) (*Claims, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a look at ledger %s: %w", topic, err)
 	}
-	return &Claims{cluster: cluster, topic: topic, client: client, turn: make(chan struct{}, 1), next: map[int32]int64{},
-		claimed: map[int64]bool{}, others: map[int64]bool{}}, nil
+	c := NewClaims(client, cluster, topic)
+	c.close = client.Close
+	return c, nil
 }
 
-// Close ends the connections.
-func (c *Claims) Close() { c.client.Close() }
+// NewClaims is OpenClaims over a client that stays the caller's.
+func NewClaims(client *kgo.Client, cluster kafka.Config, topic string) *Claims {
+	return &Claims{cluster: cluster, topic: topic, client: client, close: func() {}, turn: make(chan struct{}, 1),
+		next: map[int32]int64{}, claimed: map[int64]bool{}, others: map[int64]bool{}}
+}
+
+// Close ends the connections that OpenClaims has made.
+func (c *Claims) Close() { c.close() }
 
 // Claimed says whether the producer id, which wrote a batch that was seen at that
 // time, belongs to the flow.

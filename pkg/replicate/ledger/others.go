@@ -318,35 +318,16 @@ func (k *known) take(r *kgo.Record) error {
 	return nil
 }
 
-// Writer tells by which producer id a record was written; -1: by nobody in particular, or
-// the record is gone.
-func (o *Others) Writer(ctx context.Context, at chunk.Partition, offset int64) (producer int64, err error) {
+// Writer tells by which producer id a record was written; -1: by nobody in particular. found is false where the
+// record is gone.
+func (o *Others) Writer(ctx context.Context, at chunk.Partition, offset int64) (producer int64, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, othersWait)
 	defer cancel()
 	records, err := glance.Records(ctx, o.client, map[chunk.Partition]glance.Place{at: {Offset: offset}})
 	if r := records[at]; r != nil {
-		return r.ProducerID, nil
+		return r.ProducerID, true, nil
 	}
-	return -1, err
-}
-
-// Claims lists the producer ids that a ledger on the cluster has claimed.
-func (o *Others) Claims(ctx context.Context, topic string) (map[int64]bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*othersWait)
-	defer cancel()
-	claimed := map[int64]bool{}
-	_, err := glance.ReadAll(ctx, o.client, []string{topic}, func(l *glance.Log) {
-		l.Take = func(r *kgo.Record) error {
-			if k, err := decodeKey(r.Key); err == nil && k.kind == kindClaim {
-				claimed[k.number] = true
-			}
-			return nil
-		}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read producer ids from ledger %s: %w", topic, err)
-	}
-	return claimed, nil
+	return -1, false, err
 }
 
 // Fills lists, by ledger, the ids of target topics that ledgers which Look has found are

@@ -23,8 +23,8 @@ import (
 	"replicator/pkg/replicate/topics"
 )
 
-// whose finds out who has written what this flow has not, as far as a cluster tells:
-// ledgers claim producer ids and name what they copy from; groups tell who positions
+// Writers finds out who has written to the target what this flow has not, as far as a cluster
+// tells: ledgers claim producer ids and name what they copy from; groups tell who positions
 // them, and whether the topic is in use. It may be used by several goroutines.
 type Writers struct {
 	cfg    *settings.Config
@@ -34,11 +34,11 @@ type Writers struct {
 
 	mu     sync.Mutex
 	seen   *Neighbourhood
-	claims map[string]map[int64]bool // by ledger topic on the target
-	users  map[string][]string       // by topic of the target: groups at work on it
-	marks  map[string][]string       // by topic of the target: flows that have positioned groups in it
-	hidden bool                      // groups cannot be seen
-	until  time.Time                 // all that is good until then
+	ours   []claimant          // the flows whose ledgers stand on the target
+	users  map[string][]string // by topic of the target: groups at work on it
+	marks  map[string][]string // by topic of the target: flows that have positioned groups in it
+	hidden bool                // groups cannot be seen
+	until  time.Time           // all that is good until then
 }
 
 const (
@@ -50,6 +50,7 @@ const (
 	groupsLooked = 1000
 )
 
+// OpenWriters opens what asks the target of a flow; others stays the caller's.
 func OpenWriters(cfg *settings.Config, others *Neighbours, target kafka.Config) (*Writers, error) {
 	client, err := kafka.NewFranz(target)
 	if err != nil {
@@ -58,38 +59,78 @@ func OpenWriters(cfg *settings.Config, others *Neighbours, target kafka.Config) 
 	return &Writers{cfg: cfg, others: others, target: target, client: client}, nil
 }
 
+// Close ends the connections.
 func (w *Writers) Close() { w.client.Close() }
 
-// stop is why nothing is written to a target partition that holds a record of somebody
+// Author is who wrote the record at an offset of a target partition. With Unknown the
+// error says why it could not be found out.
+func (w *Writers) Author(ctx context.Context, at chunk.Partition, offset offsets.Target) (Author, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.refresh(ctx); err != nil {
+		return Author{Kind: Unknown, Producer: -1}, err
+	}
+	return w.author(ctx, at, offset)
+}
+
+// author is for who holds the lock, with what refresh has found.
+func (w *Writers) author(ctx context.Context, at chunk.Partition, offset offsets.Target) (Author, error) {
+	producer, found, err := w.others.target.Writer(ctx, at, int64(offset))
+	if err == nil && !found {
+		err = errors.New("the record is gone")
+	}
+	if err != nil {
+		return Author{Kind: Unknown, Producer: -1}, err
+	}
+	return authorOf(ctx, producer, time.Now(), w.ours...)
+}
+
+// flowOf is the flow that a ledger on the target belongs to.
+func (w *Writers) flowOf(l *ledger.Other) Author {
+	a := Author{Kind: Another, Flow: "of " + l.Topic, Ledger: l.Topic, Producer: -1}
+	if l.Identity != nil {
+		a.Flow = l.Identity.Flow()
+	}
+	if l.Topic == w.cfg.LedgerTopic() {
+		a.Kind = Own
+	}
+	return a
+}
+
+// Stop is why nothing is written to a target partition that holds a record of somebody
 // else. What cannot be found out is left open; it is no reason to advise a deletion.
 func (w *Writers) Stop(ctx context.Context, p, at chunk.Partition, offset offsets.Target) *chunk.Stop {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, kafka.AskLimit)
 	defer cancel()
-	who, fix := w.find(ctx, at, int64(offset))
+	who, fix := w.find(ctx, at, offset)
 	return &chunk.Stop{Partition: p, Kind: chunk.StopForeign,
 		Reason: fmt.Sprintf("target partition %s holds a record at offset %d that this flow did not write; %s", at, offset,
 			who), Fix: fix}
 }
 
-// find says who wrote a record, and what to do.
-func (w *Writers) find(ctx context.Context, at chunk.Partition, offset int64) (who, fix string) {
+// find says who wrote a record, and what to do. Where no ledger tells, the topic's use may.
+func (w *Writers) find(ctx context.Context, at chunk.Partition, offset offsets.Target) (who, fix string) {
 	from, to := w.cfg.From, w.cfg.To
 	apart := "leave the topic out (exclude_topics), or copy it under another name (naming: prefix)"
 	exchanged := fmt.Sprintf("see first whether from and to are exchanged, whether bootstrap.servers of %s and %s lead "+
 		"where they should, and whether a cluster was renamed or the ledger topic %s deleted", from, to, w.cfg.LedgerTopic())
-	if err := w.refresh(ctx); err != nil {
+	unknown := func(err error) (who, fix string) {
 		return fmt.Sprintf("who wrote it cannot be told: %v", err), exchanged + "; if it is right so, " + apart
 	}
-	if l := w.claimed(ctx, at, offset); l != nil {
-		if l.Topic == w.cfg.LedgerTopic() {
-			return fmt.Sprintf("this flow wrote it before, as its ledger %s says, which has no map of it any more", l.Topic),
-				"see whether the ledger topic was restored or changed by somebody, or the topic renamed; the records are " +
-					"copies of this flow's: copy under another name (naming: prefix) to have all once more beside them"
-		}
-		return fmt.Sprintf("flow %s wrote it, as its ledger %s says: the topic is that flow's copy", fillerOf(l), l.Topic),
-			w.oneFlow(l)
+	if err := w.refresh(ctx); err != nil {
+		return unknown(err)
+	}
+	author, err := w.author(ctx, at, offset)
+	switch author.Kind {
+	case Own:
+		return "this flow wrote it before, as its ledger " + author.Ledger + " says, which has no map of it any more",
+			"see whether the ledger topic was restored or changed by somebody, or the topic renamed; the records are " +
+				"copies of this flow's: copy under another name (naming: prefix) to have all once more beside them"
+	case Opposite, Another:
+		return fmt.Sprintf("flow %s wrote it, as its ledger %s says: the topic is that flow's copy", author.Flow,
+			author.Ledger), w.oneFlow(author)
 	}
 	if flow := w.original(at.Topic); flow != "" {
 		return fmt.Sprintf("flow %s copies from this topic to %s: it is the original", flow, from),
@@ -101,6 +142,9 @@ func (w *Writers) find(ctx context.Context, at chunk.Partition, offset int64) (w
 			fmt.Sprintf("was a cluster renamed, or the ledger of that flow deleted? Name the clusters as they were, so that "+
 				"the flow goes on with its ledger; else %s", apart)
 	}
+	if author.Kind == Unknown {
+		return unknown(err)
+	}
 	if use := w.inUse(ctx, at); use != "" {
 		return fmt.Sprintf("no ledger on %s claims it, and %s", to, use), exchanged + "; if it is right so, " + apart
 	}
@@ -110,47 +154,55 @@ func (w *Writers) find(ctx context.Context, at chunk.Partition, offset int64) (w
 }
 
 // oneFlow is what to do about a target topic that another flow fills.
-func (w *Writers) oneFlow(l *ledger.Other) string {
+func (w *Writers) oneFlow(by Author) string {
 	return fmt.Sprintf("one target topic is filled by one flow: leave it out of this one (exclude_topics) or of flow %s, "+
 		"or use naming: prefix; if both names mean this flow, whose clusters were renamed, name them as before, or set "+
-		"ledger: %s", fillerOf(l), strings.TrimPrefix(l.Topic, w.cfg.TargetPrefix))
+		"ledger: %s", by.Flow, strings.TrimPrefix(by.Ledger, w.cfg.TargetPrefix))
 }
 
-// fillerOf is the flow that a ledger names.
-func fillerOf(l *ledger.Other) string {
-	if l.Identity == nil {
-		return "of " + l.Topic
-	}
-	return l.Identity.Flow()
-}
-
-// taken tells, by target name, which topics another flow fills, whether or not it has
+// Fillers tells, by target name, which topics another flow fills, whether or not it has
 // copied a record yet: its ledger on the target is about them.
-func (w *Writers) Taken(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {
+func (w *Writers) Fillers(ctx context.Context, there []topics.Mirrored) (map[string]Author, error) {
 	standing, err := w.others.target.Look(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
-	foreign := slices.DeleteFunc(slices.Clone(standing.Ledgers), func(l ledger.Other) bool {
-		return l.Topic == w.cfg.LedgerTopic() || !atWork(&l, standing.Cluster) || !l.Begun
-	})
-	for i := range foreign {
-		names = append(names, foreign[i].Topic)
+	others := map[string]Author{} // by ledger
+	for i := range standing.Ledgers {
+		l := &standing.Ledgers[i]
+		if by := w.flowOf(l); by.Kind != Own && atWork(l, standing.Cluster) && l.Begun {
+			others[l.Topic] = by
+			names = append(names, l.Topic)
+		}
 	}
 	fills, err := w.others.target.Fills(ctx, names)
 	if err != nil {
 		return nil, w.target.Explain(err)
 	}
-	stops := map[string]*chunk.Stop{}
-	for i := range foreign {
-		l := &foreign[i]
+	by := map[string]Author{}
+	for _, name := range names {
 		for _, t := range there {
-			if t.TargetID != (chunk.TopicID{}) && fills[l.Topic][t.TargetID] {
-				stops[t.Target] = &chunk.Stop{Partition: chunk.Partition{Topic: t.Source}, Kind: chunk.StopTaken,
-					Reason: fmt.Sprintf("flow %s fills topic %s of cluster %s, as its ledger %s says", fillerOf(l), t.Target,
-						w.cfg.To, l.Topic), Fix: w.oneFlow(l)}
+			if t.TargetID != (chunk.TopicID{}) && fills[name][t.TargetID] {
+				by[t.Target] = others[name]
 			}
+		}
+	}
+	return by, nil
+}
+
+// Taken tells, by target name, why the flow leaves topics to the flows that fill them.
+func (w *Writers) Taken(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {
+	fillers, err := w.Fillers(ctx, there)
+	if err != nil {
+		return nil, err
+	}
+	stops := map[string]*chunk.Stop{}
+	for _, t := range there {
+		if by, taken := fillers[t.Target]; taken {
+			stops[t.Target] = &chunk.Stop{Partition: chunk.Partition{Topic: t.Source}, Kind: chunk.StopTaken,
+				Reason: fmt.Sprintf("flow %s fills topic %s of cluster %s, as its ledger %s says", by.Flow, t.Target, w.cfg.To,
+					by.Ledger), Fix: w.oneFlow(by)}
 		}
 	}
 	return stops, nil
@@ -164,32 +216,21 @@ func (w *Writers) refresh(ctx context.Context) (err error) {
 	if w.seen, err = w.others.Look(ctx); err != nil {
 		return err
 	}
-	w.claims, w.users, w.marks = map[string]map[int64]bool{}, map[string][]string{}, map[string][]string{}
-	w.hidden = w.lookAtGroups(ctx) != nil
-	w.until = time.Now().Add(askedAgain)
-	return nil
-}
-
-// claimed is the ledger on the target that has claimed the writer of a record; nil: none.
-func (w *Writers) claimed(ctx context.Context, at chunk.Partition, offset int64) *ledger.Other {
-	producer, err := w.others.target.Writer(ctx, at, offset)
-	if err != nil || producer < 0 {
-		return nil
-	}
+	w.ours = nil
 	for i := range w.seen.target.Ledgers {
 		l := &w.seen.target.Ledgers[i]
-		if l.Err != nil || l.Identity != nil && l.Identity.TargetCluster != w.seen.target.Cluster {
-			continue
+		if l.Identity != nil && l.Identity.TargetCluster != w.seen.target.Cluster {
+			continue // a copy of a ledger: what it claims was written elsewhere
 		}
-		if w.claims[l.Topic] == nil {
-			if w.claims[l.Topic], err = w.others.target.Claims(ctx, l.Topic); err != nil {
-				continue
-			}
+		c := claimant{author: w.flowOf(l), err: l.Err}
+		if l.Err == nil {
+			c.claims = ledger.NewClaims(w.client, w.target, l.Topic)
 		}
-		if w.claims[l.Topic][producer] {
-			return l
-		}
+		w.ours = append(w.ours, c)
 	}
+	w.users, w.marks = map[string][]string{}, map[string][]string{}
+	w.hidden = w.lookAtGroups(ctx) != nil
+	w.until = time.Now().Add(askedAgain)
 	return nil
 }
 

@@ -65,9 +65,9 @@ type Flow struct {
 	Owner        *owner.Group
 	Writers      *provenance.Writers
 	LastCopied   *lastcopied.Comparer
-	// claims are those of the flow in the opposite direction; nil: there is none, or no batch tells its writer.
-	Claims *ledger.Claims
-	Window *sink.Window // what all writers of the batch lane have under way
+	// SourceWriters tells what the flow in the opposite direction wrote; nil: there is none, or no batch tells its writer.
+	SourceWriters *provenance.SourceWriters
+	Window        *sink.Window // what all writers of the batch lane have under way
 
 	Topology *topology
 	Goal     goal
@@ -150,22 +150,23 @@ func (f *Flow) rebuilt(why string) { f.Metrics.Rebuilt(f.Name, why) }
 // cameFromTarget is the test whether the opposite flow wrote a batch, which is left
 // out then; nil where there is no such flow.
 func (f *Flow) cameFromTarget() func(context.Context, int64, time.Time) (bool, error) {
-	if f.Claims == nil {
+	if f.SourceWriters == nil {
 		return nil
 	}
 	return func(ctx context.Context, producer int64, seen time.Time) (bool, error) {
-		claimed, err := f.Claims.Claimed(ctx, producer, seen)
+		author, err := f.SourceWriters.Author(ctx, producer, seen)
 		var unknown *ledger.UnknownClaimsError
 		if errors.As(err, &unknown) && unknown.Denied {
 			return false, &chunk.Stop{Kind: chunk.StopUnauthorized, Reason: err.Error(), Fix: unknown.Remedy()}
 		}
-		if claimed {
+		cameBack := author.Kind == provenance.Opposite
+		if cameBack {
 			f.Metrics.LeftOut(f.Name)
 			f.tellLeftOut.Do(func() {
 				f.Log.Info("batches that came from the target are left out", "ledger", f.Cfg.OppositeLedger())
 			})
 		}
-		return claimed, err
+		return cameBack, err
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"replicator/internal/answers"
+	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate/partition"
 )
@@ -13,7 +15,7 @@ import (
 // status reads the JSON that scripts read.
 func (w *world) status() *inspect.FlowStatus {
 	w.t.Helper()
-	var got document
+	var got answers.Status
 	out := w.must("status", "--json")
 	if err := json.Unmarshal([]byte(out), &got); err != nil || len(got.Flows) != 1 {
 		w.t.Fatalf("status --json: %v, %d flows\n%s", err, len(got.Flows), out)
@@ -231,7 +233,7 @@ func TestStopsAreReportedWithRemedies(t *testing.T) {
 		}
 	}
 	for _, line := range strings.Split(table, "\n") {
-		if n := len([]rune(line)); n > tableWidth {
+		if n := len([]rune(line)); n > terminal.Width {
 			t.Errorf("a line of %d characters in status: %s", n, line)
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"replicator/internal/answers"
 )
 
 // asReplicator makes the test binary be the program, so that signals reach it alone.
@@ -300,7 +302,7 @@ func TestWatchLooksUntilItIsStopped(t *testing.T) {
 	go func() { execute(ctx, []string{"status", "-c", w.config, "--watch", "--json"}, out, out) }()
 	w.await("two lines of JSON", func() bool { return strings.Count(out.String(), "\n") >= 2 })
 	for _, line := range strings.SplitN(out.String(), "\n", 3)[:2] {
-		var got document
+		var got answers.Status
 		if err := json.Unmarshal([]byte(line), &got); err != nil || len(got.Flows) != 1 {
 			t.Errorf("a line of --watch --json: %v\n%s", err, line)
 		}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/internal/answers"
+	"replicator/internal/report"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/kafka"
@@ -63,10 +65,10 @@ whatever it saw; 'replicator wait --drained' waits.`,
 				seen = append(seen, d)
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"flows": seen}, true)
+				return answers.Print(cmd.OutOrStdout(), map[string]any{"flows": seen}, true)
 			}
 			for _, d := range seen {
-				printDrained(cmd.OutOrStdout(), d)
+				report.Drained(cmd.OutOrStdout(), d)
 			}
 			return nil
 		},
@@ -84,73 +86,4 @@ func noGroups(d *inspect.DrainedStatus) error {
 		"drained is not known", d.Flow),
 		Fix: "look at groups and exclude_groups; groups that the program's user may not Describe are hidden from it, and " +
 			"consumers without a group are not seen"}
-}
-
-func printDrained(w io.Writer, d *inspect.DrainedStatus) {
-	fmt.Fprintf(w, "flow %s\n", d.Flow)
-	for _, cut := range d.Cuts {
-		fmt.Fprintf(w, "  ! %s\n    remedy: %s\n", cut.String(), cut.Remedy)
-	}
-	for _, g := range d.Groups {
-		switch {
-		case g.Error != "":
-			fmt.Fprintf(w, "  group %s: not known: %s\n", g.Group, g.Error)
-		case g.Lag > 0:
-			fmt.Fprintf(w, "  group %s: up to %d records of %d partitions not read, %d members%s\n", g.Group, g.Lag, g.Behind,
-				g.Members, lostThere(&g))
-		case g.Open > 0:
-			fmt.Fprintf(w, "  group %s: %s, %d members\n", g.Group, openBehind(&g), g.Members)
-		case !g.Drained():
-			fmt.Fprintf(w, "  group %s: has read what is there, but %s/%d was cut, %d members\n", g.Group, g.Cuts[0].Topic,
-				g.Cuts[0].Partition, g.Members)
-		default:
-			fmt.Fprintf(w, "  group %s: drained, %d members\n", g.Group, g.Members)
-		}
-	}
-	(&printer{w: w}).leftOut(d.LeftOut)
-	for _, t := range d.Topics {
-		switch {
-		case t.Lacks > 0:
-			fmt.Fprintf(w, "  topic %s: the target lacks %s%s\n", t.Topic, lacking(t), basis(&t))
-		case len(t.ByTimestamps) > 0:
-			fmt.Fprintf(w, "  topic %s: the target begins where the source does, or earlier%s\n", t.Topic, basis(&t))
-		default:
-			fmt.Fprintf(w, "  topic %s: the target has all that the source holds\n", t.Topic)
-		}
-	}
-	drained := fmt.Sprint(d.Drained())
-	if len(d.Groups) == 0 {
-		drained = "not known, no group has a position in a selected topic"
-	}
-	aged := fmt.Sprint(d.AgedOut())
-	if len(d.ByTimestamps()) > 0 {
-		aged += ", by timestamps alone where nothing is copied by a flow"
-	}
-	fmt.Fprintf(w, "  drained: %s, aged out: %s\n", drained, aged)
-}
-
-// basis says what an answer goes by that is not exact.
-func basis(t *inspect.TopicAged) string {
-	if len(t.ByTimestamps) == 0 {
-		return ""
-	}
-	var list []string
-	for _, n := range t.ByTimestamps {
-		list = append(list, fmt.Sprint(n))
-	}
-	return fmt.Sprintf(" (by timestamps alone in partition %s, which no flow has copied)", few(list))
-}
-
-// openBehind says that what a group has not read is not known before a transaction's end.
-func openBehind(g *inspect.GroupDrained) string {
-	return fmt.Sprintf("has read what is there, but a transaction is open on the source, and %d offsets wait for its end",
-		g.Open)
-}
-
-// lostThere says what the target has lost of that.
-func lostThere(g *inspect.GroupDrained) string {
-	if g.UnreadDeleted == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; %d of them were deleted on the target: only the source has them", g.UnreadDeleted)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/internal/answers"
 	"replicator/internal/mm2"
 )
 
@@ -100,7 +101,7 @@ func importedJSON(w io.Writer, out, told, config, report string) error {
 			return err
 		}
 	}
-	return printJSON(w, answer, true)
+	return answers.Print(w, answer, true)
 }
 
 // writeNew writes a file that is not there yet, or to w where path is "".

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"replicator/internal/answers"
+	"replicator/internal/report"
 	"replicator/pkg/operate/ownership"
 	"replicator/pkg/replicate/kafka"
 )
@@ -38,6 +38,10 @@ former ones on the target; where the target was built anew, all is copied once m
 			if err != nil {
 				return err
 			}
+			show := report.Ledger
+			if asJSON {
+				show = func(w io.Writer, v *ownership.LedgerView) error { return answers.Print(w, v, false) }
+			}
 			var refused obstacles
 			for _, one := range on.flows {
 				var seen *ownership.LedgerView
@@ -49,7 +53,7 @@ former ones on the target; where the target was built anew, all is copied once m
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)
 				}
-				if err := printLedger(cmd.OutOrStdout(), seen, asJSON); err != nil {
+				if err := show(cmd.OutOrStdout(), seen); err != nil {
 					return err
 				}
 				if seen.Refused != "" {
@@ -67,39 +71,4 @@ former ones on the target; where the target was built anew, all is copied once m
 	cmd.Flags().BoolVar(&accept, "accept-clusters", false, "note that the clusters of now are meant")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object for each flow")
 	return cmd
-}
-
-// printLedger prints what one ledger says.
-func printLedger(w io.Writer, v *ownership.LedgerView, asJSON bool) error {
-	if asJSON {
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(v)
-	}
-	switch {
-	case v.NotThere != "" && v.Refused != "": // whose remedy comes with the error
-		_, err := fmt.Fprintln(w, v.NotThere)
-		return err
-	case v.NotThere != "":
-		_, err := fmt.Fprintf(w, "%s\n  remedy: %s\n", v.NotThere, v.Remedy)
-		return err
-	case v.Says == nil:
-		_, err := fmt.Fprintf(w, "flow %s: ledger %s does not say whose it is\n", v.Flow, v.Ledger)
-		return err
-	}
-	s := v.Says
-	naming := s.Naming
-	if s.Separator != "" {
-		naming += fmt.Sprintf(" with separator %q", s.Separator)
-	}
-	fmt.Fprintf(w, "flow %s: ledger %s\n  flow      %s, since %s\n  source    %s (id %s)\n  target    %s (id %s)\n",
-		v.Flow, v.Ledger, s.Flow(), s.Since.Format(time.RFC3339), s.From, s.SourceCluster, s.To, s.TargetCluster)
-	_, err := fmt.Fprintf(w, "  naming    %s\n  shards    %d\n  program   %s\n", naming, s.Shards, s.Program)
-	for _, c := range s.Changes {
-		if _, err := fmt.Fprintf(w, "  changed   %s: %s was %s, is %s\n", c.At.Format(time.RFC3339), c.What, c.Was,
-			c.Is); err != nil {
-			return err
-		}
-	}
-	return err
 }

@@ -3,14 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"regexp"
 
 	"github.com/spf13/cobra"
 
+	"replicator/internal/answers"
 	"replicator/internal/config"
+	"replicator/internal/report"
 	"replicator/pkg/offsets"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
@@ -68,9 +68,9 @@ offset that has not been copied yet has no answer: that is an error.
 				return named(cmd.Context(), look, topic, err)
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), translatedOf(t), true)
+				return answers.Print(cmd.OutOrStdout(), answers.TranslatedOf(t), true)
 			}
-			return printTranslation(cmd.OutOrStdout(), t)
+			return report.Translation(cmd.OutOrStdout(), t)
 		},
 	}
 	configFlag(cmd, &path)
@@ -94,55 +94,4 @@ func named(ctx context.Context, look *snapshot.Viewer, topic string, err error) 
 		return err
 	}
 	return emptyPattern{seen.Given[0], err}
-}
-
-// printTranslation prints one fact a line; the answer has the third.
-func printTranslation(w io.Writer, t *inspect.Translation) error {
-	from := fmt.Sprintf("source    %s/%d offset %d", t.Topic, t.Partition, t.Source)
-	to := fmt.Sprintf("target    %s/%d offset %d", t.TargetTopic, t.Partition, t.Target)
-	if t.Inverse {
-		from, to = to, from
-	}
-	text := fmt.Sprintf("flow      %s\n%s\n%s\nrule      %s: %s\n", t.Flow, from, to, t.RuleCode, sentence(t))
-	if t.Run.Count > 0 {
-		text += fmt.Sprintf("run       %s\n", t.Run)
-	}
-	text += fmt.Sprintf("progress  copied up to source offset %d of %d; the target ends at %d\n",
-		t.Progress, t.SourceEnd, t.TargetEnd)
-	for _, f := range t.Foreign {
-		text += fmt.Sprintf("foreign   target offsets %s hold records of somebody else\n", f)
-	}
-	if t.Deleted > 0 {
-		text += fmt.Sprintf("deleted   %d records from there on are gone from the target; skipped, held by the source\n",
-			t.Deleted)
-	}
-	if t.DeletedOnBoth > 0 {
-		text += fmt.Sprintf("deleted   %d records from there on are gone from both sides\n", t.DeletedOnBoth)
-	}
-	if t.GivenUp != nil {
-		text += fmt.Sprintf("given up  %s: the answer is what was copied next\n", t.GivenUp)
-	}
-	if t.Skips != nil && t.GivenUp == nil {
-		text += fmt.Sprintf("skips     a reader from there on: %s\n", t.Skips.Why)
-	}
-	if t.SourceLost {
-		text += "lost      what stood there the source has lost since it was copied: the answer is what comes next there\n"
-	}
-	_, err := io.WriteString(w, text)
-	return err
-}
-
-// sentence says a rule in words; seen from the target some read otherwise.
-func sentence(t *inspect.Translation) string {
-	switch {
-	case t.GivenUp != nil && (t.Rule == offsets.InGap || t.Rule == offsets.AtEnd):
-		return "given up by an order: the next record copied"
-	case t.SourceLost && (t.Rule == offsets.InGap || t.Rule == offsets.AtEnd):
-		return "the source has lost it: its next record"
-	case t.Inverse && t.Rule == offsets.InGap:
-		return "no record of this flow there: its next record"
-	case t.Inverse && t.Rule == offsets.AtEnd:
-		return "after all that was copied: progress"
-	}
-	return t.Rule.String()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/operate/targettopics"
@@ -48,7 +49,7 @@ func (e emptyPattern) Remedy() string {
 type emptyFlow struct{ *inspect.Matches }
 
 func (e emptyFlow) Error() string {
-	return fmt.Sprintf("flow %s selects no topic of %s, which shows %s", e.Flow, e.From, count(e.Shown, "topic"))
+	return fmt.Sprintf("flow %s selects no topic of %s, which shows %s", e.Flow, e.From, terminal.Count(e.Shown, "topic"))
 }
 
 // Remedy tells what to look at.
@@ -105,7 +106,8 @@ func (c claims) hold(cmd *cobra.Command, clusters map[string]kafka.Config,
 	}
 	for _, m := range seen {
 		if n := len(m.Shares); c.moves && n > 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n  each is %s\n", count(n, "share group"), few(m.Shares),
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n  each is %s\n", terminal.Count(n, "share group"),
+				terminal.Few(m.Shares),
 				groups.WhyShare)
 		}
 	}

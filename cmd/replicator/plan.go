@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"math"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"replicator/internal/answers"
+	"replicator/internal/report/plan"
+	"replicator/internal/terminal"
 	"replicator/pkg/operate/preflight"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/kafka"
@@ -21,7 +20,7 @@ import (
 func newPlan() *cobra.Command {
 	var path, flow string
 	var asJSON bool
-	var rate byteRate
+	var rate terminal.ByteRate
 	opts := preflight.DefaultMigrationOptions()
 	cmd := &cobra.Command{
 		Use:   "plan -c FILE [--flow F] [--json] [--rate BYTES]",
@@ -50,13 +49,13 @@ the way; warnings and what is not known do not fail it.`,
 			opts.Rate = float64(rate)
 			plans, inTheWay := surveyFlows(cmd.Context(), on, opts)
 			if asJSON {
-				err = printJSON(cmd.OutOrStdout(), map[string]any{"flows": plans}, true)
+				err = answers.Print(cmd.OutOrStdout(), map[string]any{"flows": plans}, true)
 			} else {
-				out := &printer{w: cmd.OutOrStdout()}
+				out := terminal.NewPrinter(cmd.OutOrStdout())
 				for _, m := range plans {
-					out.migration(m)
+					plan.Migration(out, m)
 				}
-				err = out.err
+				err = out.Err()
 			}
 			if err != nil || len(inTheWay) == 0 {
 				return err
@@ -99,32 +98,3 @@ func surveyFlow(ctx context.Context, clusters map[string]kafka.Config, flow sett
 	defer look.Close()
 	return preflight.PlanMigration(ctx, look, opts)
 }
-
-// byteRate is a flag in bytes per second.
-type byteRate float64
-
-var byteUnits = []struct {
-	name string
-	size float64
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}}
-
-// Set reads a number, with or without a unit.
-func (r *byteRate) Set(text string) error {
-	number, factor := text, 1.0
-	for _, unit := range byteUnits {
-		if rest, ok := strings.CutSuffix(text, unit.name); ok {
-			number, factor = rest, unit.size
-		}
-	}
-	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || !(n > 0) || math.IsInf(n, 0) {
-		return fmt.Errorf("%q is no rate; give bytes per second above 0, as 50000000 or 48MiB", text)
-	}
-	*r = byteRate(n * factor)
-	return nil
-}
-
-func (r *byteRate) String() string { return strconv.FormatFloat(float64(*r), 'f', -1, 64) }
-
-// Type names the value in the help.
-func (r *byteRate) Type() string { return "bytes" }

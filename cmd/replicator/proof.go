@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"replicator/internal/answers"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/verify"
 	"replicator/pkg/replicate/settings"
@@ -21,7 +22,7 @@ import (
 type proof struct {
 	path string
 	file *os.File // where it is written meanwhile
-	old  *verified
+	old  *answers.Verified
 	any  bool // whatever is there is replaced
 }
 
@@ -71,7 +72,7 @@ func (p *proof) place() error {
 	if err != nil {
 		return err
 	}
-	var old verified
+	var old answers.Verified
 	if json.Unmarshal(text, &old) != nil || len(old.Flows)+len(old.Failed) == 0 {
 		return &placeError{p.path + " is no report of verify, and is left as it is",
 			"give another name, or --overwrite to replace it"}
@@ -123,7 +124,7 @@ func (p *proof) narrower(w *verifyWords, flows []settings.Config) error {
 var rank = map[verify.Verdict]int{verify.Incomplete: 0, verify.Different: 1, verify.Equal: 2}
 
 // worse says why a report does not replace the one that is there; "": it does.
-func (p *proof) worse(all verified) string {
+func (p *proof) worse(all answers.Verified) string {
 	if p.old == nil {
 		return ""
 	}
@@ -169,7 +170,7 @@ func (e *keptError) Remedy() string {
 }
 
 // keep writes the report and puts it in place, or beside it.
-func (p *proof) keep(all verified) error {
+func (p *proof) keep(all answers.Verified) error {
 	if p == nil {
 		return nil
 	}
@@ -182,7 +183,7 @@ func (p *proof) keep(all verified) error {
 	} else if err := p.place(); err != nil { // it may be something else by now
 		return err
 	}
-	err := errors.Join(printJSON(p.file, all, true), p.file.Chmod(0o644), p.file.Sync(), p.file.Close())
+	err := errors.Join(answers.Print(p.file, all, true), p.file.Chmod(0o644), p.file.Sync(), p.file.Close())
 	if err == nil {
 		err = os.Rename(p.file.Name(), place)
 	}

@@ -3,15 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"replicator/internal/answers"
 	"replicator/internal/config"
+	"replicator/internal/report"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
 )
@@ -98,9 +97,10 @@ func (f *resumeFlags) run(cmd *cobra.Command, names []string) error {
 	if err != nil {
 		return err
 	}
-	cuts, unknown := namedCuts(all, names)
+	cuts, unknown := inspect.NamedCuts(all, names)
 	if len(unknown) > 0 {
-		return bad("no cut is noted for %s in flow %s; %s", strings.Join(unknown, ", "), look.FlowName(), waiting(all))
+		return bad("no cut is noted for %s in flow %s; %s", strings.Join(unknown, ", "), look.FlowName(),
+			inspect.WaitingCuts(all))
 	}
 	return f.order(ctx, cmd, look, cuts)
 }
@@ -114,7 +114,7 @@ func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *snaps
 			fmt.Fprintf(out, "flow %s is closed: a rollback is under way, and these are cuts of flow %s, which carries records "+
 				"back\n", f.named, carries)
 		}
-		f.print(out, cuts)
+		report.Cuts(out, cuts, f.fromCut, f.fromEnd)
 	}
 	if !f.dry {
 		if err := f.agreed(cmd); err != nil {
@@ -134,7 +134,8 @@ func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *snaps
 		for _, c := range cuts {
 			list = append(list, named{c.Partition.Topic, c.Partition.Number, c})
 		}
-		return printJSON(out, map[string]any{"flow": look.FlowName(), "cuts": list, "from_end": f.fromEnd, "ordered": !f.dry},
+		return answers.Print(out, map[string]any{"flow": look.FlowName(), "cuts": list, "from_end": f.fromEnd,
+			"ordered": !f.dry},
 			true)
 	}
 	if !f.dry {
@@ -145,68 +146,4 @@ func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *snaps
 		fmt.Fprintln(out, "ordered: "+takes)
 	}
 	return nil
-}
-
-// print says of each cut what either way gives up, or of the one that was chosen.
-func (f *resumeFlags) print(w io.Writer, cuts []inspect.OpenCut) {
-	if len(cuts) == 0 {
-		fmt.Fprintln(w, "no partition waits for an order")
-	}
-	either := f.fromCut == f.fromEnd
-	for _, c := range cuts {
-		fmt.Fprintf(w, "%s: the %s's log was cut at source offset %d, seen %s, when %d was copied up to; the source ends at "+
-			"%d now\n", c.Partition, c.Side, c.At, c.Seen.Format(time.RFC3339), c.Copied, c.SourceEnd)
-		if c.Unknown != nil {
-			fmt.Fprintf(w, "  where the source ends is not known: %v\n", c.Unknown)
-		}
-		if o := c.Ordered; o != nil {
-			fmt.Fprintf(w, "  an order of %s to go on at offset %d waits for a replica to carry it out; a new one replaces it\n",
-				o.At.Format(time.RFC3339), o.From)
-		}
-		stays := fmt.Sprintf("; up to %d that it has lost stay on the target", c.Lost)
-		if c.Side == "target" {
-			stays = fmt.Sprintf(", up to %d of them such as the target has lost", min(c.Lost, c.New))
-		}
-		if f.fromCut || either {
-			fmt.Fprintf(w, "  --from-cut gives up nothing that the source holds: up to %d records are copied from offset %d "+
-				"on%s\n", c.New, c.At, stays)
-		}
-		if f.fromEnd || either {
-			fmt.Fprintf(w, "  --from-end gives up up to %d records of the source at [%d,%d)%s\n", c.New, c.At,
-				max(c.SourceEnd, c.At), stays)
-		}
-	}
-}
-
-// namedCuts are the cuts of topics or partitions with those names, all for none; and
-// the names that have no cut.
-func namedCuts(all []inspect.OpenCut, names []string) (cuts []inspect.OpenCut, unknown []string) {
-	if len(names) == 0 {
-		return all, nil
-	}
-	for _, c := range all {
-		if slices.Contains(names, c.Partition.Topic) || slices.Contains(names, c.Partition.String()) {
-			cuts = append(cuts, c)
-		}
-	}
-	for _, name := range names {
-		if !slices.ContainsFunc(all, func(c inspect.OpenCut) bool {
-			return c.Partition.Topic == name || c.Partition.String() == name
-		}) {
-			unknown = append(unknown, name)
-		}
-	}
-	return cuts, unknown
-}
-
-// waiting lists the partitions that wait.
-func waiting(all []inspect.OpenCut) string {
-	if len(all) == 0 {
-		return "no partition waits for an order"
-	}
-	var list []string
-	for _, c := range all {
-		list = append(list, c.Partition.String())
-	}
-	return "these wait for an order: " + strings.Join(list, ", ")
 }

@@ -5,15 +5,15 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"replicator/internal/answers"
+	"replicator/internal/report"
 	"replicator/pkg/operate/cutover"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/handover"
-	"replicator/pkg/replicate/settings"
 )
 
 // newRollback makes the verb that moves applications back.
@@ -71,7 +71,7 @@ func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o cu
 		}
 	}
 	if r.Found().State != handover.RolledBack {
-		f.tellBack(out, r.State(), o.Flow)
+		f.tellBack(out, r.State(), o)
 		if on, err := f.goOn(ctx, cmd, r); !on {
 			return f.looked(out, err)
 		}
@@ -87,27 +87,11 @@ func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o cu
 	return f.ended(out, r, r.Restored(), record, o.Flow.From)
 }
 
-// tellBack says how far back is safe.
-func (f *handoverFlags) tellBack(w io.Writer, s cutover.BackState, flow settings.Config) {
+// tellBack says how far back is safe, or keeps it for the answer.
+func (f *handoverFlags) tellBack(w io.Writer, s cutover.BackState, o cutover.Options) {
 	if f.asJSON {
-		f.answer.Back = &backJSON{s.Records, s.Topics, listed(s.Written), listed(s.Made), listed(s.GivenUp)}
+		f.answer.Back = answers.WayBackOf(&s)
 		return
 	}
-	if len(s.Written) == 0 {
-		fmt.Fprintf(w, "since the cutover at %s nothing was written to its %s on %s\n", s.Since.Format(time.RFC3339),
-			count(s.Topics, "topic"), flow.To)
-	} else {
-		fmt.Fprintf(w, "since the cutover at %s up to %d records were written to %d of %s on %s: %s\n",
-			s.Since.Format(time.RFC3339), s.Records, len(s.Written), count(s.Topics, "topic"), flow.To, few(s.Written))
-	}
-	if len(s.Made) > 0 {
-		fmt.Fprintf(w, "%d more topics were made there since, and come back as well: %s\n", len(s.Made),
-			strings.Join(s.Made, ", "))
-	}
-	if len(s.GivenUp) == 0 {
-		fmt.Fprintln(w, "all of them are still there: going back is safe")
-	}
-	for _, what := range s.GivenUp {
-		fmt.Fprintf(w, "--force gives up: %s\n", what)
-	}
+	report.WayBack(w, s, o.Flow)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"regexp"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +51,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case ctx.Err() != nil && cmd.Name() != "run": // which says so by itself
 		err = interruption(cmd, err)
 	}
-	report(stderr, err)
+	printError(stderr, err)
 	var usage *usageError
 	var problems *config.Problems
 	var unknown *config.UnknownFlowError
@@ -65,11 +66,11 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-// report prints an error, or each of several, with its remedy.
-func report(w io.Writer, err error) {
+// printError prints an error, or each of several, with its remedy.
+func printError(w io.Writer, err error) {
 	if several, ok := err.(obstacles); ok {
 		for _, each := range several {
-			report(w, each)
+			printError(w, each)
 		}
 		return
 	}
@@ -203,4 +204,37 @@ func chooseFlows(path, name string, w io.Writer) (*chosen, error) {
 // flowFlag adds --flow.
 func flowFlag(cmd *cobra.Command, flow *string, usage string) {
 	cmd.Flags().StringVar(flow, "flow", "", usage)
+}
+
+// jsonFlag adds --json.
+func jsonFlag(cmd *cobra.Command, asJSON *bool) {
+	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON, whose fields are stable")
+}
+
+// errorsOf is what could not be printed, else what there is to tell.
+func errorsOf(printing, told error) error {
+	if printing != nil {
+		return printing
+	}
+	return told
+}
+
+// wholeNames compiles the pattern that a flag was given; nil for "".
+func wholeNames(cmd *cobra.Command, flag, pattern string) (*regexp.Regexp, error) {
+	if pattern == "" {
+		return nil, nil
+	}
+	re, err := compileWhole(flag, pattern)
+	if err != nil {
+		return nil, &usageError{err, cmd.CommandPath()}
+	}
+	return re, nil
+}
+
+func compileWhole(flag, pattern string) (*regexp.Regexp, error) {
+	re, err := regexp.Compile(`^(?:` + pattern + `)$`)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %q is not a pattern: %w", flag, pattern, err)
+	}
+	return re, nil
 }

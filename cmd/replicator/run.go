@@ -17,6 +17,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/config"
+	"replicator/internal/httpserver"
+	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate"
 )
@@ -61,7 +63,7 @@ positioned, it says which and ends with 1, and the same command goes on from the
 }
 
 func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
-	screen := newScreen(cmd.ErrOrStderr(), once)
+	screen := terminal.NewScreen(cmd.ErrOrStderr(), once)
 	log := slog.New(cfg.Log.Handler(screen))
 	registry := newRegistry()
 	engine := replicate.New(replicate.Options{
@@ -71,11 +73,11 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	})
 	at := "nowhere"
 	if listen := cfg.HTTP.Listen; listen != "" {
-		server, err := serve(listen, registry, engine.Ready, log)
+		server, err := httpserver.Serve(listen, registry, engine.Ready, log)
 		switch {
 		case err == nil:
-			defer server.close()
-			at = server.addr.String()
+			defer server.Close()
+			at = server.Addr.String()
 		case once: // a daemon may run beside it
 			log.Warn("metrics and health are not served", "error", err)
 		default:
@@ -90,9 +92,9 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 		debug.SetGCPercent(gcPercent)
 	}
 	begun := time.Now()
-	progress := screen.follow(engine.Progress)
+	progress := screen.Follow(engine.Progress)
 	err := engine.Run(cmd.Context())
-	progress.end()
+	progress.End()
 	sum := engine.Progress()
 	switch {
 	case once && cmd.Context().Err() != nil && (err == nil || errors.Is(err, context.Canceled)):
@@ -105,7 +107,7 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	}
 	took := time.Since(begun).Seconds()
 	fmt.Fprintf(cmd.OutOrStdout(), "caught up: copied %d records, %.1f MB in %.1f s (%.1f MB/s)\n",
-		sum.Records, megabytes(sum.Bytes), took, megabytes(sum.Bytes)/took)
+		sum.Records, terminal.Megabytes(sum.Bytes), took, terminal.Megabytes(sum.Bytes)/took)
 	return nil
 }
 
@@ -131,5 +133,3 @@ func newRegistry() *prometheus.Registry {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return registry
 }
-
-func megabytes(n int64) float64 { return float64(n) / 1e6 }

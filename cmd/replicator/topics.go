@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/internal/answers"
 	"replicator/pkg/operate/targettopics"
 	"replicator/pkg/policy"
 )
@@ -38,29 +39,30 @@ records is altered only if the flow's ledger knows it.
 				return err
 			}
 			var stopped obstacles
-			answers := []madeTopics{}
+			told := []answers.MadeTopics{}
 			for _, one := range flows {
 				made, err := targettopics.Make(cmd.Context(), on.clusters, one, on.log)
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)
 				}
-				answer := madeTopics{one.Name(), 0, []stoppedTopic{}}
+				answer := answers.MadeTopics{Flow: one.Name(), Stopped: []answers.StoppedTopic{}}
 				for _, t := range made {
 					if t.Stop != nil {
 						stopped = append(stopped, t.Stop)
-						answer.Stopped = append(answer.Stopped, stoppedTopic{t.Source, t.Stop.Reason, t.Stop.Remedy()})
+						answer.Stopped = append(answer.Stopped, answers.StoppedTopic{Topic: t.Source,
+							Reason: t.Stop.Reason, Remedy: t.Stop.Remedy()})
 						continue
 					}
 					answer.Right++
 				}
-				answers = append(answers, answer)
+				told = append(told, answer)
 				if !asJSON {
 					fmt.Fprintf(cmd.OutOrStdout(), "flow %s: %d topics are on %s as they are to be\n", one.Name(), answer.Right,
 						one.To)
 				}
 			}
 			if asJSON {
-				if err := printJSON(cmd.OutOrStdout(), map[string]any{"flows": answers}, true); err != nil {
+				if err := answers.Print(cmd.OutOrStdout(), map[string]any{"flows": told}, true); err != nil {
 					return err
 				}
 			}

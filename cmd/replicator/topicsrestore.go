@@ -2,15 +2,14 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"maps"
-	"slices"
 
 	"github.com/spf13/cobra"
 
+	"replicator/internal/answers"
+	"replicator/internal/report"
+	"replicator/internal/terminal"
 	"replicator/pkg/operate/targettopics"
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate/topics"
 )
 
 // newTopicsRestore makes the verb that puts settings of topics back.
@@ -46,26 +45,26 @@ flow run it is refused but for topics that were cut over: they would set it agai
 				return err
 			}
 			var refused obstacles
-			answers := []map[string]any{}
+			told := []map[string]any{}
 			for _, one := range flows {
 				list, err := targettopics.Restore(cmd.Context(), on.clusters, one, yes, on.log)
 				if err != nil {
 					return fmt.Errorf("flow %s: %w", one.Name(), err)
 				}
-				refused = append(refused, refusals(list)...)
+				refused = append(refused, targettopics.Refusals(list)...)
 				if asJSON {
-					answers = append(answers, map[string]any{"flow": one.Name(), "put_back": yes, "settings": listed(list)})
+					told = append(told, map[string]any{"flow": one.Name(), "put_back": yes, "settings": answers.Listed(list)})
 					continue
 				}
-				out := &printer{w: cmd.OutOrStdout()}
-				out.line("flow %s, topics of %s:", one.Name(), one.To)
-				out.backs(list, yes)
-				if out.err != nil {
-					return out.err
+				out := terminal.NewPrinter(cmd.OutOrStdout())
+				out.Line("flow %s, topics of %s:", one.Name(), one.To)
+				report.Settings(out, list, yes)
+				if out.Err() != nil {
+					return out.Err()
 				}
 			}
 			if asJSON {
-				if err := printJSON(cmd.OutOrStdout(), map[string]any{"flows": answers}, true); err != nil {
+				if err := answers.Print(cmd.OutOrStdout(), map[string]any{"flows": told}, true); err != nil {
 					return err
 				}
 			}
@@ -80,85 +79,4 @@ flow run it is refused but for topics that were cut over: they would set it agai
 	flowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.Flags().BoolVar(&yes, "yes", false, "put them back; without it they are only shown")
 	return cmd
-}
-
-// refusals are the settings that the target has not taken or not told.
-func refusals(list []topics.Back) []error {
-	var all []error
-	for i := range list {
-		if list[i].Err != nil {
-			all = append(all, notPutBack{&list[i]})
-		}
-	}
-	return all
-}
-
-// notPutBack is a setting that could not be put back.
-type notPutBack struct{ *topics.Back }
-
-func (n notPutBack) Error() string {
-	return fmt.Sprintf("%s of topic %s: %s: %v", n.Key, n.Target, n.Stays, n.Err)
-}
-
-// Remedy tells what to do.
-func (n notPutBack) Remedy() string { return n.Fix }
-
-// backs prints what becomes of settings.
-func (p *printer) backs(list []topics.Back, really bool) {
-	verb := "would be put back"
-	if really {
-		verb = "put back"
-	}
-	open := 0
-	left := map[string][]*topics.Back{} // by reason
-	for i := range list {
-		b := &list[i]
-		was := fmt.Sprintf("%q", b.Was)
-		if b.Default {
-			was = "not set"
-		}
-		switch {
-		case b.Gone:
-			continue
-		case b.Left:
-			left[b.Stays] = append(left[b.Stays], b)
-		case b.Pending():
-			p.line("  %s: %s: %s -> %s: %s", b.Target, b.Key, orWord(b.Now, `""`), was, verb)
-		default:
-			p.line("  %s: %s stays %s (was %s): %s", b.Target, b.Key, orWord(b.Now, `""`), was, b.Stays)
-			if b.Fix != "" {
-				p.line("    %s", wrap("what to do: "+b.Fix, "      "))
-			}
-		}
-		open++
-	}
-	for _, why := range slices.Sorted(maps.Keys(left)) {
-		p.leftSettings(left[why])
-	}
-	if open == 0 {
-		p.line("  no setting is to be put back")
-	}
-}
-
-// leftSettings tells of settings that stay for one reason, which has to do with none of them.
-func (p *printer) leftSettings(list []*topics.Back) {
-	var names []string
-	for _, b := range list {
-		if !slices.Contains(names, b.Target) {
-			names = append(names, b.Target)
-		}
-	}
-	p.line("%s", wrap(fmt.Sprintf("  not put back: %s of %s, %s: %s", count(len(list), "setting"),
-		count(len(names), "topic"), few(names), list[0].Stays), "    "))
-	p.line("    %s", wrap("what to do: "+list[0].Fix, "      "))
-}
-
-// printBacks tells what became of settings at the end of a cutover or a rollback.
-func printBacks(w io.Writer, list []topics.Back, cluster string) error {
-	p := &printer{w: w}
-	if len(list) > 0 {
-		p.line("what the flow had set on topics of %s:", cluster)
-		p.backs(list, true)
-	}
-	return p.err
 }

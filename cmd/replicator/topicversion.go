@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/internal/answers"
 	"replicator/internal/config"
 	"replicator/pkg/operate/repartition"
 	announce "replicator/pkg/versions"
@@ -63,7 +64,7 @@ current: publishers go on with the old version.
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.Say = func(format string, args ...any) {
 				if f.asJSON {
-					_ = printJSON(cmd.OutOrStdout(), map[string]string{"said": fmt.Sprintf(format, args...)}, false)
+					_ = answers.Print(cmd.OutOrStdout(), map[string]string{"said": fmt.Sprintf(format, args...)}, false)
 					return
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...)

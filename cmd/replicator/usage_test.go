@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/config"
+	"replicator/internal/httpserver"
 )
 
 func TestBadUsage(t *testing.T) {
@@ -231,14 +231,18 @@ func TestCheckAnnouncesPagesThatAreServed(t *testing.T) {
 	if got.code != exitDone || !found {
 		t.Fatalf("exit %d, nothing is announced\n%s%s", got.code, got.stdout, got.stderr)
 	}
-	served := httptest.NewServer(pages(newRegistry(), func() error { return nil }, log.New(io.Discard, "", 0)))
+	served, err := httpserver.Serve("127.0.0.1:0", newRegistry(), func() error { return nil },
+		slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer served.Close()
 	announced := regexp.MustCompile(`/[a-z]+`).FindAllString(line, -1)
 	if len(announced) != 3 {
 		t.Errorf("announced: %v in %q", announced, line)
 	}
 	for _, path := range announced {
-		answer, err := http.Get(served.URL + path)
+		answer, err := http.Get("http://" + served.Addr.String() + path)
 		if err != nil {
 			t.Fatal(err)
 		}

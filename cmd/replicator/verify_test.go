@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/internal/answers"
 	"replicator/pkg/operate/verify"
 	"replicator/pkg/replicate/partition"
 )
@@ -91,7 +92,7 @@ func TestVerifyACopy(t *testing.T) {
 
 func (w *world) proof(path string) *verify.Report {
 	w.t.Helper()
-	var all verified
+	var all answers.Verified
 	text, err := os.ReadFile(path)
 	if err == nil {
 		err = json.Unmarshal(text, &all)

@@ -7,6 +7,8 @@ import (
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/spf13/cobra"
+
+	"replicator/internal/answers"
 )
 
 // newVersion makes the verb that tells what this binary is.
@@ -21,7 +23,7 @@ func newVersion() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, librdkafka := ck.LibraryVersion()
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]string{"version": versionOf(), "commit": commitOf(),
+				return answers.Print(cmd.OutOrStdout(), map[string]string{"version": versionOf(), "commit": commitOf(),
 					"go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "librdkafka": librdkafka}, true)
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "replicator %s\ncommit     %s\ngo         %s %s/%s\nlibrdkafka %s, %s\n",

@@ -12,6 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/internal/answers"
+	"replicator/internal/report"
+	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/policy"
@@ -186,16 +189,16 @@ func (w *waiter) told(cmd *cobra.Command, err error) error {
 		answer["left_out"] = w.leftOut
 	}
 	if !w.asJSON {
-		(&printer{w: cmd.ErrOrStderr()}).leftOut(w.leftOut)
+		report.LeftOut(terminal.NewPrinter(cmd.ErrOrStderr()), w.leftOut)
 	}
 	switch {
 	case w.asJSON:
-		return errorsOf(printJSON(cmd.OutOrStdout(), answer, true), err)
+		return errorsOf(answers.Print(cmd.OutOrStdout(), answer, true), err)
 	case err != nil:
 		return err
 	case len(w.byTimestamps) > 0:
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "it holds; by timestamps alone in %s, where no flow has copied\n",
-			few(w.byTimestamps))
+			terminal.Few(w.byTimestamps))
 		return err
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), "it holds")
@@ -283,9 +286,9 @@ func undrained(d *inspect.DrainedStatus) gap {
 			return gap{fmt.Sprintf("group %s: %s", g.Group, g.Error), true, g.Remedy}
 		case g.Lag > 0:
 			return coming("group %s has not read up to %d records of %d partitions on the source%s", g.Group, g.Lag,
-				g.Behind, lostThere(&g))
+				g.Behind, g.LostThere())
 		case g.Open > 0:
-			return gap{missing: fmt.Sprintf("group %s %s", g.Group, openBehind(&g)), remedy: replicate.OpenRemedy}
+			return gap{missing: fmt.Sprintf("group %s %s", g.Group, g.OpenBehind()), remedy: replicate.OpenRemedy}
 		}
 	}
 	return gap{}
@@ -300,7 +303,7 @@ func agedGap(d *inspect.DrainedStatus) gap {
 			}
 		}
 		if t.Lacks > 0 {
-			return gap{fmt.Sprintf("topic %s: the target lacks %s", t.Topic, lacking(t)), t.ForEver,
+			return gap{fmt.Sprintf("topic %s: the target lacks %s", t.Topic, t.Lacking()), t.ForEver,
 				agedRemedy(t)}
 		}
 	}
@@ -413,13 +416,4 @@ func misplaced(g *inspect.GroupStatus) gap {
 		}
 	}
 	return first
-}
-
-// lacking says what the target lacks of a topic, and for how long.
-func lacking(t inspect.TopicAged) string {
-	if t.Left < 0 {
-		return fmt.Sprintf("up to %d records: %s", t.Lacks, t.Why)
-	}
-	return fmt.Sprintf("up to %d records, for %s and until their segments are deleted", t.Lacks,
-		time.Duration(t.Left)*time.Second)
 }

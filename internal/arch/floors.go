@@ -23,6 +23,7 @@ const (
 	verbs                    // pkg/operate/<verb>: allowed by being there
 	engine                   // pkg/replicate
 	movers                   // pkg/operate/cutover: the only verb that starts an engine
+	printing                 // what writes answers for people and programs, and decides nothing
 	inside                   // internal/<package>
 	command                  // cmd/<program>
 	integration              // integration/<package>, bench/<package>: outside, looking in; what only tests import
@@ -44,8 +45,9 @@ var floorOf = map[string]floor{
 	"pkg/operate/snapshot": views, "pkg/operate/stepwise": views, "pkg/operate/compare": views,
 	"pkg/operate/inspect": reports,
 	"pkg/operate/cutover": movers,
-	"internal/kafkatest":  integration,
-	"internal/flowtest":   integration,
+	"internal/terminal":   printing, "internal/answers": printing,
+	"internal/kafkatest": integration,
+	"internal/flowtest":  integration,
 }
 
 // place is where a package is: packages of one room, a room and what it keeps

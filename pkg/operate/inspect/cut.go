@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"replicator/pkg/offsets"
@@ -194,4 +195,37 @@ func CutStatusOf(s *snapshot.PartitionView) *CutStatus {
 		status.Resumed, status.Decided = &last.Resumed, &last.Decided
 	}
 	return status
+}
+
+// NamedCuts are the cuts of topics or partitions with those names, all for none; and
+// the names that have no cut.
+func NamedCuts(all []OpenCut, names []string) (cuts []OpenCut, unknown []string) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	for _, c := range all {
+		if slices.Contains(names, c.Partition.Topic) || slices.Contains(names, c.Partition.String()) {
+			cuts = append(cuts, c)
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(c OpenCut) bool {
+			return c.Partition.Topic == name || c.Partition.String() == name
+		}) {
+			unknown = append(unknown, name)
+		}
+	}
+	return cuts, unknown
+}
+
+// WaitingCuts lists the partitions that wait.
+func WaitingCuts(all []OpenCut) string {
+	if len(all) == 0 {
+		return "no partition waits for an order"
+	}
+	var list []string
+	for _, c := range all {
+		list = append(list, c.Partition.String())
+	}
+	return "these wait for an order: " + strings.Join(list, ", ")
 }

@@ -176,3 +176,24 @@ func (r *Restorer) leaveSome(list []topics.Back, leaves leave) error {
 func (r *Restorer) write(ctx context.Context, notes ...ledger.Record) error {
 	return ledger.WriteNotes(ctx, r.Clusters[r.Flow.To], r.Flow.LedgerTopic(), 0, notes)
 }
+
+// Refusals are the settings that the target has not taken or not told.
+func Refusals(list []topics.Back) []error {
+	var all []error
+	for i := range list {
+		if list[i].Err != nil {
+			all = append(all, notPutBack{&list[i]})
+		}
+	}
+	return all
+}
+
+// notPutBack is a setting that could not be put back.
+type notPutBack struct{ *topics.Back }
+
+func (n notPutBack) Error() string {
+	return fmt.Sprintf("%s of topic %s: %s: %v", n.Key, n.Target, n.Stays, n.Err)
+}
+
+// Remedy tells what to do.
+func (n notPutBack) Remedy() string { return n.Fix }

@@ -1,9 +1,10 @@
-package main
+package status
 
 import (
 	"fmt"
 	"time"
 
+	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 )
 
@@ -35,7 +36,8 @@ func events(one *inspect.PartitionStatus) (list []event) {
 	}
 	if h := one.Holes; h != nil {
 		add(holes, one.Topic, h.Offsets, h.Count, fmt.Sprintf("! %s/%d has %s: at most %d records were deleted on the "+
-			"source before they were copied, the last at [%d,%d)", one.Topic, one.Partition, count(int(h.Count), "hole"),
+			"source before they were copied, the last at [%d,%d)", one.Topic, one.Partition, terminal.Count(int(h.Count),
+			"hole"),
 			h.Offsets, h.Last.From, h.Last.To), "")
 	}
 	for _, g := range one.GivenUp {
@@ -67,7 +69,7 @@ func lostBy(c *inspect.CutStatus) string {
 		where = "; " + whereLost(c.OnTarget)
 	}
 	return fmt.Sprintf("%s lost up to %d records after they were copied (%s, %s at [%d,%d))%s", side, c.Offsets,
-		count(int(c.Count), "cut"), last, c.At, c.Copied, where)
+		terminal.Count(int(c.Count), "cut"), last, c.At, c.Copied, where)
 }
 
 // whereLost says where records are that the source has lost.
@@ -111,18 +113,18 @@ func folded(same []event, name string) remark {
 		offsets, times = offsets+e.offsets, times+e.times
 		numbers[e.partition] = true
 	}
-	in := count(len(numbers), "partition")
+	in := terminal.Count(len(numbers), "partition")
 	where := fmt.Sprintf("'replicator status --topic %s' shows each", name)
 	switch same[0].kind {
 	case holes:
 		return remark{fmt.Sprintf("! %s has %s in %s: at most %d records were deleted on the source before they were "+
-			"copied", topic, count(int(times), "hole"), in, offsets), where}
+			"copied", topic, terminal.Count(int(times), "hole"), in, offsets), where}
 	case leftBehind:
 		return remark{fmt.Sprintf("! %s: 'replicator resume' has given up up to %d records in %s: the target lacks them",
 			topic, offsets, in), where}
 	case cuts:
 		return remark{fmt.Sprintf("! %s: up to %d records were lost after they were copied (%s in %s), and copying went "+
-			"on", topic, offsets, count(int(times), "cut"), in), where}
+			"on", topic, offsets, terminal.Count(int(times), "cut"), in), where}
 	case strangers:
 		return remark{fmt.Sprintf("! %s holds up to %d records of somebody else on the target, %d stretches in %s", topic,
 			offsets, times, in), findWriters + "; " + where}

@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"fmt"
@@ -6,32 +6,28 @@ import (
 	"strings"
 	"time"
 
+	"replicator/internal/report"
+	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
-	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/partition"
 )
 
-const (
-	// tableWidth and tableHeight are what every answer fits into, unless all is asked for: a terminal as it comes.
-	tableWidth  = 80
-	tableHeight = 24
-)
-
 // flow prints one flow: what needs somebody first, then the tables.
-func (p *printer) flow(s *inspect.FlowStatus) {
-	p.heading(s)
+func flow(p *terminal.Printer, s *inspect.FlowStatus) {
+	heading(p, s)
 	for _, n := range attention(s, false) {
-		p.note(n.fact, n.remedy)
+		p.Note(n.fact, n.remedy)
 	}
-	p.partitions(s)
-	p.positions(s)
-	p.leftOut(s.LeftOut)
+	partitions(p, s)
+	positions(p, s)
+	report.LeftOut(p, s.LeftOut)
 }
 
 // heading is the flow in a few words.
-func (p *printer) heading(s *inspect.FlowStatus) {
-	p.line("%s", wrap(fmt.Sprintf("flow %s  %s  at %s", s.Flow, headline(s), s.Taken.Format(time.RFC3339)), "    "))
+func heading(p *terminal.Printer, s *inspect.FlowStatus) {
+	p.Wrapped("    ", "flow %s  %s  at %s", s.Flow, headline(s), s.Taken.Format(time.RFC3339))
 }
 
 // headline says how far the flow is.
@@ -44,7 +40,7 @@ func headline(s *inspect.FlowStatus) string {
 	case len(s.Partitions) == 0:
 		parts = append(parts, "NOTHING IS SELECTED")
 	case s.EndsUnknown > 0:
-		parts = append(parts, "at least "+behind, count(s.EndsUnknown, "partition")+" of UNKNOWN lag")
+		parts = append(parts, "at least "+behind, terminal.Count(s.EndsUnknown, "partition")+" of UNKNOWN lag")
 	default:
 		parts = append(parts, behind)
 	}
@@ -60,7 +56,7 @@ func headline(s *inspect.FlowStatus) string {
 	case *s.Replicas == 0:
 		parts = append(parts, "NO REPLICA RUNS")
 	default:
-		parts = append(parts, count(*s.Replicas, "replica"))
+		parts = append(parts, terminal.Count(*s.Replicas, "replica"))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -86,8 +82,9 @@ func attention(s *inspect.FlowStatus, each bool) (list []remark) {
 		for _, shard := range s.Unowned {
 			shards = append(shards, fmt.Sprint(shard))
 		}
-		note(fmt.Sprintf("! %s of %d belong to no replica, and nothing of them moves: %s", count(len(s.Unowned), "shard"),
-			s.Shards, few(shards)), "look at the logs of the replicas: "+hosts(s.Members))
+		note(fmt.Sprintf("! %s of %d belong to no replica, and nothing of them moves: %s", terminal.Count(len(s.Unowned),
+			"shard"),
+			s.Shards, terminal.Few(shards)), "look at the logs of the replicas: "+hosts(s.Members))
 	}
 	if s.Shards == 0 && (s.Replicas == nil || *s.Replicas == 0) {
 		note("! the flow has never run: there is no ledger topic "+s.Ledger+" on the target", "")
@@ -105,7 +102,7 @@ func attention(s *inspect.FlowStatus, each bool) (list []remark) {
 		if slices.ContainsFunc(same, func(p *inspect.PartitionStatus) bool { return p.Reason != reason }) {
 			reason += " (the others alike)"
 		}
-		note(fmt.Sprintf("! %s/%s %s%s: %s", one.Topic, few(numbers), word(one.Phase), since, reason), one.Remedy)
+		note(fmt.Sprintf("! %s/%s %s%s: %s", one.Topic, terminal.Few(numbers), word(one.Phase), since, reason), one.Remedy)
 	}
 	noteProblems(s, false, note)
 	noteCutover(s, note)
@@ -133,7 +130,7 @@ func hosts(members []snapshot.Replica) string {
 		list = append(list, m.Host)
 	}
 	slices.Sort(list)
-	return few(slices.Compact(list))
+	return terminal.Few(slices.Compact(list))
 }
 
 // together groups the partitions of a topic that have one reason not to be copied, but for
@@ -159,22 +156,14 @@ func together(partitions []inspect.PartitionStatus) [][]*inspect.PartitionStatus
 	return groups
 }
 
-// note prints a fact and its remedy, wrapped.
-func (p *printer) note(fact, remedy string) {
-	p.line("%s", wrap(fact, "    "))
-	if remedy != "" {
-		p.line("%s", wrap("    remedy: "+remedy, "    "))
-	}
-}
-
 // word is a phase as people say it.
 func word(phase partition.Phase) string { return strings.ReplaceAll(string(phase), "_", " ") }
 
 // partitions prints the table of partitions. Numbers are not grouped by thousands:
 // they are to be pasted into other commands.
-func (p *printer) partitions(s *inspect.FlowStatus) {
+func partitions(p *terminal.Printer, s *inspect.FlowStatus) {
 	if len(s.Partitions) == 0 {
-		p.line("no partition of the source is selected")
+		p.Line("no partition of the source is selected")
 		return
 	}
 	rows := [][]string{{"PARTITION", "SOURCE END", "PROGRESS", "BEHIND", "TARGET END", "STATE"}}
@@ -185,15 +174,16 @@ func (p *printer) partitions(s *inspect.FlowStatus) {
 			end, behind = "?", "?"
 		}
 		rows = append(rows, []string{
-			fmt.Sprintf("%s/%d", one.Topic, one.Partition), end, orDash(one.Progress), behind, orDash(one.TargetEnd),
+			fmt.Sprintf("%s/%d", one.Topic, one.Partition), end, terminal.OrDash(one.Progress), behind,
+			terminal.OrDash(one.TargetEnd),
 			word(one.Phase),
 		})
 	}
-	p.table(rows, nil, 4, 1)
+	p.Table(rows, nil, 4, 1)
 }
 
 // positions prints the table of groups.
-func (p *printer) positions(s *inspect.FlowStatus) {
+func positions(p *terminal.Printer, s *inspect.FlowStatus) {
 	if len(s.Groups) == 0 {
 		return
 	}
@@ -201,9 +191,9 @@ func (p *printer) positions(s *inspect.FlowStatus) {
 	notes := map[int]string{} // by the row that they stand below
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		name := renamed(g.Group, g.Target)
+		name := report.Renamed(g.Group, g.Target)
 		if g.Members > 0 {
-			name += fmt.Sprintf(" (%s on the target)", count(g.Members, "member"))
+			name += fmt.Sprintf(" (%s on the target)", terminal.Count(g.Members, "member"))
 		}
 		rows = append(rows, []string{name})
 		if g.Error != "" {
@@ -217,146 +207,51 @@ func (p *printer) positions(s *inspect.FlowStatus) {
 			nowhere = append(nowhere, fmt.Sprintf("%s/%d at %d", at.Topic, at.Partition, at.Source))
 		}
 		if len(nowhere) > 0 {
-			notes[len(rows)-1] += "\nthe source has no such partition, so nothing is carried over: " + few(nowhere)
+			notes[len(rows)-1] += "\nthe source has no such partition, so nothing is carried over: " + terminal.Few(nowhere)
 		}
 		said := ""
 		for j := range g.Positions {
 			one := &g.Positions[j]
 			rows = append(rows, []string{
 				fmt.Sprintf("  %s/%d", one.Topic, one.Partition), fmt.Sprint(one.Source), fmt.Sprint(one.SourceLag),
-				orDash(one.Translation), orWord(one.Rule, "-"), orDash(one.Target), orDash(one.TargetLag),
-				stateOf(one),
+				terminal.OrDash(one.Translation), terminal.OrWord(one.Rule, "-"), terminal.OrDash(one.Target),
+				terminal.OrDash(one.TargetLag),
+				one.Standing(),
 			})
-			if why := reason(one); why != said && why != "" {
+			if why := report.Why(one); why != said && why != "" {
 				notes[len(rows)-1] = why
 				said = why
 			}
 		}
 	}
-	p.line("")
-	p.table(rows, notes, 4, 3, 2)
+	p.Line("")
+	p.Table(rows, notes, 4, 3, 2)
 }
 
-// stateOf is a position's state as people say it: right is only what passes nothing by.
-func stateOf(one *inspect.PositionStatus) string {
-	if one.State == string(groups.Right) && one.Skips != nil {
-		return "skips records"
+// noteCutover tells of the latest cutover of a flow.
+func noteCutover(s *inspect.FlowStatus, note func(fact, remedy string)) {
+	c := s.Cutover
+	if c == nil {
+		return
 	}
-	return strings.ReplaceAll(one.State, "_", " ")
-}
-
-// reason says why a position does not stand right.
-func reason(one *inspect.PositionStatus) string {
-	why := one.Why
-	if n := one.UnreadDeletedOnBoth; n > 0 {
-		also := fmt.Sprintf("%d records that the group has not read were deleted on both sides: the source has lost "+
-			"them too", n)
-		why = strings.TrimPrefix(why+"; "+also, "; ")
-	}
-	if one.Skips != nil {
-		why = strings.TrimPrefix(why+"; "+one.Skips.Why, "; ")
-	}
-	if one.Remedy != "" {
-		why += "\nremedy: " + one.Remedy
-	}
-	if one.Foreign == nil {
-		return why
-	}
-	return fmt.Sprintf("%s: it stops before [%d,%d); it would read at most %d records again there, and skip at most %d "+
-		"of somebody else's if it were moved on", one.Why, one.Foreign.From, one.Foreign.To,
-		one.WouldReadAgain, one.WouldSkip)
-}
-
-// orDash prints a number, or a dash for nil.
-func orDash[N ~int64](n *N) string {
-	if n == nil {
-		return "-"
-	}
-	return fmt.Sprint(int64(*n))
-}
-
-// table prints rows below their heads, the first column cut so that all fits; where that
-// is not enough, columns are left out, in that order. A row of one cell is a heading. Words
-// stand left, numbers right.
-func (p *printer) table(rows [][]string, notes map[int]string, dispensable ...int) {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		if len(row) == 1 {
-			continue
+	from, to, _ := strings.Cut(s.Flow, "->")
+	switch {
+	case c.TakesBack != "" && c.State == handover.Begun:
+		note(fmt.Sprintf("! the rollback of cutover %s was begun at %s and has not come to its end", c.TakesBack,
+			c.Begun.Format(time.RFC3339)), "give 'replicator rollback' of flow "+to+"->"+from+" again, which goes on")
+	case c.TakesBack != "" && c.State == handover.Done:
+		note(fmt.Sprintf("  the way back of cutover %s was done at %s", c.TakesBack, c.Ended.Format(time.RFC3339)), "")
+	case c.State == handover.Begun:
+		note(fmt.Sprintf("! cutover %s was begun at %s and has not come to its end", c.ID, c.Begun.Format(time.RFC3339)),
+			"give 'replicator cutover' again, which goes on; or with --undo")
+	case c.State == handover.Done:
+		note("  "+report.CutWords(c, from, to), "")
+		for _, what := range c.GivenUp {
+			note("  given up by it: "+what, "")
 		}
-		for i, cell := range row {
-			widths[i] = max(widths[i], len([]rune(cell)))
-		}
+	case c.State == handover.RolledBack:
+		note(fmt.Sprintf("  cutover %s was taken back by a rollback", c.ID), "")
+	case c.State == handover.Undone:
+		note(fmt.Sprintf("  cutover %s was undone: the flow counts as not cut over", c.ID), "")
 	}
-	used := 0
-	for _, w := range widths[1:] {
-		used += w + 2
-	}
-	out := map[int]bool{}
-	for _, column := range dispensable {
-		if used+min(widths[0], leastName) <= tableWidth {
-			break
-		}
-		out[column] = true
-		used -= widths[column] + 2
-	}
-	widths[0] = max(min(widths[0], tableWidth-used), 10)
-	for n, row := range rows {
-		cells := []string{fmt.Sprintf("%-*s", widths[0], shorten(row[0], widths[0]))}
-		if len(row) == 1 {
-			cells[0] = shorten(row[0], tableWidth)
-		}
-		for i, cell := range row[1:] {
-			switch {
-			case out[i+1]:
-			case isWords(rows[0][i+1]):
-				cells = append(cells, fmt.Sprintf("%-*s", widths[i+1], cell))
-			default:
-				cells = append(cells, fmt.Sprintf("%*s", widths[i+1], cell))
-			}
-		}
-		p.line("%s", strings.TrimRight(strings.Join(cells, "  "), " "))
-		for _, note := range strings.Split(notes[n], "\n") {
-			if note != "" {
-				p.line("%s", wrap("      "+note, "      "))
-			}
-		}
-	}
-}
-
-// leastName is how much of a name a table shows before it leaves out a column for it.
-const leastName = 20
-
-// isWords says which columns do not hold numbers.
-func isWords(head string) bool { return slices.Contains([]string{"STATE", "RULE"}, head) }
-
-// shorten cuts the middle out of a long name: the beginning tells the team, the end
-// the partition.
-func shorten(name string, width int) string {
-	runes := []rune(name)
-	if len(runes) <= width {
-		return name
-	}
-	end := (width - 1) / 2
-	return string(runes[:width-1-end]) + "…" + string(runes[len(runes)-end:])
-}
-
-// wrap breaks a line between words; what follows is indented.
-func wrap(text, indent string) string {
-	var b strings.Builder
-	length := 0
-	for i, word := range strings.SplitAfter(text, " ") {
-		n := len([]rune(strings.TrimRight(word, " ")))
-		if i > 0 && length+n > tableWidth {
-			b.WriteString("\n" + indent)
-			length = len(indent)
-		}
-		b.WriteString(word)
-		length += len([]rune(word))
-	}
-	lines := strings.Split(b.String(), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimRight(lines[i], " ")
-	}
-	return strings.Join(lines, "\n")
 }

@@ -1,4 +1,4 @@
-package main
+package httpserver
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,16 +26,16 @@ const (
 	mostCollecting = 8  // scrapes at once
 )
 
-// server answers for metrics and health.
-type server struct {
+// Server answers for metrics and health.
+type Server struct {
 	http *http.Server
 	door *door
-	addr net.Addr
+	Addr net.Addr // where it listens
 }
 
-// serve listens at host:port until close. /healthz answers 200 while the process
+// Serve listens at host:port until Close. /healthz answers 200 while the process
 // lives, /readyz 200 or 503 with the reason. Nothing but GET and HEAD is answered.
-func serve(listen string, registry *prometheus.Registry, ready func() error, logger *slog.Logger) (*server, error) {
+func Serve(listen string, registry *prometheus.Registry, ready func() error, logger *slog.Logger) (*Server, error) {
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return nil, &kafka.Problem{
@@ -47,19 +46,19 @@ func serve(listen string, registry *prometheus.Registry, ready func() error, log
 	}
 	failures := slog.NewLogLogger(logger.With("server", "http").Handler(), slog.LevelWarn)
 	d := &door{Listener: listener, most: mostVisitors, inside: map[net.Conn]visitor{}}
-	s := &server{
-		door: d, addr: listener.Addr(),
+	s := &Server{
+		door: d, Addr: listener.Addr(),
 		http: &http.Server{
 			Handler: readOnly(pages(registry, ready, failures)), ErrorLog: failures, ConnState: d.moved,
 			ReadHeaderTimeout: headerWithin, ReadTimeout: requestWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor,
 			MaxHeaderBytes: mostHeader,
 		},
 	}
-	go func() { _ = s.http.Serve(d) }() // ends with close
+	go func() { _ = s.http.Serve(d) }() // ends with Close
 	return s, nil
 }
 
-func (s *server) close() { _ = s.http.Close() }
+func (s *Server) Close() { _ = s.http.Close() }
 
 func pages(registry *prometheus.Registry, ready func() error, failures *log.Logger) http.Handler {
 	mux := http.NewServeMux()
@@ -92,71 +91,4 @@ func readOnly(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// door bounds the connections: they share the process' file descriptors with those to the
-// brokers. Where it is full, the one that has been silent longest makes room, so that
-// connections which ask nothing cannot keep out one that does.
-type door struct {
-	net.Listener
-	most int
-
-	mu     sync.Mutex
-	inside map[net.Conn]visitor
-}
-
-// visitor is a connection.
-type visitor struct {
-	asking bool // an answer is under way
-	since  time.Time
-}
-
-// Accept waits for the next connection.
-func (d *door) Accept() (net.Conn, error) {
-	for {
-		conn, err := d.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		leaves := d.enter(conn)
-		if leaves != nil {
-			_ = leaves.Close()
-		}
-		if leaves != conn {
-			return conn, nil
-		}
-	}
-}
-
-// enter lets a connection in; it answers which one has to go for it, perhaps that one.
-func (d *door) enter(conn net.Conn) (leaves net.Conn) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.inside) >= d.most {
-		leaves = conn
-		var silent time.Time
-		for one, v := range d.inside {
-			if !v.asking && (silent.IsZero() || v.since.Before(silent)) {
-				leaves, silent = one, v.since
-			}
-		}
-		delete(d.inside, leaves)
-	}
-	if leaves != conn {
-		d.inside[conn] = visitor{since: time.Now()}
-	}
-	return leaves
-}
-
-// moved is told by the server what becomes of a connection.
-func (d *door) moved(conn net.Conn, state http.ConnState) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch _, there := d.inside[conn]; {
-	case !there:
-	case state == http.StateClosed, state == http.StateHijacked:
-		delete(d.inside, conn)
-	default:
-		d.inside[conn] = visitor{asking: state == http.StateActive, since: time.Now()}
-	}
 }

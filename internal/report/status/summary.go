@@ -1,7 +1,6 @@
-package main
+package status
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -9,71 +8,62 @@ import (
 	"slices"
 	"strings"
 
+	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate/partition"
 )
 
-// showFlows prints flows so that they fit a terminal: each in full where that is short,
+// Show prints flows so that they fit a terminal: each in full where that is short,
 // else what it comes to, what needs somebody, and the topics that are worst.
-func showFlows(w io.Writer, seen []*inspect.FlowStatus) error {
-	p := &printer{w: w}
-	height := tableHeight - 1 // for the prompt
+func Show(w io.Writer, seen []*inspect.FlowStatus) error {
+	p := terminal.NewPrinter(w)
+	height := terminal.Height - 1 // for the prompt
 	if len(seen) > 1 {
 		for _, s := range seen {
-			p.heading(s)
+			heading(p, s)
 		}
-		p.line("")
+		p.Line("")
 		height -= 2*len(seen) + 1
 	}
 	each := max(height/max(len(seen), 1), 8)
 	for i, s := range seen {
 		if i > 0 {
-			p.line("")
+			p.Line("")
 		}
-		if text := rendered(func(p *printer) { p.flow(s) }); lines(text) <= each {
-			_, err := io.WriteString(w, text)
-			p.err = cmp.Or(p.err, err)
+		if text := terminal.Rendered(func(p *terminal.Printer) { flow(p, s) }); terminal.Lines(text) <= each {
+			p.Text(text)
 			continue
 		}
-		p.short(s, each)
+		short(p, s, each)
 	}
-	return p.err
+	return p.Err()
 }
-
-// rendered is what a printer prints.
-func rendered(print func(*printer)) string {
-	var out bytes.Buffer
-	print(&printer{w: &out})
-	return out.String()
-}
-
-func lines(text string) int { return strings.Count(text, "\n") }
 
 // short prints a flow in about so many lines.
-func (p *printer) short(s *inspect.FlowStatus, height int) {
-	heading := rendered(func(p *printer) { p.heading(s) })
-	groups := rendered(func(p *printer) {
-		p.groupsInShort(s)
-		p.leftOutInShort(s.LeftOut)
+func short(p *terminal.Printer, s *inspect.FlowStatus, height int) {
+	heading := terminal.Rendered(func(p *terminal.Printer) { heading(p, s) })
+	groups := terminal.Rendered(func(p *terminal.Printer) {
+		groupsInShort(p, s)
+		leftOutInShort(p, s.LeftOut)
 	})
-	left := height - lines(heading) - lines(groups) - 1 // the last line says how to see more
-	fmt.Fprint(p.w, heading)
+	left := height - terminal.Lines(heading) - terminal.Lines(groups) - 1 // the last line says how to see more
+	p.Text(heading)
 	remarks := attention(s, false)
 	room := left * 2 / 3
 	for i, r := range remarks {
-		text := rendered(func(p *printer) { p.note(r.fact, r.remedy) })
-		if i > 0 && lines(text) > room {
-			p.line("! and %d more like these: --all shows them", len(remarks)-i)
+		text := terminal.Rendered(func(p *terminal.Printer) { p.Note(r.fact, r.remedy) })
+		if i > 0 && terminal.Lines(text) > room {
+			p.Line("! and %d more like these: --all shows them", len(remarks)-i)
 			left--
 			break
 		}
-		fmt.Fprint(p.w, text)
-		room -= lines(text)
-		left -= lines(text)
+		p.Text(text)
+		room -= terminal.Lines(text)
+		left -= terminal.Lines(text)
 	}
-	p.topicsInShort(s, max(left, 4))
-	fmt.Fprint(p.w, groups)
-	p.line("more: status --behind, --topic NAME, or --all")
+	topicsInShort(p, s, max(left, 4))
+	p.Text(groups)
+	p.Line("more: status --behind, --topic NAME, or --all")
 }
 
 // topicTotal is what the partitions of a topic come to.
@@ -99,7 +89,7 @@ func (t *topicTotal) badness() int {
 }
 
 // topicsInShort prints a line a topic, the worst first, in at most so many.
-func (p *printer) topicsInShort(s *inspect.FlowStatus, height int) {
+func topicsInShort(p *terminal.Printer, s *inspect.FlowStatus, height int) {
 	totals := map[string]*topicTotal{}
 	for i := range s.Partitions {
 		one := &s.Partitions[i]
@@ -130,7 +120,7 @@ func (p *printer) topicsInShort(s *inspect.FlowStatus, height int) {
 		}
 		rows = append(rows, []string{t.name, fmt.Sprint(t.partitions), behind, phasesOf(t)})
 	}
-	p.table(rows, nil)
+	p.Table(rows, nil)
 	if rest := list[len(shown):]; len(rest) > 0 {
 		var behind int64
 		bad := 0
@@ -140,11 +130,11 @@ func (p *printer) topicsInShort(s *inspect.FlowStatus, height int) {
 				bad++
 			}
 		}
-		text := fmt.Sprintf("and %s, %d records behind", count(len(rest), "topic"), behind)
+		text := fmt.Sprintf("and %s, %d records behind", terminal.Count(len(rest), "topic"), behind)
 		if bad > 0 {
 			text += fmt.Sprintf(", %d of them not copied in full", bad)
 		}
-		p.line("%s", text)
+		p.Line("%s", text)
 	}
 }
 
@@ -164,22 +154,22 @@ func phasesOf(t *topicTotal) string {
 }
 
 // leftOutInShort counts what a rule leaves out.
-func (p *printer) leftOutInShort(list []inspect.LeftOut) {
+func leftOutInShort(p *terminal.Printer, list []inspect.LeftOut) {
 	by := map[string]int{}
 	for _, l := range list {
 		by[l.Kind]++
 	}
 	var parts []string
 	for _, kind := range slices.Sorted(maps.Keys(by)) {
-		parts = append(parts, count(by[kind], kind))
+		parts = append(parts, terminal.Count(by[kind], kind))
 	}
 	if len(parts) > 0 {
-		p.line("left out by rules that --all names: %s", strings.Join(parts, ", "))
+		p.Line("left out by rules that --all names: %s", strings.Join(parts, ", "))
 	}
 }
 
 // groupsInShort prints how many groups there are, and names those that do not stand right.
-func (p *printer) groupsInShort(s *inspect.FlowStatus) {
+func groupsInShort(p *terminal.Printer, s *inspect.FlowStatus) {
 	if len(s.Groups) == 0 {
 		return
 	}
@@ -192,7 +182,7 @@ func (p *printer) groupsInShort(s *inspect.FlowStatus) {
 			states["cannot be read"] = true
 		}
 		for j := range g.Positions {
-			if state := stateOf(&g.Positions[j]); state != "right" {
+			if state := g.Positions[j].Standing(); state != "right" {
 				states[state] = true
 			}
 		}
@@ -203,9 +193,9 @@ func (p *printer) groupsInShort(s *inspect.FlowStatus) {
 			inState[state] = append(inState[state], g.Group)
 		}
 	}
-	p.line("%s, %d stand right in every partition", count(len(s.Groups), "group"), right)
+	p.Line("%s, %d stand right in every partition", terminal.Count(len(s.Groups), "group"), right)
 	for _, state := range slices.Sorted(maps.Keys(inState)) {
-		line := fmt.Sprintf("  %s: %d: %s", state, len(inState[state]), few(inState[state]))
-		p.line("%s", shorten(line, tableWidth))
+		line := fmt.Sprintf("  %s: %d: %s", state, len(inState[state]), terminal.Few(inState[state]))
+		p.Line("%s", terminal.Shorten(line, terminal.Width))
 	}
 }

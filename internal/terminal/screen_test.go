@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"bytes"
@@ -37,9 +37,9 @@ func TestPace(t *testing.T) {
 
 func TestNoBarWithoutTerminal(t *testing.T) {
 	var out bytes.Buffer
-	s := newScreen(&out, true)
-	f := s.follow(func() chunk.Progress { return chunk.Progress{Done: 1, Goal: 2} })
-	f.end()
+	s := NewScreen(&out, true)
+	f := s.Follow(func() chunk.Progress { return chunk.Progress{Done: 1, Goal: 2} })
+	f.End()
 	if _, err := s.Write([]byte("a log line\n")); err != nil || out.String() != "a log line\n" {
 		t.Errorf("wrote %q, %v, want the log line alone", out.String(), err)
 	}

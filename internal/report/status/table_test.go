@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"replicator/internal/terminal"
 	"replicator/pkg/offsets"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate/partition"
@@ -38,12 +39,12 @@ func TestTablesFit(t *testing.T) {
 		Problems: []inspect.ProblemStatus{{Error: "a ledger of another size", Remedy: "set shards"}},
 	}
 	var out bytes.Buffer
-	if err := showAll(&narrowing{}, true)(&out, []*inspect.FlowStatus{status}); err != nil {
+	if err := ShowAll(&out, []*inspect.FlowStatus{status}, &Part{}, true); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range strings.Split(out.String(), "\n") {
 		// What has to be told about a name is told with all of it.
-		if n := len([]rune(line)); n > tableWidth && len(strings.Fields(line)) > 1 {
+		if n := len([]rune(line)); n > terminal.Width && len(strings.Fields(line)) > 1 {
 			t.Errorf("a line of %d characters: %s", n, line)
 		}
 	}
@@ -77,19 +78,5 @@ func TestTogether(t *testing.T) {
 	}
 	if want := "[wide:11 taken:1]"; fmt.Sprint(got) != want {
 		t.Errorf("together: %v, want %s", got, want)
-	}
-}
-
-func TestWrap(t *testing.T) {
-	t.Parallel()
-	text := strings.TrimSpace(strings.Repeat("twelve chars ", 20))
-	got := wrap(text, "    ")
-	for i, line := range strings.Split(got, "\n") {
-		if len(line) > tableWidth || strings.HasSuffix(line, " ") || i > 0 && !strings.HasPrefix(line, "    ") {
-			t.Errorf("line %d: %q", i, line)
-		}
-	}
-	if strings.Join(strings.Fields(got), " ") != text {
-		t.Errorf("words were lost:\n%s", got)
 	}
 }

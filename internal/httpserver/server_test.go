@@ -1,6 +1,7 @@
-package main
+package httpserver
 
 import (
+	"bytes"
 	"encoding/json"
 	"log/slog"
 	"net"
@@ -11,14 +12,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-func newServer(t *testing.T, log *output) *server {
+func newServer(t *testing.T, log *bytes.Buffer) *Server {
 	t.Helper()
-	s, err := serve("127.0.0.1:0", prometheus.NewRegistry(), func() error { return nil },
+	s, err := Serve("127.0.0.1:0", prometheus.NewRegistry(), func() error { return nil },
 		slog.New(slog.NewJSONHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.close)
+	t.Cleanup(s.Close)
 	return s
 }
 
@@ -31,9 +32,9 @@ func (d *door) size() int {
 // Connections that ask nothing neither pile up nor keep out those that ask.
 func TestServerBoundsConnections(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, &output{})
+	s := newServer(t, &bytes.Buffer{})
 	for range 6 * mostVisitors {
-		conn, err := net.Dial("tcp", s.addr.String())
+		conn, err := net.Dial("tcp", s.Addr.String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +45,7 @@ func TestServerBoundsConnections(t *testing.T) {
 	}
 	for range 3 {
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		answer, err := client.Get("http://" + s.addr.String() + "/healthz")
+		answer, err := client.Get("http://" + s.Addr.String() + "/healthz")
 		if err != nil {
 			t.Fatalf("a question among silent connections: %v", err)
 		}
@@ -60,14 +61,14 @@ func TestServerBoundsConnections(t *testing.T) {
 
 func TestServerOnlyAnswersQuestions(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, &output{})
+	s := newServer(t, &bytes.Buffer{})
 	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
 		for method, want := range map[string]int{
 			http.MethodGet: http.StatusOK, http.MethodHead: http.StatusOK, http.MethodPost: http.StatusMethodNotAllowed,
 			http.MethodPut: http.StatusMethodNotAllowed, http.MethodDelete: http.StatusMethodNotAllowed,
 			"TRACE": http.StatusMethodNotAllowed,
 		} {
-			request, err := http.NewRequest(method, "http://"+s.addr.String()+path, nil)
+			request, err := http.NewRequest(method, "http://"+s.Addr.String()+path, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,7 +87,7 @@ func TestServerOnlyAnswersQuestions(t *testing.T) {
 // Nobody holds a connection for as long as he likes, and what fails is told as the log tells all else.
 func TestServerEndsWhatTakesLong(t *testing.T) {
 	t.Parallel()
-	var log output
+	var log bytes.Buffer
 	s := newServer(t, &log)
 	if h := s.http; h.ReadHeaderTimeout <= 0 || h.ReadTimeout <= 0 || h.WriteTimeout <= 0 || h.IdleTimeout <= 0 {
 		t.Errorf("a time-out is missing: head %s, request %s, answer %s, idle %s", h.ReadHeaderTimeout, h.ReadTimeout,

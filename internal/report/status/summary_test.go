@@ -1,13 +1,13 @@
-package main
+package status
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"replicator/internal/terminal"
 	"replicator/pkg/offsets"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
@@ -58,15 +58,15 @@ func crowded(name string) *inspect.FlowStatus {
 func TestStatusFitsATerminal(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := showFlows(&out, []*inspect.FlowStatus{crowded("old->new")}); err != nil {
+	if err := Show(&out, []*inspect.FlowStatus{crowded("old->new")}); err != nil {
 		t.Fatal(err)
 	}
 	text := out.String()
-	if n := lines(text); n > tableHeight {
-		t.Errorf("%d lines, want %d at most", n, tableHeight)
+	if n := terminal.Lines(text); n > terminal.Height {
+		t.Errorf("%d lines, want %d at most", n, terminal.Height)
 	}
 	for _, line := range strings.Split(text, "\n") {
-		if n := len([]rune(line)); n > tableWidth {
+		if n := len([]rune(line)); n > terminal.Width {
 			t.Errorf("a line of %d characters: %s", n, line)
 		}
 	}
@@ -85,14 +85,14 @@ func TestStatusFitsATerminal(t *testing.T) {
 		t.Errorf("the summary does not come first:\n%s", text)
 	}
 	out.Reset()
-	if err := showFlows(&out, []*inspect.FlowStatus{crowded("old->new"), crowded("a->b")}); err != nil {
+	if err := Show(&out, []*inspect.FlowStatus{crowded("old->new"), crowded("a->b")}); err != nil {
 		t.Fatal(err)
 	}
 	top := strings.Join(strings.SplitN(out.String(), "\n", 6)[:5], "\n")
 	if !strings.Contains(top, "flow old->new") || !strings.Contains(top, "flow a->b") {
 		t.Errorf("not both flows come first:\n%s", out.String())
 	}
-	if n := lines(out.String()); n > 2*tableHeight {
+	if n := terminal.Lines(out.String()); n > 2*terminal.Height {
 		t.Errorf("two flows take %d lines", n)
 	}
 }
@@ -120,7 +120,7 @@ func TestHistoryIsFolded(t *testing.T) {
 		return strings.Join(text, "\n")
 	}
 	short := said(false)
-	if n := lines(short) + 1; n != 6 {
+	if n := terminal.Lines(short) + 1; n != 6 {
 		t.Errorf("%d lines for five kinds in one topic and one in another:\n%s", n, short)
 	}
 	says(t, "the summary", short,
@@ -134,100 +134,20 @@ func TestHistoryIsFolded(t *testing.T) {
 		"wide/99: 'replicator resume' has given up source offsets [5,9) on 2026-01-31T06:00:00Z, up to 4 records",
 		"old.wide/99 holds records of somebody else on the target at [6,7)")
 	var out bytes.Buffer
-	if err := showFlows(&out, []*inspect.FlowStatus{s}); err != nil {
+	if err := Show(&out, []*inspect.FlowStatus{s}); err != nil {
 		t.Fatal(err)
 	}
-	if n := lines(out.String()); n > tableHeight || !strings.HasPrefix(out.String(), "flow old->new") {
+	if n := terminal.Lines(out.String()); n > terminal.Height || !strings.HasPrefix(out.String(), "flow old->new") {
 		t.Errorf("%d lines:\n%s", n, out.String())
 	}
 }
 
-// A partition is copying while a replica runs, and idle when none does; a part can be asked for.
-func TestStatusOfAPart(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.source.Topic("orders", 2)
-	w.source.Topic("payments", 1)
-	w.source.Fill("orders", 0, 20)
-	w.source.Fill("payments", 0, 10)
-	ctx, stop := context.WithCancel(w.ctx)
-	defer stop()
-	var log output
-	code := make(chan int, 1)
-	go func() { code <- execute(ctx, []string{"run", "-c", w.config}, &log, &log) }()
-	w.await("the copy", func() bool {
-		s := w.status()
-		return s.CaughtUp && partitionOf(t, s, "orders", 0).Phase == partition.PhaseCopying && len(s.Members) == 1 &&
-			len(s.Members[0].Shards) == 2 && len(s.Unowned) == 0
-	})
-	stop()
-	<-code
-	w.source.Fill("orders", 1, 5)
-	s := w.status()
-	if p := partitionOf(t, s, "orders", 0); p.Phase != partition.PhaseIdle {
-		t.Errorf("without a replica orders/0 is %s, want %s", p.Phase, partition.PhaseIdle)
-	}
-	if len(s.Unowned) != 2 || s.CaughtUp {
-		t.Errorf("shards without a replica: %v, caught up: %v", s.Unowned, s.CaughtUp)
-	}
-	for _, c := range []struct {
-		args      []string
-		has, lack []string
-	}{
-		{[]string{"--topic", "pay.*"}, []string{"payments/0"}, []string{"orders/"}},
-		{[]string{"--behind"}, []string{"orders/1"}, []string{"orders/0", "payments/"}},
-		{[]string{"--behind", "--topic", "payments"}, []string{"no partition is behind"}, []string{"orders/1", "payments/0"}},
-		{[]string{"--json", "--topic", "payments"}, []string{`"payments"`, `"records_behind": 5`}, []string{`"orders"`}},
-	} {
-		out := w.must(append([]string{"status"}, c.args...)...)
-		for _, want := range c.has {
-			if !strings.Contains(out, want) {
-				t.Errorf("%v does not show %q:\n%s", c.args, want, out)
-			}
-		}
-		for _, not := range c.lack {
-			if strings.Contains(out, not) {
-				t.Errorf("%v shows %q:\n%s", c.args, not, out)
-			}
+// says fails the test unless the text has all of these.
+func says(t *testing.T, what, text string, want ...string) {
+	t.Helper()
+	for _, s := range want {
+		if !strings.Contains(text, s) {
+			t.Errorf("%s does not say %q:\n%s", what, s, text)
 		}
 	}
-	if got := w.run("status", "--topic", "oders"); got.code != exitUsage || !strings.Contains(got.stderr, "orders") {
-		t.Errorf("a pattern that matches nothing: exit %d\n%s%s", got.code, got.stdout, got.stderr)
-	}
-}
-
-// The ledger is deleted under a running daemon: that is not a flow that has never run.
-func TestStatusWithoutALedger(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.source.Topic("orders", 2)
-	w.source.Fill("orders", 0, 20)
-	ctx, stop := context.WithCancel(w.ctx)
-	defer stop()
-	var log output
-	code := make(chan int, 1)
-	go func() { code <- execute(ctx, []string{"run", "-c", w.config}, &log, &log) }()
-	defer func() { stop(); <-code }()
-	w.await("the copy", func() bool { return w.status().CaughtUp })
-	if _, err := w.target.Admin().DeleteTopics(w.ctx, ledgerTopic); err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Join(strings.Fields(w.must("status")), " ")
-	if !strings.Contains(text, "the ledger topic "+ledgerTopic+" was deleted on cluster new while the flow runs") ||
-		strings.Contains(text, "never run") {
-		t.Errorf("status does not say that the ledger was deleted:\n%s", text)
-	}
-	for _, verb := range []string{"verify", "drained", "offsets --topic orders --partition 0 --at 3",
-		"wait --lag 0 --timeout 20s", "wait --drained --timeout 20s", "cutover --yes", "rollback --yes", "resume --dry-run",
-		"check --connect"} {
-		got := w.run(strings.Fields(verb)...)
-		if got.code != exitFailed || strings.Contains(got.stdout+got.stderr, "never run") ||
-			!strings.Contains(got.stderr, "the ledger topic "+ledgerTopic+" was deleted on cluster new while the flow runs") {
-			t.Errorf("%s: exit %d\n%s%s", verb, got.code, got.stdout, got.stderr)
-		}
-	}
-	w.source.Fill("orders", 0, 5)
-	w.await("the daemon says it too", func() bool {
-		return strings.Contains(log.String(), "the ledger topic "+ledgerTopic+" was deleted")
-	})
 }

@@ -1,0 +1,69 @@
+package answers
+
+import (
+	"replicator/pkg/offsets"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/verify"
+)
+
+// Status is what --json prints.
+type Status struct {
+	Flows []*inspect.FlowStatus `json:"flows"` // those that could be looked at
+}
+
+// Verified is the document of --json and --report.
+type Verified struct {
+	Flows  []*verify.Report `json:"flows"`  // those that could be looked at
+	Failed []Failed         `json:"failed"` // those that could not
+}
+
+// Failed is a flow of which nothing is known.
+type Failed struct {
+	Flow   string `json:"flow"`
+	Error  string `json:"error"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// MadeTopics is the answer of topics about one flow.
+type MadeTopics struct {
+	Flow    string         `json:"flow"`
+	Right   int            `json:"right"` // topics that are as they are to be
+	Stopped []StoppedTopic `json:"stopped"`
+}
+
+type StoppedTopic struct {
+	Topic  string `json:"topic"` // on the source
+	Reason string `json:"reason"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Translated is the answer of offsets.
+type Translated struct {
+	Flow      string          `json:"flow"`
+	Topic     string          `json:"topic"`
+	Target    string          `json:"target_topic"`
+	Partition int32           `json:"partition"`
+	Inverse   bool            `json:"inverse"` // from target to source
+	At        offsets.Source  `json:"source_offset"`
+	Is        offsets.Target  `json:"target_offset"`
+	Rule      string          `json:"rule"`
+	Why       string          `json:"why"`
+	Progress  offsets.Source  `json:"progress"`
+	SourceEnd offsets.Source  `json:"source_end"`
+	TargetEnd offsets.Target  `json:"target_end"`
+	Foreign   []inspect.Range `json:"foreign"` // stretches of the target that the flow did not write
+	// GivenUp is the stretch around the source's offset that an order of resume has left out; SourceLost: what stands
+	// at the target's offset, from which was asked, was copied before the source lost it.
+	GivenUp    *inspect.GivenUp `json:"given_up,omitempty"`
+	SourceLost bool             `json:"source_lost,omitempty"`
+	Skips      *inspect.Skips   `json:"skips,omitempty"` // what a reader from there on will not read on the target
+}
+
+func TranslatedOf(t *inspect.Translation) Translated {
+	one := Translated{t.Flow, t.Topic, t.TargetTopic, t.Partition, t.Inverse, t.Source, t.Target, t.RuleCode, t.Words(),
+		t.Progress, t.SourceEnd, t.TargetEnd, []inspect.Range{}, t.GivenUp, t.SourceLost, t.Skips}
+	for _, f := range t.Foreign {
+		one.Foreign = append(one.Foreign, inspect.Range{From: int64(f.From), To: int64(f.To)})
+	}
+	return one
+}

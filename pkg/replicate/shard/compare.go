@@ -2,7 +2,6 @@ package shard
 
 import (
 	"context"
-	"slices"
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
@@ -11,51 +10,49 @@ import (
 	"replicator/pkg/replicate/topics"
 )
 
+// segments reads sealed segments of maps back.
+func (f *cutFinder) segments(ctx context.Context) offsets.Load {
+	return func(head offsets.Head) ([]offsets.Run, error) {
+		return f.flow.Ledger.Segment(ctx, int32(f.shard), head)
+	}
+}
+
 // lastCopied is where the last record is that was copied before a source offset; false:
 // the map tells of none.
-func (s *session) lastCopied(ctx context.Context, p chunk.Partition, state *ledger.State, t topics.Mirrored,
+func (f *cutFinder) lastCopied(ctx context.Context, p chunk.Partition, state *ledger.State, t topics.Mirrored,
 	before offsets.Source) (lastcopied.Place, bool, error) {
-	from, to, mapped, err := state.Map.Before(before, s.segments(ctx))
+	from, to, mapped, err := state.Map.Before(before, f.segments(ctx))
 	return lastcopied.Place{Source: p, SourceID: t.SourceID,
 		Target: chunk.Partition{Topic: t.Target, Number: p.Number}, TargetID: state.TargetTopic,
 		From: from, To: to}, mapped, err
 }
 
 // compareBefore compares the last record that was copied before a source offset.
-func (s *session) compareBefore(ctx context.Context, c *candidate, at offsets.Source) (lastcopied.Comparison, error) {
-	place, mapped, err := s.lastCopied(ctx, c.partition, c.state, c.topic, at)
+func (f *cutFinder) compareBefore(ctx context.Context, c *candidate, at offsets.Source) (lastcopied.Comparison, error) {
+	place, mapped, err := f.lastCopied(ctx, c.partition, c.state, c.topic, at)
 	if err != nil || !mapped || place.From < c.earliest {
 		return lastcopied.Unknown, err
 	}
-	found, err := s.flow.LastCopied.Compare(ctx, []lastcopied.Place{place})
+	found, err := f.flow.LastCopied.Compare(ctx, []lastcopied.Place{place})
 	return found[c.partition], err
-}
-
-// interrupts says whether a chunk has records of a partition over a new connection, of
-// which the present transaction holds some from before: those are in no map yet.
-func (s *session) interrupts(c chunk.Chunk) bool {
-	return slices.ContainsFunc(c.Parts, func(p chunk.Part) bool {
-		r := s.routes[p.Partition]
-		return p.Anew && r != nil && r.landed
-	})
 }
 
 // compareLast compares what was copied last of the partitions of a chunk whose log may be
 // another one than the one that was read before: what follows something else is not copied.
-func (s *session) compareLast(ctx context.Context, c chunk.Chunk) error {
+func (f *cutFinder) compareLast(ctx context.Context, a *assignment, c chunk.Chunk) error {
 	var places []lastcopied.Place
 	for i := range c.Parts {
 		part := &c.Parts[i]
-		r := s.routes[part.Partition]
+		r := a.routes[part.Partition]
 		if !part.Anew || r == nil {
 			continue
 		}
 		part.Anew = false
-		state := s.book.State(r.key)
+		state := f.book.State(r.key)
 		if state == nil || state.TargetTopic != r.topic.TargetID {
 			continue
 		}
-		place, mapped, err := s.lastCopied(ctx, r.key.Partition, state, r.topic, state.Progress)
+		place, mapped, err := f.lastCopied(ctx, r.key.Partition, state, r.topic, state.Progress)
 		if err != nil {
 			return err
 		}
@@ -66,14 +63,14 @@ func (s *session) compareLast(ctx context.Context, c chunk.Chunk) error {
 	if len(places) == 0 {
 		return nil
 	}
-	found, err := s.flow.LastCopied.Compare(ctx, places)
+	found, err := f.flow.LastCopied.Compare(ctx, places)
 	if err != nil {
 		return err
 	}
 	for _, p := range places {
 		if found[p.Source] == lastcopied.Differs {
-			key := s.routes[p.Source].key
-			s.doubts[p.Source] = doubt{key: key, at: s.book.State(key).Progress, end: -1, sure: true}
+			key := a.routes[p.Source].key
+			f.signs.doubts[p.Source] = doubt{key: key, at: f.book.State(key).Progress, end: -1, sure: true}
 			err = errAgain // with a look at where the log was cut
 		}
 	}

@@ -2,10 +2,8 @@ package shard
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"sync"
+	"log/slog"
 	"time"
 
 	"replicator/pkg/offsets"
@@ -14,103 +12,57 @@ import (
 	"replicator/pkg/replicate/lastcopied"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/partition"
-	"replicator/pkg/replicate/source"
+	"replicator/pkg/replicate/quarantine"
 )
 
-// A cut of the source is a fact in the ledger from the first look that shows it: an
+// A cut of the source is a fact in the ledger from the first comparison that shows it: an
 // end, or the end of an epoch, before the progress, or a position that the source
 // says is not in its log. However the log grows afterwards, the partition stays
 // stopped until an operator's order is in the ledger; see docs/ARCHITECTURE.md.
 
-// doubt is what a reader has met of a partition: its position was not in the log.
-type doubt struct {
-	key  ledger.Key     // what it is about: another topic of the name has another key
-	at   offsets.Source // the position
-	end  offsets.Source // where the log, or the epoch of the position, ended; -1: not told
-	sure bool           // the source said so of this very partition
+// cutFinder finds out whether a log was cut, on either side, where signs or ends say so, and has copying go on as an
+// operator has ordered.
+type cutFinder struct {
+	flow       *Flow
+	shard      int
+	log        *slog.Logger
+	book       *ledger.Shard
+	signs      *signs
+	quarantine *quarantine.Partitions
+	foreign    *foreignRecords
 }
 
-// alarms are ends of the source before the progress, that whoever watches it has seen.
-type alarms struct {
-	mu   sync.Mutex
-	seen map[chunk.Partition]doubt
-}
-
-// alarm notes that the source's log ends before the progress that a partition was seen at. Anybody may call it.
-func (w *Worker) Alarm(p chunk.Partition, seen PublishedRoute, end offsets.Source) {
-	w.alarms.mu.Lock()
-	defer w.alarms.mu.Unlock()
-	if w.alarms.seen == nil {
-		w.alarms.seen = map[chunk.Partition]doubt{}
-	}
-	if _, before := w.alarms.seen[p]; !before {
-		w.log.Warn("the source ends before the progress", "partition", p, "end", end, "progress", seen.Next,
-			"remedy", "nothing: it is compared with what was copied")
-	}
-	w.alarms.seen[p] = doubt{seen.Key, seen.Next, end, true}
-}
-
-// alarmed takes over what was seen meanwhile, and says whether there is anything.
-func (w *Worker) alarmed() bool {
-	w.alarms.mu.Lock()
-	defer w.alarms.mu.Unlock()
-	seen := len(w.alarms.seen) > 0
-	maps.Copy(w.doubts, w.alarms.seen)
-	w.alarms.seen = nil
-	return seen
-}
-
-// suspect remembers, until the next arrangement, what made a reader give up: by then
-// the log may be longer than the progress again.
-func (w *Worker) suspect(err error) {
-	var lost *source.Unreadable
-	var low *belowError
-	switch {
-	case errors.As(err, &low):
-		w.behind[low.partition] = low.at
-	case !errors.As(err, &lost) || !lost.OutOfLog:
-	case lost.Partition != chunk.Partition{}:
-		w.doubts[lost.Partition] = doubt{w.Published.Routes()[lost.Partition].Key, lost.At, lost.End, true}
-	default: // librdkafka does not tell which one it was
-		for p, r := range w.Published.Routes() {
-			if _, before := w.doubts[p]; r.State == partition.Copying && !before {
-				w.doubts[p] = doubt{key: r.Key, at: r.Next, end: -1}
-			}
-		}
-	}
-}
-
-// settleCut looks whether a log was cut, also where a partition is stopped for another reason: the log may
+// settle looks whether a log was cut, also where a partition is stopped for another reason: the log may
 // have grown by the time that this has passed. It answers what becomes of the partition after that.
-func (s *session) settleCut(ctx context.Context, c *candidate, facts partition.Facts) (partition.Verdict, error) {
+func (f *cutFinder) settle(ctx context.Context, c *candidate, facts partition.Facts) (partition.Verdict, error) {
 	c.earliest = facts.Source.First
-	verdict, err := s.lookForCut(ctx, c, facts)
+	verdict, err := f.find(ctx, c, facts)
 	if err == nil || ctx.Err() != nil {
 		return verdict, err
 	}
 	if c.stop != nil { // which it is already, and is tried again
-		s.log.Warn("whether the source was cut cannot be seen", "partition", c.partition, "error", err,
+		f.log.Warn("whether the source was cut cannot be seen", "partition", c.partition, "error", err,
 			"remedy", "nothing: it is looked at again when the partition goes on")
 		return verdict, nil
 	}
 	return verdict, &chunk.Trouble{Partition: c.partition, Err: fmt.Errorf("look for a cut of a log: %w", err)}
 }
 
-// lookForCut compares what the facts cast doubt on, notes a cut that it finds, and acts on the order of an
+// find compares what the facts cast doubt on, notes a cut that it finds, and acts on the order of an
 // operator about one. Without an order the candidate is stopped.
-func (s *session) lookForCut(ctx context.Context, c *candidate, facts partition.Facts) (verdict partition.Verdict,
+func (f *cutFinder) find(ctx context.Context, c *candidate, facts partition.Facts) (verdict partition.Verdict,
 	err error) {
 	p, holds := c.partition, facts.Source.Holds(facts.Ledger)
 	verdict = partition.Decide(facts)
 	if verdict.Action == partition.CompareTarget {
-		if err = s.targetCut(ctx, c, facts); err != nil {
+		if err = f.targetCut(ctx, c, facts); err != nil {
 			return verdict, err
 		}
 		facts.TargetCompared = true
 		verdict = c.decideAgain(&facts)
 	}
 	if verdict.Action == partition.CompareSource {
-		if holds, err = s.sourceCut(ctx, c, holds); err != nil {
+		if holds, err = f.sourceCut(ctx, c, holds); err != nil {
 			return verdict, err
 		}
 		facts.SourceCompared = true
@@ -118,7 +70,7 @@ func (s *session) lookForCut(ctx context.Context, c *candidate, facts partition.
 	}
 	switch verdict.Action {
 	case partition.Begin, partition.Refill, partition.Continue:
-		delete(s.doubts, p) // what a reader met was in another topic of that name, or was deleted, or is there
+		delete(f.signs.doubts, p) // what a reader met was in another topic of that name, or was deleted, or is there
 	}
 	if verdict.Action != partition.Cut {
 		return verdict, nil
@@ -129,15 +81,14 @@ func (s *session) lookForCut(ctx context.Context, c *candidate, facts partition.
 		return verdict, nil
 	}
 	if c.state.Cuts.Open() != nil {
-		delete(s.doubts, p) // the ledger knows
-		delete(s.behind, p)
+		f.signs.forget(p) // the ledger knows
 	}
-	order, err := ledger.OrderOf(s.book, c.key, c.header.Cuts)
+	order, err := ledger.OrderOf(f.book, c.key, c.header.Cuts)
 	if err != nil {
 		return verdict, err
 	}
 	if order != nil && order.Fits(cut, facts.Source.End) {
-		if err := s.resume(ctx, c, cut, order, holds); err != nil {
+		if err := f.resume(ctx, c, cut, order, holds); err != nil {
 			return verdict, err
 		}
 		if c.stop == nil {
@@ -156,19 +107,19 @@ func (c *candidate) decideAgain(facts *partition.Facts) partition.Verdict {
 }
 
 // sourceCut notes it if the source's log was cut before the progress, and answers how far it holds what was copied.
-func (s *session) sourceCut(ctx context.Context, c *candidate, end offsets.Source) (offsets.Source, error) {
-	d, doubted := s.doubts[c.partition]
+func (f *cutFinder) sourceCut(ctx context.Context, c *candidate, end offsets.Source) (offsets.Source, error) {
+	d, doubted := f.signs.doubts[c.partition]
 	if !doubted {
 		d.at = c.header.Progress
 	}
-	is, err := s.isCut(ctx, c, end, d)
+	is, err := f.isCut(ctx, c, end, d)
 	if err != nil || !is {
 		return end, err
 	}
 	if end = min(end, d.at); doubted && d.end >= 0 {
 		end = min(end, d.end)
 	}
-	if end, err = s.lastEqual(ctx, c, end); err != nil {
+	if end, err = f.lastEqual(ctx, c, end); err != nil {
 		return end, err
 	}
 	c.note(ledger.Cut{At: end})
@@ -184,9 +135,9 @@ func (c *candidate) note(cut ledger.Cut) {
 
 // isCut says whether the source does not hold any more what was copied last. An end
 // before records that are still there came from a leader that was one: it is asked again.
-func (s *session) isCut(ctx context.Context, c *candidate, end offsets.Source, d doubt) (bool, error) {
+func (f *cutFinder) isCut(ctx context.Context, c *candidate, end offsets.Source, d doubt) (bool, error) {
 	at := min(d.at, c.header.Progress) // since it was met, more may have been read
-	found, err := s.compareBefore(ctx, c, at)
+	found, err := f.compareBefore(ctx, c, at)
 	short := end < c.header.Progress
 	switch {
 	case err != nil:
@@ -197,20 +148,20 @@ func (s *session) isCut(ctx context.Context, c *candidate, end offsets.Source, d
 	case short, found == lastcopied.Differs, found != lastcopied.Alike && d.sure:
 		return true, nil
 	}
-	delete(s.doubts, c.partition)
-	s.log.Info("the source holds what was copied last: nothing was cut", "partition", c.partition, "progress",
+	delete(f.signs.doubts, c.partition)
+	f.log.Info("the source holds what was copied last: nothing was cut", "partition", c.partition, "progress",
 		c.header.Progress, "end", end)
 	return false, nil
 }
 
 // lastEqual finds where the log was cut: the end that was seen, or before it where
 // the log has grown again since, with other records than those that were copied.
-func (s *session) lastEqual(ctx context.Context, c *candidate, end offsets.Source) (offsets.Source, error) {
-	cut, err := s.replaced(ctx, c, end, end)
+func (f *cutFinder) lastEqual(ctx context.Context, c *candidate, end offsets.Source) (offsets.Source, error) {
+	cut, err := f.replaced(ctx, c, end, end)
 	for low := min(c.earliest, end); err == nil && cut && low < end; {
 		var here bool
 		middle := low + (end-low)/2
-		if here, err = s.replaced(ctx, c, middle+1, end); here {
+		if here, err = f.replaced(ctx, c, middle+1, end); here {
 			end = middle
 		} else {
 			low = middle + 1
@@ -223,8 +174,8 @@ func (s *session) lastEqual(ctx context.Context, c *candidate, end offsets.Sourc
 // copied before a source offset. Where compaction may have taken it on either side, or
 // retention on the target, the next one tells that is there before top; if none does,
 // it was: then too much is copied again rather than too little.
-func (s *session) replaced(ctx context.Context, c *candidate, at, top offsets.Source) (bool, error) {
-	found, err := s.compareBefore(ctx, c, at)
+func (f *cutFinder) replaced(ctx context.Context, c *candidate, at, top offsets.Source) (bool, error) {
+	found, err := f.compareBefore(ctx, c, at)
 	if at == top {
 		return found == lastcopied.Differs || found == lastcopied.Gone, err
 	}
@@ -233,31 +184,25 @@ func (s *session) replaced(ctx context.Context, c *candidate, at, top offsets.So
 		next := offsets.Target(at)
 		if found == lastcopied.Gone {
 			there := false
-			next, there, err = s.flow.SourceScan.First(ctx, c.partition.Topic, c.partition.Number, next,
+			next, there, err = f.flow.SourceScan.First(ctx, c.partition.Topic, c.partition.Number, next,
 				offsets.Target(top), true)
 			if err != nil || !there {
 				return true, err
 			}
 		}
 		at = offsets.Source(next) + 1
-		found, err = s.compareBefore(ctx, c, at)
+		found, err = f.compareBefore(ctx, c, at)
 	}
 	return found != lastcopied.Alike, err
-}
-
-func (s *session) segments(ctx context.Context) offsets.Load {
-	return func(head offsets.Head) ([]offsets.Run, error) {
-		return s.flow.Ledger.Segment(ctx, int32(s.Shard), head)
-	}
 }
 
 // resume has copying go on as ordered; upTo is how far the source may hold again what
 // was copied, as when its former data was put back. What the source has lost stays on the target,
 // and what comes now follows it there; the map forgets it, so that a group goes from
 // the last record before the cut to the first one that comes after.
-func (s *session) resume(ctx context.Context, c *candidate, cut *ledger.Cut, order *ledger.CutOrder,
+func (f *cutFinder) resume(ctx context.Context, c *candidate, cut *ledger.Cut, order *ledger.CutOrder,
 	upTo offsets.Source) error {
-	at, err := s.partsAt(ctx, c, cut, upTo)
+	at, err := f.heldUpTo(ctx, c, cut, upTo)
 	if err != nil {
 		return err
 	}
@@ -268,11 +213,11 @@ func (s *session) resume(ctx context.Context, c *candidate, cut *ledger.Cut, ord
 	}
 	cut.At = at
 	from := max(order.From, at)
-	end, err := s.flow.targetEnd(ctx, c.topic.Target, c.partition.Number)
+	end, err := f.flow.targetEnd(ctx, c.topic.Target, c.partition.Number)
 	if err != nil {
 		return err
 	}
-	load := s.segments(ctx)
+	load := f.segments(ctx)
 	_, last, kept, err := c.state.Map.Before(cut.At, load)
 	if err != nil {
 		return err
@@ -285,52 +230,31 @@ func (s *session) resume(ctx context.Context, c *candidate, cut *ledger.Cut, ord
 	if cut.Target { // what came there since is not ours, and nothing of ours is left
 		expected, left = min(left.From, end), offsets.Stretch{}
 	}
-	if c.foreign, err = s.foreignAt(ctx, c.key, c.topic, expected, end, true); err != nil {
+	if c.foreign, err = f.foreign.between(ctx, c.key, c.topic, expected, end, true); err != nil {
 		return err
 	}
 	cut.Resumed, cut.Decided, cut.Left = from, order.Ordered, left
 	c.header.Cuts, c.cut = c.header.Cuts.Replace(*cut), &ledger.MapCut{At: cut.At, Load: load}
 	c.header.Progress, c.header.Epoch, c.header.Marked = from, chunk.UnknownEpoch, false
-	s.log.Warn("a log was cut, copying goes on as an operator has ordered", "partition", c.partition,
-		"cluster", s.flow.cutCluster(cut), "cut", cut.At, "copied", cut.Copied, "from", from,
+	f.log.Warn("a log was cut, copying goes on as an operator has ordered", "partition", c.partition,
+		"cluster", f.flow.cutCluster(cut), "cut", cut.At, "copied", cut.Copied, "from", from,
 		"given_up_at_most", int64(from-cut.At),
 		"remedy", "nothing to do; 'replicator status' keeps what was given up")
 	return nil
 }
 
-// partsAt is how far both sides hold what was copied, now that copying is to go on.
-func (s *session) partsAt(ctx context.Context, c *candidate, cut *ledger.Cut, upTo offsets.Source) (offsets.Source,
+// heldUpTo is how far both sides hold what was copied, now that copying is to go on.
+func (f *cutFinder) heldUpTo(ctx context.Context, c *candidate, cut *ledger.Cut, upTo offsets.Source) (offsets.Source,
 	error) {
 	if cut.Target {
-		return s.targetHolds(ctx, c, cut)
+		return f.targetHoldsAgain(ctx, c, cut)
 	}
-	found, err := s.compareBefore(ctx, c, upTo)
+	found, err := f.compareBefore(ctx, c, upTo)
 	switch {
 	case err != nil || found == lastcopied.Unknown:
 		return min(cut.At, upTo), err
 	case found == lastcopied.Alike:
 		return upTo, nil
 	}
-	return s.lastEqual(ctx, c, upTo)
+	return f.lastEqual(ctx, c, upTo)
 }
-
-// overtaken ends a session whose ledger partition somebody else has written to, while
-// cuts wait for that: an order shuts the shard's producer out, which one that has
-// nothing to write would not notice.
-func (s *session) overtaken(ctx context.Context) error {
-	if !s.undecided || time.Since(s.looked) < ordersEvery {
-		return nil
-	}
-	s.looked = time.Now()
-	end, err := s.flow.targetEnd(ctx, s.flow.Cfg.LedgerTopic(), int32(s.Shard))
-	if err != nil {
-		return err
-	}
-	if int64(end) > s.written {
-		return errAgain
-	}
-	return nil
-}
-
-// ordersEvery is how often a shard with an undecided cut looks for an order.
-const ordersEvery = 2 * time.Second

@@ -3,7 +3,6 @@ package shard
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
@@ -20,26 +19,27 @@ import (
 // belowError says that records of ours landed before the last ones of the map, which are
 // gone then. Their transaction is aborted, but the target's log grows by it.
 type belowError struct {
-	partition chunk.Partition // of the source
-	at, last  offsets.Target
+	key      ledger.Key
+	topic    chunk.TopicID // of the target
+	at, last offsets.Target
 }
 
 func (e *belowError) Error() string {
-	return fmt.Sprintf("%s: a record was written at offset %d of the target, whose log had reached %d", e.partition, e.at,
-		e.last)
+	return fmt.Sprintf("%s: a record was written at offset %d of the target, whose log had reached %d",
+		e.key.Partition, e.at, e.last)
 }
 
 // Remedy tells what to do.
 func (e *belowError) Remedy() string { return "nothing: where the target was cut is looked for" }
 
 // targetCut notes it if the target's log was cut before the last record that was copied.
-func (s *session) targetCut(ctx context.Context, c *candidate, facts partition.Facts) error {
+func (f *cutFinder) targetCut(ctx context.Context, c *candidate, facts partition.Facts) error {
 	end, short := facts.Ledger.End, facts.TargetShort()
 	if short {
 		end = facts.Target.End
 	}
-	_, behind := s.behind[c.partition]
-	at, is, err := s.targetParts(ctx, c, end, short, behind)
+	_, behind := f.signs.behind[c.partition]
+	at, is, err := f.targetHeldUpTo(ctx, c, end, short, behind)
 	if err != nil || !is {
 		return err
 	}
@@ -47,16 +47,16 @@ func (s *session) targetCut(ctx context.Context, c *candidate, facts partition.F
 	return nil
 }
 
-// targetParts says whether the target holds the last record of the map no more, and up to
+// targetHeldUpTo says whether the target holds the last record of the map no more, and up to
 // which source offset it holds what was copied. An end that came too early is looked at
 // again for a while: it may be told by a leader that was one.
-func (s *session) targetParts(ctx context.Context, c *candidate, end offsets.Target, short, behind bool) (
+func (f *cutFinder) targetHeldUpTo(ctx context.Context, c *candidate, end offsets.Target, short, behind bool) (
 	at offsets.Source, is bool, err error) {
-	place, mapped, err := s.lastCopied(ctx, c.partition, c.state, c.topic, c.header.Progress)
+	place, mapped, err := f.lastCopied(ctx, c.partition, c.state, c.topic, c.header.Progress)
 	if err != nil || !mapped {
 		return 0, false, err
 	}
-	found, err := s.flow.LastCopied.Compare(ctx, []lastcopied.Place{place})
+	found, err := f.flow.LastCopied.Compare(ctx, []lastcopied.Place{place})
 	if err != nil {
 		return 0, false, err
 	}
@@ -64,41 +64,39 @@ func (s *session) targetParts(ctx context.Context, c *candidate, end offsets.Tar
 	case !short && what != lastcopied.Differs:
 		return 0, false, nil // the source is looked at
 	case !short:
-		_, there, err := s.flow.Scan.First(ctx, c.topic.Target, c.partition.Number, place.To, place.To+1, true)
+		_, there, err := f.flow.Scan.First(ctx, c.topic.Target, c.partition.Number, place.To, place.To+1, true)
 		if err != nil || there {
 			return 0, false, err
 		}
-		at, err := s.lastEqual(ctx, c, c.header.Progress) // what is in its place was aborted: the log grew again since
+		at, err := f.lastEqual(ctx, c, c.header.Progress) // what is in its place was aborted: the log grew again since
 		return at, err == nil, err
-	case !behind && (what == lastcopied.Alike || time.Since(s.troubledSince(c.partition)) < s.flow.TroubleFor/2):
+	case !behind && (what == lastcopied.Alike || f.mayPass(c.partition)):
 		return 0, false, fmt.Errorf("the target says that %s/%d ends at offset %d, but records up to %d were copied to it",
 			c.topic.Target, c.partition.Number, end, place.To)
 	}
-	answer, err := c.state.Map.Invert(end, c.header.Progress, s.segments(ctx))
+	answer, err := c.state.Map.Invert(end, c.header.Progress, f.segments(ctx))
 	return answer.Source, err == nil, err
 }
 
-// targetHolds is up to which source offset the target holds what was copied, now that copying is
+// mayPass says whether an end that came too early is asked for again, as its trouble has not lasted.
+func (f *cutFinder) mayPass(p chunk.Partition) bool {
+	lasted, patience := f.quarantine.TroubledFor(p)
+	return lasted < patience/2
+}
+
+// targetHoldsAgain is up to which source offset the target holds what was copied, now that copying is
 // to go on: all of it again, where its former data was put back.
-func (s *session) targetHolds(ctx context.Context, c *candidate, cut *ledger.Cut) (offsets.Source, error) {
-	found, err := s.compareBefore(ctx, c, c.header.Progress)
+func (f *cutFinder) targetHoldsAgain(ctx context.Context, c *candidate, cut *ledger.Cut) (offsets.Source, error) {
+	found, err := f.compareBefore(ctx, c, c.header.Progress)
 	if err != nil || found == lastcopied.Alike {
 		return c.header.Progress, err
 	}
-	end, err := s.flow.targetEnd(ctx, c.topic.Target, c.partition.Number)
+	end, err := f.flow.targetEnd(ctx, c.topic.Target, c.partition.Number)
 	if err != nil {
 		return 0, err
 	}
-	answer, err := c.state.Map.Invert(end, c.header.Progress, s.segments(ctx))
+	answer, err := c.state.Map.Invert(end, c.header.Progress, f.segments(ctx))
 	return min(cut.At, answer.Source), err
-}
-
-// troubledSince is when the present trouble of a partition began.
-func (w *Worker) troubledSince(p chunk.Partition) time.Time {
-	if since := w.troubled[p]; !since.IsZero() {
-		return since
-	}
-	return time.Now()
 }
 
 // cutCluster is whose log was cut.

@@ -24,6 +24,7 @@ import (
 	"replicator/pkg/replicate/metrics"
 	"replicator/pkg/replicate/owner"
 	"replicator/pkg/replicate/provenance"
+	"replicator/pkg/replicate/quarantine"
 	"replicator/pkg/replicate/scan"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/sink"
@@ -71,7 +72,7 @@ type Flow struct {
 
 	Topology *topology
 	Goal     goal
-	news     stopNews
+	stops    quarantine.Lines
 	Notify   chan struct{} // tells a one-off copy that a shard has come further
 
 	Signer     identity.Signer

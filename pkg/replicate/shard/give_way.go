@@ -7,10 +7,41 @@ import (
 	"replicator/pkg/replicate/topics"
 )
 
+// refuseForeign stops what would be written to a target topic of somebody else, in
+// whichever of its partitions that has its records.
+func (a *assigner) refuseForeign(ctx context.Context, list []*candidate) error {
+	var fresh []topics.Mirrored
+	for _, c := range list {
+		if c.first() && (len(fresh) == 0 || fresh[len(fresh)-1].Source != c.topic.Source) {
+			fresh = append(fresh, c.topic)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	stops, err := a.flow.TargetTopics.Strangers(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if stop := stops[c.topic.Target]; stop != nil && c.first() {
+			own := *stop
+			own.Partition = c.partition
+			c.stop = &own
+		}
+	}
+	return nil
+}
+
+// first says whether the partition would be copied to that target topic for the first time.
+func (c *candidate) first() bool {
+	return c.stop == nil && !c.waiting && c.header.TargetTopic != c.topic.TargetID
+}
+
 // giveWay looks, once it is committed which target topics this flow has taken up, whether
 // another flow has done so at the same moment: of two, at least one sees the other, and
 // leaves the topic before it writes a record to it.
-func (s *session) giveWay(ctx context.Context, list []*candidate) error {
+func (a *assigner) giveWay(ctx context.Context, list []*candidate) error {
 	var fresh []topics.Mirrored
 	var adopted []*candidate
 	for _, c := range list {
@@ -29,7 +60,7 @@ func (s *session) giveWay(ctx context.Context, list []*candidate) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	taken, err := s.flow.Writers.Taken(ctx, fresh)
+	taken, err := a.flow.Writers.Taken(ctx, fresh)
 	if err != nil || len(taken) == 0 {
 		return err
 	}
@@ -37,11 +68,11 @@ func (s *session) giveWay(ctx context.Context, list []*candidate) error {
 	for _, c := range adopted {
 		if stop := taken[c.topic.Target]; stop != nil {
 			own := *stop
-			own.Partition, c.stop, c.state = c.partition, &own, s.book.State(c.key)
+			own.Partition, c.stop, c.state = c.partition, &own, a.book.State(c.key)
 			c.header, c.cut, c.foreign = c.state.Header, nil, nil
 			c.header.TargetTopic, c.header.Floor = chunk.TopicID{}, 0
 			leaving = append(leaving, c)
 		}
 	}
-	return s.commitHeaders(ctx, leaving)
+	return a.commitHeaders(ctx, leaving)
 }

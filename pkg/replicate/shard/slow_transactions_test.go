@@ -20,9 +20,9 @@ func TestSlownessBeginsNearTheLimit(t *testing.T) {
 			if !slow {
 				took = c.took * 9 / 10
 			}
-			w.smaller(1000, took, errors.New("made by the test"))
-			if (w.most == 500) != slow {
-				t.Errorf("after %s of %s the next ones hold %d bytes, want them smaller: %t", took, c.allowed, w.most, slow)
+			w.size.failed(1000, took, errors.New("made by the test"))
+			if (w.size.most == 500) != slow {
+				t.Errorf("after %s of %s the next ones hold %d bytes, want them smaller: %t", took, c.allowed, w.size.most, slow)
 			}
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// TestAtGoal: a one-off copy has nothing to wait for once all that it was to copy here is read.
-func TestAtGoal(t *testing.T) {
+// TestReached: a one-off copy has nothing to wait for once all that it was to copy here is read.
+func TestReached(t *testing.T) {
 	a, b := chunk.Partition{Topic: "a"}, chunk.Partition{Topic: "b"}
 	elsewhere := chunk.Partition{Topic: "elsewhere"}
 	for _, c := range []struct {
@@ -22,9 +22,8 @@ func TestAtGoal(t *testing.T) {
 		{"all are there", map[chunk.Partition]offsets.Source{a: 5, b: 9, elsewhere: 7}, 9, true},
 		{"one is new", map[chunk.Partition]offsets.Source{a: 5}, 2, true},
 	} {
-		s := &session{Worker: &Worker{flow: &Flow{Goal: goal{ends: c.goals}}}, routes: map[chunk.Partition]*route{
-			a: {next: 5}, b: {next: c.next}}}
-		if got := s.atGoal(); got != c.want {
+		assigned := &assignment{routes: map[chunk.Partition]*route{a: {next: 5}, b: {next: c.next}}}
+		if got := assigned.reached(c.goals); got != c.want {
 			t.Errorf("%s: %t", c.why, got)
 		}
 	}

@@ -1,0 +1,124 @@
+package shard
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/partition"
+)
+
+// settle has one partition go on where the facts have it go on, or says why it does not. Nothing is decided by an
+// answer that did not come: a log is not cut because its leader is silent.
+func (a *assigner) settle(ctx context.Context, c *candidate, l logs) error {
+	silent := l.silent(c)
+	facts := a.facts(c, l, silent != nil)
+	verdict := partition.Decide(facts)
+	switch {
+	case silent != nil && c.stop == nil:
+		return &chunk.Trouble{Partition: c.partition, Err: silent}
+	case silent != nil:
+		if c.state == nil {
+			c.header = ledger.Header{Start: ledger.NotStarted, Progress: ledger.NotStarted, Epoch: chunk.UnknownEpoch}
+		}
+		return nil
+	case !facts.Ledger.Started:
+		c.header = ledger.Header{Start: verdict.From, Progress: verdict.From, Epoch: chunk.UnknownEpoch}
+	}
+	verdict, err := a.cuts.settle(ctx, c, facts)
+	if err != nil || c.stop != nil {
+		return err
+	}
+	switch verdict.Action {
+	case partition.Begin, partition.Refill:
+		if err := a.adopt(ctx, c, verdict); err != nil || c.stop != nil {
+			return err
+		}
+	case partition.Continue:
+	default:
+		return nil
+	}
+	a.leaveHole(c, verdict.Hole)
+	return nil
+}
+
+// adopt binds the map to the target topic that is there now. A topic that was
+// created again begins another map and is filled from the source's beginning;
+// one that holds records of somebody else is refused before anything is written.
+func (a *assigner) adopt(ctx context.Context, c *candidate, verdict partition.Verdict) error {
+	name := fmt.Sprintf("%s/%d", c.topic.Target, c.partition.Number)
+	if from := verdict.From; verdict.Action == partition.Refill {
+		a.log.Warn("target topic was created again, copying it anew", "partition", c.partition, "target", name,
+			"remedy", "nothing to do; the groups follow as the records arrive")
+		c.header = ledger.Header{
+			Generation: c.header.Generation + 1, Start: from, Progress: from, Epoch: chunk.UnknownEpoch,
+			Holes: c.header.Holes, Lost: c.header.Lost, LastHole: c.header.LastHole, SourceTopic: c.header.SourceTopic,
+			Cuts: c.header.Cuts.WithoutLeft(from, time.UnixMilli(time.Now().UnixMilli())),
+		}
+	}
+	end, err := a.flow.targetEnd(ctx, c.topic.Target, c.partition.Number)
+	if err != nil {
+		return err
+	}
+	if end > 0 && verdict.Foreign {
+		at, found, err := a.flow.Scan.First(ctx, c.topic.Target, c.partition.Number, 0, end, true)
+		if err != nil {
+			return fmt.Errorf("look for foreign records in %s: %w", name, err)
+		}
+		if found {
+			c.stop = a.flow.Writers.Stop(ctx, c.partition, chunk.Partition{Topic: c.topic.Target,
+				Number: c.partition.Number}, at)
+			return nil
+		}
+	} else if end > 0 {
+		a.log.Warn("source topic was created again, its records follow those of the former one",
+			"partition", c.partition, "target", name, "remedy", "nothing to do, if that was intended")
+	}
+	c.header.TargetTopic, c.header.Floor = c.topic.TargetID, end
+	return nil
+}
+
+// leaveHole has copying go on behind what retention has taken before it was copied.
+func (a *assigner) leaveHole(c *candidate, hole partition.Hole) {
+	lost := hole.Offsets()
+	if lost == 0 {
+		return
+	}
+	a.log.Error("source records were deleted before they were copied", "partition", c.partition,
+		"from", hole.From, "to", hole.To, "at_most", lost,
+		"remedy", "raise retention on the source or give the daemon more room; what was deleted cannot be copied, "+
+			"copying goes on after it")
+	a.flow.Metrics.Hole(a.flow.Name, c.partition, lost)
+	c.header.Holes++
+	c.header.Lost += lost
+	c.header.LastHole = ledger.Hole{From: hole.From, To: hole.To}
+	c.header.Progress, c.header.Epoch = hole.To, chunk.UnknownEpoch
+}
+
+// commitHeaders writes what was decided, if it is news.
+func (a *assigner) commitHeaders(ctx context.Context, list []*candidate) error {
+	var changes []ledger.Change
+	for _, c := range list {
+		c.header.Stop = keepStop(c)
+		if c.state == nil || !c.header.Equal(c.state.Header) {
+			changes = append(changes, ledger.Change{Key: c.key, Header: c.header, Cut: c.cut, Foreign: c.foreign})
+		}
+	}
+	if len(changes) == 0 && a.book.Made {
+		return nil
+	}
+	p, err := a.book.Prepare(changes)
+	if err != nil {
+		return err
+	}
+	if !a.book.Made {
+		a.book.PrepareMade(p, a.flow.Cfg.Shards)
+	}
+	if err := a.transactions.write(ctx, p); err != nil {
+		return err
+	}
+	notify(a.flow.Notify)
+	return nil
+}

@@ -388,6 +388,6 @@ func (f *flow) learnLimits(ctx context.Context) error {
 	if said := txlimit.Shortened(&f.Cfg, found.Transaction); said != "" {
 		f.Log.Info("transactions are shortened", "why", said)
 	}
-	f.Transaction.Store(int64(found.Transaction))
+	f.Longest.Set(found.Transaction)
 	return nil
 }

@@ -8,12 +8,12 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/quarantine"
+	"replicator/pkg/replicate/txlimit"
 	"replicator/pkg/replicate/wait"
 )
 
 const (
-	chunkBytes  = 16 << 20 // more wins nothing, less costs commits
-	littleBytes = 1 << 20  // less in half a commit interval is committed then: it is seen sooner
+	littleBytes = 1 << 20 // less in half a commit interval is committed then: it is seen sooner
 	// progressEvery is how often progress alone is committed: a shard that copies nothing should write next to nothing.
 	progressEvery = 5 * time.Second
 	// progressSoon is when that is committed after records: markers that trail them keep others waiting for lag 0.
@@ -26,7 +26,7 @@ type copier struct {
 	log          *slog.Logger
 	retry        *wait.Retry
 	quarantine   *quarantine.Partitions
-	size         *size
+	size         *txlimit.Size
 	published    *Published
 	book         *ledger.Shard
 	assigned     *assignment
@@ -46,7 +46,7 @@ func (c *copier) copy(ctx, finish context.Context, read chunk.Chunk) error {
 	var total chunk.Chunk
 	err := c.transact(ctx, finish, read, &total)
 	if err != nil && finish.Err() == nil {
-		c.size.failed(total.Bytes, time.Since(begun), err)
+		c.size.Failed(total.Bytes, time.Since(begun), err)
 	}
 	return err
 }
@@ -71,7 +71,7 @@ func (c *copier) transact(ctx, finish context.Context, read chunk.Chunk, total *
 		return err
 	}
 	c.trailing = true
-	c.size.committed(total.Bytes, time.Since(begun))
+	c.size.Committed(total.Bytes, time.Since(begun))
 	c.flow.Metrics.Committed(c.flow.Name, *total, time.Since(begun))
 	c.flow.CopiedBytes.Add(int64(total.Bytes))
 	c.retry.Reset()

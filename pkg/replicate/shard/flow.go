@@ -30,6 +30,7 @@ import (
 	"replicator/pkg/replicate/sink"
 	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/topics"
+	"replicator/pkg/replicate/txlimit"
 )
 
 // notClosed is that for a shard of which only its own partition is read.
@@ -81,7 +82,7 @@ type Flow struct {
 	SameLedger atomic.Bool // it was, as a member of the group
 
 	Owned               atomic.Int32 // shards of this process
-	Transaction         atomic.Int64 // the longest that the target takes, as a Duration; 0: not known to be too short
+	Longest             txlimit.Longest
 	Copied, CopiedBytes atomic.Int64 // by this process
 	tellLeftOut         sync.Once
 }
@@ -91,7 +92,7 @@ func (f *Flow) openWriter(shard, batchBytes int) (Writer, error) {
 	cfg := sink.Config{
 		Target: f.Target, TransactionalID: f.Cfg.TransactionalID(int32(shard)), ExactlyOnce: f.exactlyOnce(),
 		Ledger: f.Cfg.LedgerTopic(), Shard: int32(shard), Interval: f.Cfg.CommitInterval,
-		Longest:    time.Duration(f.Transaction.Load()),
+		Longest:    f.Longest.Get(),
 		BatchBytes: batchBytes, Window: f.Window, Rebuilt: f.rebuilt,
 	}
 	var w Writer

@@ -7,6 +7,7 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/source"
+	"replicator/pkg/replicate/txlimit"
 )
 
 // reader is the door in. Next returns what has arrived; what it returns is
@@ -31,13 +32,13 @@ const (
 // intake is what comes from the source, and what of it the last transaction had no room for.
 type intake struct {
 	in      reader
-	size    *size
+	size    *txlimit.Size
 	limit   source.Limit // of one call of Next
 	records int          // most of one transaction
 	kept    chunk.Chunk  // had no room; valid until more is read
 }
 
-func newIntake(in reader, size *size, inBatches bool) *intake {
+func newIntake(in reader, size *txlimit.Size, inBatches bool) *intake {
 	i := &intake{in: in, size: size, limit: source.Limit{Records: readRecords, Bytes: readBytes},
 		records: transactionRecords}
 	if inBatches {
@@ -59,13 +60,13 @@ func (i *intake) next(ctx context.Context, wait time.Duration) (c chunk.Chunk, e
 		return c, nil
 	}
 	limit := i.limit
-	limit.Bytes, limit.Wait = i.size.limit(limit.Bytes), wait
+	limit.Bytes, limit.Wait = i.size.Limit(limit.Bytes), wait
 	return i.in.Next(ctx, limit)
 }
 
 // fit is what of a chunk a transaction has room for that holds so many bytes; the rest is kept.
 func (i *intake) fit(c chunk.Chunk, held int) (now chunk.Chunk) {
-	now, i.kept = i.size.split(c, held)
+	now, i.kept = i.size.Split(c, held)
 	return now
 }
 
@@ -74,5 +75,5 @@ func (i *intake) keep(c chunk.Chunk) { i.kept = c }
 
 // full says whether a transaction that holds so much takes no more.
 func (i *intake) full(total *chunk.Chunk) bool {
-	return total.Records >= i.records || i.size.full(total.Bytes) || len(i.kept.Parts) > 0
+	return total.Records >= i.records || i.size.Full(total.Bytes) || len(i.kept.Parts) > 0
 }

@@ -9,33 +9,21 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/sink"
-	"replicator/pkg/replicate/txlimit"
 )
 
-// shorten takes up that the target has refused the time of a transaction, which it does not
-// tell: half of it is tried next. before is what the flow knew when it asked; the first of
-// its shards to be refused counts. It answers nil for any other error.
-func (f *Flow) shorten(before int64, err error) error {
+// shorten has transactions last less, where the target has refused their time; before is what was known of that when it
+// was asked for. It answers nil for any other error.
+func (f *Flow) shorten(before time.Duration, err error) error {
 	if code, _ := kafka.Code(err); !errors.Is(kerr.ErrorForCode(int16(code)), kerr.InvalidTransactionTimeout) {
 		return nil
 	}
-	if f.Transaction.Load() != before {
-		return errAgain
+	from, to, err := f.Longest.Halve(&f.Cfg, before)
+	if err != nil {
+		return err
 	}
-	asked := time.Duration(before)
-	if usual := f.Cfg.CommitInterval + sink.Margin; asked == 0 || asked > usual {
-		asked = usual
-	}
-	half := (asked / 2).Truncate(time.Millisecond)
-	if txlimit.Fits(&f.Cfg, half) != nil {
-		if asked <= f.Cfg.CommitInterval+sink.LeastMargin {
-			return &txlimit.TooShortError{Cluster: f.Cfg.To, Interval: f.Cfg.CommitInterval}
-		}
-		half = f.Cfg.CommitInterval + sink.LeastMargin
-	}
-	if f.Transaction.CompareAndSwap(before, int64(half)) {
-		f.Log.Info("transactions are shortened, the target refuses longer ones (transaction.max.timeout.ms)", "from", asked,
-			"to", half)
+	if to > 0 {
+		f.Log.Info("transactions are shortened, the target refuses longer ones (transaction.max.timeout.ms)", "from", from,
+			"to", to)
 	}
 	return errAgain
 }

@@ -18,6 +18,7 @@ import (
 	"replicator/pkg/replicate/owner"
 	"replicator/pkg/replicate/quarantine"
 	"replicator/pkg/replicate/source"
+	"replicator/pkg/replicate/txlimit"
 	"replicator/pkg/replicate/wait"
 )
 
@@ -42,7 +43,7 @@ type Worker struct {
 	// What outlives sessions.
 	quarantine *quarantine.Partitions
 	signs      *signs
-	size       *size
+	size       *txlimit.Size
 	Published  Published // what others may see of this shard
 }
 
@@ -51,7 +52,7 @@ func New(f *Flow, shard int) *Worker {
 	log := f.Log.With("shard", shard)
 	w := &Worker{flow: f, Shard: shard, log: log, retry: wait.Retry{Log: log, Clock: time.Now},
 		quarantine: quarantine.New(log, &f.stops, f.TroubleFor), signs: newSigns(log),
-		size: &size{log: log, slowFrom: f.slowFrom}}
+		size: txlimit.NewSize(log, &f.Longest)}
 	w.Published.init()
 	return w
 }
@@ -109,7 +110,7 @@ var errAgain = errors.New("the shard's partitions have changed")
 // session is one life of the worker: it takes the shard over, in this order: settle what a predecessor left
 // open, ask whether the shard is still ours, read the ledger, copy.
 func (w *Worker) session(ctx context.Context) error {
-	batch, longest := w.flow.batchBytes(w.Shard), w.flow.Transaction.Load()
+	batch, longest := w.flow.batchBytes(w.Shard), w.flow.Longest.Get()
 	out, err := w.flow.openWriter(w.Shard, batch)
 	if err != nil {
 		return err

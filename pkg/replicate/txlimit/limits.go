@@ -3,6 +3,7 @@ package txlimit
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"replicator/pkg/replicate/kafka"
@@ -39,7 +40,8 @@ func (e *TooShortError) Remedy() string {
 	return fix
 }
 
-// fits says whether a transaction may last as long as the flow needs; 0: not told.
+// Fits says whether a transaction may last as long as the flow needs; 0: the target does not
+// tell. The error is a [*TooShortError].
 func Fits(c *settings.Config, most time.Duration) error {
 	if most > 0 && most < c.CommitInterval+sink.LeastMargin {
 		return &TooShortError{Cluster: c.To, Most: most, Interval: c.CommitInterval}
@@ -47,7 +49,7 @@ func Fits(c *settings.Config, most time.Duration) error {
 	return nil
 }
 
-// shortened says what becomes of a transaction's time; "": nothing.
+// Shortened says what becomes of a transaction's time; "": nothing.
 func Shortened(c *settings.Config, most time.Duration) string {
 	usual := c.CommitInterval + sink.Margin
 	if most == 0 || most >= usual {
@@ -57,9 +59,43 @@ func Shortened(c *settings.Config, most time.Duration) string {
 		"after that, not after %s", c.To, most, usual)
 }
 
-// limited tells the errors about a target's limits, which no retry cures.
+// IsLimit tells the errors about a target's limits, which no retry cures.
 func IsLimit(err error) bool {
 	var short *TooShortError
 	var internal *kafka.InternalTopicError
 	return errors.As(err, &short) || errors.As(err, &internal)
+}
+
+// Longest is the longest that a target lets a transaction last, as far as that is known. It may be used by several
+// goroutines.
+type Longest struct{ now atomic.Int64 }
+
+// Get is that time; 0: nothing shorter than a flow needs is known.
+func (l *Longest) Get() time.Duration { return time.Duration(l.now.Load()) }
+
+// Set takes over what the target tells.
+func (l *Longest) Set(most time.Duration) { l.now.Store(int64(most)) }
+
+// Halve takes up that the target has refused a transaction's time, which it does not tell: half of it is tried next.
+// before is what was known when it was asked for; the first of a flow's shards to be refused counts, and for the others
+// to is 0. Where no less will do, the error is a [*TooShortError].
+func (l *Longest) Halve(c *settings.Config, before time.Duration) (from, to time.Duration, err error) {
+	if l.Get() != before {
+		return 0, 0, nil
+	}
+	from = before
+	if usual := c.CommitInterval + sink.Margin; from == 0 || from > usual {
+		from = usual
+	}
+	to = (from / 2).Truncate(time.Millisecond)
+	if Fits(c, to) != nil {
+		if from <= c.CommitInterval+sink.LeastMargin {
+			return 0, 0, &TooShortError{Cluster: c.To, Interval: c.CommitInterval}
+		}
+		to = c.CommitInterval + sink.LeastMargin
+	}
+	if !l.now.CompareAndSwap(int64(before), int64(to)) {
+		return 0, 0, nil
+	}
+	return from, to, nil
 }

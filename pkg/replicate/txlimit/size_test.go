@@ -1,4 +1,4 @@
-package shard
+package txlimit
 
 import (
 	"errors"
@@ -14,15 +14,15 @@ func TestSlownessBeginsNearTheLimit(t *testing.T) {
 		{0, 21 * time.Second}, {time.Hour, 21 * time.Second}, {10 * time.Second, 7 * time.Second},
 	} {
 		for _, slow := range []bool{false, true} {
-			f := &Flow{Log: slog.New(slog.DiscardHandler)}
-			f.Transaction.Store(int64(c.allowed))
-			w, took := New(f, 0), c.took
+			var longest Longest
+			longest.Set(c.allowed)
+			s, took := NewSize(slog.New(slog.DiscardHandler), &longest), c.took
 			if !slow {
 				took = c.took * 9 / 10
 			}
-			w.size.failed(1000, took, errors.New("made by the test"))
-			if (w.size.most == 500) != slow {
-				t.Errorf("after %s of %s the next ones hold %d bytes, want them smaller: %t", took, c.allowed, w.size.most, slow)
+			s.Failed(1000, took, errors.New("made by the test"))
+			if (s.most == 500) != slow {
+				t.Errorf("after %s of %s the next ones hold %d bytes, want them smaller: %t", took, c.allowed, s.most, slow)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package shard
+package txlimit
 
 import (
 	"errors"
@@ -18,37 +18,45 @@ import (
 // quickOnes is how many of them have to be quick.
 const quickOnes = 8
 
-// size is how much a transaction may hold, by how the target has taken the last ones. It outlives sessions.
-type size struct {
-	log      *slog.Logger
-	slowFrom func() time.Duration // what a transaction may take before a failure counts as slowness
+// usualBytes is how much a transaction holds at most: more wins nothing, less costs commits.
+const usualBytes = 16 << 20
+
+// Size is how much the transactions of one shard may hold, by how the target has taken the last ones. It belongs to one
+// goroutine.
+type Size struct {
+	log     *slog.Logger
+	longest *Longest
 
 	most  int // bytes, since larger ones were too slow; 0: as usual
 	quick int // transactions of about that size that were quick, one after another
 }
 
-// slowFrom is most of the time after which a transaction's records are given up, where the target allows that.
-func (f *Flow) slowFrom() time.Duration {
+// NewSize begins with the usual size; longest is what the target lets a transaction last.
+func NewSize(log *slog.Logger, longest *Longest) *Size { return &Size{log: log, longest: longest} }
+
+// slowFrom is what a transaction may take before a failure counts as slowness: most of the time after which its records
+// are given up, where the target allows that.
+func (s *Size) slowFrom() time.Duration {
 	lasts := sink.Margin
-	if most := time.Duration(f.Transaction.Load()); most > 0 {
+	if most := s.longest.Get(); most > 0 {
 		lasts = min(lasts, most)
 	}
 	return lasts * 2 / 3
 }
 
-// full says whether a transaction of that many bytes may hold no more.
-func (s *size) full(bytes int) bool { return bytes >= chunkBytes || s.most > 0 && bytes >= s.most }
+// Full says whether a transaction of that many bytes may hold no more.
+func (s *Size) Full(bytes int) bool { return bytes >= usualBytes || s.most > 0 && bytes >= s.most }
 
-// limit is how many of some bytes may be read for one transaction.
-func (s *size) limit(bytes int) int {
+// Limit is how many of some bytes may be read for one transaction.
+func (s *Size) Limit(bytes int) int {
 	if s.most > 0 {
 		return min(bytes, s.most)
 	}
 	return bytes
 }
 
-// failed halves what the next transactions may hold, if this one failed for its time.
-func (s *size) failed(bytes int, took time.Duration, err error) {
+// Failed halves what the next transactions may hold, if this one failed for its time.
+func (s *Size) Failed(bytes int, took time.Duration, err error) {
 	var old *sink.Outlived
 	if !errors.As(err, &old) && took < s.slowFrom() {
 		return
@@ -59,9 +67,9 @@ func (s *size) failed(bytes int, took time.Duration, err error) {
 		"remedy", "see whether a quota of the target holds the flow back (producer_byte_rate), or why it answers so slowly")
 }
 
-// committed lets transactions grow again after some that were as large as they might be and
+// Committed lets transactions grow again after some that were as large as they might be and
 // took little of their time.
-func (s *size) committed(bytes int, took time.Duration) {
+func (s *Size) Committed(bytes int, took time.Duration) {
 	switch {
 	case s.most == 0 || bytes < s.most/2:
 		return
@@ -73,14 +81,14 @@ func (s *size) committed(bytes int, took time.Duration) {
 		return
 	}
 	s.quick = 0
-	if s.most *= 2; s.most >= chunkBytes {
+	if s.most *= 2; s.most >= usualBytes {
 		s.most = 0
 	}
 }
 
-// split divides a chunk: now is what a transaction that holds so many bytes already has room for, at least one batch
+// Split divides a chunk: now is what a transaction that holds so many bytes already has room for, at least one batch
 // or record where it holds nothing yet; the rest is for the next one.
-func (s *size) split(c chunk.Chunk, held int) (now, rest chunk.Chunk) {
+func (s *Size) Split(c chunk.Chunk, held int) (now, rest chunk.Chunk) {
 	if s.most == 0 {
 		return c, rest
 	}

@@ -103,7 +103,7 @@ func (w *World) Ends(done chan error) error {
 // owned is how many shards a replica works on.
 func (r *Replica) Owned() int {
 	n := 0
-	for _, f := range r.Look() {
+	for _, f := range r.States() {
 		n += f.Shards
 	}
 	return n
@@ -179,7 +179,7 @@ func (r *Replica) Stop() {
 
 // shown is what a replica says of a partition.
 func (r *Replica) Shown(topic string, number int32) (replicate.PartitionState, bool) {
-	for _, f := range r.Look() {
+	for _, f := range r.States() {
 		for _, p := range f.Partitions {
 			if p.Partition == (chunk.Partition{Topic: topic, Number: number}) {
 				return p, true

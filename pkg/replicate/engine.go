@@ -12,7 +12,6 @@
 package replicate
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,8 +84,8 @@ func New(o Options) *Engine {
 	return e
 }
 
-// onceLimit is how long a one-off copy tries to reach its clusters.
-const onceLimit = 30 * time.Second
+// catchUpLimit is how long a one-off copy tries to reach its clusters.
+const catchUpLimit = 30 * time.Second
 
 // Run copies until ctx ends, or until caught up where that was asked for. It
 // returns when every chunk that was begun is finished and every shard let go. An
@@ -118,14 +117,10 @@ func (e *Engine) runFlow(ctx context.Context, cfg settings.Config) error {
 	begun := time.Now()
 	own := cfg.Flows
 	var met []policy.Flow
+	remembered := newMemory()
 	for ctx.Err() == nil {
 		cfg.Flows = append(slices.Clone(own), met...)
-		f := &flow{met: met, stableOnly: e.options.StableOnly, onlook: e.options.Onlook, baseLog: e.options.Log,
-			Flow: &shard.Flow{
-				Cfg: cfg, Name: cfg.Name(), CatchUp: e.options.UntilCaughtUp, Metrics: e.metrics,
-				Log: log, TroubleFor: cmp.Or(e.options.TroubleFor, shard.DefaultTroubleFor),
-				Source: e.options.Clusters[cfg.From], Target: e.options.Clusters[cfg.To], Wrap: e.options.Wrap,
-			}}
+		f := newFlow(&e.options, e.metrics, cfg, met, remembered)
 		e.enter(f)
 		err := f.run(ctx)
 		e.leave(f, err)
@@ -144,7 +139,7 @@ func (e *Engine) runFlow(ctx context.Context, cfg settings.Config) error {
 		case ctx.Err() != nil:
 		case shard.Final(err), errors.As(err, &unfinished), e.circleEnds(f, err), e.options.UntilCaughtUp &&
 			shard.Hopeless(err),
-			e.options.UntilCaughtUp && f.Topology.VersionNow() == 0 && time.Since(begun) > onceLimit:
+			e.options.UntilCaughtUp && f.Topology.VersionNow() == 0 && time.Since(begun) > catchUpLimit:
 			return err
 		case provenance.InCircle(err):
 			e.metrics.Failure(f.Name, metrics.CircleFailed)
@@ -165,14 +160,9 @@ func (e *Engine) circleEnds(f *flow, err error) bool {
 }
 
 func (e *Engine) enter(f *flow) {
-	f.init()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if before := e.past[f.Name]; before != nil {
-		f.memory = before.remembered()
-		f.wasReady.Store(before.wasReady.Load())
-		delete(e.past, f.Name)
-	}
+	delete(e.past, f.Name)
 	e.flows[f.Name] = f
 }
 
@@ -180,7 +170,7 @@ func (e *Engine) leave(f *flow, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.flows, f.Name)
-	e.ended[f.Name] = e.ended[f.Name].Plus(f.progress())
+	e.ended[f.Name] = e.ended[f.Name].Plus(f.observer.progress())
 	e.last[f.Name] = err
 	if err != nil {
 		e.past[f.Name] = f
@@ -205,11 +195,11 @@ func (e *Engine) present() []*flow {
 	return slices.AppendSeq(slices.Collect(maps.Values(e.flows)), maps.Values(e.past))
 }
 
-// Look tells the state of the running flows.
-func (e *Engine) Look() []FlowState {
+// States are those of the running flows.
+func (e *Engine) States() []FlowState {
 	var states []FlowState
 	for _, f := range e.running() {
-		states = append(states, f.look())
+		states = append(states, f.observer.state())
 	}
 	return states
 }
@@ -223,7 +213,7 @@ func (e *Engine) Progress() chunk.Progress {
 		sum = sum.Plus(p)
 	}
 	for _, f := range e.flows {
-		sum = sum.Plus(f.progress())
+		sum = sum.Plus(f.observer.progress())
 	}
 	return sum
 }
@@ -244,29 +234,10 @@ func (e *Engine) Ready() error {
 			}
 			return fmt.Errorf("flow %s has not compared its clusters yet", cfg.Name())
 		}
-		if err := f.unready(); err != nil && !f.wasReady.Load() {
+		if err := f.observer.unready(); err != nil && !f.memory.wasReady.Load() {
 			return fmt.Errorf("flow %s: %w", cfg.Name(), err)
 		}
-		f.wasReady.Store(true)
-	}
-	return nil
-}
-
-// unready is why the flow has never been at work as a whole in this process.
-func (f *flow) unready() error {
-	if !f.present.Load() {
-		return &kafka.Problem{
-			What: fmt.Sprintf("this process is not in group %s on cluster %s yet", f.Cfg.GroupID(), f.Target.Name),
-			Fix:  "wait some seconds; if it stays so, look at the log, and at the brokers of that cluster",
-		}
-	}
-	for _, w := range f.ownWorkers() {
-		if read, why := w.Published.Ready(); read {
-			continue
-		} else if why != nil {
-			return fmt.Errorf("shard %d has not read its partition of the ledger yet: %w", w.Shard, why)
-		}
-		return fmt.Errorf("shard %d has not read its partition of the ledger yet", w.Shard)
+		f.memory.wasReady.Store(true)
 	}
 	return nil
 }

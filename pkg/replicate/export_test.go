@@ -17,28 +17,24 @@ const GroupsEvery = groupsEvery
 // of which has a session. It returns the positions that are not right.
 func SettleGroups(ctx context.Context, o Options, shards int, goal map[chunk.Partition]offsets.Source) ([]string,
 	error) {
-	cfg := o.Flows[0]
-	discard := slog.New(slog.DiscardHandler)
-	f := &flow{baseLog: discard, onlook: o.Onlook, Flow: &shard.Flow{
-		Cfg: cfg, Name: cfg.Name(), CatchUp: true, Metrics: New(o).metrics, Log: discard,
-		Source: o.Clusters[cfg.From], Target: o.Clusters[cfg.To]}}
-	f.init()
+	o.Log = slog.New(slog.DiscardHandler)
+	f := newFlow(&o, New(o).metrics, o.Flows[0], nil, newMemory())
 	defer f.close()
 	if err := f.open(); err != nil {
 		return nil, err
 	}
 	for number := range shards {
-		f.workers[number] = &running{Worker: shard.New(f.Flow, number)}
+		f.workers.byShard[number] = &running{Worker: shard.New(f.Flow, number)}
 	}
-	return f.settleGroups(ctx, goal, nil)
+	return f.catchUp().settleGroups(ctx, goal, nil)
 }
 
 // ProgressNow is that of the only flow.
 func (e *Engine) ProgressNow() map[chunk.Partition]shard.PublishedRoute {
-	return e.present()[0].progressNow()
+	return e.present()[0].workers.copying()
 }
 
 // Alarm tells the workers of the only flow where the source's logs end.
 func (e *Engine) Alarm(progress map[chunk.Partition]shard.PublishedRoute, stable listoffsets.Offsets) {
-	e.present()[0].alarm(progress, stable)
+	e.present()[0].workers.alarm(progress, stable)
 }

@@ -1,19 +1,15 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/clients"
-	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/identity"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/lastcopied"
@@ -28,52 +24,40 @@ import (
 	"replicator/pkg/replicate/sink"
 	"replicator/pkg/replicate/topics"
 	"replicator/pkg/replicate/txlimit"
-	"replicator/pkg/replicate/wait"
 )
 
-// flow is one direction, old->new, at work in this process.
+// flow is one direction, old->new, at work in this process: what all who work on it have in common, and the order
+// in which they begin and end. Each of them keeps to a matter of its own, and knows of the others only those that it
+// has as fields.
 type flow struct {
 	*shard.Flow
-	// onlook opens a look at the groups from outside; see Options.
-	onlook     func(context.Context, settings.Config) (groups.Onlooker, error)
-	stableOnly bool          // what open transactions hold back is not waited for
-	baseLog    *slog.Logger  // without the flow's name
-	met        []policy.Flow // of other configurations, that cfg.Flows holds beside its own
+	options *Options
+	memory  *memory
 
-	others *provenance.Neighbours
-	// stop ends the flow with the reason.
-	stop context.CancelCauseFunc
-	ends ends // belongs to the group sync
-
-	mu      sync.Mutex
-	workers map[int]*running
-	memory
-
-	differing     atomic.Int32 // replicas with other rules than this one's
-	toldDiffering string       // that was logged; belongs to watchReplicas
-
-	tellUnread sync.Once
-	told       map[string]string // by topic: the stop that was logged; belongs to refresh
-
-	present  atomic.Bool // the group on the target counts this process as a member
-	wasReady atomic.Bool // see unready
+	workers    *workers
+	observer   *observer
+	neighbours *neighbours
+	replicas   *replicas
+	topicSync  *topicSync
+	groupSync  *groupSync // nil before the flow is open
 }
 
-// running is a worker and the means to end it.
-type running struct {
-	*shard.Worker
-	cancel context.CancelFunc
-	done   chan struct{}
-}
-
-// init makes the flow fit to be looked at.
-func (f *flow) init() {
-	f.workers = map[int]*running{}
-	f.Window = sink.NewWindow(shard.WindowBytes)
-	f.Topology = shard.NewTopology()
-	f.Notify = make(chan struct{}, 1)
-	f.memory = newMemory()
-	f.told = map[string]string{}
+// newFlow makes a try of a flow, which others may observe from now on. met are flows of other configurations, which
+// cfg.Flows holds beside its own.
+func newFlow(o *Options, m *metrics.Metrics, cfg settings.Config, met []policy.Flow, before *memory) *flow {
+	shared := &shard.Flow{
+		Cfg: cfg, Name: cfg.Name(), CatchUp: o.UntilCaughtUp, Metrics: m, Log: o.Log.With("flow", cfg.Name()),
+		TroubleFor: cmp.Or(o.TroubleFor, shard.DefaultTroubleFor), Wrap: o.Wrap,
+		Source: o.Clusters[cfg.From], Target: o.Clusters[cfg.To],
+		Window: sink.NewWindow(shard.WindowBytes), Topology: shard.NewTopology(), Notify: make(chan struct{}, 1),
+	}
+	f := &flow{Flow: shared, options: o, memory: before}
+	f.workers = &workers{flow: shared, memory: before, byShard: map[int]*running{}}
+	f.observer = &observer{flow: shared, workers: f.workers, memory: before}
+	f.neighbours = &neighbours{flow: shared, known: met}
+	f.replicas = &replicas{flow: shared}
+	f.topicSync = &topicSync{flow: shared, workers: f.workers, neighbours: f.neighbours}
+	return f
 }
 
 // open opens the clients that all workers share. Nothing is connected yet.
@@ -81,28 +65,28 @@ func (f *flow) open() (err error) {
 	if f.Clients, err = clients.Open(&f.Cfg, f.Source, f.Target, f.Log); err != nil {
 		return err
 	}
-	if f.others, err = provenance.OpenNeighbours(&f.Cfg, f.Source, f.Target); err != nil {
+	if f.neighbours.others, err = provenance.OpenNeighbours(&f.Cfg, f.Source, f.Target); err != nil {
 		return err
 	}
+	f.groupSync = newGroupSync(f.Flow, f.workers, f.memory)
 	f.SourceScan = scan.Open(f.Source, f.Log)
 	if f.LastCopied, err = lastcopied.Open(f.Source, f.Target); err != nil {
 		return err
 	}
-	if f.Writers, err = provenance.OpenWriters(&f.Cfg, f.others, f.Target); err != nil {
+	if f.Writers, err = provenance.OpenWriters(&f.Cfg, f.neighbours.others, f.Target); err != nil {
 		return err
 	}
 	f.TargetTopics = provenance.NewTarget(&f.Cfg, f.Target, f.TargetOffsets, f.Scan, f.Writers)
-	cfg := clients.TopicsConfig(&f.Cfg, f.Source, f.Target, f.Policy, f.baseLog)
+	cfg := clients.TopicsConfig(&f.Cfg, f.Source, f.Target, f.Policy, f.options.Log)
 	cfg.Ledger = f.TargetTopics
-	f.Topics, err = topics.Open(cfg)
-	if err != nil {
+	if f.Topics, err = topics.Open(cfg); err != nil {
 		return err
 	}
 	if f.SourceWriters, err = provenance.OpenSourceWriters(&f.Cfg, f.Source); err != nil {
 		return err
 	}
 	f.Owner, err = owner.Open(owner.Config{
-		Target: f.Target, Group: f.Cfg.GroupID(), Ledger: f.Cfg.LedgerTopic(), Log: f.Log, Present: f.present.Store,
+		Target: f.Target, Group: f.Cfg.GroupID(), Ledger: f.Cfg.LedgerTopic(), Log: f.Log, Present: f.workers.present.Store,
 		Note: func() []byte { return peers.NoteFor(&f.Cfg, f.Identity) },
 	})
 	return err
@@ -124,8 +108,8 @@ func (f *flow) close() {
 	if f.Writers != nil {
 		f.Writers.Close()
 	}
-	if f.others != nil {
-		f.others.Close()
+	if f.neighbours.others != nil {
+		f.neighbours.others.Close()
 	}
 	if f.LastCopied != nil {
 		f.LastCopied.Close()
@@ -143,106 +127,55 @@ func (f *flow) run(ctx context.Context) error {
 	if err := f.open(); err != nil {
 		return err
 	}
-	ctx, f.stop = context.WithCancelCause(ctx)
-	defer f.stop(nil)
 	if err := f.prepare(ctx); err != nil {
 		return err
 	}
-	err := f.work(ctx)
-	if cause := context.Cause(ctx); provenance.InCircle(cause) || peers.AreStrangers(cause) || errors.As(cause,
-		new(*metError)) {
-		return cause
-	}
-	return err
+	return f.work(ctx)
 }
 
 // work copies what the group gives this process, until ctx ends.
 func (f *flow) work(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	gain := func(number int) {
-		// A worker ends when the group takes its shard back, not when ctx does: first it finishes its chunk.
-		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		r := &running{Worker: shard.New(f.Flow, number), cancel: cancel, done: make(chan struct{})}
-		f.mu.Lock()
-		r.Published.Remember(f.lost[number])
-		delete(f.lost, number)
-		f.workers[number] = r
-		f.Owned.Store(int32(len(f.workers)))
-		f.mu.Unlock()
-		g.Go(func() error {
-			defer close(r.done)
-			return r.Run(work)
-		})
-		f.Topology.Refresh() // the topics whose first partition is here are this process's to create
-	}
-	g.Go(func() error { return f.Owner.Run(ctx, gain, f.lose) })
-	g.Go(func() error {
-		f.periodically(ctx, f.Cfg.RefreshInterval, f.Topology.Notify, metrics.TopicsFailed,
-			"topics cannot be compared", f.refresh)
-		return nil
-	})
-	g.Go(func() error {
-		f.periodically(ctx, f.Cfg.RefreshInterval, nil, metrics.FlowFailed,
-			"other replicas cannot be seen", f.watchReplicas)
-		return nil
-	})
-	g.Go(func() error {
-		f.periodically(ctx, watchEvery, nil, metrics.EndsFailed, "lag is not known", f.watch)
-		return nil
-	})
-	if !f.CatchUp {
-		g.Go(func() error {
-			f.periodically(ctx, f.Cfg.GroupSyncInterval, nil, metrics.GroupsFailed,
-				"groups cannot be synced", f.syncGroups)
-			return nil
-		})
-		g.Go(func() error {
-			f.periodically(ctx, 3*f.Cfg.RefreshInterval, nil, metrics.RetentionFailed,
-				"the target's retention is not known", f.watchRetention)
-			return nil
-		})
-		return g.Wait()
+	gain := func(number int) { f.workers.gain(ctx, g, number) }
+	g.Go(func() error { return f.Owner.Run(ctx, gain, f.workers.lose) })
+	for _, c := range f.chores() {
+		g.Go(func() error { return c.run(ctx, f.Flow) })
 	}
 	var outcome error
-	g.Go(func() error { outcome = f.untilCaughtUp(ctx); return errCaughtUp })
+	if f.CatchUp {
+		g.Go(func() error { outcome = f.catchUp().run(ctx); return errCaughtUp })
+	}
 	if err := g.Wait(); !errors.Is(err, errCaughtUp) {
 		return err
 	}
 	return outcome
 }
 
-// lose ends the workers of shards that are to be given to others. Where they are lost with
-// the membership, what was known of them stays: nobody may be there to tell of them.
-func (f *flow) lose(shards []int) {
-	var ending []*running
-	f.SameLedger.Store(false)
-	f.mu.Lock()
-	for _, shard := range shards {
-		if r := f.workers[shard]; r != nil {
-			delete(f.workers, shard)
-			ending = append(ending, r)
-		}
+// chores are what is done beside copying. A one-off copy has the groups follow at its end.
+func (f *flow) chores() []chore {
+	lag := &lagWatch{flow: f.Flow, workers: f.workers, observer: f.observer, memory: f.memory}
+	list := []chore{
+		{f.Cfg.RefreshInterval, f.Topology.Notify, metrics.TopicsFailed, "topics cannot be compared", f.topicSync.round},
+		{f.Cfg.RefreshInterval, nil, metrics.FlowFailed, "other replicas cannot be seen", f.replicas.round},
+		{lagEvery, nil, metrics.EndsFailed, "lag is not known", lag.round},
 	}
-	f.Owned.Store(int32(len(f.workers)))
-	f.mu.Unlock()
-	for _, r := range ending {
-		r.cancel()
+	if f.CatchUp {
+		return list
 	}
-	for _, r := range ending {
-		<-r.done
-	}
-	if f.present.Load() {
-		return // they go to others, who tell of them
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, r := range ending {
-		f.lost[r.Shard] = r.Published.Known()
-	}
+	left := &retentionWatch{flow: f.Flow, memory: f.memory}
+	return append(list,
+		chore{f.Cfg.GroupSyncInterval, nil, metrics.GroupsFailed, "groups cannot be synced", f.groupSync.round},
+		chore{3 * f.Cfg.RefreshInterval, nil, metrics.RetentionFailed, "the target's retention is not known", left.round})
+}
+
+// catchUp is what ends a one-off copy.
+func (f *flow) catchUp() *catchUp {
+	return &catchUp{flow: f.Flow, workers: f.workers, groupSync: f.groupSync, memory: f.memory,
+		stableOnly: f.options.StableOnly, onlook: f.options.Onlook}
 }
 
 // prepare checks what must hold before anything is copied: two clusters, a
-// ledger of the right shape, and a first look at the topics.
+// ledger of the right shape, and a first comparison of the topics.
 func (f *flow) prepare(ctx context.Context) error {
 	// A cluster that is away, or refuses the login, shows here at once.
 	if err := f.SourceOffsets.Reach(ctx); err != nil {
@@ -268,10 +201,10 @@ func (f *flow) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := f.meet(ctx); err != nil { // before anything is made
+	if _, err := f.neighbours.meet(ctx); err != nil { // before anything is made
 		return err
 	}
-	if err := f.alone(ctx); err != nil {
+	if err := f.replicas.alone(ctx); err != nil {
 		return err
 	}
 	if err := f.targetHasIDs(ctx); err != nil {
@@ -293,69 +226,11 @@ func (f *flow) prepare(ctx context.Context) error {
 		return err
 	}
 	f.Groups.AlsoKnownAs(kept.Formerly)
-	seen, err := f.announce(ctx)
+	seen, err := f.neighbours.announce(ctx)
 	if err != nil {
 		return err
 	}
-	return f.compare(ctx, seen)
-}
-
-// errNotNow says that there was nothing to do that would prove anything: neither that
-// something fails, nor that it works again.
-var errNotNow = errors.New("not now")
-
-// periodically does some work until ctx ends: at each interval, sooner when asked
-// for, and with growing delays while it fails.
-func (f *flow) periodically(ctx context.Context, interval time.Duration, soon <-chan struct{},
-	kind metrics.Failure, trouble string, work func(context.Context) error) {
-	again := wait.Retry{Log: f.Log, Clock: time.Now}
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for failed := false; ; {
-		if !failed {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			case <-soon:
-			}
-		}
-		err := work(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case errors.Is(err, errNotNow):
-			failed = false
-			continue
-		case err != nil:
-			f.Metrics.Failure(f.Name, kind)
-			again.Wait(ctx, trouble, err)
-		default:
-			again.Reset()
-		}
-		failed = err != nil
-	}
-}
-
-// worker gives the worker that owns a partition here, or nil.
-func (f *flow) worker(p chunk.Partition) *shard.Worker {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if r := f.workers[p.Shard(f.Cfg.Shards)]; r != nil {
-		return r.Worker
-	}
-	return nil
-}
-
-// ownWorkers lists the workers of this process.
-func (f *flow) ownWorkers() []*shard.Worker {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	list := make([]*shard.Worker, 0, len(f.workers))
-	for _, r := range f.workers {
-		list = append(list, r.Worker)
-	}
-	return list
+	return f.topicSync.compare(ctx, seen)
 }
 
 // targetHasIDs refuses a target whose topics have no ids. Where no topic shows, nothing

@@ -17,7 +17,7 @@ type collector struct {
 	lagRecords, lagSeconds, lagUnknown, progress      *prometheus.Desc
 	stopped, partitions, shards, lane                 *prometheus.Desc
 	groupLag, groupAge, groupPositions, cluster, info *prometheus.Desc
-	groupDeleted, shareGroups, groupShelf, differing  *prometheus.Desc
+	groupDeleted, shareGroups, groupLeft, differing   *prometheus.Desc
 }
 
 func newCollector(e *Engine) *collector {
@@ -44,7 +44,7 @@ func newCollector(e *Engine) *collector {
 			"group", "topic"),
 		groupDeleted: desc("group_unread_deleted_records", "Records that were deleted on the target before the group "+
 			"read them, and that the source still holds, summed by topic.", "group", "topic"),
-		groupShelf: desc("group_retention_left_ratio", "Share of the target's retention.ms that is left, at least, until it "+
+		groupLeft: desc("group_retention_left_ratio", "Share of the target's retention.ms that is left, at least, until it "+
 			"may delete the first record that the group has not read: 0.5 (or more), 0.25, 0.125, 0.03125 or 0; left out "+
 			"where nothing is unread, or records are kept for ever.", "group", "topic"),
 		groupAge: desc("group_sync_age_seconds", "Time since the groups were last compared with success, in all shards "+
@@ -63,7 +63,7 @@ func newCollector(e *Engine) *collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.lagRecords, c.lagSeconds, c.lagUnknown, c.progress, c.stopped, c.partitions,
 		c.shards, c.lane, c.groupLag, c.groupAge, c.groupPositions,
-		c.shareGroups, c.groupDeleted, c.groupShelf, c.cluster, c.info, c.differing} {
+		c.shareGroups, c.groupDeleted, c.groupLeft, c.cluster, c.info, c.differing} {
 		ch <- d
 	}
 }
@@ -75,8 +75,8 @@ func (ch gauges) put(d *prometheus.Desc, value float64, labels ...string) {
 	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 }
 
-// Collect implements prometheus.Collector. What a flow has once shown it goes on
-// showing while it is tried again.
+// Collect implements prometheus.Collector. What a flow has published once it goes on
+// publishing while it is tried again.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	out := gauges(ch)
 	out.put(c.info, 1, c.engine.options.Version, c.engine.options.Commit)
@@ -91,11 +91,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	now := time.Now()
 	for _, f := range c.engine.present() {
-		state := f.look()
+		state := f.observer.state()
 		out.put(c.shards, float64(f.Cfg.Shards), f.Name, "expected")
 		out.put(c.shards, float64(state.Shards), f.Name, "owned")
 		out.put(c.shards, float64(state.Working), f.Name, "working")
-		out.put(c.differing, float64(f.differing.Load()), f.Name)
+		out.put(c.differing, float64(f.replicas.differing.Load()), f.Name)
 		lane, why := f.Cfg.LaneInUse()
 		out.put(c.lane, 1, f.Name, string(lane), why)
 		c.collectPartitions(out, f.Name, &state, now)
@@ -149,8 +149,8 @@ func (c *collector) collectGroups(out gauges, f *flow, state *FlowState, now tim
 	for key, behind := range state.GroupLag {
 		out.put(c.groupLag, float64(behind), f.Name, key.Group, key.Topic)
 	}
-	for key, s := range state.groupShelves {
-		out.put(c.groupShelf, s.Share, f.Name, key.Group, key.Topic)
+	for key, s := range state.groupLeft {
+		out.put(c.groupLeft, s.Share, f.Name, key.Group, key.Topic)
 	}
 	for key, records := range state.GroupDeleted {
 		out.put(c.groupDeleted, float64(records), f.Name, key.Group, key.Topic)

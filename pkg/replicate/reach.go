@@ -12,6 +12,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/wait"
 )
 
 const (
@@ -62,22 +63,20 @@ func reachesOf(o *Options) []*reach {
 
 // run asks until ctx ends.
 func (r *reach) run(ctx context.Context) {
-	marks, err := listoffsets.Open(r.cluster)
+	client, err := listoffsets.Open(r.cluster)
 	if err != nil {
 		return // the flows say why
 	}
 	// A question waits for its connection, whatever ctx says; that ends with the client.
-	stop := context.AfterFunc(ctx, marks.Close)
+	stop := context.AfterFunc(ctx, client.Close)
 	defer func() {
 		if stop() {
-			marks.Close()
+			client.Close()
 		}
 	}()
-	tick := time.NewTicker(r.every)
-	defer tick.Stop()
 	said := false
 	for {
-		err := marks.Reach(ctx)
+		err := client.Reach(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -94,10 +93,8 @@ func (r *reach) run(ctx context.Context) {
 			said = false
 			r.log.Info("cluster answers again", "cluster", r.cluster.Name, "away", away.Round(time.Second).String())
 		}
-		select {
-		case <-ctx.Done():
+		if wait.Pause(ctx, r.every) != nil {
 			return
-		case <-tick.C:
 		}
 	}
 }

@@ -109,6 +109,6 @@ func TestFlowsOfOtherClustersInOneGroup(t *testing.T) {
 	w.Equal([]string{"orders"})
 	first.Stop()
 	w.Await("it begins when the others are gone", func() bool {
-		return slices.ContainsFunc(e.Look(), func(f replicate.FlowState) bool { return f.Shards == cfg.Shards })
+		return slices.ContainsFunc(e.States(), func(f replicate.FlowState) bool { return f.Shards == cfg.Shards })
 	})
 }

@@ -5,32 +5,19 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"replicator/pkg/replicate/peers"
+	"replicator/pkg/replicate/shard"
+	"replicator/pkg/replicate/wait"
 )
 
-// alone makes sure, before this process joins, that the group is not another flow's. A
-// member that was killed is one until its session is over.
-func (f *flow) alone(ctx context.Context) error {
-	tick := time.NewTicker(aloneEvery)
-	defer tick.Stop()
-	for giveUp := time.Now().Add(f.Owner.Session() + aloneMore); ; {
-		members, err := f.Owner.Members(ctx)
-		if err == nil {
-			if err = peers.Strangers(&f.Cfg, members); err == nil {
-				return nil
-			}
-		}
-		if !peers.AreStrangers(err) || time.Now().After(giveUp) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-tick.C:
-		}
-	}
+// replicas watches the other members of the group.
+type replicas struct {
+	flow      *shard.Flow
+	differing atomic.Int32        // those with other rules than this one's
+	logged    wait.Logged[string] // which they are, by the group; belongs to round
 }
 
 const (
@@ -38,15 +25,29 @@ const (
 	aloneMore  = 2 * time.Second // what a coordinator takes to notice
 )
 
-// watchReplicas looks at the other members of the group: strangers end the flow, and other
-// rules are told.
-func (f *flow) watchReplicas(ctx context.Context) error {
-	members, err := f.Owner.Members(ctx)
+// alone makes sure, before this process joins, that the group is not another flow's. A
+// member that was killed is one until its session is over.
+func (r *replicas) alone(ctx context.Context) error {
+	giveUp := time.Now().Add(r.flow.Owner.Session() + aloneMore)
+	return wait.Until(ctx, aloneEvery, func() (bool, error) {
+		members, err := r.flow.Owner.Members(ctx)
+		if err == nil {
+			err = peers.Strangers(&r.flow.Cfg, members)
+		}
+		if peers.AreStrangers(err) && time.Now().Before(giveUp) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+}
+
+// round sees who is in the group: strangers are its error, and other rules are logged.
+func (r *replicas) round(ctx context.Context) error {
+	members, err := r.flow.Owner.Members(ctx)
 	if err != nil {
 		return err
 	}
-	if err := peers.Strangers(&f.Cfg, members); err != nil {
-		f.stop(err)
+	if err := peers.Strangers(&r.flow.Cfg, members); err != nil {
 		return err
 	}
 	for i := range members {
@@ -54,19 +55,16 @@ func (f *flow) watchReplicas(ctx context.Context) error {
 			return nil // shards are being shared out: what was seen last holds
 		}
 	}
-	found := peers.CompareRules(members, peers.RulesOf(&f.Cfg))
-	f.differing.Store(int32(found.Count))
-	text := found.String()
-	if text == f.toldDiffering {
-		return nil
+	found := peers.CompareRules(members, peers.RulesOf(&r.flow.Cfg))
+	r.differing.Store(int32(found.Count))
+	group := r.flow.Cfg.GroupID()
+	switch {
+	case found.Count == 0 && r.logged.Over(group):
+		r.flow.Log.Info("all replicas have the same rules again")
+	case found.Count > 0 && r.logged.IsNews(group, found.String()):
+		r.flow.Log.Error("replicas have different rules", "replicas", found.Count, "differ",
+			strings.Join(slices.Sorted(maps.Keys(found.Keys)), " "), "hosts",
+			strings.Join(slices.Sorted(maps.Keys(found.Hosts)), " "), "remedy", peers.MixedRemedy)
 	}
-	f.toldDiffering = text
-	if text == "" {
-		f.Log.Info("all replicas have the same rules again")
-		return nil
-	}
-	f.Log.Error("replicas have different rules", "replicas", found.Count, "differ",
-		strings.Join(slices.Sorted(maps.Keys(found.Keys)), " "), "hosts",
-		strings.Join(slices.Sorted(maps.Keys(found.Hosts)), " "), "remedy", peers.MixedRemedy)
 	return nil
 }

@@ -45,7 +45,7 @@ func (s *sharedTarget) flow(from string) replicate.Options {
 
 // takenBy waits until an engine has stopped a topic because another flow fills it.
 func takenBy(e *replicate.Engine, topic string) *chunk.Stop {
-	for _, f := range e.Look() {
+	for _, f := range e.States() {
 		for _, p := range f.Partitions {
 			if p.Partition.Topic == topic && p.Stop != nil &&
 				(p.Stop.Kind == chunk.StopTaken || p.Stop.Kind == chunk.StopForeign) {
@@ -68,7 +68,7 @@ func testTargetTopicOfAnotherFlow(t *testing.T, w *flowtest.World) {
 	first, _ := launch(w, s.flow("old"))
 	w.Await("the first flow has taken the topic up", func() bool {
 		states := 0
-		for _, f := range first.Look() {
+		for _, f := range first.States() {
 			for _, p := range f.Partitions {
 				if p.State == partition.Copying {
 					states++

@@ -334,7 +334,7 @@ func (s *sim) right() error {
 			return fmt.Errorf("%w: %s ended: %w", errSimWrong, r.client, err)
 		default:
 		}
-		for _, f := range r.Look() {
+		for _, f := range r.States() {
 			for _, p := range f.Partitions {
 				if p.Stop != nil {
 					return fmt.Errorf("%w: %s stopped: %w", errSimWrong, p.Partition, p.Stop)

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"fmt"
 	"maps"
 	"strconv"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/retention"
 	"replicator/pkg/replicate/shard"
@@ -29,15 +31,15 @@ type FlowState struct {
 	// GroupDeleted counts the records that were deleted on the target before the group read them, and that the source
 	// still holds.
 	GroupDeleted map[retention.GroupTopic]int64
-	groupShelves map[retention.GroupTopic]retention.Left
+	groupLeft    map[retention.GroupTopic]retention.Left
 }
 
-// PartitionState is one partition as its worker shows it.
+// PartitionState is one partition as its worker publishes it.
 type PartitionState struct {
 	Partition chunk.Partition
 	State     partition.State // Unseen: its shard is not at work
 	Progress  offsets.Source  // -1 while the shard has not read it from the ledger
-	End       offsets.Source  // the source's last stable offset, as it was told last
+	End       offsets.Source  // the source's last stable offset, as it was reported last
 	Reported  time.Time       // when that was; zero: never
 	Behind    int64           // source offsets, as they were known last; -1 while Progress or End has never been known
 	Since     time.Time       // when it was last seen caught up, or first seen; zero: not looked at yet
@@ -60,88 +62,109 @@ func (p *PartitionState) Fresh(now time.Time) bool {
 	return p.Behind >= 0 && p.State != partition.Unseen && now.Sub(p.Reported) < StaleAfter
 }
 
-// shown is what the workers of this process show of their partitions. Those that
-// a worker does not show at the moment, between two sessions, are among them, and
+// observer is how metrics, health and progress see a flow, whether it is open or not. It may be used by several
+// goroutines.
+type observer struct {
+	flow    *shard.Flow
+	workers *workers
+	memory  *memory
+}
+
+// routes are the partitions of this process as its workers publish them. Those that a
+// worker does not publish at the moment, between two sessions, are among them, and
 // those of shards that were lost with the membership, as long as it is not had again.
-func (f *flow) shown() map[chunk.Partition]shard.PublishedRoute {
+func (o *observer) routes() map[chunk.Partition]shard.PublishedRoute {
 	all := map[chunk.Partition]shard.PublishedRoute{}
-	workers := f.ownWorkers()
+	lost := o.memory.lostNow(o.workers.present.Load()) // before the workers, who may have such a shard again
+	workers := o.workers.list()
 	own := make(map[int]bool, len(workers))
 	for _, w := range workers {
 		own[w.Shard] = true
 	}
-	for _, t := range f.Topology.Now() {
+	for _, t := range o.flow.Topology.Now() {
 		for n := range t.Partitions {
 			p := chunk.Partition{Topic: t.Source, Number: int32(n)}
-			if own[p.Shard(f.Cfg.Shards)] {
+			if own[p.Shard(o.flow.Cfg.Shards)] {
 				all[p] = shard.PublishedRoute{Next: unknownProgress}
 			}
 		}
 	}
-	for _, w := range workers {
-		maps.Copy(all, w.Published.Known())
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.present.Load() {
-		clear(f.lost) // what was not given again is another's
-	}
-	for _, routes := range f.lost {
+	for _, routes := range lost {
 		for p, r := range routes {
 			r.State = partition.Unseen
 			all[p] = r
 		}
 	}
+	for _, w := range workers {
+		maps.Copy(all, w.Published.Known())
+	}
 	return all
 }
 
-// look takes a picture of the flow.
-func (f *flow) look() FlowState {
-	workers := f.ownWorkers()
-	s := FlowState{Flow: f.Name, Shards: len(workers)}
+// state takes a picture of the flow.
+func (o *observer) state() FlowState {
+	workers := o.workers.list()
+	routes := o.routes()
+	known := o.memory.now()
+	last := known.groups
+	s := FlowState{
+		Flow: o.flow.Name, Shards: len(workers), Began: o.memory.began,
+		Synced: last.at, GroupKinds: last.report.Kinds, ShareGroups: last.report.Shares,
+		GroupLag: last.lag, GroupDeleted: last.deleted, groupLeft: known.left,
+	}
 	for _, w := range workers {
 		if w.Published.Working() {
 			s.Working++
 		}
 	}
-	shown := f.shown()
-	f.mu.Lock()
-	lags, synced := f.lags, f.synced
-	s.Began = f.since
-	s.groupShelves = f.shelves
-	f.mu.Unlock()
-	for p, r := range shown {
-		l := lags[p]
+	for p, r := range routes {
+		l := known.lags[p]
 		one := PartitionState{
-			Partition: p, State: r.State, Progress: r.Next, End: l.end, Reported: l.told, Behind: -1,
+			Partition: p, State: r.State, Progress: r.Next, End: l.end, Reported: l.reported, Behind: -1,
 			Since: l.since, Stop: r.Stop,
 		}
-		if !l.told.IsZero() && r.Next != unknownProgress {
+		if !l.reported.IsZero() && r.Next != unknownProgress {
 			one.Behind = max(int64(l.end-r.Next), 0)
 		}
 		s.Partitions = append(s.Partitions, one)
 	}
-	s.ShareGroups = synced.report.Shares
-	s.Synced, s.GroupKinds, s.GroupLag = synced.at, synced.report.Kinds, synced.lag
-	s.GroupDeleted = synced.deleted
 	return s
 }
 
 // progress tells how far a one-off copy is.
-func (f *flow) progress() chunk.Progress {
-	p := chunk.Progress{Records: f.Copied.Load(), Bytes: f.CopiedBytes.Load()}
-	goals := f.Goal.Now()
-	for _, w := range f.ownWorkers() {
-		for partition, shown := range w.Published.Routes() {
+func (o *observer) progress() chunk.Progress {
+	p := chunk.Progress{Records: o.flow.Copied.Load(), Bytes: o.flow.CopiedBytes.Load()}
+	goals := o.flow.Goal.Now()
+	for _, w := range o.workers.list() {
+		for partition, r := range w.Published.Routes() {
 			goal, ok := goals[partition]
-			if !ok || shown.Began < 0 {
+			if !ok || r.Began < 0 {
 				continue
 			}
-			p.Goal += max(int64(goal-shown.Began), 0)
-			p.Done += max(int64(min(shown.Next, goal)-shown.Began), 0)
+			p.Goal += max(int64(goal-r.Began), 0)
+			p.Done += max(int64(min(r.Next, goal)-r.Began), 0)
 		}
 	}
 	return p
+}
+
+// unready is why the flow has never been at work as a whole in this process.
+func (o *observer) unready() error {
+	if !o.workers.present.Load() {
+		return &kafka.Problem{
+			What: fmt.Sprintf("this process is not in group %s on cluster %s yet", o.flow.Cfg.GroupID(), o.flow.Target.Name),
+			Fix:  "wait some seconds; if it stays so, look at the log, and at the brokers of that cluster",
+		}
+	}
+	for _, w := range o.workers.list() {
+		if read, why := w.Published.Ready(); read {
+			continue
+		} else if why != nil {
+			return fmt.Errorf("shard %d has not read its partition of the ledger yet: %w", w.Shard, why)
+		}
+		return fmt.Errorf("shard %d has not read its partition of the ledger yet", w.Shard)
+	}
+	return nil
 }
 
 func itoa(n int32) string { return strconv.Itoa(int(n)) }

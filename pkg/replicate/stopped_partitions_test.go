@@ -97,7 +97,7 @@ func testGroupStopsBeforeAForeignRecord(t *testing.T, w *flowtest.World) {
 	w.Commit("before", "orders", 0, 5)
 	w.Stands("before", "orders", 0, 5)
 	kinds := func(kind string) bool {
-		for _, f := range r.Look() {
+		for _, f := range r.States() {
 			for k, n := range f.GroupKinds {
 				if string(k) == kind && n == 1 {
 					return true

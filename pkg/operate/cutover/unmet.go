@@ -156,7 +156,7 @@ func (h *mover) fresh(p *inspect.PartitionStatus) bool {
 	if h.copier == nil {
 		return h.copiedRest || h.status.Replicas == nil || *h.status.Replicas > 0
 	}
-	for _, flow := range h.copier.Look() {
+	for _, flow := range h.copier.States() {
 		for _, own := range flow.Partitions {
 			if own.Partition == (chunk.Partition{Topic: p.Topic, Number: p.Partition}) {
 				return own.Stop != nil

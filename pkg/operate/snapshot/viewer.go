@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/clients"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
@@ -29,7 +28,7 @@ type Viewer struct {
 	SourceCluster, TargetCluster kafka.Config
 	SourceID, TargetID           string      // of the clusters
 	SourceClient, TargetClient   *kgo.Client // for what no other client asks; they give up soon
-	Translator                   translate.Translator
+	Translator                   *translate.Translator
 	Writers                      *provenance.Writers       // who has written to the target beside this flow
 	Around                       *provenance.Neighbourhood // flows of other configurations, when they were last asked for
 	// SettleWait is how long a snapshot waits for a ledger partition's open transaction, which ends within
@@ -97,7 +96,7 @@ func (v *Viewer) openRooms(log *slog.Logger) (err error) {
 	if v.Clients, err = clients.Open(&v.Flow, v.SourceCluster, v.TargetCluster, log); err != nil {
 		return err
 	}
-	v.Translator = translate.Translator{Ledger: v.Ledger, Peek: v.Scan, Tails: map[chunk.Partition]translate.Tail{}}
+	v.Translator = translate.New(v.Ledger, v.Scan)
 	return nil
 }
 

@@ -8,7 +8,7 @@ import (
 	"replicator/pkg/replicate/groups"
 )
 
-// sourceLog is where a partition's log begins and ends on the source: from its first
+// Log is where a partition's log begins and ends on the source: from its first
 // offset up to the high watermark.
 type Log struct{ Start, End offsets.Source }
 
@@ -16,8 +16,8 @@ type Log struct{ Start, End offsets.Source }
 // have any more, as its log begins after them. Those that the source has deleted as well would be missing there too.
 // All of them are known to the map: it forgets only what lies below the beginning of both logs.
 func (t *Translator) deleted(ctx context.Context, on Standing, from offsets.Target) (only, both int64, err error) {
-	key := DeletedKey{on.Target.Topic, on.Target.Number, from, on.Earliest}
-	known, ok := t.Counted[key]
+	key := deletedKey{on.Target.Topic, on.Target.Number, from, on.Earliest}
+	known, ok := t.counted[key]
 	log, err := on.SourceLog(ctx)
 	if err != nil {
 		return 0, 0, fmt.Errorf("find what the source still holds: %w", err)
@@ -25,7 +25,7 @@ func (t *Translator) deleted(ctx context.Context, on Standing, from offsets.Targ
 	if ok && known.source == log.Start {
 		return known.only, known.both, nil
 	}
-	load := func(head offsets.Head) ([]offsets.Run, error) { return t.Ledger.Segment(ctx, on.Shard, head) }
+	load := func(head offsets.Head) ([]offsets.Run, error) { return t.ledger.Segment(ctx, on.Shard, head) }
 	found, err := on.State.Map.Translate(log.Start, on.State.Progress, load)
 	if err != nil {
 		return 0, 0, err
@@ -41,12 +41,10 @@ func (t *Translator) deleted(ctx context.Context, on Standing, from offsets.Targ
 	if only, err = on.State.Map.Count(kept, on.Earliest, load); err != nil {
 		return 0, 0, err
 	}
-	if len(t.Counted) >= mostCounted {
-		clear(t.Counted)
+	if len(t.counted) >= mostCounted {
+		clear(t.counted)
 	}
-	if t.Counted != nil {
-		t.Counted[key] = DeletedCount{log.Start, only, both}
-	}
+	t.counted[key] = deletedCount{log.Start, only, both}
 	return only, both, nil
 }
 
@@ -55,13 +53,14 @@ const mostCounted = 10_000
 
 // deletedKey is what a count depends on, beside where the source's log begins. What the map says of records that were
 // deleted does not change; another topic of that name begins anew, with another from or at 0.
-type DeletedKey struct {
+type deletedKey struct {
 	topic          string
 	partition      int32
 	from, earliest offsets.Target
 }
 
-type DeletedCount struct {
+// deletedCount is what was counted while the source's log began there.
+type deletedCount struct {
 	source     offsets.Source
 	only, both int64
 }

@@ -12,22 +12,28 @@ import (
 )
 
 // tail is what lies between our last record and the target's end.
-type Tail struct {
+type tail struct {
 	from, to offsets.Target
 	end      offsets.Target // where a reader that has read all of ours goes on
 }
 
-// translator answers where on the target a reader of a flow goes on. It belongs
+// Translator answers where on the target a reader of a flow goes on. It belongs
 // to one goroutine.
 type Translator struct {
-	Ledger *ledger.Reader
-	Peek   *scan.Scanner
-	Tails  map[chunk.Partition]Tail // what was found behind the last own records; not nil
-	// counted remembers what was counted of deleted records; not nil.
-	Counted map[DeletedKey]DeletedCount
+	ledger  *ledger.Reader
+	scan    *scan.Scanner
+	tails   map[chunk.Partition]tail // what was found behind the last own records
+	counted map[deletedKey]deletedCount
 }
 
-// standing is what the translations of one partition go by. The ends are taken
+// New makes a translator that reads the flow's maps with the first, and what stands behind them on the target with the
+// second.
+func New(maps *ledger.Reader, target *scan.Scanner) *Translator {
+	return &Translator{ledger: maps, scan: target, tails: map[chunk.Partition]tail{},
+		counted: map[deletedKey]deletedCount{}}
+}
+
+// Standing is what the translations of one partition go by. The ends are taken
 // before the state, so that the map explains everything below them.
 type Standing struct {
 	Source           chunk.Partition // by its source topic
@@ -37,16 +43,16 @@ type Standing struct {
 	Cut              *ledger.Cut    // of either side, behind which copying does not go on; nil: none
 	CutFix           string         // what has it go on; "": an order waits, and is carried out by itself
 	Earliest, Stable offsets.Target // of the target's log
-	// noted is progress that is not committed yet, with nothing visible after the state's; 0: none.
+	// Noted is progress that is not committed yet, with nothing visible after the state's; 0: none.
 	Noted offsets.Source
-	// ahead: the reader only looks on, and what it says is not committed. Then a map
+	// Ahead: the reader only looks on, and what it says is not committed. Then a map
 	// that knows more than the ends is no reason to wait.
 	Ahead bool
-	// source tells where the log is on the source.
+	// SourceLog tells where the log is on the source.
 	SourceLog func(context.Context) (Log, error)
 }
 
-// translated is an answer with what led to it.
+// Answer is where a reader goes on, with what led to it.
 type Answer struct {
 	groups.Answer
 	Exact offsets.Target // the answer before records of somebody else stopped it short
@@ -68,7 +74,7 @@ func (t *Translator) Translate(ctx context.Context, on Standing, s offsets.Sourc
 		return Answer{Answer: groups.Answer{Why: why, Fix: on.CutFix}}, nil
 	}
 	found, err := state.Map.Translate(s, progress, func(head offsets.Head) ([]offsets.Run, error) {
-		return t.Ledger.Segment(ctx, on.Shard, head)
+		return t.ledger.Segment(ctx, on.Shard, head)
 	})
 	if err != nil {
 		return Answer{}, err
@@ -124,10 +130,10 @@ func (t *Translator) tailEnd(ctx context.Context, on Standing, from, end offsets
 	if from == end {
 		return end, nil
 	}
-	if known, ok := t.Tails[on.Source]; ok && known.from == from && known.to == end {
+	if known, ok := t.tails[on.Source]; ok && known.from == from && known.to == end {
 		return known.end, nil
 	}
-	first, found, err := t.Peek.First(ctx, on.Target.Topic, on.Target.Number, from, end, true)
+	first, found, err := t.scan.First(ctx, on.Target.Topic, on.Target.Number, from, end, true)
 	if err != nil {
 		return 0, fmt.Errorf("read the end of the target: %w", err)
 	}
@@ -135,6 +141,6 @@ func (t *Translator) tailEnd(ctx context.Context, on Standing, from, end offsets
 	if found {
 		answer = first
 	}
-	t.Tails[on.Source] = Tail{from, end, answer}
+	t.tails[on.Source] = tail{from, end, answer}
 	return answer, nil
 }

@@ -17,7 +17,7 @@ func TestAheadOfTheEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A look at 5 would find somebody else's record.
-	tr := Translator{Tails: map[chunk.Partition]Tail{{}: {from: 5, to: 6, end: 5}}}
+	tr := Translator{tails: map[chunk.Partition]tail{{}: {from: 5, to: 6, end: 5}}}
 	for _, c := range []struct {
 		s      offsets.Source
 		stable offsets.Target

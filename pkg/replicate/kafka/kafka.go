@@ -50,19 +50,6 @@ const (
 	producer kind = "producer"
 )
 
-// Admin is an admin client with the log and error events of its handle taken
-// care of. Close it, not the embedded client.
-type Admin struct {
-	*ck.AdminClient
-	handle *ck.Producer
-}
-
-// Close ends the client and its connections.
-func (a *Admin) Close() {
-	a.AdminClient.Close()
-	a.handle.Close()
-}
-
 // NewConsumer opens a consumer. The settings in over hold against librdkafka's
 // defaults and give way to the configuration's properties, which by
 // [Config.Validate] hold nothing that the program must own. librdkafka wants a
@@ -96,33 +83,6 @@ func NewProducer(c Config, over map[string]any) (*ck.Producer, error) {
 	}
 	go c.logger().drain(c, opened.Logs())
 	return opened, nil
-}
-
-// NewAdmin opens an admin client; over is as for [NewConsumer]. A plain
-// ck.AdminClient reads neither its log nor its events, so that this one stands
-// on a producer handle that produces nothing.
-func NewAdmin(c Config, over map[string]any) (*Admin, error) {
-	small := map[string]any{"go.events.channel.size": 16, "go.produce.channel.size": 0}
-	for property, value := range over {
-		small[property] = value
-	}
-	handle, err := NewProducer(c, small)
-	if err != nil {
-		return nil, err
-	}
-	client, err := ck.NewAdminClientFromProducer(handle)
-	if err != nil {
-		handle.Close()
-		return nil, c.openError("admin client", err)
-	}
-	go func() { // ends when Close closes the channel
-		for event := range handle.Events() {
-			if e, ok := event.(ck.Error); ok {
-				c.logger().remember(c, e.Error(), time.Now())
-			}
-		}
-	}()
-	return &Admin{AdminClient: client, handle: handle}, nil
 }
 
 // settings joins, each above the one before: what every client has, the

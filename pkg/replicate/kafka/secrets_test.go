@@ -97,9 +97,9 @@ func TestSchemeBeforeBroker(t *testing.T) {
 		if err == nil {
 			client.Close()
 		}
-		admin, librdkafka := NewAdmin(config, nil)
+		handle, librdkafka := NewConsumer(config, map[string]any{"group.id": "g"})
 		if librdkafka == nil {
-			admin.Close()
+			handle.Close()
 		}
 		if c.says == nil {
 			if got != nil || err != nil || librdkafka != nil {

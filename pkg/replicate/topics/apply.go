@@ -4,19 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"time"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
-)
-
-const (
-	forReal   = false
-	rehearsal = true
-
-	// visibleWithin bounds the wait until the brokers know of what their
-	// controller has done; what is not visible then is taken up by the next refresh.
-	visibleWithin = 10 * time.Second
-	visiblePoll   = 50 * time.Millisecond
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // bring carries the changes out and puts into them what came of it. New topics
@@ -87,14 +76,14 @@ func (t *Topics) bring(ctx context.Context, changes []*Change, pairs []pair) err
 
 // apply has the target do what the changes say, or only check it. What it refuses
 // becomes the Stop of that change.
-func (t *Topics) apply(ctx context.Context, changes []*Change, rehearse bool) error {
-	if err := t.create(ctx, changes, rehearse); err != nil {
+func (t *Topics) apply(ctx context.Context, changes []*Change, validate bool) error {
+	if err := t.create(ctx, changes, validate); err != nil {
 		return err
 	}
-	if err := t.grow(ctx, changes, rehearse); err != nil {
+	if err := t.grow(ctx, changes, validate); err != nil {
 		return err
 	}
-	if err := t.alter(ctx, changes, rehearse); err != nil {
+	if err := t.alter(ctx, changes, validate); err != nil {
 		return err
 	}
 	for _, c := range changes {
@@ -105,24 +94,24 @@ func (t *Topics) apply(ctx context.Context, changes []*Change, rehearse bool) er
 	return nil
 }
 
-func (t *Topics) create(ctx context.Context, changes []*Change, rehearse bool) error {
+func (t *Topics) create(ctx context.Context, changes []*Change, validate bool) error {
 	var todo []*Change
 	for _, c := range changes {
 		if c.Create && c.Stop == nil {
 			todo = append(todo, c)
 		}
 	}
-	answers, err := t.createAs(ctx, todo, (*Change).whole, rehearse)
+	answers, err := t.createAs(ctx, todo, (*Change).whole, validate)
 	if err != nil {
 		return err
 	}
 	less := ofInvalid(todo, answers)
-	if err := t.siftCreations(ctx, less, rehearse); err != nil {
+	if err := t.siftCreations(ctx, less, validate); err != nil {
 		return err
 	}
 	inPart := make(map[*Change]error)
 	for _, settings := range []func(*Change) map[string]string{(*Change).whole, (*Change).barely} {
-		again, err := t.createAs(ctx, less, settings, rehearse)
+		again, err := t.createAs(ctx, less, settings, validate)
 		if err != nil {
 			return err
 		}
@@ -134,7 +123,7 @@ func (t *Topics) create(ctx context.Context, changes []*Change, rehearse bool) e
 		}
 	}
 	for _, c := range todo {
-		t.created(c, answers[c.Target], inPart[c], rehearse)
+		t.created(c, answers[c.Target], inPart[c], validate)
 	}
 	return nil
 }
@@ -145,21 +134,21 @@ func (c *Change) barely() map[string]string { return bare(c.Set) }
 
 // createAs creates topics, but those that lack a setting that they need.
 func (t *Topics) createAs(ctx context.Context, changes []*Change, settings func(*Change) map[string]string,
-	rehearse bool) (map[string]error, error) {
+	validate bool) (map[string]error, error) {
 	var specs []creation
 	for _, c := range changes {
 		if c.refused == nil {
 			specs = append(specs, creation{c.Target, c.PartitionsTo, c.ReplicationFactor, settings(c)})
 		}
 	}
-	return t.target.create(ctx, specs, rehearse)
+	return t.target.create(ctx, specs, validate)
 }
 
 // ofInvalid are the changes for whose settings the target has refused them.
 func ofInvalid(changes []*Change, answers map[string]error) []*Change {
 	var refused []*Change
 	for _, c := range changes {
-		if code(answers[c.Target]) == ck.ErrInvalidConfig {
+		if is(answers[c.Target], kerr.InvalidConfig) {
 			refused = append(refused, c)
 		}
 	}
@@ -167,29 +156,29 @@ func ofInvalid(changes []*Change, answers map[string]error) []*Change {
 }
 
 // created notes what came of a creation; inPart is why fewer settings were tried.
-func (t *Topics) created(c *Change, err, inPart error, rehearse bool) {
+func (t *Topics) created(c *Change, err, inPart error, validate bool) {
 	switch {
 	case c.refused != nil:
 		c.Stop = c.refused
-	case err == nil && inPart != nil && rehearse:
+	case err == nil && inPart != nil && validate:
 		c.Left = append(c.Left, Left{"", "the target does not take all of these settings at once: " +
 			inPart.Error() + "; those that it knows are set right after the creation"})
-	case err == nil && !rehearse:
+	case err == nil && !validate:
 		t.log.Info("target topic created", "topic", c.Target, "partitions", c.PartitionsTo,
 			"replication_factor", c.ReplicationFactor)
-	case err != nil && code(err) != ck.ErrTopicAlreadyExists: // another replica was quicker
+	case err != nil && !is(err, kerr.TopicAlreadyExists): // another replica was quicker
 		c.Stop = refused(c, t.cfg.Target, creating, err)
 	}
 }
 
-func (t *Topics) grow(ctx context.Context, changes []*Change, rehearse bool) error {
+func (t *Topics) grow(ctx context.Context, changes []*Change, validate bool) error {
 	to := make(map[string]int)
 	for _, c := range changes {
 		if c.grows() && c.Stop == nil {
 			to[c.Target] = c.PartitionsTo
 		}
 	}
-	answers, err := t.target.grow(ctx, to, rehearse)
+	answers, err := t.target.grow(ctx, to, validate)
 	if err != nil {
 		return err
 	}
@@ -197,23 +186,23 @@ func (t *Topics) grow(ctx context.Context, changes []*Change, rehearse bool) err
 		err, asked := answers[c.Target]
 		switch {
 		case !asked:
-		case err == nil && !rehearse:
+		case err == nil && !validate:
 			t.log.Info("target topic grown", "topic", c.Target, "from", c.PartitionsFrom, "to", c.PartitionsTo)
-		case err != nil && code(err) != ck.ErrInvalidPartitions: // somebody was quicker; settle looks
+		case err != nil && !is(err, kerr.InvalidPartitions): // somebody was quicker; settle looks
 			c.Stop = refused(c, t.cfg.Target, growing, err)
 		}
 	}
 	return nil
 }
 
-func (t *Topics) alter(ctx context.Context, changes []*Change, rehearse bool) error {
+func (t *Topics) alter(ctx context.Context, changes []*Change, validate bool) error {
 	set := make(map[string]map[string]string)
 	for _, c := range changes {
 		if !c.Create && c.Stop == nil && len(c.Set) > 0 {
 			set[c.Target] = c.Set
 		}
 	}
-	answers, err := t.target.alter(ctx, set, rehearse)
+	answers, err := t.target.alter(ctx, set, validate)
 	if err != nil {
 		return err
 	}
@@ -223,7 +212,7 @@ func (t *Topics) alter(ctx context.Context, changes []*Change, rehearse bool) er
 		case !asked:
 		case err != nil:
 			c.Stop = refused(c, t.cfg.Target, altering, err)
-		case !rehearse:
+		case !validate:
 			t.altered(c)
 		}
 	}
@@ -249,33 +238,5 @@ func (t *Topics) settle(ctx context.Context, changes []*Change) (map[string]*sid
 			want[c.Target] = c.PartitionsTo
 		}
 	}
-	return t.visible(ctx, want)
-}
-
-func (t *Topics) visible(ctx context.Context, want map[string]int) (map[string]*side, error) {
-	if len(want) == 0 {
-		return nil, nil
-	}
-	tick := time.NewTicker(visiblePoll)
-	defer tick.Stop()
-	for deadline := time.Now().Add(visibleWithin); ; {
-		targets, err := t.target.describe(ctx, sortedKeys(want))
-		if err != nil {
-			return nil, err
-		}
-		ready := 0
-		for name, partitions := range want {
-			if s := targets[name]; s != nil && s.Partitions >= partitions && s.Leaders == s.Partitions {
-				ready++
-			}
-		}
-		if ready == len(want) || time.Now().After(deadline) {
-			return targets, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-tick.C:
-		}
-	}
+	return t.target.visible(ctx, want)
 }

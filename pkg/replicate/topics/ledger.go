@@ -6,7 +6,8 @@ import (
 	"maps"
 	"strconv"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -59,7 +60,7 @@ func (t *Topics) EnsureLedger(ctx context.Context, name string, partitions int) 
 			return false, 0, err
 		}
 	}
-	seen, err := t.visible(ctx, map[string]int{name: 1})
+	seen, err := t.target.visible(ctx, map[string]int{name: 1})
 	if err != nil {
 		return created, 0, err
 	}
@@ -98,7 +99,7 @@ func (t *Topics) createLedger(ctx context.Context, name string, partitions int) 
 	if err != nil {
 		return false, err
 	}
-	if refusal := answers[name]; code(refusal) == ck.ErrInvalidConfig || code(refusal) == ck.ErrPolicyViolation {
+	if refusal := answers[name]; is(refusal, kerr.InvalidConfig, kerr.PolicyViolation) {
 		t.log.Warn("ledger topic is created with fewer settings, which makes take-overs slower", "topic", name,
 			"refused", refusal)
 		spec.Settings = map[string]string{cleanupPolicy: ledgerSettings[cleanupPolicy]}
@@ -111,7 +112,7 @@ func (t *Topics) createLedger(ctx context.Context, name string, partitions int) 
 		t.log.Info("ledger topic created", "topic", name, "partitions", partitions,
 			"replication_factor", spec.ReplicationFactor)
 		return true, nil
-	case code(err) == ck.ErrTopicAlreadyExists: // another replica was quicker
+	case is(err, kerr.TopicAlreadyExists): // another replica was quicker
 		return false, nil
 	default:
 		c := &Change{Mirrored: Mirrored{Target: name}, PartitionsTo: partitions, ReplicationFactor: spec.ReplicationFactor}
@@ -125,10 +126,10 @@ func (t *Topics) createLedger(ctx context.Context, name string, partitions int) 
 
 // mendLedger sees to the settings that an existing ledger cannot do without.
 func (t *Topics) mendLedger(ctx context.Context, name string, found *side) error {
-	if found.Rights != nil && !found.Rights[ck.ACLOperationWrite] {
+	if found.Rights != nil && !found.Rights[kmsg.ACLOperationWrite] {
 		return t.cfg.Target.Denied("Write", "topic "+name, nil)
 	}
-	if found.Rights != nil && !found.Rights[ck.ACLOperationRead] {
+	if found.Rights != nil && !found.Rights[kmsg.ACLOperationRead] {
 		return t.cfg.Target.Denied("Read", "topic "+name, nil)
 	}
 	if err := t.target.settings(ctx, map[string]*side{name: found}); err != nil {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
@@ -174,7 +174,7 @@ func (r rules) sourceStop(p pair) *chunk.Stop {
 		return stop(p.Source, chunk.StopMissing,
 			fmt.Sprintf("cluster %s cannot describe topic %s", r.From.Name, p.Source),
 			"look at the brokers' logs if it stays so; it is tried again at every refresh", p.source.Err)
-	case p.source.Rights != nil && !p.source.Rights[ck.ACLOperationRead]:
+	case p.source.Rights != nil && !p.source.Rights[kmsg.ACLOperationRead]:
 		return r.right(p, r.From, "Read", p.Source, nil)
 	}
 	return nil
@@ -196,9 +196,9 @@ func (r rules) targetStop(p pair) *chunk.Stop {
 			fmt.Sprintf("see first whether from and to are exchanged, or the topic on %s is another one of the same name. "+
 				"Partitions cannot be taken away: mirror under another name (naming: prefix), leave the topic out "+
 				"(exclude_topics), or add partitions to the one on %s, where that fits its keys", r.To.Name, r.From.Name), nil)
-	case p.target.Rights != nil && !p.target.Rights[ck.ACLOperationWrite]:
+	case p.target.Rights != nil && !p.target.Rights[kmsg.ACLOperationWrite]:
 		return r.right(p, r.To, "Write", p.Target, nil)
-	case p.target.Rights != nil && !p.target.Rights[ck.ACLOperationRead]: // for groups, and between our records
+	case p.target.Rights != nil && !p.target.Rights[kmsg.ACLOperationRead]: // for groups, and between our records
 		return r.right(p, r.To, "Read", p.Target, nil)
 	}
 	return nil

@@ -7,7 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -29,7 +30,7 @@ func topic(partitions int, list ...string) *side {
 	return &side{ID: chunk.TopicID{1}, Partitions: partitions, Replicas: 3, Leaders: partitions, Settings: has(list...)}
 }
 
-func denial(text string) error { return ck.NewError(ck.ErrTopicAuthorizationFailed, text, false) }
+func denial(text string) error { return &refusal{kerr.TopicAuthorizationFailed, text} }
 
 var mended = []string{"message.timestamp.type=CreateTime", "message.timestamp.after.max.ms:=" + noLimit}
 
@@ -124,7 +125,7 @@ func TestReasonForALargerLimit(t *testing.T) {
 }
 
 func TestPlanTopics(t *testing.T) {
-	readOnly := map[ck.ACLOperation]bool{ck.ACLOperationRead: true, ck.ACLOperationDescribe: true}
+	readOnly := map[kmsg.ACLOperation]bool{kmsg.ACLOperationRead: true, kmsg.ACLOperationDescribe: true}
 	with := func(s *side, f func(*side)) *side { f(s); return s }
 	for _, row := range []struct {
 		why            string
@@ -143,7 +144,7 @@ func TestPlanTopics(t *testing.T) {
 		{why: "grown", source: topic(4), target: topic(2, mended...), to: 4},
 		{why: "never shrunk", source: topic(2), target: topic(4, mended...), to: 4,
 			kind: chunk.StopPartitions, reason: "4 partitions on cluster new and 2 on cluster old"},
-		{why: "may not be read", source: with(topic(2), func(s *side) { s.Rights = map[ck.ACLOperation]bool{} }),
+		{why: "may not be read", source: with(topic(2), func(s *side) { s.Rights = map[kmsg.ACLOperation]bool{} }),
 			kind: chunk.StopUnauthorized, reason: "Read on topic orders"},
 		{why: "may not be written", source: with(topic(2), func(s *side) { s.Rights = readOnly }),
 			target: with(topic(2), func(s *side) { s.Rights = readOnly }), to: 2,
@@ -166,14 +167,14 @@ func TestPlanTopics(t *testing.T) {
 			target: with(topic(2), func(s *side) { s.SettingsErr = denial("no") }), to: 2,
 			kind: chunk.StopUnauthorized, reason: "DescribeConfigs on topic orders"},
 		{why: "target settings not told for another reason", source: topic(2),
-			target: with(topic(2), func(s *side) { s.SettingsErr = ck.NewError(ck.ErrRequestTimedOut, "", false) }),
+			target: with(topic(2), func(s *side) { s.SettingsErr = kerr.RequestTimedOut }),
 			rules:  rules{Watched: true}, to: 2,
 			kind: chunk.StopTopic, reason: "cannot tell the settings"},
 		{why: "append time that we may not alter", source: topic(2),
 			target: topic(2, "message.timestamp.type:=LogAppendTime"), to: 2,
 			kind: chunk.StopTopic, reason: "replaces the timestamps"},
 		{why: "a limit that we may not alter", source: topic(2), target: topic(2, "message.timestamp.after.max.ms=1"), to: 2},
-		{why: "source in trouble", source: &side{Err: ck.NewError(ck.ErrLeaderNotAvailable, "no leader", false)},
+		{why: "source in trouble", source: &side{Err: kerr.LeaderNotAvailable},
 			target: topic(2, mended...), to: 2, kind: chunk.StopMissing, reason: "cannot describe"},
 	} {
 		row.rules.From, row.rules.To = kafka.Config{Name: "old"}, kafka.Config{Name: "new"}
@@ -233,29 +234,6 @@ func TestDue(t *testing.T) {
 	want := []string{"new", "recreated", "target-appeared", "target-gone", "same-old", "same-middle"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("due: got %v, want %v", got, want)
-	}
-}
-
-func TestChangeAllKeepsBatchesSmall(t *testing.T) {
-	var specs []int // partitions
-	for i := 0; i < 350; i++ {
-		specs = append(specs, 1)
-	}
-	specs = append(specs, 1500, 600, 5000, 1)
-	var sent []int
-	_, err := changeAll(specs, func(n int) int { return n }, func(batch []int) ([]ck.TopicResult, error) {
-		sum := 0
-		for _, n := range batch {
-			sum += n
-		}
-		if len(batch) > kafka.TopicsAtOnce || len(batch) > 1 && sum > kafka.PartitionsAtOnce {
-			t.Errorf("a batch of %d topics with %d partitions", len(batch), sum)
-		}
-		sent = append(sent, batch...)
-		return nil, nil
-	})
-	if err != nil || !reflect.DeepEqual(sent, specs) {
-		t.Errorf("sent %d of %d, error %v", len(sent), len(specs), err)
 	}
 }
 

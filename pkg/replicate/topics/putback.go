@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
-
 	"replicator/pkg/replicate/kafka"
 )
 
@@ -125,19 +123,19 @@ func keepsLess(key, has, value string) bool {
 func (t *Topics) PutBack(ctx context.Context, list []Back) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	entries := make(map[string][]ck.ConfigEntry)
+	all := make(map[string][]alteration)
 	for i := range list {
 		b := &list[i]
 		if !b.Pending() {
 			continue
 		}
-		entry := ck.ConfigEntry{Name: b.Key, Value: b.Was, IncrementalOperation: ck.AlterConfigOpTypeSet}
+		a := alteration{b.Key, &b.Was}
 		if b.Default {
-			entry.Value, entry.IncrementalOperation = "", ck.AlterConfigOpTypeDelete
+			a.Value = nil
 		}
-		entries[b.Target] = append(entries[b.Target], entry)
+		all[b.Target] = append(all[b.Target], a)
 	}
-	answers, err := t.target.alterEach(ctx, entries, forReal)
+	answers, err := t.target.alterEach(ctx, all, forReal)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 	"maps"
 	"time"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -15,8 +15,8 @@ import (
 // triedAgain is how long a setting is left out that the target has refused.
 const triedAgain = 10 * time.Minute
 
-// refusal is a value that the target does not take.
-type refusal struct{ target, key, value string }
+// declined is a value that the target does not take.
+type declined struct{ target, key, value string }
 
 // left is what is remembered of it.
 type left struct {
@@ -31,10 +31,10 @@ func needed(key string) bool { return compared[key] || ours(key) }
 
 // leaveRefused takes out of the changes what the target has refused a while ago.
 func (t *Topics) leaveRefused(changes []*Change) {
-	maps.DeleteFunc(t.refused, func(_ refusal, l left) bool { return time.Now().After(l.until) })
+	maps.DeleteFunc(t.refused, func(_ declined, l left) bool { return time.Now().After(l.until) })
 	for _, c := range changes {
 		for _, key := range sortedKeys(c.Set) {
-			if l, known := t.refused[refusal{c.Target, key, c.Set[key]}]; known {
+			if l, known := t.refused[declined{c.Target, key, c.Set[key]}]; known {
 				c.leave(key, l.why)
 			}
 		}
@@ -50,48 +50,48 @@ func (c *Change) leave(key, why string) {
 
 // siftAlterations finds the settings for which the target would refuse an alteration as a
 // whole. One that is needed stops the topic, which gets all others nevertheless.
-func (t *Topics) siftAlterations(ctx context.Context, changes []*Change, rehearse bool) error {
+func (t *Topics) siftAlterations(ctx context.Context, changes []*Change, validate bool) error {
 	set := make(map[string]map[string]string)
 	for _, c := range changes {
 		if !c.Create && c.Stop == nil && len(c.Set) > 0 {
 			set[c.Target] = c.Set
 		}
 	}
-	answers, err := t.target.alter(ctx, set, rehearsal)
+	answers, err := t.target.alter(ctx, set, validateOnly)
 	if err != nil {
 		return err
 	}
 	var open []*Change
 	for _, c := range changes {
-		if _, asked := set[c.Target]; asked && code(answers[c.Target]) == ck.ErrInvalidConfig {
+		if _, asked := set[c.Target]; asked && is(answers[c.Target], kerr.InvalidConfig) {
 			open = append(open, c)
 		}
 	}
-	return t.sift(ctx, open, rehearse, func(one map[*Change]string) (map[string]error, error) {
+	return t.sift(ctx, open, validate, func(one map[*Change]string) (map[string]error, error) {
 		set := make(map[string]map[string]string)
 		for c, key := range one {
 			set[c.Target] = map[string]string{key: c.Set[key]}
 		}
-		return t.target.alter(ctx, set, rehearsal)
+		return t.target.alter(ctx, set, validateOnly)
 	})
 }
 
 // siftCreations does the same for topics that the target refuses to create with their
 // settings. A limit of timestamps that it does not know is left to the second look.
-func (t *Topics) siftCreations(ctx context.Context, refused []*Change, rehearse bool) error {
-	return t.sift(ctx, refused, rehearse, func(one map[*Change]string) (map[string]error, error) {
+func (t *Topics) siftCreations(ctx context.Context, refused []*Change, validate bool) error {
+	return t.sift(ctx, refused, validate, func(one map[*Change]string) (map[string]error, error) {
 		var specs []creation
 		for c, key := range one {
 			few := bare(c.Set)
 			few[key] = c.Set[key]
 			specs = append(specs, creation{c.Target, c.PartitionsTo, c.ReplicationFactor, few})
 		}
-		return t.target.create(ctx, specs, rehearsal)
+		return t.target.create(ctx, specs, validateOnly)
 	})
 }
 
 // sift has the target check one setting of each topic after another.
-func (t *Topics) sift(ctx context.Context, open []*Change, rehearse bool,
+func (t *Topics) sift(ctx context.Context, open []*Change, validate bool,
 	check func(one map[*Change]string) (map[string]error, error)) error {
 	keys := make(map[*Change][]string, len(open))
 	most := 0
@@ -111,8 +111,8 @@ func (t *Topics) sift(ctx context.Context, open []*Change, rehearse bool,
 			return err
 		}
 		for c, key := range one {
-			if err := answers[c.Target]; code(err) == ck.ErrInvalidConfig {
-				t.refuse(c, key, err, rehearse)
+			if err := answers[c.Target]; is(err, kerr.InvalidConfig) {
+				t.refuse(c, key, err, validate)
 			}
 		}
 	}
@@ -120,7 +120,7 @@ func (t *Topics) sift(ctx context.Context, open []*Change, rehearse bool,
 }
 
 // refuse deals with one setting that the target does not take.
-func (t *Topics) refuse(c *Change, key string, err error, rehearse bool) {
+func (t *Topics) refuse(c *Change, key string, err error, validate bool) {
 	value := c.Set[key]
 	why := fmt.Sprintf("cluster %s refuses %s: %v", t.cfg.Target.Name, value, err)
 	switch {
@@ -131,7 +131,7 @@ func (t *Topics) refuse(c *Change, key string, err error, rehearse bool) {
 		c.refused = refusedSetting(c, t.cfg.Target, key, value, err)
 	default:
 		c.leave(key, why)
-		if !rehearse {
+		if !validate {
 			t.remember(c, key, value, why, err)
 		}
 	}
@@ -139,7 +139,7 @@ func (t *Topics) refuse(c *Change, key string, err error, rehearse bool) {
 
 // remember keeps a setting from being tried at every refresh, and says once that it is left out.
 func (t *Topics) remember(c *Change, key, value, why string, err error) {
-	t.refused[refusal{c.Target, key, value}] = left{why, time.Now().Add(triedAgain)}
+	t.refused[declined{c.Target, key, value}] = left{why, time.Now().Add(triedAgain)}
 	about := "refused " + c.Target + " " + key + " " + value
 	if t.warned[about] {
 		return

@@ -3,7 +3,7 @@ package topics
 import (
 	"fmt"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -14,8 +14,7 @@ func stop(topic, kind, reason, fix string, err error) *chunk.Stop {
 }
 
 func denied(err error) bool {
-	c := code(err)
-	return c == ck.ErrTopicAuthorizationFailed || c == ck.ErrClusterAuthorizationFailed
+	return is(err, kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed)
 }
 
 // right is the stop for a missing right on a topic of one of the clusters.
@@ -82,17 +81,17 @@ func refused(c *Change, to kafka.Config, v verb, err error) *chunk.Stop {
 	}
 	fix := "do it with Kafka's own tools if it stays so, and look at the controller's log; " +
 		"it is tried again at every refresh"
-	switch code(err) {
-	case ck.ErrPolicyViolation:
+	switch {
+	case is(err, kerr.PolicyViolation):
 		fix = fmt.Sprintf("cluster %s has a limit or a rule against it, which its message names: raise it there, name "+
 			"settings that it forbids in exclude_configs, or leave the topic out with exclude_topics", to.Name)
-	case ck.ErrInvalidConfig:
+	case is(err, kerr.InvalidConfig):
 		fix = fmt.Sprintf("name settings that cluster %s does not take in exclude_configs, or give topic %s there by "+
 			"hand what it may have", to.Name, c.Target)
-	case ck.ErrInvalidReplicationFactor:
+	case is(err, kerr.InvalidReplicationFactor):
 		fix = fmt.Sprintf("set replication_factor to at most the number of brokers of cluster %s that run (asked for: "+
 			"%d)", to.Name, c.ReplicationFactor)
-	case ck.ErrTopicException:
+	case is(err, kerr.InvalidTopicException):
 		fix = fmt.Sprintf("cluster %s does not take the name: leave the topic out with exclude_topics, or mirror under "+
 			"another name (naming: prefix)", to.Name)
 	}

@@ -67,7 +67,7 @@ type Topics struct {
 	warned map[string]bool   // what was said once
 	told   map[string]string // by target topic: the alteration that was logged last
 
-	refused map[refusal]left // settings that the target does not take
+	refused map[declined]left // settings that the target does not take
 
 	waiting  map[string]time.Time // by source topic: since when it waits
 	patience time.Duration        // how long it may
@@ -80,7 +80,7 @@ type Topics struct {
 func Open(cfg Config) (*Topics, error) {
 	t := &Topics{cfg: cfg, log: cfg.Log, patience: usualPatience, known: make(map[string]*known),
 		warned: make(map[string]bool), told: make(map[string]string), expected: make(map[string]bool),
-		refused: make(map[refusal]left)}
+		refused: make(map[declined]left)}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
@@ -98,7 +98,7 @@ func Open(cfg Config) (*Topics, error) {
 	if t.source, err = open(cfg.Source); err != nil {
 		return nil, err
 	}
-	if t.target, err = openToChange(cfg.Target); err != nil {
+	if t.target, err = open(cfg.Target); err != nil {
 		t.source.close()
 		return nil, err
 	}
@@ -192,10 +192,10 @@ func (t *Topics) Plan(ctx context.Context) (Plan, error) {
 	if err := t.judge(ctx, pointers(changes)); err != nil {
 		return Plan{}, err
 	}
-	if err := t.siftAlterations(ctx, pointers(changes), rehearsal); err != nil {
+	if err := t.siftAlterations(ctx, pointers(changes), validateOnly); err != nil {
 		return Plan{}, err
 	}
-	if err := t.apply(ctx, pointers(changes), rehearsal); err != nil {
+	if err := t.apply(ctx, pointers(changes), validateOnly); err != nil {
 		return Plan{}, err
 	}
 	return Plan{Topics: changes, Skipped: seen.skipped, Brokers: t.rules.Brokers}, nil

@@ -1,25 +1,21 @@
 package replicate_test
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/workload"
 	"replicator/internal/kafkatest"
 	"replicator/pkg/offsets"
-	"replicator/pkg/operate/cutover"
 	"replicator/pkg/operate/inspect"
-	"replicator/pkg/operate/verify"
-	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/settings"
 )
@@ -49,18 +45,19 @@ func init() { // its commands know the table
 		"restore":       {"SIDE", 1, (*scenario).restore},
 		"save target":   {"PARTITION", 1, (*scenario).saveTarget},
 		"read":          {"SIDE PARTITION", 2, (*scenario).read},
+		"consume":       {"SIDE PARTITION", 2, (*scenario).consume},
 		"lose answer":   {"SIDE REQUEST", 2, (*scenario).loseAnswer},
 		"await group":   {"GROUP PARTITION OFFSET", 3, (*scenario).awaitGroup},
 		"await copied":  {"[PARTITION]...", 0, (*scenario).awaitCopied},
 		"await stopped": {"PARTITION", 1, (*scenario).awaitStopped},
 		"await owned":   {"SHARDS", 1, (*scenario).awaitOwned},
 		// The daemon. The first replica's name is one.
-		"flow":          {"start latest, shards N", 2, (*scenario).flow},
+		"flow":          {"OPTION VALUE", 2, (*scenario).flow},
 		"start":         {"[NAME]", 0, func(s *scenario, args []string) { s.start(append(args, "one")[0]) }},
 		"stop":          {"[NAME]", 0, (*scenario).stop},
 		"kill":          {"[NAME]", 0, func(s *scenario, args []string) { s.kill(s.running(args)) }},
 		"freeze at end": {"PRODUCE... (the replica that copies it)", 1, (*scenario).freezeAtEnd},
-		"wake":          {"", 0, func(s *scenario, _ []string) { s.onSource.heal(); s.onTarget.heal() }},
+		"wake":          {"", 0, (*scenario).wake},
 		"log":           {"TEXT", 1, func(s *scenario, args []string) { s.logged(strings.Join(args, " ")) }},
 		// The verbs.
 		"status":          {"", 0, (*scenario).status},
@@ -196,13 +193,7 @@ func (s *scenario) read(args []string) {
 			s.print("%d %s marker", r.Offset, markerOf(r))
 			continue
 		}
-		text := string(r.Value)
-		if len(text) > 30 {
-			text = fmt.Sprintf("a record of %d bytes", len(text))
-		}
-		if r.Key != nil {
-			text = string(r.Key) + "=" + text
-		}
+		text := valueOf(r)
 		if r.Attrs.IsTransactional() {
 			end := "open"
 			for _, m := range log[i:] {
@@ -217,6 +208,29 @@ func (s *scenario) read(args []string) {
 		}
 		s.print("%d %s", r.Offset, text)
 	}
+}
+
+// consume prints what a reader sees that is shown no aborted records.
+func (s *scenario) consume(args []string) {
+	cluster, _ := s.on(args[0])
+	topic, number := s.partition(args[1])
+	var values []string
+	for _, r := range cluster.Read(topic, number, 0) {
+		values = append(values, valueOf(r))
+	}
+	s.print("%s", strings.Join(values, ", "))
+}
+
+// valueOf is a record's value, with its key if it has one.
+func valueOf(r *kgo.Record) string {
+	text := string(r.Value)
+	if len(text) > 30 {
+		text = fmt.Sprintf("a record of %d bytes", len(text))
+	}
+	if r.Key != nil {
+		text = string(r.Key) + "=" + text
+	}
+	return text
 }
 
 // markerOf says how a transaction has ended.
@@ -263,13 +277,19 @@ func (s *scenario) awaitGroup(args []string) {
 	s.Stands(args[0], topic, number, offsets.Target(s.number(args[2])))
 }
 
-// awaitCopied waits until all records that a reader sees on the source, or those of some partitions, are copied.
+// awaitCopied waits until status says that all records which a reader sees on the source, or those of some partitions,
+// are copied.
 func (s *scenario) awaitCopied(args []string) {
 	if len(args) == 0 {
 		all, err := s.From.ListTopics(s.Ctx)
 		s.Must("list topics", err)
-		all.EachPartition(func(p kadm.PartitionDetail) { args = append(args, fmt.Sprintf("%s/%d", p.Topic, p.Partition)) })
+		all.EachPartition(func(p kadm.PartitionDetail) {
+			if !strings.HasPrefix(p.Topic, "__") { // a ledger
+				args = append(args, fmt.Sprintf("%s/%d", p.Topic, p.Partition))
+			}
+		})
 	}
+	view := s.Inspect()
 	for _, p := range args {
 		topic, number := s.partition(p)
 		want := offsets.Source(0)
@@ -277,13 +297,10 @@ func (s *scenario) awaitCopied(args []string) {
 			want = offsets.Source(r.Offset) + 1
 		}
 		s.Await(p+" is copied", func() bool {
-			for _, r := range s.replicas {
-				p, known := r.Shown(topic, number)
-				if known && p.Stop == nil && p.State == partition.Copying && p.Progress >= want {
-					return true
-				}
-			}
-			return false
+			status, err := inspect.Status(s.Ctx, view)
+			return err == nil && slices.ContainsFunc(status.Partitions, func(p inspect.PartitionStatus) bool {
+				return p.Topic == topic && p.Partition == number && p.Phase == partition.PhaseCopying && *p.Progress >= want
+			})
 		})
 	}
 }
@@ -313,12 +330,17 @@ func (s *scenario) awaitOwned(args []string) {
 	})
 }
 
+// flow sets an option of the flow, which the next replica has.
 func (s *scenario) flow(args []string) {
-	switch strings.Join(args, " ") {
-	case "start latest":
-		s.Cfg.Start = settings.Latest
+	switch key, value := args[0], args[1]; key {
+	case "start":
+		s.Cfg.Start = settings.Start(value)
+	case "shards":
+		s.Cfg.Shards = int(s.number(value))
+	case "sync_topic_configs":
+		s.Cfg.SyncTopicConfigs = value == "true"
 	default:
-		s.Cfg.Shards = int(s.number(args[1]))
+		s.T.Fatalf("flow: %q", args)
 	}
 }
 
@@ -342,132 +364,11 @@ func (s *scenario) freezeAtEnd(args []string) {
 	}
 }
 
-func (s *scenario) status([]string) {
-	status, err := inspect.Status(s.Ctx, s.Inspect())
-	s.Must("status", err)
-	for _, p := range status.Partitions {
-		text := fmt.Sprintf("%s/%d %s", p.Topic, p.Partition, p.Phase)
-		if p.Progress != nil {
-			text += fmt.Sprintf(", copied up to %d of %d", *p.Progress, p.SourceEnd)
-		}
-		if p.Behind > 0 {
-			text += fmt.Sprintf(", %d behind", p.Behind)
-		}
-		if p.Holes != nil {
-			text += fmt.Sprintf(", %d offsets in holes, the last [%d,%d)", p.Holes.Offsets, p.Holes.Last.From, p.Holes.Last.To)
-		}
-		for _, f := range p.Foreign {
-			text += fmt.Sprintf(", foreign records at [%d,%d) of the target", f.From, f.To)
-		}
-		s.print("%s", text)
-		s.printWhy(p.Reason, p.Remedy)
-	}
-	for _, p := range status.Problems {
-		s.print("problem: %s", p.Error)
-		s.printWhy("", p.Remedy)
-	}
-	s.print("%s", map[bool]string{false: "not caught up", true: "caught up"}[status.CaughtUp])
-}
-
-// printWhy prints a reason and a remedy, where there are any.
-func (s *scenario) printWhy(reason, remedy string) {
-	if reason != "" {
-		s.print("  why: %s", reason)
-	}
-	if remedy != "" {
-		s.print("  do:  %s", remedy)
-	}
-}
-
-// groups prints where groups stand, once a daemon that runs has nothing left to move.
-func (s *scenario) groups([]string) {
-	view := s.Inspect()
-	var list []inspect.GroupStatus
-	s.Await("no group is about to be moved", func() bool {
-		var err error
-		list, err = inspect.GroupStatuses(s.Ctx, view)
-		s.Must("groups", err)
-		return len(s.replicas) == 0 || !slices.ContainsFunc(list, func(g inspect.GroupStatus) bool {
-			return slices.ContainsFunc(g.Positions, func(p inspect.PositionStatus) bool { return p.State == inspect.Pending })
-		})
-	})
-	for _, g := range list {
-		for _, p := range g.Positions {
-			target, lag := "nowhere", ""
-			if p.Target != nil {
-				target, lag = fmt.Sprint(*p.Target), fmt.Sprintf(" and %d", *p.TargetLag)
-			}
-			s.print("%s in %s/%d: %d on the source, %s on the target, lag %d%s: %s", g.Group, p.Topic, p.Partition, p.Source,
-				target, p.SourceLag, lag, p.State)
-			s.printWhy(p.Why, p.Remedy)
-		}
-	}
-}
-
-func (s *scenario) offsets(args []string) {
-	topic, number := s.partition(args[0])
-	view := s.Inspect()
-	for _, at := range args[1:] {
-		t, err := inspect.Translate(s.Ctx, view, chunk.Partition{Topic: topic, Number: number}, offsets.Source(s.number(at)))
-		if err != nil {
-			s.print("%s -> %v", at, err)
-			continue
-		}
-		s.print("%s -> %d (%s)", at, t.Target, t.RuleCode)
-	}
-}
-
-func (s *scenario) verify([]string) {
-	v := s.Verify(verify.Options{})
-	s.print("%s: %d records compared", v.Verdict, v.Compared)
-}
-
-func (s *scenario) resume([]string) {
-	view := s.Inspect()
-	cuts, err := inspect.OpenCuts(s.Ctx, view)
-	s.Must("list cuts", err)
-	for _, c := range cuts {
-		s.print("%s was cut at %d of %d", c.Partition, c.At, c.Copied)
-	}
-	s.Must("resume", inspect.Resume(s.Ctx, view, cuts, false, "a scenario"))
-}
-
-// cutover moves the applications, or is killed as soon as it waits for a step.
-func (s *scenario) cutover(args []string) {
-	ctx, cancel := context.WithCancel(s.Ctx)
-	defer cancel()
-	o := s.HandoverOptions()
-	if len(args) == 2 {
-		o.Tell = func(step, _ string) {
-			if step == args[1] {
-				cancel()
-			}
-		}
-	}
-	c, err := cutover.Open(ctx, o)
-	s.Must("open cutover", err)
-	defer c.Close()
-	record, err := c.Run(ctx)
-	switch {
-	case ctx.Err() != nil:
-		s.print("killed at step %s: %s", args[1], record.State)
-	case err != nil:
-		s.print("refused: %v", err)
-		s.printWhy("", chunk.Remedy(err))
-	default:
-		s.print("%s: %d partitions, %d groups", record.State, record.Partitions, record.Groups)
-	}
-}
-
-func (s *scenario) rollback([]string) {
-	r, err := cutover.OpenRollback(s.Ctx, s.HandoverOptions())
-	if err != nil {
-		s.print("refused: %v", err)
-		s.printWhy("", chunk.Remedy(err))
-		return
-	}
-	defer r.Close()
-	record, err := r.Run(s.Ctx)
-	s.Must("roll back", err)
-	s.print("%s: written to the target since: %s", record.State, strings.Join(r.State().Written, ", "))
+// wake lets what a frozen replica has sent arrive, and waits until the target has the end of its transaction.
+func (s *scenario) wake([]string) {
+	arrived := s.Target.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Observe: true})
+	defer arrived.Remove()
+	s.onSource.heal()
+	s.onTarget.heal()
+	s.Must("wait for the late commit", arrived.Wait(s.Ctx, 1))
 }

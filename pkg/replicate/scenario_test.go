@@ -110,6 +110,11 @@ func (s *scenario) play(text string) string {
 		}
 		story.WriteString("\n")
 	}
+	for _, cut := range slices.Concat(s.onSource.cuts, s.onTarget.cuts) {
+		if cut.left > 0 {
+			s.T.Errorf("no answer to %s was lost", cut.key.Name())
+		}
+	}
 	return strings.TrimRight(story.String(), "\n") + "\n"
 }
 

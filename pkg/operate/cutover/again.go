@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"slices"
 	"time"
 
 	"replicator/pkg/operate/inspect"
@@ -21,13 +20,13 @@ type Again struct {
 	Since   Since
 }
 
-// Again looks at the latest cutover and at what has happened since.
+// Again takes up the latest cutover and what has happened since.
 func (c *Cutover) Again(ctx context.Context) (*Again, error) {
-	status, err := inspect.Status(ctx, c.h.viewer)
+	status, err := inspect.Status(ctx, c.m.viewer)
 	if err != nil {
 		return nil, err
 	}
-	book, err := firstBook(ctx, c.h.o)
+	book, err := firstBook(ctx, c.m.o)
 	if err == nil {
 		c.found, err = handover.RecordOf(book)
 	}
@@ -40,7 +39,7 @@ func (c *Cutover) Again(ctx context.Context) (*Again, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Again{Found: status.Cutover, Since: since(status.Cutover, status, c.h.o.Groups)}
+	a := &Again{Found: status.Cutover, Since: since(status.Cutover, status, c.m.o.Groups)}
 	a.Verdict = Decide(c.found, a.Since)
 	return a, nil
 }
@@ -81,18 +80,6 @@ func (a *Again) Refusal(flow *settings.Config) error {
 		"command again; stop what still writes to %s when its time has come", from)}
 }
 
-// goOn is what the steps need to know of the cutover before: of a stage.
-func (h *mover) goOn(found handover.Record, held []handover.Group, ends map[string]handover.Topic, rest []string) {
-	h.record, h.ends0 = found, ends
-	h.given["begun"] = found.GivenUp // of which some cannot be seen any more
-	h.part = map[string]bool{}
-	for i := range held {
-		if !slices.Contains(rest, held[i].Group) {
-			h.part[held[i].Group] = true
-		}
-	}
-}
-
 // Undo takes the record of a cutover back, which nobody has made use of: the flow counts as not cut over, its group
 // positions follow, and its settings are put on the target's topics again. With Force also one that was made use of;
 // then 'replicator rollback' cannot bring back what was written on the target.
@@ -105,7 +92,7 @@ func (c *Cutover) Undo(ctx context.Context) (handover.Record, error) {
 		return c.found, err
 	}
 	c.found.State = handover.Undone
-	return c.found, c.h.note(ctx, ledger.NoteRecord(handover.RecordName, handover.Encode(c.found)))
+	return c.found, c.m.recorder.note(ctx, ledger.NoteRecord(handover.RecordName, handover.Encode(c.found)))
 }
 
 // MayUndo says why a cutover cannot be taken back; nil: it can.
@@ -118,7 +105,7 @@ func (c *Cutover) MayUndo(ctx context.Context) error {
 }
 
 func (c *Cutover) mayUndo(a *Again) error {
-	flow := &c.h.o.Flow
+	flow := &c.m.o.Flow
 	if c.found.State != handover.Done && c.found.State != handover.Begun {
 		return &kafka.Problem{What: fmt.Sprintf("flow %s has no cutover that could be undone", flow.Name()),
 			Fix: "see 'replicator status': the flow counts as not cut over"}
@@ -129,7 +116,7 @@ func (c *Cutover) mayUndo(a *Again) error {
 			used = append(used, g.Group)
 		}
 	}
-	if c.h.o.Force || a.Since.Used == 0 && len(used) == 0 {
+	if c.m.o.Force || a.Since.Used == 0 && len(used) == 0 {
 		return nil
 	}
 	what := fmt.Sprintf("cutover %s was made use of: up to %d records were written to %s by somebody else", a.Found.ID,

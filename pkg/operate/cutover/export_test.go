@@ -8,7 +8,7 @@ import (
 
 // Watch asks all steps at once, and that of the settings; n is how many it consists of without that.
 func (c *Cutover) Watch(ctx context.Context) (states []stepwise.State, n int, err error) {
-	steps := c.h.steps()
-	states, err = c.h.watch(ctx, steps)
-	return append(states, c.h.restoredStep(ctx)), len(steps), err
+	steps := c.m.steps()
+	states, err = c.m.watch(ctx, steps)
+	return append(states, c.m.restoredStep(ctx)), len(steps), err
 }

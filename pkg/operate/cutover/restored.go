@@ -10,16 +10,16 @@ import (
 )
 
 // restoredStep is the last step of a cutover, as it is shown beforehand.
-func (h *mover) restoredStep(ctx context.Context) stepwise.State {
+func (m *mover) restoredStep(ctx context.Context) stepwise.State {
 	return stepwise.Check(ctx, []stepwise.Step{{
-		Name: "restored", Check: h.restoredYet,
-		Do:   fmt.Sprintf("what the flow has set on topics of %s is as it was before", h.o.Flow.To),
+		Name: "restored", Check: m.restoredYet,
+		Do:   fmt.Sprintf("what the flow has set on topics of %s is as it was before", m.o.Flow.To),
 		Undo: "nothing to undo: the flow sets it again when it runs after a rollback",
 	}})[0]
 }
 
-func (h *mover) restoredYet(ctx context.Context) (missing string, err error) {
-	list, err := h.restoring().Run(ctx, false, nil)
+func (m *mover) restoredYet(ctx context.Context) (missing string, err error) {
+	list, err := restorer(&m.o).Run(ctx, false, nil)
 	pending := 0
 	for i := range list {
 		if list[i].Pending() {
@@ -31,10 +31,10 @@ func (h *mover) restoredYet(ctx context.Context) (missing string, err error) {
 		return "", nil
 	case err != nil: // which is no reason to refuse
 		missing = err.Error()
-	case h.o.Groups != nil && h.status == nil:
+	case m.o.Groups != nil && !m.seen.known():
 		missing = copiedUnknown
-	case len(h.remain()) > 0:
-		missing, _ = untilMoved(h.remain())
+	case len(m.remain()) > 0:
+		missing, _ = untilMoved(m.remain())
 	case pending > 0:
 		missing = fmt.Sprintf("%d settings are to be put back", pending)
 	}
@@ -42,9 +42,9 @@ func (h *mover) restoredYet(ctx context.Context) (missing string, err error) {
 }
 
 // remain are the groups that neither this stage of a cutover moves nor one before.
-func (h *mover) remain() (names []string) {
-	for i := range h.status.Groups {
-		if name := h.status.Groups[i].Group; !h.moves(name) && !h.part[name] {
+func (m *mover) remain() (names []string) {
+	for i := range m.seen.Groups {
+		if name := m.seen.Groups[i].Group; !m.moves.has(name) && !m.moves.before[name] {
 			names = append(names, name)
 		}
 	}
@@ -57,6 +57,7 @@ func untilMoved(groups []string) (why, fix string) {
 		"'replicator cutover' without --groups; 'replicator topics restore' does it without them"
 }
 
-func (h *mover) restoring() *targettopics.Restorer {
-	return &targettopics.Restorer{Clusters: h.o.Clusters, Flow: h.o.Flow, Log: h.o.Log}
+// restorer puts back what a flow has set on topics of its target.
+func restorer(o *Options) *targettopics.Restorer {
+	return &targettopics.Restorer{Clusters: o.Clusters, Flow: o.Flow, Log: o.Log}
 }

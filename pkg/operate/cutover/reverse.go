@@ -38,18 +38,18 @@ type reversal struct {
 }
 
 // done says whether the opposite flow is open for this cutover, and this one closed.
-func (t *reversal) done(ctx context.Context) (bool, error) {
+func (r *reversal) done(ctx context.Context) (bool, error) {
 	for _, side := range []struct {
 		cfg    settings.Config
 		closed bool
-	}{{t.closes, true}, {t.opens, false}} {
-		book, err := ledger.ReadWhole(ctx, t.clusters[side.cfg.To], side.cfg.LedgerTopic(), side.cfg.Shards)
+	}{{r.closes, true}, {r.opens, false}} {
+		book, err := ledger.ReadWhole(ctx, r.clusters[side.cfg.To], side.cfg.LedgerTopic(), side.cfg.Shards)
 		if err != nil {
 			return false, err
 		}
 		for _, shard := range book {
 			d, err := handover.DirectionOf(shard)
-			if err != nil || d.Cutover != t.record.ID || d.Closed != side.closed {
+			if err != nil || d.Cutover != r.record.ID || d.Closed != side.closed {
 				return false, err
 			}
 		}
@@ -62,91 +62,108 @@ func (t *reversal) done(ctx context.Context) (bool, error) {
 
 // run does what is left to do. The groups' positions are taken over in any case: that
 // changes nothing where it was done before.
-func (t *reversal) run(ctx context.Context) error {
-	turned, err := t.done(ctx)
+func (r *reversal) run(ctx context.Context) error {
+	reversed, err := r.done(ctx)
 	if err != nil {
 		return err
 	}
-	if !turned {
-		if err := t.turn(ctx); err != nil {
+	if !reversed {
+		if err := r.reverse(ctx); err != nil {
 			return err
 		}
 	}
-	err = t.takeGroups(ctx)
-	t.taken = err == nil
+	err = r.takeGroups(ctx)
+	r.taken = err == nil
 	return err
 }
 
-// turn closes the one flow and opens the other.
-func (t *reversal) turn(ctx context.Context) error {
-	if err := t.close(ctx); err != nil {
+// groupsToTake is what is missing of a reversal that was interrupted before its end.
+const groupsToTake = "the groups' positions are to be taken over"
+
+// missing is the Check of a reversal.
+func (r *reversal) missing(ctx context.Context) (string, error) {
+	reversed, err := r.done(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case !reversed:
+		return "the flow is to be turned", nil
+	case !r.taken:
+		return groupsToTake, nil
+	}
+	return "", nil
+}
+
+// reverse closes the one flow and opens the other.
+func (r *reversal) reverse(ctx context.Context) error {
+	if err := r.close(ctx); err != nil {
 		return err
 	}
-	books, err := ledger.ReadWhole(ctx, t.clusters[t.closes.To], t.closes.LedgerTopic(), t.closes.Shards)
+	books, err := ledger.ReadWhole(ctx, r.clusters[r.closes.To], r.closes.LedgerTopic(), r.closes.Shards)
 	if err != nil {
 		return err
 	}
-	return t.seed(ctx, books)
+	return r.seed(ctx, books)
 }
 
 // close shuts every shard of the flow that has carried records.
-func (t *reversal) close(ctx context.Context) error {
-	note := handover.Direction{Cutover: t.record.ID, Closed: true, By: t.opens.Name()}
-	for shard := range t.closes.Shards {
+func (r *reversal) close(ctx context.Context) error {
+	note := handover.Direction{Cutover: r.record.ID, Closed: true, By: r.opens.Name()}
+	for shard := range r.closes.Shards {
 		records := []ledger.Record{ledger.NoteRecord(handover.DirectionName, handover.Encode(note))}
-		err := ledger.Take(ctx, t.clusters[t.closes.To], t.closes.LedgerTopic(), t.closes.TransactionalID(int32(shard)),
+		err := ledger.Take(ctx, r.clusters[r.closes.To], r.closes.LedgerTopic(), r.closes.TransactionalID(int32(shard)),
 			int32(shard), records)
 		if err != nil {
-			return t.clusters[t.closes.To].ExplainTransactions(t.closes.GroupID()+".", err)
+			return r.clusters[r.closes.To].ExplainTransactions(r.closes.GroupID()+".", err)
 		}
 	}
 	return nil
 }
 
 // seed gives the opposite flow's ledger what is known, seen from the other side.
-func (t *reversal) seed(ctx context.Context, books []*ledger.Shard) error {
-	target := t.clusters[t.opens.To]
-	if err := t.ensureLedger(ctx); err != nil {
+func (r *reversal) seed(ctx context.Context, books []*ledger.Shard) error {
+	target := r.clusters[r.opens.To]
+	if err := r.ensureLedger(ctx); err != nil {
 		return err
 	}
-	own, err := ledger.ReadWhole(ctx, target, t.opens.LedgerTopic(), t.opens.Shards)
+	own, err := ledger.ReadWhole(ctx, target, r.opens.LedgerTopic(), r.opens.Shards)
 	if err != nil {
 		return err
 	}
-	changes, err := t.mirrored(ctx, books, own)
+	changes, err := r.mirrored(ctx, books, own)
 	if err != nil {
 		return err
 	}
-	note := handover.Encode(handover.Direction{Cutover: t.record.ID, By: t.closes.Name()})
+	note := handover.Encode(handover.Direction{Cutover: r.record.ID, By: r.closes.Name()})
 	for shard, book := range own {
 		d, err := handover.DirectionOf(book)
 		if err != nil {
 			return err
 		}
-		if d.Cutover == t.record.ID && !d.Closed {
+		if d.Cutover == r.record.ID && !d.Closed {
 			continue // by a command that was killed
 		}
 		p, err := book.Prepare(changes[shard])
 		if err != nil {
 			return err
 		}
-		book.PrepareMade(p, t.opens.Shards)
+		book.PrepareMade(p, r.opens.Shards)
 		book.PrepareNote(p, handover.DirectionName, note)
-		err = ledger.Take(ctx, target, t.opens.LedgerTopic(), t.opens.TransactionalID(int32(shard)), int32(shard), p.Records)
+		err = ledger.Take(ctx, target, r.opens.LedgerTopic(), r.opens.TransactionalID(int32(shard)), int32(shard), p.Records)
 		if err != nil {
-			return target.ExplainTransactions(t.opens.GroupID()+".", err)
+			return target.ExplainTransactions(r.opens.GroupID()+".", err)
 		}
 	}
 	return nil
 }
 
-func (t *reversal) ensureLedger(ctx context.Context) error {
-	source, target := t.clusters[t.opens.From], t.clusters[t.opens.To]
-	chosen, err := policy.New(t.opens.Policy())
+func (r *reversal) ensureLedger(ctx context.Context) error {
+	source, target := r.clusters[r.opens.From], r.clusters[r.opens.To]
+	chosen, err := policy.New(r.opens.Policy())
 	if err != nil {
 		return err
 	}
-	admin, err := topics.Open(clients.TopicsConfig(&t.opens, source, target, nil, t.log))
+	admin, err := topics.Open(clients.TopicsConfig(&r.opens, source, target, nil, r.log))
 	if err != nil {
 		return err
 	}
@@ -155,16 +172,16 @@ func (t *reversal) ensureLedger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := identity.NewSigner(&t.opens, source, target, chosen, t.log)
+	s := identity.NewSigner(&r.opens, source, target, chosen, r.log)
 	s.Sure = true
-	now := identity.Of(&t.opens, from, to)
+	now := identity.Of(&r.opens, from, to)
 	kept, changes, err := s.Compare(ctx, now)
 	if err != nil {
 		return err
 	}
-	_, shards, err := admin.EnsureLedger(ctx, t.opens.LedgerTopic(), t.opens.Shards)
-	if err == nil && shards != t.opens.Shards {
-		err = &ledger.ShardsError{Ledger: t.opens.LedgerTopic(), Have: shards, Want: t.opens.Shards}
+	_, shards, err := admin.EnsureLedger(ctx, r.opens.LedgerTopic(), r.opens.Shards)
+	if err == nil && shards != r.opens.Shards {
+		err = &ledger.ShardsError{Ledger: r.opens.LedgerTopic(), Have: shards, Want: r.opens.Shards}
 	}
 	if err == nil {
 		_, err = s.Sign(ctx, now, kept, changes)
@@ -172,14 +189,14 @@ func (t *reversal) ensureLedger(ctx context.Context) error {
 	return err
 }
 
-// mirrored turns each partition's state around, by shard of the opposite flow.
-func (t *reversal) mirrored(ctx context.Context, books, own []*ledger.Shard) (map[int][]ledger.Change, error) {
-	reader, err := ledger.OpenReader(t.clusters[t.closes.To], t.closes.LedgerTopic())
+// mirrored is each partition's state from the other side, by shard of the opposite flow.
+func (r *reversal) mirrored(ctx context.Context, books, own []*ledger.Shard) (map[int][]ledger.Change, error) {
+	reader, err := ledger.OpenReader(r.clusters[r.closes.To], r.closes.LedgerTopic())
 	if err != nil {
 		return nil, err
 	}
 	defer reader.Close() // only read
-	names, err := t.targets(ctx)
+	names, err := r.targets(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -196,8 +213,8 @@ func (t *reversal) mirrored(ctx context.Context, books, own []*ledger.Shard) (ma
 			if err != nil {
 				return nil, err
 			}
-			change := turned(key, state, name, runs)
-			at := change.Key.Partition.Shard(t.opens.Shards)
+			change := mirroredState(key, state, name, runs)
+			at := change.Key.Partition.Shard(r.opens.Shards)
 			if before := own[at].State(change.Key); before != nil {
 				change.Header.Generation = before.Generation + 1
 				change.Header.Holes, change.Header.Lost = before.Holes, before.Lost
@@ -211,9 +228,9 @@ func (t *reversal) mirrored(ctx context.Context, books, own []*ledger.Shard) (ma
 	return changes, nil
 }
 
-// turned is one partition's state from the other side: what was read is written now,
+// mirroredState is one partition's state from the other side: what was read is written now,
 // from where our last record ends, or what a cut of the source has left. What lies behind it somebody else wrote.
-func turned(key ledger.Key, state *ledger.State, pair pairOfTopics, runs []offsets.Run) ledger.Change {
+func mirroredState(key ledger.Key, state *ledger.State, pair pairOfTopics, runs []offsets.Run) ledger.Change {
 	c := ledger.Change{
 		Key: ledger.Key{Topic: state.TargetTopic, Partition: chunk.Partition{Topic: pair.name, Number: key.Partition.Number}},
 		Header: ledger.Header{TargetTopic: pair.source, Start: offsets.Source(state.Floor),
@@ -250,8 +267,8 @@ type pairOfTopics struct {
 }
 
 // targets finds the topics of the flow that is closed, by their names on its source.
-func (t *reversal) targets(ctx context.Context) (map[string]pairOfTopics, error) {
-	viewer, err := snapshot.Open(ctx, t.clusters, t.closes, t.log)
+func (r *reversal) targets(ctx context.Context) (map[string]pairOfTopics, error) {
+	viewer, err := snapshot.Open(ctx, r.clusters, r.closes, r.log)
 	if err != nil {
 		return nil, err
 	}
@@ -269,14 +286,14 @@ func (t *reversal) targets(ctx context.Context) (map[string]pairOfTopics, error)
 }
 
 // takeGroups makes the positions that were handed over the opposite flow's to move.
-func (t *reversal) takeGroups(ctx context.Context) error {
-	r, err := clients.Open(&t.opens, t.clusters[t.opens.From], t.clusters[t.opens.To], t.log)
+func (r *reversal) takeGroups(ctx context.Context) error {
+	opposite, err := clients.Open(&r.opens, r.clusters[r.opens.From], r.clusters[r.opens.To], r.log)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
-	t.movedSince = nil
-	for _, g := range t.held {
+	defer opposite.Close()
+	r.movedSince = nil
+	for _, g := range r.held {
 		var handed []groups.Handed
 		for _, p := range g.Positions {
 			// What the target had deleted unread is still to be read on the way back: that position stays as it is.
@@ -285,12 +302,12 @@ func (t *reversal) takeGroups(ctx context.Context) error {
 					Partition: chunk.Partition{Topic: p.Topic, Number: p.Partition}, Source: p.Target, Target: p.Source})
 			}
 		}
-		moved, err := r.Groups.TakeOver(ctx, g.Group, handed)
+		moved, err := opposite.Groups.TakeOver(ctx, g.Group, handed)
 		if err != nil {
 			return err
 		}
 		if len(moved) > 0 {
-			t.movedSince = append(t.movedSince, g.Group)
+			r.movedSince = append(r.movedSince, g.Group)
 		}
 	}
 	return nil

@@ -2,7 +2,6 @@ package cutover
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,19 +9,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"replicator/pkg/offsets"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/operate/stepwise"
-	"replicator/pkg/operate/targettopics"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
-	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/handover"
-	"replicator/pkg/replicate/identity"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
-	"replicator/pkg/replicate/scan"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/topics"
 )
@@ -39,22 +33,9 @@ type Rollback struct {
 	viewer *snapshot.Viewer // of the flow whose cutover is taken back
 	state  BackState
 
-	engine     context.CancelFunc // ends the copying back; nil: it does not run
-	ended      chan error
 	movedSince []string
 	restored   []topics.Back
 	leftOut    []inspect.LeftOut
-	putBack    bool // a log has lost its end since the cutover
-}
-
-// BackState is how far back is safe.
-type BackState struct {
-	Since   time.Time // of the cutover
-	Records int64     // at most that many were written on the target since
-	Topics  int       // of the cutover
-	Written []string  // those of them that were written to since, by name on the source
-	Made    []string  // topics that applications have made there since
-	GivenUp []string  // what stands in the way, by partition, with its records
 }
 
 // OpenRollback finds the cutover that is to be taken back. Nothing is written yet.
@@ -110,11 +91,8 @@ func (r *Rollback) find(ctx context.Context, book *ledger.Shard) (err error) {
 			"cluster " + flow.From + " as before"}
 }
 
-// Close ends the connections, and what copies.
-func (r *Rollback) Close() {
-	_ = r.stop()
-	r.viewer.Close()
-}
+// Close ends the connections.
+func (r *Rollback) Close() { r.viewer.Close() }
 
 // Found is the cutover that is to be taken back.
 func (r *Rollback) Found() handover.Record { return r.record }
@@ -149,21 +127,24 @@ func (r *Rollback) LeftOut() []inspect.LeftOut { return r.leftOut }
 // source.
 func (r *Rollback) Restored() []topics.Back { return r.restored }
 
-// prepare makes the opposite flow, and looks at what stands in its way.
+// prepare makes the opposite flow, and finds what stands in its way.
 func (r *Rollback) prepare(ctx context.Context, book *ledger.Shard) error {
-	topics, err := topicsOf(book, r.record.ID)
+	ends, err := handover.TopicsOf(book, r.record.ID)
 	if err != nil {
 		return err
 	}
-	r.state = BackState{Since: r.record.Ended, Topics: len(topics)}
+	topics := slices.Sorted(maps.Keys(ends))
+	a := assessment{o: &r.o, viewer: r.viewer, record: r.record,
+		state: BackState{Since: r.record.Ended, Topics: len(topics)}}
+	defer func() { r.state = a.state }()
 	ended := r.record.State == handover.RolledBack
 	if !ended {
-		if err := r.findMade(ctx, topics); err != nil {
+		if err := a.findMade(ctx, topics); err != nil {
 			return err
 		}
 	}
 	r.back = r.o
-	r.back.Flow = settings.Opposite(r.o.Flow, append(topics, r.state.Made...))
+	r.back.Flow = settings.Opposite(r.o.Flow, append(topics, a.state.Made...))
 	if ended {
 		return nil
 	}
@@ -173,170 +154,31 @@ func (r *Rollback) prepare(ctx context.Context, book *ledger.Shard) error {
 		return &kafka.Problem{What: fmt.Sprintf("%d replicas of flow %s are running", n, r.o.Flow.Name()),
 			Fix: "stop them: what is brought back must not be copied again"}
 	}
-	return r.measure(ctx)
-}
-
-// measure finds how far back is safe.
-func (r *Rollback) measure(ctx context.Context) error {
-	snap, err := r.viewer.Take(ctx, func(string) bool { return true }, false)
-	if err == nil {
-		err = snap.LedgerErr
-	}
-	if err != nil {
-		return err
-	}
-	if topic := snap.Source.WithoutID(); topic != "" {
-		return &identity.NoTopicIDsError{Cluster: r.o.Flow.From, Topic: topic, Back: true}
-	}
-	d, err := handover.DirectionOf(snap.Books[0].Shard)
-	if err != nil {
-		return err
-	}
-	turned := d.Cutover == r.record.ID // what is on the source since is what was brought back
-	views := snap.Views()
-	if !turned {
-		if err := r.findPutBack(ctx, snap, views); err != nil {
-			return err
-		}
-	}
-	source := scan.Open(r.o.Clusters[r.o.Flow.From], r.o.Log)
-	defer source.Close() // only read
-	for _, p := range slices.SortedFunc(maps.Keys(views), chunk.Partition.Compare) {
-		if slices.Contains(r.state.Made, p.Topic) {
-			continue // it is on the source since a run of this command that was killed
-		}
-		written, left, err := r.changed(ctx, views[p], source)
-		if err != nil {
-			return err
-		}
-		if n := len(r.state.Written); written > 0 && (n == 0 || r.state.Written[n-1] != p.Topic) {
-			r.state.Written = append(r.state.Written, p.Topic)
-		}
-		r.state.Records += written
-		if turned {
-			left = 0
-		}
-		r.state.add(views[p], left, r.o.Flow.From, r.o.Flow.To)
-	}
-	if given := r.state.GivenUp; len(given) > 0 && !r.o.Force {
-		fix := "save them by other means, then --force goes on without them"
-		if r.putBack {
-			fix = "find out who put a cluster back. Where its good copy can be put back once more, do that first; else " + fix
-		}
-		return &kafka.Problem{What: kafka.Few(given), Fix: fix}
-	}
-	return nil
-}
-
-// countMost bounds the records that are counted one by one in each partition.
-const countMost = 10_000
-
-// changed counts what was written since to one partition: on the target behind our last
-// record, and on the source behind our progress. Markers are no records, nor is what was
-// aborted.
-func (r *Rollback) changed(ctx context.Context, s *snapshot.PartitionView, source *scan.Scanner) (written,
-	left int64, err error) {
-	if !s.TargetSame || !s.Started() || s.Blocked != "" {
-		return 0, 0, nil // which is told otherwise
-	}
-	if from := max(s.State.Expected(), s.TargetEarliest); from < s.TargetStable {
-		written, err = r.viewer.Scan.Count(ctx, s.Target.Topic, s.Target.Number, from, s.TargetStable, countMost)
-	}
-	if from := max(s.State.Progress, s.Earliest); err == nil && from < s.Stable {
-		left, err = source.Count(ctx, s.Source.Topic, s.Source.Number, offsets.Target(from), offsets.Target(s.Stable),
-			countMost)
-	}
-	return written, left, err
-}
-
-// add tells what stands in the way in one partition; left are the records that were written to
-// the source since, and have not come from the target.
-func (b *BackState) add(s *snapshot.PartitionView, left int64, source, target string) {
-	give := func(format string, values ...any) {
-		b.GivenUp = append(b.GivenUp, fmt.Sprintf("%s: "+format, append([]any{s.Source}, values...)...))
-	}
-	switch {
-	case s.Blocked != "":
-		return // it was not part of the cutover but for what was given up then
-	case !s.TargetThere:
-		give("it is gone from %s with what was written there since the cutover; up to %d records are on %s", target,
-			int64(s.Stable-s.Earliest), source)
-		return
-	case !s.Started():
-		give("it was not copied: up to %d records stay on %s, and all of up to %d records on %s are carried back",
-			int64(s.Stable-s.Earliest), source, int64(s.TargetStable-s.TargetEarliest), target)
-		return
-	case !s.TargetSame:
-		give("its topic on %s is another one than at the cutover: what was written to the one before is lost, and all of "+
-			"up to %d records that are there now are carried back", target, int64(s.TargetStable-s.TargetEarliest))
-		return
-	}
-	from := s.State.Expected()
-	first := from // that the applications can have written
-	if s.State.Marked {
-		first++ // the marker of our last commit
-	}
-	if lost := int64(s.TargetEarliest - first); lost > 0 {
-		give("retention has deleted up to %d records on %s that were written since the cutover", lost, target)
-	}
-	if left > 0 {
-		give("up to %d records were written to %s after the cutover: they stay there, and %s lacks them", left, source,
-			target)
-	}
-	for _, l := range s.State.Cuts.Left() {
-		give("up to %d records that %s had lost before the cutover are not brought back to it", int64(l.To-l.From), source)
-	}
-	skipped := int64(0)
-	for _, f := range s.State.Map.Foreign() {
-		skipped += max(int64(min(f.To, from)-f.From), 0)
-	}
-	if skipped > 0 {
-		give("up to %d records that somebody else wrote to %s before the last one that was copied are not brought "+
-			"back", skipped, target)
-	}
-}
-
-// topicsOf lists the topics of a cutover, by name on the source.
-func topicsOf(book *ledger.Shard, id string) ([]string, error) {
-	var list []string
-	for _, name := range book.Notes() {
-		var t handover.Topic
-		if !handover.IsTopic(name) {
-			continue
-		}
-		if err := handover.Decode(book.Note(name), &t); err != nil {
-			return nil, err
-		}
-		if t.ID == id {
-			list = append(list, t.Topic)
-		}
-	}
-	return list, nil
+	return a.measure(ctx)
 }
 
 // Preview tells how far each step is, and changes nothing.
 func (r *Rollback) Preview(ctx context.Context) ([]stepwise.State, error) {
-	h, err := openMover(ctx, r.back)
+	m, err := openMover(ctx, r.back, true)
 	if err != nil {
 		return nil, stepwise.Late(ctx, "turned", err)
 	}
-	defer h.viewer.Close()
-	h.back = true
-	states := stepwise.Check(ctx, []stepwise.Step{r.turnStep()})
+	defer m.viewer.Close()
+	states := stepwise.Check(ctx, []stepwise.Step{r.reverseStep()})
 	if states[0].Missing == groupsToTake { // which may be so, or not: nothing but trying tells
 		states[0].Done, states[0].Missing = true, ""
-		rest, err := h.watch(ctx, h.steps())
-		r.leftOut = h.leftOut
+		rest, err := m.watch(ctx, m.steps())
+		r.leftOut = m.leftOut
 		return append(states, rest...), err
 	}
-	for _, s := range h.steps() {
+	for _, s := range m.steps() {
 		states = append(states, stepwise.State{Name: s.Name, Do: s.Do, Undo: s.Undo, Missing: "comes after the turn"})
 	}
 	return states, stepwise.InTime(ctx, states)
 }
 
-// turnStep sets the opposite flow up.
-func (r *Rollback) turnStep() stepwise.Step {
+// reverseStep sets the opposite flow up.
+func (r *Rollback) reverseStep() stepwise.Step {
 	t := &reversal{clusters: r.o.Clusters, closes: r.o.Flow, opens: r.back.Flow, record: r.record, held: r.held,
 		log: r.o.Log}
 	return stepwise.Step{
@@ -350,23 +192,6 @@ func (r *Rollback) turnStep() stepwise.Step {
 			return err
 		},
 	}
-}
-
-// groupsToTake is what a turn lacks that was interrupted before its end.
-const groupsToTake = "the groups' positions are to be taken over"
-
-// missing is the Check of a turn.
-func (t *reversal) missing(ctx context.Context) (string, error) {
-	turned, err := t.done(ctx)
-	switch {
-	case err != nil:
-		return "", err
-	case !turned:
-		return "the flow is to be turned", nil
-	case !t.taken:
-		return groupsToTake, nil
-	}
-	return "", nil
 }
 
 // Run brings everything about, however long it takes; ctx ends it. One that was begun
@@ -405,8 +230,7 @@ func (r *Rollback) run(ctx context.Context) (handover.Record, error) {
 	if err := again.run(ctx); err != nil {
 		return back, err
 	}
-	if r.restored, err = (&targettopics.Restorer{Clusters: r.o.Clusters, Flow: r.back.Flow, Log: r.o.Log}).Run(ctx, true,
-		nil); err != nil {
+	if r.restored, err = restorer(&r.back).Run(ctx, true, nil); err != nil {
 		return back, err
 	}
 	r.record.State = handover.RolledBack
@@ -425,63 +249,28 @@ func (r *Rollback) backRecord(ctx context.Context) (handover.Record, error) {
 
 // carryBack copies until the applications can be handed over, and does that.
 func (r *Rollback) carryBack(ctx context.Context, found handover.Record) (handover.Record, error) {
-	if err := stepwise.Run(ctx, []stepwise.Step{r.turnStep()}, handoverEvery, r.o.tell); err != nil {
+	if err := stepwise.Run(ctx, []stepwise.Step{r.reverseStep()}, checkEvery, r.o.report); err != nil {
 		return found, err
 	}
-	h, err := openMover(ctx, r.back)
+	m, err := openMover(ctx, r.back, true)
 	if err != nil {
 		return found, err
 	}
-	defer h.viewer.Close()
-	h.back = true
-	if err := h.begin(ctx, found, r.record.ID, r.state.GivenUp); err != nil {
+	defer m.viewer.Close()
+	if err := m.begin(ctx, found, r.record.ID, r.state.GivenUp); err != nil {
 		return found, err
 	}
-	engine := replicate.New(replicate.Options{Clusters: r.o.Clusters, Flows: []settings.Config{r.back.Flow},
-		Registry: prometheus.NewRegistry(),
-		Log:      r.o.Log})
-	h.copier = engine
-	start := func(ctx context.Context) error {
-		ctx, r.engine = context.WithCancel(ctx)
-		r.ended = make(chan error, 1)
-		go func() { r.ended <- engine.Run(ctx) }()
-		return nil
-	}
+	m.copying.engine = replicate.New(replicate.Options{Clusters: r.o.Clusters, Flows: []settings.Config{r.back.Flow},
+		Registry: prometheus.NewRegistry(), Log: r.o.Log})
+	defer m.copying.stop() //nolint:errcheck // it is asked where all else went well
 	steps := append([]stepwise.Step{{
-		Name: "running", Check: r.running, Act: start,
+		Name: "running", Check: m.copying.running, Act: m.copying.start,
 		Do: "records are carried back while applications still write", Undo: "interrupt this command",
-	}}, h.steps()...)
-	err = stepwise.Run(ctx, steps, handoverEvery, h.o.tell)
-	r.leftOut = h.leftOut
+	}}, m.steps()...)
+	err = stepwise.Run(ctx, steps, checkEvery, m.o.report)
+	r.leftOut = m.leftOut
 	if err != nil {
-		return h.record, err
+		return m.recorder.record, err
 	}
-	return h.record, r.stop()
-}
-
-// running says whether the opposite flow is at work in this process.
-func (r *Rollback) running(context.Context) (string, error) {
-	if r.engine == nil {
-		return "it is to be started", nil
-	}
-	select {
-	case err := <-r.ended:
-		r.engine = nil
-		if err == nil {
-			err = errors.New("the copying has ended")
-		}
-		return "", err
-	default:
-		return "", nil
-	}
-}
-
-// stop ends the copying and waits until its shards are let go.
-func (r *Rollback) stop() error {
-	if r.engine == nil {
-		return nil
-	}
-	r.engine()
-	r.engine = nil
-	return <-r.ended
+	return m.recorder.record, m.copying.stop()
 }

@@ -14,7 +14,7 @@ import (
 
 // findPutBack names the partitions of which one log has lost its end since the cutover: by its end, or, where it has
 // grown again, by the record that was copied last. What applications wrote behind that cannot be counted.
-func (r *Rollback) findPutBack(ctx context.Context, snap *snapshot.Snapshot,
+func (a *assessment) findPutBack(ctx context.Context, snap *snapshot.Snapshot,
 	views map[chunk.Partition]*snapshot.PartitionView) error {
 	var places []lastcopied.Place
 	for _, s := range views {
@@ -25,7 +25,7 @@ func (r *Rollback) findPutBack(ctx context.Context, snap *snapshot.Snapshot,
 			})
 		}
 	}
-	both, err := lastcopied.Open(r.o.Clusters[r.o.Flow.From], r.o.Clusters[r.o.Flow.To])
+	both, err := lastcopied.Open(a.o.Clusters[a.o.Flow.From], a.o.Clusters[a.o.Flow.To])
 	if err != nil {
 		return err
 	}
@@ -39,18 +39,18 @@ func (r *Rollback) findPutBack(ctx context.Context, snap *snapshot.Snapshot,
 		switch s := views[p]; {
 		case s.Cut != nil && s.Cut.Target:
 			what = fmt.Sprintf("%s has lost what was copied to it from source offset %d on, and what was written there since "+
-				"the cutover", r.o.Flow.To, s.Cut.At)
+				"the cutover", a.o.Flow.To, s.Cut.At)
 		case s.Cut != nil:
 			what = fmt.Sprintf("%s has lost up to %d records that were copied, from offset %d on, which are not brought back",
-				r.o.Flow.From, int64(s.Cut.Copied-s.Cut.At), s.Cut.At)
+				a.o.Flow.From, int64(s.Cut.Copied-s.Cut.At), s.Cut.At)
 		case found[p] == lastcopied.Differs:
 			what = fmt.Sprintf("the record that was copied last is another one on %s and %s by now: one of them was put back, "+
-				"and what was written there before is lost", r.o.Flow.From, r.o.Flow.To)
+				"and what was written there before is lost", a.o.Flow.From, a.o.Flow.To)
 		default:
 			continue
 		}
-		r.putBack = true
-		r.state.GivenUp = append(r.state.GivenUp, fmt.Sprintf("%s: %s", p, what))
+		a.putBack = true
+		a.state.GivenUp = append(a.state.GivenUp, fmt.Sprintf("%s: %s", p, what))
 	}
 	return nil
 }

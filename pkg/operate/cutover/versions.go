@@ -60,8 +60,8 @@ func movedVersions(ctx context.Context, viewer *snapshot.Viewer) ([]moved, error
 
 // versionsNamed asks whether consumers that follow a topic's versions find their way
 // on the target.
-func (h *mover) versionsNamed(ctx context.Context) (string, error) {
-	list, err := movedVersions(ctx, h.viewer)
+func versionsNamed(ctx context.Context, viewer *snapshot.Viewer) (string, error) {
+	list, err := movedVersions(ctx, viewer)
 	if err != nil || len(list) == 0 {
 		return "", err
 	}
@@ -69,22 +69,22 @@ func (h *mover) versionsNamed(ctx context.Context) (string, error) {
 	for _, m := range list {
 		keys = append(keys, m.next.Key())
 	}
-	return fmt.Sprintf("%s does not say yet where these begin on %s: %s", announce.Meta, h.o.Flow.To,
+	return fmt.Sprintf("%s does not say yet where these begin on %s: %s", announce.Meta, viewer.Flow.To,
 		strings.Join(keys, ", ")), nil
 }
 
 // nameVersions adds the target's offsets to the announcements there.
-func (h *mover) nameVersions(ctx context.Context) error {
-	list, err := movedVersions(ctx, h.viewer)
+func nameVersions(ctx context.Context, viewer *snapshot.Viewer) error {
+	list, err := movedVersions(ctx, viewer)
 	if err != nil {
 		return err
 	}
 	for _, m := range list {
-		there, err := carriedOffsets(ctx, h.viewer, m)
+		there, err := carriedOffsets(ctx, viewer, m)
 		if err != nil {
-			return fmt.Errorf("%s on %s: %w", m.next.Key(), h.o.Flow.To, err)
+			return fmt.Errorf("%s on %s: %w", m.next.Key(), viewer.Flow.To, err)
 		}
-		id, err := announce.ClusterID(ctx, h.viewer.TargetClient)
+		id, err := announce.ClusterID(ctx, viewer.TargetClient)
 		if err != nil {
 			return err
 		}
@@ -94,8 +94,8 @@ func (h *mover) nameVersions(ctx context.Context) error {
 		}
 		m.next.Offsets = named
 		r := &kgo.Record{Topic: announce.Meta, Key: []byte(m.next.Key()), Value: m.next.Encode()}
-		if err := h.viewer.TargetClient.ProduceSync(ctx, r).FirstErr(); err != nil {
-			return h.viewer.TargetCluster.Explain(fmt.Errorf("announce %s: %w", m.next.Key(), err))
+		if err := viewer.TargetClient.ProduceSync(ctx, r).FirstErr(); err != nil {
+			return viewer.TargetCluster.Explain(fmt.Errorf("announce %s: %w", m.next.Key(), err))
 		}
 	}
 	return nil

@@ -187,7 +187,7 @@ func PlanMigration(ctx context.Context, v *snapshot.Viewer, opts MigrationOption
 	m.askGroups(ctx)
 	m.askACLs(ctx)
 	m.askQuotas(ctx)
-	m.measure(ctx)
+	m.Pace = (&pacer{migration: &m}).measure(ctx)
 	return m.Migration, ctx.Err()
 }
 

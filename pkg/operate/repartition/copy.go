@@ -142,20 +142,20 @@ func (c *copier) step(ctx context.Context) (int, error) {
 
 func (c *copier) move(ctx context.Context) (int, error) {
 	answers := make([]tail.Answer, len(c.readers))
-	look, looking := errgroup.WithContext(ctx)
+	reading, within := errgroup.WithContext(ctx)
 	for p, r := range c.readers {
-		look.Go(func() (err error) {
-			answers[p], err = r.Fetch(looking, c.at[p].next, stepWait)
+		reading.Go(func() (err error) {
+			answers[p], err = r.Fetch(within, c.at[p].next, stepWait)
 			if errors.Is(err, kerr.OffsetOutOfRange) {
 				err = c.overtaken(p)
 			}
 			return err
 		})
 	}
-	if err := look.Wait(); err != nil {
+	if err := reading.Wait(); err != nil {
 		return 0, err
 	}
-	next, records, err := c.arrange(answers)
+	next, records, err := c.assign(answers)
 	if err == nil && len(records) > 0 {
 		err = c.commit(ctx, records, next)
 	}
@@ -174,8 +174,8 @@ func (c *copier) overtaken(p int) error {
 	}
 }
 
-// arrange gives each record its partition, in the order of the source's.
-func (c *copier) arrange(answers []tail.Answer) ([]place, []*kgo.Record, error) {
+// assign gives each record its partition, in the order of the source's.
+func (c *copier) assign(answers []tail.Answer) ([]place, []*kgo.Record, error) {
 	next := make([]place, len(answers))
 	var records []*kgo.Record
 	for p, answer := range answers {

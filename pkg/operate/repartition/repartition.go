@@ -20,10 +20,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wait"
 	announce "replicator/pkg/versions"
 )
 
@@ -55,82 +55,48 @@ type Options struct {
 	reached func(step string) error
 }
 
-// mover is one run of the command.
+// mover moves a topic from one version to the next.
 type mover struct {
-	Options
-	from, to *side
-	view     announce.View
-	source   topic
-	target   topic
-	put      partitioner
-	next     announce.Version // as it was announced last; zero: never
-	copier   *copier
-	stopped  time.Time       // when publishers were told to stand still, or this run went on with it
-	resumed  bool            // an earlier run has told publishers to stand still
-	left     map[string]bool // groups that were told to be left
+	*versions
+	readers *readers
+	put     partitioner
+	copier  *copier
+	stopped time.Time // when publishers were told to stand still, or this run went on with it
+	resumed bool      // an earlier run has told publishers to stand still
 }
 
-func openMover(ctx context.Context, o Options) (*mover, error) {
-	m := &mover{Options: o, left: map[string]bool{}}
-	if m.Say == nil {
-		m.Say = func(string, ...any) {}
-	}
-	if m.reached == nil {
-		m.reached = func(string) error { return nil }
-	}
-	var err error
-	if m.from, err = openSide(ctx, o.From); err != nil {
-		return nil, err
-	}
-	m.to = m.from
-	if o.To.Name != o.From.Name {
-		if m.to, err = openSide(ctx, o.To); err != nil {
-			m.close()
-			return nil, err
-		}
-	}
-	if err := m.read(ctx); err != nil {
-		m.close()
-		return nil, err
-	}
-	return m, nil
+// openMover checks what a move needs, and changes nothing.
+func openMover(ctx context.Context, vs *versions) (*mover, error) {
+	put, err := (&checker{versions: vs}).check(ctx)
+	return &mover{versions: vs, readers: &readers{versions: vs, left: map[string]bool{}}, put: put}, err
 }
 
+// close ends what copies; the versions stay their owner's.
 func (m *mover) close() {
 	if m.copier != nil {
 		m.copier.close()
 	}
-	m.from.client.Close()
-	if m.to != nil && m.to != m.from {
-		m.to.client.Close()
-	}
-}
-
-// sides are the clusters, each once.
-func (m *mover) sides() []*side {
-	if m.to == m.from {
-		return []*side{m.from}
-	}
-	return []*side{m.from, m.to}
 }
 
 // Move moves the topic, or goes on where an earlier run ended.
 func Move(ctx context.Context, o Options) error {
-	m, err := openMover(ctx, o)
+	vs, err := openVersions(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer vs.close()
+	m, err := openMover(ctx, vs)
 	if err != nil {
 		return err
 	}
 	defer m.close()
-	if err := m.check(ctx); err != nil {
-		return err
-	}
 	if m.next.State == announce.Current && len(m.next.Offsets) > 0 {
 		m.Say("%s is current since an earlier run; groups that are left follow", m.next.Key())
-		return m.groups(ctx)
+		return m.readers.move(ctx)
 	}
 	steps := []step{{"prepared", m.prepare}, {"filled", m.fill}, {"ready", m.ready}, {"stopped", m.stop}, {"over", m.over}}
 	if m.NoCopy {
-		steps = []step{{"prepared", m.prepare}, {"ready", m.ready}, {"opened", m.open}, {"over", m.over}, {"moved", m.groups}}
+		steps = []step{{"prepared", m.prepare}, {"ready", m.ready}, {"opened", m.open}, {"over", m.over}, {"moved", m.readers.move}}
 	}
 	for _, s := range steps {
 		if err := s.do(ctx); err != nil {
@@ -184,17 +150,29 @@ func (m *mover) prepare(ctx context.Context) error {
 	return nil
 }
 
-// transactions is the id of the copier's transactions and the name of its group.
-func (m *mover) transactions() string { return progressPrefix + m.Topic + "." + m.ToVersion }
-
-func (m *mover) announce(ctx context.Context, v announce.Version) error {
-	for _, s := range m.sides() {
-		if err := s.announce(ctx, v); err != nil {
+// ready waits for groups that nobody would bring to the end while publishers stand still.
+func (m *mover) ready(ctx context.Context) error {
+	if m.NoCopy && m.Groups != Refuse { // they may take their time: publishers do not wait for them
+		return nil
+	}
+	report := newReporter(m.Say)
+	for {
+		all, err := m.readers.takeNow(ctx)
+		if err != nil {
+			return err
+		}
+		open := slices.DeleteFunc(all, func(g group) bool { return g.active || len(g.rest) == 0 })
+		if open, err = m.readers.decide(open); err != nil {
+			return err
+		}
+		if len(open) == 0 {
+			return m.fill(ctx)
+		}
+		report.line("before publishers are told to stand still, these have to be read on: %s", sentence(open))
+		if err := wait.Pause(ctx, checkEvery); err != nil {
 			return err
 		}
 	}
-	m.Say("announced: %s is %s", v.Key(), v.State)
-	return nil
 }
 
 // fill copies until the new version holds what the old one did a moment ago.
@@ -202,7 +180,7 @@ func (m *mover) fill(ctx context.Context) error {
 	if m.NoCopy {
 		return nil
 	}
-	tell := newTeller(m.Say)
+	report := newReporter(m.Say)
 	for all := 0; ; {
 		ends, err := m.from.stable(ctx, m.source)
 		if err != nil {
@@ -218,7 +196,7 @@ func (m *mover) fill(ctx context.Context) error {
 				return nil
 			}
 		}
-		tell.line("copied %d records", all)
+		report.line("copied %d records", all)
 	}
 }
 
@@ -262,7 +240,7 @@ func (m *mover) over(ctx context.Context) error {
 			return err
 		}
 		if !m.NoCopy {
-			if err := m.groups(ctx); err != nil {
+			if err := m.readers.move(ctx); err != nil {
 				return err
 			}
 			if err := m.reached("groups"); err != nil {
@@ -290,7 +268,7 @@ func (m *mover) over(ctx context.Context) error {
 // same refuses an old version that was made anew, or got more partitions: those are
 // not copied, and the keys in them have records elsewhere.
 func (m *mover) same(ctx context.Context) error {
-	now, err := m.from.look(ctx, m.source.name)
+	now, err := m.from.describe(ctx, m.source.name)
 	if err != nil || now.id == m.source.id && now.partitions == m.source.partitions {
 		return err
 	}
@@ -318,12 +296,6 @@ func (m *mover) mark(ctx context.Context, ends []int64) error {
 	return m.announce(ctx, m.next)
 }
 
-// before is where the old version ended, as announced.
-func (m *mover) before() announce.Offsets { return m.next.Offsets[m.from.id] }
-
-// begin is where the new version begins, as announced.
-func (m *mover) begin() []int64 { return m.next.Offsets[m.to.id].Begins }
-
 // begins waits until no transaction of the copier is open, markers written: then
 // the ends of the new version are those that any reader sees.
 func (m *mover) begins(ctx context.Context) ([]int64, error) {
@@ -340,7 +312,7 @@ func (m *mover) begins(ctx context.Context) ([]int64, error) {
 		if err != nil || slices.Equal(stable, ends) {
 			return ends, err
 		}
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := wait.Pause(ctx, checkEvery); err != nil {
 			return nil, err
 		}
 	}
@@ -360,114 +332,5 @@ func (m *mover) goOn(ctx context.Context) error {
 		since = " since this run began; they were told to by an earlier one"
 	}
 	m.Say("publishers stood still for %.1f s%s", time.Since(m.stopped).Seconds(), since)
-	return nil
-}
-
-// Retire deletes the old version, once nobody needs it.
-func Retire(ctx context.Context, o Options) error {
-	m, err := openMover(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer m.close()
-	if m.next.State != announce.Current || m.before().Ends == nil {
-		return &kafka.Problem{What: fmt.Sprintf("%s/%s is not current, or nothing tells yet where the version before it ends",
-			m.Topic, m.ToVersion),
-			Fix: "retire the old version when the move is done: run the command without --retire first"}
-	}
-	if err := m.follows(); err != nil {
-		return err
-	}
-	if m.source.exists {
-		if err := m.unneeded(ctx); err != nil {
-			return err
-		}
-	}
-	old, _ := m.view.Get(m.FromVersion)
-	if old.State != announce.Retired {
-		old.State = announce.Retired
-		if err := m.announce(ctx, old); err != nil {
-			return err
-		}
-	}
-	if err := m.reached("retired"); err != nil {
-		return err
-	}
-	return m.delete(ctx, m.from, m.source)
-}
-
-// unneeded refuses while the old version holds what nobody would read any more.
-func (m *mover) unneeded(ctx context.Context) error {
-	ends, err := m.from.ends(ctx, m.source)
-	if err != nil {
-		return err
-	}
-	var late []string
-	silent := m.before().Ends
-	for p, end := range ends {
-		if p < len(silent) && end != silent[p] {
-			late = append(late, fmt.Sprintf("%d [%d,%d)", p, silent[p], end))
-		}
-	}
-	if len(late) > 0 && !m.Force {
-		return &kafka.Problem{
-			What: fmt.Sprintf("%s was written to after %s became current: partitions %s", m.source.name,
-				m.next.Key(), strings.Join(late, ", ")),
-			Fix: "find the publishers that do not follow " + announce.Meta + ", bring these records over by hand, and " +
-				"then retire with --force, which deletes them",
-		}
-	}
-	behind, err := m.look(ctx)
-	if err != nil {
-		return err
-	}
-	behind = slices.DeleteFunc(behind, func(g group) bool { return g.done() })
-	if len(behind) > 0 && m.Groups != Leave {
-		return &kafka.Problem{
-			What: fmt.Sprintf("%s is still needed by %s", m.source.name, sentence(behind)),
-			Fix: "run the command without --retire once they are done; for groups that nobody uses, " +
-				"--groups leave, which takes their records away",
-		}
-	}
-	return nil
-}
-
-// Abandon gives the new version up before it is current: publishers go on with the
-// old one, and what was copied is deleted.
-func Abandon(ctx context.Context, o Options) error {
-	m, err := openMover(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer m.close()
-	switch m.next.State {
-	case announce.Current:
-		return &kafka.Problem{What: m.next.Key() + " is current: publishers write to it",
-			Fix: "move on to a further version with the partition count that you want: --from " + m.ToVersion}
-	case "":
-		return &kafka.Problem{What: fmt.Sprintf("%s/%s was never announced", m.Topic, m.ToVersion),
-			Fix: "check --topic and --to; there is nothing to give up"}
-	case announce.Preparing, announce.Switching:
-		m.next.State = announce.Retired
-		if err := m.announce(ctx, m.next); err != nil {
-			return err
-		}
-	case announce.Retired: // by an earlier run, which may have ended before it deleted
-	}
-	if err := m.reached("abandoned"); err != nil {
-		return err
-	}
-	return m.delete(ctx, m.to, m.target)
-}
-
-func (m *mover) delete(ctx context.Context, s *side, t topic) error {
-	if !t.exists {
-		m.Say("%s is gone", t.name)
-		return nil
-	}
-	if _, err := s.admin.DeleteTopic(ctx, t.name); err != nil {
-		return s.cfg.Explain(fmt.Errorf("delete %s: %w", t.name, err))
-	}
-	m.Say("deleted %s", t.name)
 	return nil
 }

@@ -44,8 +44,8 @@ type topic struct {
 	replicas   int16
 }
 
-// look asks the cluster itself: kadm may answer from memory.
-func (s *side) look(ctx context.Context, name string) (topic, error) {
+// describe asks the cluster itself: kadm may answer from memory.
+func (s *side) describe(ctx context.Context, name string) (topic, error) {
 	answer, err := kafka.MetadataRequest([]string{name}).RequestWith(ctx, s.client)
 	if err != nil {
 		return topic{}, s.cfg.Explain(err)

@@ -7,13 +7,15 @@ import (
 	"strings"
 	"time"
 
+	"replicator/pkg/replicate/wait"
+
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // silence waits until nobody writes to the old version any more and everything of
 // it is copied; it answers the ends of the logs.
 func (m *mover) silence(ctx context.Context) ([]int64, error) {
-	tell := newTeller(m.Say)
+	report := newReporter(m.Say)
 	ends, err := m.from.ends(ctx, m.source)
 	since := time.Now()
 	writers := m.writers(ctx)
@@ -33,7 +35,7 @@ func (m *mover) silence(ctx context.Context) ([]int64, error) {
 		if !slices.Equal(now, ends) || !settled {
 			ends, since = now, time.Now()
 			seen := m.writers(ctx)
-			tell.line("%s is still written to%s", m.source.name, busy(writers, seen))
+			report.line("%s is still written to%s", m.source.name, busy(writers, seen))
 			writers = seen
 			continue
 		}
@@ -49,7 +51,7 @@ func (m *mover) silence(ctx context.Context) ([]int64, error) {
 // rest copies what came, or waits a moment.
 func (m *mover) rest(ctx context.Context) error {
 	if m.NoCopy {
-		return pause(ctx, lookEvery)
+		return wait.Pause(ctx, checkEvery)
 	}
 	if _, err := m.copier.step(ctx); err != nil {
 		return err
@@ -87,7 +89,7 @@ func (m *mover) writers(ctx context.Context) map[writer]wrote {
 	return all
 }
 
-// busy names the producers that wrote between two looks, or hold a transaction open.
+// busy names the producers that wrote between two checks, or hold a transaction open.
 func busy(before, now map[writer]wrote) string {
 	var names []string
 	for w, state := range now {

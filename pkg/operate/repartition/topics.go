@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wait"
 	announce "replicator/pkg/versions"
 )
 
@@ -33,7 +34,7 @@ var whileFilled = map[string]string{
 // makeMeta makes the topic of announcements where it is missing.
 func (m *mover) makeMeta(ctx context.Context) error {
 	for _, s := range m.sides() {
-		meta, err := s.look(ctx, announce.Meta)
+		meta, err := s.describe(ctx, announce.Meta)
 		if err != nil {
 			return err
 		}
@@ -61,13 +62,13 @@ func (s *side) create(ctx context.Context, name string, partitions int32, replic
 		return s.cfg.Explain(fmt.Errorf("create topic %s: %w", name, err))
 	}
 	for { // until every partition has a leader
-		found, err := s.look(ctx, name)
+		found, err := s.describe(ctx, name)
 		if err == nil && found.exists {
 			if _, err = s.ends(ctx, found); err == nil {
 				return nil
 			}
 		}
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := wait.Pause(ctx, checkEvery); err != nil {
 			return err
 		}
 	}
@@ -98,7 +99,7 @@ func (m *mover) makeTarget(ctx context.Context) error {
 		return err
 	}
 	m.Say("made topic %s with %d partitions on cluster %s", m.target.name, m.Partitions, m.To.Name)
-	m.target, err = m.to.look(ctx, m.target.name)
+	m.target, err = m.to.describe(ctx, m.target.name)
 	return err
 }
 

@@ -68,8 +68,11 @@ func (c *checker) check(ctx context.Context) (partitioner, error) {
 			Fix: fmt.Sprintf("finish that with --to %s, or give it up with --to %[1]s --abandon", coming.Version)}
 	}
 	if (c.source.partitions+c.Partitions-1)/c.Partitions > mostShared {
-		return c.put, &kafka.Problem{What: fmt.Sprintf("%d partitions into %d: more than %d of the old version for one of the new",
-			c.source.partitions, c.Partitions, mostShared), Fix: "choose more partitions, or go in two moves"}
+		return c.put, &kafka.Problem{
+			What: fmt.Sprintf("%d partitions into %d: more than %d of the old version for one of the new",
+				c.source.partitions, c.Partitions, mostShared),
+			Fix: "choose more partitions, or go in two moves",
+		}
 	}
 	if err := c.checkTarget(ctx); err != nil {
 		return c.put, err

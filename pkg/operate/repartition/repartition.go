@@ -96,7 +96,8 @@ func Move(ctx context.Context, o Options) error {
 	}
 	steps := []step{{"prepared", m.prepare}, {"filled", m.fill}, {"ready", m.ready}, {"stopped", m.stop}, {"over", m.over}}
 	if m.NoCopy {
-		steps = []step{{"prepared", m.prepare}, {"ready", m.ready}, {"opened", m.open}, {"over", m.over}, {"moved", m.readers.move}}
+		steps = []step{{"prepared", m.prepare}, {"ready", m.ready}, {"opened", m.open}, {"over", m.over},
+			{"moved", m.readers.move}}
 	}
 	for _, s := range steps {
 		if err := s.do(ctx); err != nil {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-
 	"replicator/pkg/replicate/kafka"
 	announce "replicator/pkg/versions"
 )

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-
 	"replicator/pkg/replicate/kafka"
 	announce "replicator/pkg/versions"
 )

@@ -3,6 +3,7 @@ package replicate_test
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"

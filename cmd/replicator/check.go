@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -71,7 +70,7 @@ func indent(text string) string {
 func checkClusters(ctx context.Context, w io.Writer, cfg *config.Config, asJSON bool) error {
 	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
 	out := terminal.NewPrinter(w)
-	var inTheWay obstacles
+	var inTheWay []error
 	var before []*preflight.FlowPlan
 	planned := []answers.Planned{}
 	for i, flow := range cfg.Flows {
@@ -96,15 +95,8 @@ func checkClusters(ctx context.Context, w io.Writer, cfg *config.Config, asJSON 
 	if asJSON {
 		err = answers.Print(w, map[string]any{"flows": planned}, true)
 	}
-	if err != nil || len(inTheWay) == 0 {
+	if err != nil {
 		return err
 	}
-	return inTheWay
+	return together(inTheWay)
 }
-
-// obstacles are all that is in the way.
-type obstacles []error
-
-func (o obstacles) Error() string { return fmt.Sprintf("%d problems are in the way", len(o)) }
-
-func (o obstacles) Unwrap() []error { return o }

@@ -7,6 +7,7 @@ import (
 
 	"replicator/internal/report"
 	"replicator/pkg/operate/cutover"
+	"replicator/pkg/operate/selection"
 	"replicator/pkg/replicate/settings"
 )
 
@@ -55,12 +56,12 @@ func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	claims := claimsOfGroups(f.groups)
-	claims.moves = true
+	claims := selection.OfGroups(f.groups)
+	claims.Moves = true
 	if f.force {
-		claims.kinds = nil
+		claims.Kinds = nil
 	}
-	if _, err := claims.hold(cmd, o.Clusters, []settings.Config{o.Flow}); err != nil {
+	if _, err := hold(cmd, claims, o.Clusters, []settings.Config{o.Flow}); err != nil {
 		return err
 	}
 	ctx, cancel := f.limited(cmd.Context())

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -9,8 +8,8 @@ import (
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/selection"
 	"replicator/pkg/operate/snapshot"
-	"replicator/pkg/replicate/kafka"
 )
 
 // newDrained makes the verb that tells when the old cluster is no longer needed.
@@ -44,7 +43,7 @@ whatever it saw; 'replicator wait --drained' waits.`,
 			if err != nil {
 				return err
 			}
-			flows, err := claimsOfGroups(pattern).hold(cmd, on.clusters, on.flows)
+			flows, err := hold(cmd, selection.OfGroups(pattern), on.clusters, on.flows)
 			if err != nil {
 				return err
 			}
@@ -78,12 +77,4 @@ whatever it saw; 'replicator wait --drained' waits.`,
 	cmd.Flags().StringVar(&pattern, "groups", "", "only groups whose whole name matches")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, whose fields are stable")
 	return cmd
-}
-
-// noGroups says that nothing is known to be drained, where nobody is known to read.
-func noGroups(d *inspect.DrainedStatus) error {
-	return &kafka.Problem{What: fmt.Sprintf("flow %s: no group has a position in a selected topic: whether the source is "+
-		"drained is not known", d.Flow),
-		Fix: "look at groups and exclude_groups; groups that the program's user may not Describe are hidden from it, and " +
-			"consumers without a group are not seen"}
 }

@@ -42,7 +42,7 @@ former ones on the target; where the target was built anew, all is copied once m
 			if asJSON {
 				show = func(w io.Writer, v *ownership.LedgerView) error { return answers.Print(w, v, false) }
 			}
-			var refused obstacles
+			var refused []error
 			for _, one := range on.flows {
 				var seen *ownership.LedgerView
 				if accept {
@@ -60,10 +60,7 @@ former ones on the target; where the target was built anew, all is copied once m
 					refused = append(refused, &kafka.Problem{What: seen.Refused, Fix: seen.Remedy})
 				}
 			}
-			if len(refused) > 0 {
-				return refused
-			}
-			return nil
+			return together(refused)
 		},
 	}
 	configFlag(cmd, &path)

@@ -2,10 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/spf13/cobra"
+
+	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/preflight"
+	"replicator/pkg/operate/selection"
 	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/settings"
 )
@@ -38,9 +44,9 @@ func newViewer(clusters map[string]kafka.Config, flows []settings.Config) *viewe
 }
 
 // look answers the flows that could be looked at, and why others could not.
-func (v *viewer) look(ctx context.Context) ([]*inspect.FlowStatus, obstacles) {
+func (v *viewer) look(ctx context.Context) ([]*inspect.FlowStatus, []error) {
 	seen := []*inspect.FlowStatus{}
-	var failed obstacles
+	var failed []error
 	for _, flow := range v.flows {
 		status, err := v.one(ctx, flow)
 		if err != nil {
@@ -68,5 +74,26 @@ func (v *viewer) one(ctx context.Context, flow settings.Config) (*inspect.FlowSt
 func (v *viewer) close() {
 	for _, look := range v.open {
 		look.Close()
+	}
+}
+
+// hold says whether the patterns choose something, before a verb answers by them. It answers the flows that there is
+// something to say about.
+func hold(cmd *cobra.Command, claims selection.Claims, clusters map[string]kafka.Config,
+	flows []settings.Config) ([]settings.Config, error) {
+	held := claims.Hold(cmd.Context(), clusters, flows)
+	for _, m := range held.Seen {
+		if n := len(m.Shares); claims.Moves && n > 0 {
+			warn(cmd, []string{fmt.Sprintf("warning: %s: %s\n  each is %s", terminal.Count(n, "share group"),
+				terminal.Few(m.Shares), groups.WhyShare)})
+		}
+	}
+	warn(cmd, held.Warnings)
+	return held.Flows, together(held.Problems)
+}
+
+func warn(cmd *cobra.Command, warnings []string) {
+	for _, text := range warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), text)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"replicator/internal/report"
 	"replicator/pkg/offsets"
 	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/selection"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
@@ -89,9 +90,9 @@ offset that has not been copied yet has no answer: that is an error.
 // named is why there is no answer; that there is no such topic is an error of its own,
 // with names that look like it.
 func named(ctx context.Context, look *snapshot.Viewer, topic string, err error) error {
-	seen, failed := inspect.MatchNames(ctx, look, given("--topic", policy.Topics, regexp.QuoteMeta(topic)))
+	seen, failed := inspect.MatchNames(ctx, look, selection.Given("--topic", policy.Topics, regexp.QuoteMeta(topic)))
 	if failed != nil || !seen.Given[0].Nothing() {
 		return err
 	}
-	return emptyPattern{seen.Given[0], err}
+	return selection.EmptyPatternError{Match: seen.Given[0], Why: err}
 }

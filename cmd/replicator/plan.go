@@ -57,10 +57,10 @@ the way; warnings and what is not known do not fail it.`,
 				}
 				err = out.Err()
 			}
-			if err != nil || len(inTheWay) == 0 {
+			if err != nil {
 				return err
 			}
-			return inTheWay
+			return together(inTheWay)
 		},
 	}
 	configFlag(cmd, &path)
@@ -74,9 +74,9 @@ the way; warnings and what is not known do not fail it.`,
 
 // surveyFlows plans all flows; what is in the way includes those that cannot be looked at.
 func surveyFlows(ctx context.Context, on *chosen,
-	opts preflight.MigrationOptions) ([]*preflight.Migration, obstacles) {
+	opts preflight.MigrationOptions) ([]*preflight.Migration, []error) {
 	plans := []*preflight.Migration{}
-	var inTheWay obstacles
+	var inTheWay []error
 	for _, one := range on.flows {
 		m, err := surveyFlow(ctx, clustersOf(on.clusters, one), one, opts)
 		if err != nil {

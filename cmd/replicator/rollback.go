@@ -11,7 +11,7 @@ import (
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/pkg/operate/cutover"
-	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/selection"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/handover"
 )
@@ -61,10 +61,12 @@ func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o cu
 	}
 	defer r.Close()
 	out := cmd.OutOrStdout()
-	if patterns := given("--groups", policy.Groups, f.groups); len(patterns) > 0 {
+	if patterns := selection.Given("--groups", policy.Groups, f.groups); len(patterns) > 0 {
 		seen, err := r.Match(ctx, patterns)
 		if err == nil {
-			err = claims{given: patterns}.judge(cmd.ErrOrStderr(), []*inspect.Matches{seen})
+			warnings, problems := selection.Claims{Given: patterns}.Judge(seen)
+			warn(cmd, warnings)
+			err = together(problems)
 		}
 		if err != nil {
 			return err

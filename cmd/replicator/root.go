@@ -13,6 +13,7 @@ import (
 
 	"replicator/internal/config"
 	"replicator/internal/mm2"
+	"replicator/pkg/operate/selection"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/settings"
@@ -56,8 +57,8 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var problems *config.Problems
 	var unknown *config.UnknownFlowError
 	var foreign *mm2.Problems
-	var empty emptyPattern
-	var nothing emptyFlow
+	var empty selection.EmptyPatternError
+	var nothing selection.EmptyFlowError
 	switch {
 	case errors.As(err, &empty), errors.As(err, &nothing), errors.As(err, &foreign), errors.As(err, &usage),
 		errors.As(err, &problems), errors.As(err, &unknown):
@@ -78,6 +79,21 @@ func printError(w io.Writer, err error) {
 	if remedy := chunk.Remedy(err); remedy != "" {
 		fmt.Fprintln(w, "remedy:", remedy)
 	}
+}
+
+// obstacles are all that is in the way.
+type obstacles []error
+
+func (o obstacles) Error() string { return fmt.Sprintf("%d problems are in the way", len(o)) }
+
+func (o obstacles) Unwrap() []error { return o }
+
+// together is the error of all problems, nil for none.
+func together(problems []error) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	return obstacles(problems)
 }
 
 // usageError is a command line that cannot be carried out.

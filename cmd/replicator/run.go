@@ -21,6 +21,7 @@ import (
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/partition"
 )
 
 // newRun makes the verb that copies.
@@ -122,7 +123,7 @@ func interruptedCopy(err error) error {
 	var stopped *replicate.StoppedError
 	if errors.As(err, &stopped) && len(stopped.Open) > 0 {
 		said.error = fmt.Errorf("%w: %s", said.error, strings.Join(stopped.Open, "; "))
-		said.remedy += "; " + replicate.OpenRemedy
+		said.remedy += "; " + partition.OpenRemedy
 	}
 	return said
 }

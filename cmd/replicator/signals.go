@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/pkg/operate/await"
 	"replicator/pkg/operate/stepwise"
 )
 
@@ -85,12 +86,12 @@ func interruption(cmd *cobra.Command, err error) error {
 		left.remedy = "give the same command again"
 	}
 	var waits *stepwise.WaitingError
-	var holds *notYetError
+	var holds *await.NotYetError
 	switch {
 	case errors.As(err, &waits) && waits.Missing != "":
 		left.what += fmt.Sprintf(": step %s: %s", waits.Step, waits.Missing)
 	case errors.As(err, &holds):
-		left.what += ": " + holds.missing
+		left.what += ": " + holds.Missing
 	}
 	return &interruptedError{fmt.Errorf("interrupted: %s", left.what), left.remedy}
 }

@@ -13,6 +13,7 @@ import (
 	"replicator/internal/report/status"
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/selection"
 	"replicator/pkg/policy"
 )
 
@@ -95,10 +96,10 @@ func showStatus(cmd *cobra.Command, on *chosen, part *status.Part, how view) err
 		return watchFlows(cmd.Context(), cmd.OutOrStdout(), v, shown, !how.asJSON)
 	}
 	seen, failed := v.look(cmd.Context())
-	if err := shown(cmd.OutOrStdout(), seen); err != nil || len(failed) == 0 {
+	if err := shown(cmd.OutOrStdout(), seen); err != nil {
 		return err
 	}
-	return failed
+	return together(failed)
 }
 
 // topicsOf makes sure that the pattern chooses something: an answer about nothing is none.
@@ -107,7 +108,7 @@ func topicsOf(cmd *cobra.Command, pattern string, on *chosen) (*regexp.Regexp, e
 	if err != nil || topics == nil {
 		return topics, err
 	}
-	_, err = claims{given: given("--topic", policy.Topics, pattern)}.hold(cmd, on.clusters, on.flows)
+	_, err = hold(cmd, selection.Claims{Given: selection.Given("--topic", policy.Topics, pattern)}, on.clusters, on.flows)
 	return topics, err
 }
 
@@ -136,7 +137,7 @@ func watchFlows(ctx context.Context, w io.Writer, v *viewer, show func(io.Writer
 				printError(w, err)
 			}
 		} else if len(failed) > 0 {
-			return failed // a script should know
+			return together(failed) // a script should know
 		}
 		select {
 		case <-ctx.Done():

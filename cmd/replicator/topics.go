@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/answers"
+	"replicator/pkg/operate/selection"
 	"replicator/pkg/operate/targettopics"
 	"replicator/pkg/policy"
 )
@@ -34,11 +35,11 @@ records is altered only if the flow's ledger knows it.
 			if err != nil {
 				return err
 			}
-			flows, err := claims{kinds: []string{policy.Topics}}.hold(cmd, on.clusters, on.flows)
+			flows, err := hold(cmd, selection.Claims{Kinds: []string{policy.Topics}}, on.clusters, on.flows)
 			if err != nil {
 				return err
 			}
-			var stopped obstacles
+			var stopped []error
 			told := []answers.MadeTopics{}
 			for _, one := range flows {
 				made, err := targettopics.Make(cmd.Context(), on.clusters, one, on.log)
@@ -66,10 +67,7 @@ records is altered only if the flow's ledger knows it.
 					return err
 				}
 			}
-			if len(stopped) > 0 {
-				return stopped
-			}
-			return nil
+			return together(stopped)
 		},
 	}
 	configFlag(cmd, &path)

@@ -8,6 +8,7 @@ import (
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/internal/terminal"
+	"replicator/pkg/operate/selection"
 	"replicator/pkg/operate/targettopics"
 	"replicator/pkg/policy"
 )
@@ -40,11 +41,12 @@ flow run it is refused but for topics that were cut over: they would set it agai
 			if err != nil {
 				return err
 			}
-			flows, err := claims{kinds: []string{policy.Topics}, kept: true}.hold(cmd, on.clusters, on.flows)
+			claims := selection.Claims{Kinds: []string{policy.Topics}, Gone: targettopics.KeptTopics}
+			flows, err := hold(cmd, claims, on.clusters, on.flows)
 			if err != nil {
 				return err
 			}
-			var refused obstacles
+			var refused []error
 			told := []map[string]any{}
 			for _, one := range flows {
 				list, err := targettopics.Restore(cmd.Context(), on.clusters, one, yes, on.log)
@@ -68,10 +70,7 @@ flow run it is refused but for topics that were cut over: they would set it agai
 					return err
 				}
 			}
-			if len(refused) > 0 {
-				return refused
-			}
-			return nil
+			return together(refused)
 		},
 	}
 	configFlag(cmd, &path)

@@ -22,7 +22,8 @@ var said = map[string]string{
 	"Damage": "does not fit together", "DamagedError": "of the offset map", "SegmentError": "of the offset map",
 	"StretchError": "of the offset map", "RunError": "of the offset map", "VersionError": "format version",
 	"IdentityError": "belongs to another flow", "InternalTopicError": "cannot be made or written to",
-	"Match": "matches no topic of", "emptyPattern": "matches no topic of", "MissingError": "has no committed record at",
+	"Match": "matches no topic of", "EmptyPatternError": "matches no topic of",
+	"MissingError":    "has no committed record at",
 	"NoTopicIDsError": "gives its topics no ids",
 	"NotLedgerError":  "a record that is none of a ledger",
 	"NamesInUseError": "is still run as", "NotCarriedError": "cannot be carried over to both client libraries",
@@ -35,9 +36,9 @@ var said = map[string]string{
 	"Unreadable":         "a source position cannot be read", "WaitingError": "is not done:",
 	"differentError": "incomplete", "existsError": "exists, and no file is overwritten",
 	"keptError": "is kept:", "placeError": "is kept:", "notPutBack": "what was there before keeps less",
-	"neverError":  "it does not come by waiting:",
-	"notYetError": "not in time:", "interruptedError": "interrupted", "usageError": "exit code 2",
-	"Problems": "problems", "StrangersError": "is that of another flow now", "emptyFlow": "selects no topic of",
+	"NeverError":  "it does not come by waiting:",
+	"NotYetError": "not in time:", "interruptedError": "interrupted", "usageError": "exit code 2",
+	"Problems": "problems", "StrangersError": "is that of another flow now", "EmptyFlowError": "selects no topic of",
 	"Alike":   "",                                           // as the Stops are that it puts together
 	"Problem": "", "Stop": "", "Error": "", "TopicStop": "", // their text is told by the rows of what makes them
 	"DifferenceError": "", "LateError": "", // of the demo

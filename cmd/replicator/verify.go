@@ -11,6 +11,7 @@ import (
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/internal/terminal"
+	"replicator/pkg/operate/selection"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/operate/verify"
 	"replicator/pkg/policy"
@@ -106,8 +107,8 @@ func (w *verifyWords) options(now time.Time) (verify.Options, error) {
 
 func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 	options verify.Options) error {
-	claims := claims{given: given("--topics", policy.Topics, w.topics), kinds: []string{policy.Topics}}
-	flows, err := claims.hold(cmd, on.clusters, on.flows)
+	claims := selection.Claims{Given: selection.Given("--topics", policy.Topics, w.topics), Kinds: []string{policy.Topics}}
+	flows, err := hold(cmd, claims, on.clusters, on.flows)
 	if err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 	}
 	defer proof.drop()
 	all := answers.Verified{Flows: []*verify.Report{}, Failed: []answers.Failed{}}
-	var failed obstacles
+	var failed []error
 	for _, flow := range flows {
 		look, err := snapshot.Open(cmd.Context(), on.clusters, flow, nil)
 		if err == nil {
@@ -141,10 +142,7 @@ func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 	if err := proof.keep(all); err != nil {
 		failed = append(failed, fmt.Errorf("--report: %w", err))
 	}
-	if len(failed) > 0 {
-		return failed
-	}
-	return nil
+	return together(failed)
 }
 
 // verifyFlow compares one flow and shows meanwhile how far it is.

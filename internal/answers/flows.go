@@ -1,7 +1,10 @@
 package answers
 
 import (
+	"errors"
+
 	"replicator/pkg/offsets"
+	"replicator/pkg/operate/await"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/verify"
 )
@@ -66,4 +69,29 @@ func TranslatedOf(t *inspect.Translation) Translated {
 		one.Foreign = append(one.Foreign, inspect.Range{From: int64(f.From), To: int64(f.To)})
 	}
 	return one
+}
+
+// Waited is the answer of wait.
+type Waited struct {
+	Holds        bool              `json:"holds"`
+	Missing      string            `json:"missing,omitempty"`       // what does not hold
+	Never        bool              `json:"never,omitempty"`         // waiting does not bring it about
+	ByTimestamps []string          `json:"by_timestamps,omitempty"` // topics of which that is all that tells
+	LeftOut      []inspect.LeftOut `json:"left_out,omitempty"`      // groups of which nothing is known
+}
+
+// WaitedOf is the answer to what waiting has ended with; false if there is none, for want of news from the clusters.
+func WaitedOf(w *await.Waiter, err error) (Waited, bool) {
+	answer := Waited{Holds: err == nil, ByTimestamps: w.ByTimestamps, LeftOut: w.LeftOut}
+	var notYet *await.NotYetError
+	var never *await.NeverError
+	switch {
+	case errors.As(err, &notYet):
+		answer.Missing = notYet.Missing
+	case errors.As(err, &never):
+		answer.Missing, answer.Never = never.Missing, true
+	case err != nil:
+		return answer, false
+	}
+	return answer, true
 }

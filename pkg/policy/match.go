@@ -248,3 +248,7 @@ func distance(a, b string, open, tail bool) int {
 	}
 	return last[len(b)]
 }
+
+// NothingSelected is what to look at where a flow selects no topic.
+const NothingSelected = "look at topics and exclude_topics, and whether this is the right cluster; topics that the " +
+	"program's user may not Describe are hidden from it"

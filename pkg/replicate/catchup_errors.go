@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 )
@@ -15,10 +16,6 @@ type UnfinishedError struct {
 	// Nothing is the source of which no topic is selected: there was nothing to copy, as far as can be seen.
 	Nothing string
 }
-
-// NothingSelected is what to look at where a flow selects no topic.
-const NothingSelected = "look at topics and exclude_topics, and whether this is the right cluster; topics that the " +
-	"program's user may not Describe are hidden from it"
 
 func (e *UnfinishedError) Error() string {
 	if e.Nothing != "" {
@@ -38,17 +35,13 @@ func (e *UnfinishedError) Error() string {
 // Remedy tells what to do about the first of them.
 func (e *UnfinishedError) Remedy() string {
 	if e.Nothing != "" {
-		return NothingSelected
+		return policy.NothingSelected
 	}
 	if len(e.Stops) > 0 {
 		return e.Stops[0].Remedy()
 	}
 	return "see 'replicator status'; run the same command again once the groups stand still"
 }
-
-// OpenRemedy is what to do about a transaction that does not end.
-const OpenRemedy = "'replicator plan' names open transactions, and who has them open; the broker ends one at its " +
-	"time-out"
 
 // StoppedError ends a one-off copy that was told to end before it was done.
 type StoppedError struct {

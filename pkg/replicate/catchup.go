@@ -14,6 +14,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/shard"
 	"replicator/pkg/replicate/wait"
@@ -126,7 +127,7 @@ func (c *catchUp) reached(ctx context.Context, goal map[chunk.Partition]offsets.
 	if !c.workers.present.Load() {
 		return false, nil, nil
 	}
-	routes := map[chunk.Partition]shard.PublishedRoute{}
+	routes := map[chunk.Partition]published.Route{}
 	own := map[int]bool{}
 	for _, w := range c.workers.list() {
 		own[w.Shard] = true

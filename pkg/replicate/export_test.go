@@ -7,6 +7,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/shard"
 )
 
@@ -30,11 +31,11 @@ func SettleGroups(ctx context.Context, o Options, shards int, goal map[chunk.Par
 }
 
 // ProgressNow is that of the only flow.
-func (e *Engine) ProgressNow() map[chunk.Partition]shard.PublishedRoute {
+func (e *Engine) ProgressNow() map[chunk.Partition]published.Route {
 	return e.present()[0].workers.copying()
 }
 
 // Alarm tells the workers of the only flow where the source's logs end.
-func (e *Engine) Alarm(progress map[chunk.Partition]shard.PublishedRoute, stable listoffsets.Offsets) {
+func (e *Engine) Alarm(progress map[chunk.Partition]published.Route, stable listoffsets.Offsets) {
 	e.present()[0].workers.alarm(progress, stable)
 }

@@ -23,6 +23,7 @@ import (
 	"replicator/pkg/replicate/shard"
 	"replicator/pkg/replicate/sink"
 	"replicator/pkg/replicate/topics"
+	"replicator/pkg/replicate/topology"
 	"replicator/pkg/replicate/txlimit"
 )
 
@@ -49,7 +50,7 @@ func newFlow(o *Options, m *metrics.Metrics, cfg settings.Config, met []policy.F
 		Cfg: cfg, Name: cfg.Name(), CatchUp: o.UntilCaughtUp, Metrics: m, Log: o.Log.With("flow", cfg.Name()),
 		TroubleFor: cmp.Or(o.TroubleFor, shard.DefaultTroubleFor), Wrap: o.Wrap,
 		Source: o.Clusters[cfg.From], Target: o.Clusters[cfg.To],
-		Window: sink.NewWindow(shard.WindowBytes), Topology: shard.NewTopology(), Notify: make(chan struct{}, 1),
+		Window: sink.NewWindow(shard.WindowBytes), Topology: topology.New(), Notify: make(chan struct{}, 1),
 	}
 	f := &flow{Flow: shared, options: o, memory: before}
 	f.workers = &workers{flow: shared, memory: before, byShard: map[int]*running{}}

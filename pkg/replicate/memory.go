@@ -8,8 +8,8 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/retention"
-	"replicator/pkg/replicate/shard"
 )
 
 // memory is what a flow knows of its partitions and groups for those who watch it. It
@@ -22,7 +22,7 @@ type memory struct {
 	mu    sync.Mutex
 	known known
 	// lost is what was known of shards that went with the membership.
-	lost map[int]map[chunk.Partition]shard.PublishedRoute
+	lost map[int]map[chunk.Partition]published.Route
 }
 
 // known is what was found out last. Its maps are replaced, and never changed.
@@ -44,7 +44,7 @@ type lastSync struct {
 }
 
 func newMemory() *memory {
-	return &memory{began: time.Now(), lost: map[int]map[chunk.Partition]shard.PublishedRoute{}}
+	return &memory{began: time.Now(), lost: map[int]map[chunk.Partition]published.Route{}}
 }
 
 // now is what is known.
@@ -62,14 +62,14 @@ func (m *memory) learn(change func(*known)) {
 }
 
 // lose keeps what was known of a shard that nobody may be there to tell of.
-func (m *memory) lose(shard int, routes map[chunk.Partition]shard.PublishedRoute) {
+func (m *memory) lose(shard int, routes map[chunk.Partition]published.Route) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lost[shard] = routes
 }
 
 // lostOf is what is kept of a shard; nil: nothing.
-func (m *memory) lostOf(shard int) map[chunk.Partition]shard.PublishedRoute {
+func (m *memory) lostOf(shard int) map[chunk.Partition]published.Route {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.lost[shard]
@@ -83,7 +83,7 @@ func (m *memory) regained(shard int) {
 }
 
 // lostNow is what is kept of all shards. Once the membership is had again, what was not given again is another's.
-func (m *memory) lostNow(member bool) map[int]map[chunk.Partition]shard.PublishedRoute {
+func (m *memory) lostNow(member bool) map[int]map[chunk.Partition]published.Route {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if member {

@@ -11,6 +11,7 @@ import (
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/retention"
 	"replicator/pkg/replicate/shard"
 )
@@ -73,8 +74,8 @@ type observer struct {
 // routes are the partitions of this process as its workers publish them. Those that a
 // worker does not publish at the moment, between two sessions, are among them, and
 // those of shards that were lost with the membership, as long as it is not had again.
-func (o *observer) routes() map[chunk.Partition]shard.PublishedRoute {
-	all := map[chunk.Partition]shard.PublishedRoute{}
+func (o *observer) routes() map[chunk.Partition]published.Route {
+	all := map[chunk.Partition]published.Route{}
 	lost := o.memory.lostNow(o.workers.present.Load()) // before the workers, who may have such a shard again
 	workers := o.workers.list()
 	own := make(map[int]bool, len(workers))
@@ -85,7 +86,7 @@ func (o *observer) routes() map[chunk.Partition]shard.PublishedRoute {
 		for n := range t.Partitions {
 			p := chunk.Partition{Topic: t.Source, Number: int32(n)}
 			if own[p.Shard(o.flow.Cfg.Shards)] {
-				all[p] = shard.PublishedRoute{Next: unknownProgress}
+				all[p] = published.Route{Next: unknownProgress}
 			}
 		}
 	}

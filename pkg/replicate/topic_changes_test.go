@@ -15,8 +15,8 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/listoffsets"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/settings"
-	"replicator/pkg/replicate/shard"
 )
 
 // TestNewTopicAndPartitions: both are noticed while running, and copied from their
@@ -87,7 +87,7 @@ func TestAlarmAboutTheFormerTopic(t *testing.T) {
 	w.Plain(w.Sides.Source, "orders", 0, 50)
 	r := w.Start(nil)
 	w.Equal([]string{"orders"})
-	var before map[chunk.Partition]shard.PublishedRoute
+	var before map[chunk.Partition]published.Route
 	at := chunk.Partition{Topic: "orders"}
 	w.Await("all is copied", func() bool { before = r.ProgressNow(); return before[at].Next == 50 })
 	ends, err := w.To.ListCommittedOffsets(w.Ctx, "orders")

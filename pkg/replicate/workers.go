@@ -11,6 +11,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/listoffsets"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/shard"
 )
 
@@ -116,8 +117,8 @@ func (w *workers) knows(p chunk.Partition) bool {
 }
 
 // copying tells of the partitions that this process copies, and how far they are.
-func (w *workers) copying() map[chunk.Partition]shard.PublishedRoute {
-	routes := map[chunk.Partition]shard.PublishedRoute{}
+func (w *workers) copying() map[chunk.Partition]published.Route {
+	routes := map[chunk.Partition]published.Route{}
 	for _, one := range w.list() {
 		for p, r := range one.Published.Routes() {
 			if r.State == partition.Copying {
@@ -130,7 +131,7 @@ func (w *workers) copying() map[chunk.Partition]shard.PublishedRoute {
 
 // alarm tells workers of partitions whose log ends before their progress: a reader may
 // wait there without a word, until the log has grown beyond it.
-func (w *workers) alarm(copying map[chunk.Partition]shard.PublishedRoute, stable listoffsets.Offsets) {
+func (w *workers) alarm(copying map[chunk.Partition]published.Route, stable listoffsets.Offsets) {
 	for p, r := range copying {
 		end, known := stable[p]
 		if one := w.of(p); one != nil && known && end.Err == nil && offsets.Source(end.Offset) < r.Next {

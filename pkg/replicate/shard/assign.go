@@ -8,6 +8,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/quarantine"
 	"replicator/pkg/replicate/topics"
 )
@@ -20,7 +21,7 @@ type assigner struct {
 	log          *slog.Logger
 	quarantine   *quarantine.Partitions
 	signs        *signs
-	published    *Published
+	published    *published.Shard
 	book         *ledger.Shard
 	assigned     *assignment
 	intake       *intake
@@ -68,7 +69,7 @@ func (a *assigner) takeUp(list []*candidate, version uint64) error {
 		}
 		state := c.becomes()
 		a.isIn(c, state)
-		a.published.put(c.partition, func(r *PublishedRoute) {
+		a.published.Put(c.partition, func(r *published.Route) {
 			if r.Key != c.key {
 				r.Began = c.header.Progress
 			}
@@ -85,7 +86,7 @@ func (a *assigner) takeUp(list []*candidate, version uint64) error {
 			Partition: c.partition, Offset: c.header.Progress, Epoch: c.header.Epoch, Most: int(c.topic.TargetMaxBytes),
 		})
 	}
-	a.published.keep(known)
+	a.published.Keep(known)
 	return a.intake.assign(positions)
 }
 

@@ -10,6 +10,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/sink"
+	"replicator/pkg/replicate/wait"
 )
 
 // sameTopics makes sure, between the last record read and the commit, that the
@@ -44,11 +45,19 @@ func (c *copier) sameTopics(ctx context.Context, acked []sink.Acked) error {
 		for name, want := range side.want {
 			if got := ids[name]; got != want {
 				c.log.Warn(side.what+" topic is another one than before", "topic", name, "id", got, "was", want)
-				return c.flow.Topology.refreshAndWait(ctx, c.assigned.version)
+				return c.flow.refreshTopics(ctx, c.assigned.version)
 			}
 		}
 	}
 	return nil
+}
+
+// refreshTopics ends a session whose topics are not those of the version that it
+// has seen, once the change is known to all; perhaps it is already.
+func (f *Flow) refreshTopics(ctx context.Context, seen uint64) error {
+	f.Topology.Refresh()
+	f.Topology.Await(ctx, seen, grace)
+	return errAgain
 }
 
 // commit puts the map and the progress of a chunk into its transaction and
@@ -129,11 +138,11 @@ func (c *copier) markCommitted() {
 		if r.written {
 			c.foreign.committed[r.key], r.written = true, false
 		}
-		c.published.progress(p, r.next)
+		c.published.Progress(p, r.next)
 	}
 	clear(c.assigned.moved)
 	c.committed = time.Now()
-	notify(c.flow.Notify)
+	wait.Notify(c.flow.Notify)
 }
 
 // progressDue says whether it is time to commit progress that came without records.

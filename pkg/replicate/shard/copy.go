@@ -7,6 +7,7 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/quarantine"
 	"replicator/pkg/replicate/txlimit"
 	"replicator/pkg/replicate/wait"
@@ -27,7 +28,7 @@ type copier struct {
 	retry        *wait.Retry
 	quarantine   *quarantine.Partitions
 	size         *txlimit.Size
-	published    *Published
+	published    *published.Shard
 	book         *ledger.Shard
 	assigned     *assignment
 	intake       *intake
@@ -136,7 +137,7 @@ func (c *copier) note(read chunk.Chunk) {
 	for _, part := range read.Parts {
 		if r := c.assigned.routes[part.Partition]; r != nil && r.cut == nil {
 			c.assigned.advance(r, &part)
-			c.published.progress(part.Partition, part.Next)
+			c.published.Progress(part.Partition, part.Next)
 		}
 	}
 }

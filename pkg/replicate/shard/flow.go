@@ -30,6 +30,7 @@ import (
 	"replicator/pkg/replicate/sink"
 	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/topics"
+	"replicator/pkg/replicate/topology"
 	"replicator/pkg/replicate/txlimit"
 )
 
@@ -71,7 +72,7 @@ type Flow struct {
 	SourceWriters *provenance.SourceWriters
 	Window        *sink.Window // what all writers of the batch lane have under way
 
-	Topology *topology
+	Topology *topology.Topology
 	Goal     goal
 	stops    quarantine.Lines
 	Notify   chan struct{} // tells a one-off copy that a shard has come further

@@ -42,7 +42,7 @@ type taken struct {
 func (w *Worker) newSession(t taken) *session {
 	now, assigned := time.Now(), newAssignment()
 	intake := newIntake(t.in, w.size, w.flow.InBatches())
-	transactions := &transactions{flow: w.flow, shard: w.Shard, out: t.out, book: t.book, published: &w.Published,
+	transactions := &transactions{flow: w.flow, shard: w.Shard, out: t.out, book: t.book, published: w.Published,
 		ledgerEnd: t.end}
 	foreign := &foreignRecords{flow: w.flow, log: w.log, committed: map[ledger.Key]bool{}}
 	cuts := &cutFinder{flow: w.flow, shard: w.Shard, log: w.log, book: t.book, signs: w.signs, quarantine: w.quarantine,
@@ -50,9 +50,9 @@ func (w *Worker) newSession(t taken) *session {
 	return &session{flow: w.flow, shard: w.Shard, retry: &w.retry, quarantine: w.quarantine, signs: w.signs,
 		batch: t.batch, begun: now, assigned: assigned, intake: intake, cuts: cuts, transactions: transactions,
 		assigner: &assigner{flow: w.flow, shard: w.Shard, log: w.log, quarantine: w.quarantine, signs: w.signs,
-			published: &w.Published, book: t.book, assigned: assigned, intake: intake, transactions: transactions, cuts: cuts},
+			published: w.Published, book: t.book, assigned: assigned, intake: intake, transactions: transactions, cuts: cuts},
 		copier: &copier{flow: w.flow, log: w.log, retry: &w.retry, quarantine: w.quarantine, size: w.size,
-			published: &w.Published, book: t.book, assigned: assigned, intake: intake, transactions: transactions, cuts: cuts,
+			published: w.Published, book: t.book, assigned: assigned, intake: intake, transactions: transactions, cuts: cuts,
 			foreign: foreign, committed: now},
 		trimmer: &trimmer{flow: w.flow, book: t.book, assigned: assigned, transactions: transactions, trimmed: now},
 	}
@@ -97,7 +97,7 @@ func (s *session) step(ctx, finish context.Context) error {
 		}
 	}
 	if len(s.assigned.routes) == 0 {
-		s.flow.Topology.await(ctx, s.assigned.version, progressEvery)
+		s.flow.Topology.Await(ctx, s.assigned.version, progressEvery)
 		return nil
 	}
 	read, err := s.intake.next(ctx, idleWait)

@@ -8,6 +8,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/wait"
 )
 
 // settle has one partition go on where the facts have it go on, or says why it does not. Nothing is decided by an
@@ -119,6 +120,6 @@ func (a *assigner) commitHeaders(ctx context.Context, list []*candidate) error {
 	if err := a.transactions.write(ctx, p); err != nil {
 		return err
 	}
-	notify(a.flow.Notify)
+	wait.Notify(a.flow.Notify)
 	return nil
 }

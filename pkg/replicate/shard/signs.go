@@ -10,6 +10,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/source"
 )
 
@@ -45,7 +46,7 @@ func newSigns(log *slog.Logger) *signs {
 }
 
 // alarm notes that the source's log ends before the progress that a partition was seen at. Anybody may call it.
-func (s *signs) alarm(p chunk.Partition, seen PublishedRoute, end offsets.Source) {
+func (s *signs) alarm(p chunk.Partition, seen published.Route, end offsets.Source) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.alarms == nil {
@@ -69,7 +70,7 @@ func (s *signs) alarmed() bool {
 }
 
 // note takes up what made a session give up; routes are those that it had published.
-func (s *signs) note(err error, routes map[chunk.Partition]PublishedRoute) {
+func (s *signs) note(err error, routes map[chunk.Partition]published.Route) {
 	var lost *source.Unreadable
 	var low *belowError
 	switch {

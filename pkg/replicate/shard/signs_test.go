@@ -6,6 +6,7 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/source"
 )
 
@@ -27,7 +28,7 @@ func TestSignsOfFormerTopics(t *testing.T) {
 		s := newSigns(slog.New(slog.DiscardHandler))
 		s.note(&belowError{key: key, topic: target, at: 5, last: 9}, nil)
 		s.note(&source.Unreadable{OutOfLog: true, Partition: p, At: 7, End: 6},
-			map[chunk.Partition]PublishedRoute{p: {Key: key}})
+			map[chunk.Partition]published.Route{p: {Key: key}})
 		s.keep(c.key, c.target)
 		_, doubted := s.doubts[p]
 		if _, behind := s.behind[p]; doubted != c.doubted || behind != c.behind {

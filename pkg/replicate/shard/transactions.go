@@ -6,6 +6,7 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/sink"
 )
 
@@ -33,7 +34,7 @@ type transactions struct {
 	shard     int
 	out       Writer
 	book      *ledger.Shard
-	published *Published
+	published *published.Shard
 
 	ledgerEnd int64     // where the ledger partition ends, by what this session has read and written
 	asked     time.Time // when the target was last asked for that
@@ -65,16 +66,16 @@ func (t *transactions) commit(ctx context.Context, p *ledger.Prepared) error {
 	for i, r := range p.Records {
 		records[i] = sink.LedgerRecord{Key: r.Key, Value: r.Value}
 	}
-	if err := t.published.enter(ctx); err != nil {
+	if err := t.published.Enter(ctx); err != nil {
 		return err
 	}
-	defer t.published.leave()
+	defer t.published.Leave()
 	begun := time.Now()
 	at, err := t.out.Commit(ctx, records)
 	if err != nil {
 		return t.flow.Target.Explain(err)
 	}
-	t.published.apply(p, at)
+	t.published.Apply(p, at)
 	if n := len(at); n > 0 {
 		t.ledgerEnd = at[n-1] + 2 // and the transaction's marker
 	}

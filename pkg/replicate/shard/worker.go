@@ -16,6 +16,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/owner"
+	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/quarantine"
 	"replicator/pkg/replicate/source"
 	"replicator/pkg/replicate/txlimit"
@@ -44,22 +45,20 @@ type Worker struct {
 	quarantine *quarantine.Partitions
 	signs      *signs
 	size       *txlimit.Size
-	Published  Published // what others may see of this shard
+	Published  *published.Shard // what others may see of this shard
 }
 
 // New makes the worker of a shard of the flow; Run has it work.
 func New(f *Flow, shard int) *Worker {
 	log := f.Log.With("shard", shard)
-	w := &Worker{flow: f, Shard: shard, log: log, retry: wait.Retry{Log: log, Clock: time.Now},
+	return &Worker{flow: f, Shard: shard, log: log, retry: wait.Retry{Log: log, Clock: time.Now},
 		quarantine: quarantine.New(log, &f.stops, f.TroubleFor), signs: newSigns(log),
-		size: txlimit.NewSize(log, &f.Longest)}
-	w.Published.init()
-	return w
+		size: txlimit.NewSize(log, &f.Longest), Published: published.New()}
 }
 
 // Alarm says that the source's log ends before the progress that a partition was seen at: the worker compares it with
 // what was copied. Anybody may call it.
-func (w *Worker) Alarm(p chunk.Partition, seen PublishedRoute, end offsets.Source) {
+func (w *Worker) Alarm(p chunk.Partition, seen published.Route, end offsets.Source) {
 	w.signs.alarm(p, seen, end)
 }
 
@@ -70,7 +69,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := w.session(ctx)
 		w.signs.note(err, w.Published.Routes())
-		w.Published.clear(err)
+		w.Published.Clear(err)
 		var stop *chunk.Stop
 		if !errors.As(err, &stop) {
 			stop = w.lasting(err)
@@ -140,7 +139,7 @@ func (w *Worker) session(ctx context.Context) error {
 		return err
 	}
 	defer in.Close() // nothing is stored on the source
-	w.Published.open(book)
+	w.Published.Open(book)
 	return w.newSession(taken{in: in, out: out, batch: batch, book: book, end: end}).run(ctx)
 }
 

@@ -30,3 +30,11 @@ func Until(ctx context.Context, pause time.Duration, done func() (bool, error)) 
 		}
 	}
 }
+
+// Notify leaves word for whoever waits on a channel, or will: its capacity is 1, and who comes late sees one of them.
+func Notify(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -17,7 +17,7 @@ type logs struct {
 	targetEnds listoffsets.Offsets
 }
 
-// ask asks for what settle needs, in a few requests for all partitions.
+// ask asks both clusters for what settle needs, in a few requests for all partitions.
 func (a *assigner) ask(ctx context.Context, list []*candidate) (l logs, err error) {
 	var names, filled []string
 	var positions []chunk.Position
@@ -69,17 +69,17 @@ func (a *assigner) askStart(ctx context.Context, names []string, earliest listof
 	return earliest, nil
 }
 
-// silent is why the source has not told all that it was asked about a partition.
-func (l logs) silent(c *candidate) error {
+// unknown is why something about a partition is not known that the source was asked for.
+func (l logs) unknown(c *candidate) error {
 	asked := []listoffsets.Offsets{l.Earliest, l.Start, l.End}
 	if c.state != nil && c.header.Epoch >= 0 {
 		asked = append(asked, l.Epochs)
 	}
-	for _, marks := range asked {
-		if mark, there := marks[c.partition]; !there {
+	for _, offsets := range asked {
+		if offset, known := offsets[c.partition]; !known {
 			return fmt.Errorf("the source does not know partition %s", c.partition)
-		} else if mark.Err != nil {
-			return fmt.Errorf("the source does not answer for partition %s: %w", c.partition, mark.Err)
+		} else if offset.Err != nil {
+			return fmt.Errorf("the source does not answer for partition %s: %w", c.partition, offset.Err)
 		}
 	}
 	return nil

@@ -96,15 +96,15 @@ func (a *assigner) isIn(c *candidate, state partition.State) {
 	case partition.Truncated:
 		a.assigned.undecided = true
 		a.quarantine.AwaitOrder(c.stop)
-	case partition.Quarantined: // of a topic that is stopped the flow tells, and looks at it again
+	case partition.Quarantined: // a topic that is stopped is the flow's to log, and to try again
 		a.quarantine.Keep(c.stop)
 	case partition.Copying:
 		a.quarantine.GoesOn(c.partition)
 	}
 }
 
-// expect tells of the topics that the ledger knows, so that one which may not be
-// seen is not taken for a deleted one.
+// expect names the topics that the ledger knows, so that one which may not be
+// described is not taken for a deleted one.
 func (a *assigner) expect() {
 	var names []string
 	for _, k := range a.book.Keys() {

@@ -71,7 +71,7 @@ func (f *cutFinder) compareLast(ctx context.Context, a *assignment, c chunk.Chun
 		if found[p.Source] == lastcopied.Differs {
 			key := a.routes[p.Source].key
 			f.signs.doubts[p.Source] = doubt{key: key, at: f.book.State(key).Progress, end: -1, sure: true}
-			err = errAgain // with a look at where the log was cut
+			err = errAgain // the next assignment finds where the log was cut
 		}
 	}
 	return err

@@ -32,7 +32,7 @@ type cutFinder struct {
 	foreign    *foreignRecords
 }
 
-// settle looks whether a log was cut, also where a partition is stopped for another reason: the log may
+// settle finds out whether a log was cut, also where a partition is stopped for another reason: the log may
 // have grown by the time that this has passed. It answers what becomes of the partition after that.
 func (f *cutFinder) settle(ctx context.Context, c *candidate, facts partition.Facts) (partition.Verdict, error) {
 	c.earliest = facts.Source.First

@@ -13,10 +13,10 @@ import (
 
 // A cut of the target is a fact in the ledger as one of the source is: its log was put back
 // to an earlier state, or a leader took over that lacked what had been acknowledged. It
-// shows by an end before the last record of the map, by records of ours that land before
+// shows by an end before the last record of the map, by records of ours that are written before
 // that, or by something else in the place of that record.
 
-// belowError says that records of ours landed before the last ones of the map, which are
+// belowError says that records of ours were written before the last ones of the map, which are
 // gone then. Their transaction is aborted, but the target's log grows by it.
 type belowError struct {
 	key      ledger.Key
@@ -48,8 +48,8 @@ func (f *cutFinder) targetCut(ctx context.Context, c *candidate, facts partition
 }
 
 // targetHeldUpTo says whether the target holds the last record of the map no more, and up to
-// which source offset it holds what was copied. An end that came too early is looked at
-// again for a while: it may be told by a leader that was one.
+// which source offset it holds what was copied. An end that came too early is asked for
+// again for a while: it may come from a leader that was one.
 func (f *cutFinder) targetHeldUpTo(ctx context.Context, c *candidate, end offsets.Target, short, behind bool) (
 	at offsets.Source, is bool, err error) {
 	place, mapped, err := f.lastCopied(ctx, c.partition, c.state, c.topic, c.header.Progress)
@@ -62,7 +62,7 @@ func (f *cutFinder) targetHeldUpTo(ctx context.Context, c *candidate, end offset
 	}
 	switch what := found[c.partition]; {
 	case !short && what != lastcopied.Differs:
-		return 0, false, nil // the source is looked at
+		return 0, false, nil // the source is compared next
 	case !short:
 		_, there, err := f.flow.Scan.First(ctx, c.topic.Target, c.partition.Number, place.To, place.To+1, true)
 		if err != nil || there {

@@ -15,7 +15,7 @@ import (
 	"replicator/pkg/replicate/txlimit"
 )
 
-// final tells the errors that no retry can cure.
+// Final says whether no retry can cure an error.
 func Final(err error) bool {
 	var same *policy.SameClusterError
 	var shards *ledger.ShardsError
@@ -29,7 +29,7 @@ func Final(err error) bool {
 		handover.IsClosed(err)
 }
 
-// hopeless tells the errors of a shard that only a person can cure.
+// Hopeless says whether only a person can cure an error of a shard.
 func Hopeless(err error) bool {
 	if Final(err) || txlimit.IsLimit(err) {
 		return true
@@ -37,7 +37,7 @@ func Hopeless(err error) bool {
 	code, _ := kafka.Code(err)
 	switch kerr.ErrorForCode(int16(code)) {
 	case kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed:
-		return true // one that lacks on a topic stops that topic
+		return true // one that is missing on a topic stops that topic
 	}
 	return false
 }

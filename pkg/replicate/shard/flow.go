@@ -32,9 +32,10 @@ import (
 	"replicator/pkg/replicate/topics"
 	"replicator/pkg/replicate/topology"
 	"replicator/pkg/replicate/txlimit"
+	"replicator/pkg/replicate/wait"
 )
 
-// notClosed is that for a shard of which only its own partition is read.
+// notClosed is [handover.NotClosed] for a shard of which only its own ledger partition is read.
 func (f *Flow) notClosed(ctx context.Context, book *ledger.Shard) error {
 	if !handover.IsClosed(handover.NotClosed(book, book, f.Name)) {
 		return nil
@@ -49,7 +50,7 @@ func (f *Flow) notClosed(ctx context.Context, book *ledger.Shard) error {
 	return handover.NotClosed(book, first[0], f.Name)
 }
 
-// shared is what all workers of a flow have in common: its rules, the clients of both
+// Flow is what all workers of a flow have in common: its rules, the clients of both
 // clusters, and what is known of its topics. It may be used by several goroutines.
 type Flow struct {
 	Cfg            settings.Config
@@ -58,8 +59,8 @@ type Flow struct {
 	Source, Target kafka.Config
 	Log            *slog.Logger
 	Metrics        *metrics.Metrics
-	Wrap           func(shard int, w Writer) Writer // see Options
-	TroubleFor     time.Duration                    // the constant, but for tests
+	Wrap           func(shard int, w Writer) Writer // nil: the writer as it is; tests put themselves between
+	TroubleFor     time.Duration                    // DefaultTroubleFor, but for tests
 
 	clients.Clients
 	SourceScan   *scan.Scanner
@@ -73,19 +74,19 @@ type Flow struct {
 	Window        *sink.Window // what all writers of the batch lane have under way
 
 	Topology *topology.Topology
-	Goal     goal
+	Goal     Goal
 	stops    quarantine.Lines
 	Notify   chan struct{} // tells a one-off copy that a shard has come further
 
 	Signer     identity.Signer
 	Identity   ledger.Identity
 	asking     sync.Mutex  // held while the ledger's identity is read again
-	SameLedger atomic.Bool // it was, as a member of the group
+	SameLedger atomic.Bool // the ledger was seen to be this flow's, as a member of the group
 
 	Owned               atomic.Int32 // shards of this process
 	Longest             txlimit.Longest
 	Copied, CopiedBytes atomic.Int64 // by this process
-	tellLeftOut         sync.Once
+	logLeftOut          sync.Once
 }
 
 // openWriter opens the door out of a shard.
@@ -165,7 +166,7 @@ func (f *Flow) cameFromTarget() func(context.Context, int64, time.Time) (bool, e
 		cameBack := author.Kind == provenance.Opposite
 		if cameBack {
 			f.Metrics.LeftOut(f.Name)
-			f.tellLeftOut.Do(func() {
+			f.logLeftOut.Do(func() {
 				f.Log.Info("batches that came from the target are left out", "ledger", f.Cfg.OppositeLedger())
 			})
 		}
@@ -177,29 +178,29 @@ func (f *Flow) exactlyOnce() bool { return f.Cfg.Delivery == settings.ExactlyOnc
 
 // targetEnd is the last stable offset of one target partition.
 func (f *Flow) targetEnd(ctx context.Context, topic string, number int32) (offsets.Target, error) {
-	for giveUp := time.Now().Add(listoffsets.ElectionLimit); ; {
-		marks, err := f.TargetOffsets.Stable(ctx, []string{topic})
+	giveUp := time.Now().Add(listoffsets.ElectionLimit)
+	var end offsets.Target
+	err := wait.Until(ctx, listoffsets.ElectionLimit/100, func() (bool, error) {
+		stable, err := f.TargetOffsets.Stable(ctx, []string{topic})
 		if err != nil {
-			return 0, err
+			return false, err
 		}
-		mark, ok := marks[chunk.Partition{Topic: topic, Number: number}]
-		if !ok {
-			mark.Err = errors.New("the target does not know it")
+		at, known := stable[chunk.Partition{Topic: topic, Number: number}]
+		if !known {
+			at.Err = errors.New("the target does not know it")
 		}
-		switch {
-		case mark.Err == nil:
-			return offsets.Target(mark.Offset), nil
-		case !kerr.IsRetriable(mark.Err), time.Now().After(giveUp), ctx.Err() != nil:
-			return 0, fmt.Errorf("end of target partition %s/%d: %w", topic, number, mark.Err)
+		if end = offsets.Target(at.Offset); at.Err == nil {
+			return true, nil
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(listoffsets.ElectionLimit / 100):
+		if !kerr.IsRetriable(at.Err) || time.Now().After(giveUp) {
+			return false, fmt.Errorf("end of target partition %s/%d: %w", topic, number, at.Err)
 		}
-	}
+		return false, nil
+	})
+	return end, err
 }
 
-// sameLedger reads once more whose the ledger is: as a member of the group, since whoever
+// checkLedger reads once more whose the ledger is: as a member of the group, since whoever
 // renames the flow looks for members after it has noted that.
 func (f *Flow) checkLedger(ctx context.Context) error {
 	f.asking.Lock()
@@ -228,7 +229,7 @@ func (f *Flow) checkLedger(ctx context.Context) error {
 // errRenamed ends a flow that is run under other names by now.
 var errRenamed = errors.New("the ledger says that the flow has other names by now")
 
-// missedLedger explains an error that a ledger leaves which is not there any more.
+// ExplainLedger explains an error that a ledger leaves which is not there any more; another one it returns as it is.
 func (f *Flow) ExplainLedger(ctx context.Context, err error) error {
 	code, known := kafka.Code(err)
 	switch ck.ErrorCode(code) {
@@ -246,6 +247,7 @@ func (f *Flow) ExplainLedger(ctx context.Context, err error) error {
 	return ledger.Deleted(name, f.Target.Name, err)
 }
 
+// InBatches says whether the flow uses the batch lane.
 func (f *Flow) InBatches() bool {
 	lane, _ := f.Cfg.LaneInUse()
 	return lane == settings.LaneBatch

@@ -20,7 +20,7 @@ type foreignRecords struct {
 	committed map[ledger.Key]bool
 }
 
-// between looks whether [from,to) of the target, which our own markers do not
+// between finds out whether [from,to) of the target, which our own markers do not
 // explain, holds records that somebody else wrote. Before the transaction's
 // first record a committed reader tells; among its records only an uncommitted
 // one can read, and what it sees counts even if it is aborted later: a group

@@ -7,7 +7,7 @@ import (
 	"replicator/pkg/replicate/topics"
 )
 
-// refuseForeign stops what would be written to a target topic of somebody else, in
+// refuseForeign stops what would be written to a target topic with foreign records, in
 // whichever of its partitions that has its records.
 func (a *assigner) refuseForeign(ctx context.Context, list []*candidate) error {
 	var fresh []topics.Mirrored
@@ -38,7 +38,7 @@ func (c *candidate) first() bool {
 	return c.stop == nil && !c.waiting && c.header.TargetTopic != c.topic.TargetID
 }
 
-// giveWay looks, once it is committed which target topics this flow has taken up, whether
+// giveWay finds out, after the commit that says which target topics this flow has taken up, whether
 // another flow has done so at the same moment: of two, at least one sees the other, and
 // leaves the topic before it writes a record to it.
 func (a *assigner) giveWay(ctx context.Context, list []*candidate) error {

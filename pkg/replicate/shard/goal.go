@@ -11,30 +11,30 @@ import (
 	"replicator/pkg/replicate/listoffsets"
 )
 
-// goal is what a one-off copy is to reach. It may be used by several goroutines.
-type goal struct {
+// Goal is what a one-off copy is to reach. It may be used by several goroutines.
+type Goal struct {
 	mu     sync.Mutex
 	ends   map[chunk.Partition]offsets.Source // nil until they are known
 	since  time.Time                          // when they were
 	stable listoffsets.Offsets                // as the source has reported them since, for the last time
 }
 
-// set sets the source's ends that are to be reached.
-func (g *goal) Set(ends map[chunk.Partition]offsets.Source) {
+// Set sets the source's ends that are to be reached.
+func (g *Goal) Set(ends map[chunk.Partition]offsets.Source) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.ends, g.since = ends, time.Now()
 }
 
-// now gives the ends that are to be reached; nil until they are known.
-func (g *goal) Now() map[chunk.Partition]offsets.Source {
+// Now gives the ends that are to be reached; nil until they are known.
+func (g *Goal) Now() map[chunk.Partition]offsets.Source {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.ends
 }
 
-// observe takes over the source's last stable offsets, as asked for at a time.
-func (g *goal) Observe(stable listoffsets.Offsets, at time.Time) {
+// Observe takes over the source's last stable offsets, as asked for at a time.
+func (g *Goal) Observe(stable listoffsets.Offsets, at time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if at.After(g.since) {
@@ -42,9 +42,9 @@ func (g *goal) Observe(stable listoffsets.Offsets, at time.Time) {
 	}
 }
 
-// open names the partitions that have had a transaction open since the goal was set. Ends were asked for before:
+// Open names the partitions that have had a transaction open since the goal was set. Ends were asked for before:
 // a stable offset that has not reached one is held back by it.
-func (g *goal) Open() (list []string) {
+func (g *Goal) Open() (list []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for p, end := range g.ends {

@@ -64,7 +64,7 @@ func (i *intake) next(ctx context.Context, wait time.Duration) (c chunk.Chunk, e
 	return i.in.Next(ctx, limit)
 }
 
-// fit is what of a chunk a transaction has room for that holds so many bytes; the rest is kept.
+// fit is what of a chunk a transaction has room for that holds so many bytes; what it has not is kept.
 func (i *intake) fit(c chunk.Chunk, held int) (now chunk.Chunk) {
 	now, i.kept = i.size.Split(c, held)
 	return now

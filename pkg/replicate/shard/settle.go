@@ -14,13 +14,13 @@ import (
 // settle has one partition go on where the facts have it go on, or says why it does not. Nothing is decided by an
 // answer that did not come: a log is not cut because its leader is silent.
 func (a *assigner) settle(ctx context.Context, c *candidate, l logs) error {
-	silent := l.silent(c)
-	facts := a.facts(c, l, silent != nil)
+	unknown := l.unknown(c)
+	facts := a.facts(c, l, unknown != nil)
 	verdict := partition.Decide(facts)
 	switch {
-	case silent != nil && c.stop == nil:
-		return &chunk.Trouble{Partition: c.partition, Err: silent}
-	case silent != nil:
+	case unknown != nil && c.stop == nil:
+		return &chunk.Trouble{Partition: c.partition, Err: unknown}
+	case unknown != nil:
 		if c.state == nil {
 			c.header = ledger.Header{Start: ledger.NotStarted, Progress: ledger.NotStarted, Epoch: chunk.UnknownEpoch}
 		}

@@ -14,9 +14,9 @@ import (
 	"replicator/pkg/replicate/source"
 )
 
-// signs are what lets a log look cut, until the next assignment has compared it with what was copied: by then the log
-// may be longer than the progress again. They outlive sessions. Each is about a ledger key: another topic of that name
-// has another one, and then the sign is void. All but alarm belongs to the worker's goroutine.
+// signs are what makes a cut of a log likely, until the next assignment has compared it with what was copied: by then
+// the log may be longer than the progress again. They outlive sessions. Each is about a ledger key: another topic of
+// that name has another one, and then the sign is void. All but alarm belongs to the worker's goroutine.
 type signs struct {
 	log    *slog.Logger
 	doubts map[chunk.Partition]doubt
@@ -30,7 +30,7 @@ type signs struct {
 type doubt struct {
 	key  ledger.Key     // what it is about
 	at   offsets.Source // the position
-	end  offsets.Source // where the log, or the epoch of the position, ended; -1: not told
+	end  offsets.Source // where the log, or the epoch of the position, ended; -1: not known
 	sure bool           // the source said so of this very partition
 }
 

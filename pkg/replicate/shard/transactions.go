@@ -24,7 +24,7 @@ type Writer interface {
 	Close()
 }
 
-// ordersEvery is how often a shard with an undecided cut looks for an order.
+// ordersEvery is how often a shard with an undecided cut checks for an order.
 const ordersEvery = 2 * time.Second
 
 // transactions are those of a session's writer: each ends with records for the ledger, which are applied to the book

@@ -10,7 +10,7 @@ import (
 	"replicator/pkg/replicate/ledger"
 )
 
-// trimEvery is how often old segments of the maps are looked at.
+// trimEvery is how often maps are compared with the starts of the logs.
 const trimEvery = 10 * time.Minute
 
 // trimmer keeps maps from growing for ever.

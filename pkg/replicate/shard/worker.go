@@ -27,7 +27,7 @@ const (
 	// DefaultTroubleFor is how long all partitions of a shard wait for one to get over its trouble: an election takes
 	// seconds.
 	DefaultTroubleFor = 20 * time.Second
-	// ownershipEvery is how often a worker that was told that its shard is not its own asks again.
+	// ownershipEvery is how often a worker whose shard was said not to be its own asks again.
 	ownershipEvery = 2 * time.Second
 	// grace is how long a worker that is told to stop may take to finish its transaction.
 	grace = 8 * time.Second

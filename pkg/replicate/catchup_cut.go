@@ -35,7 +35,7 @@ func (c *catchUp) cutUnseen(ctx context.Context, progress map[chunk.Partition]le
 		if end, reported := ends[p]; !reported || end.Err != nil {
 			return true, nil
 		}
-		says := factsof.SourceMarks{End: ends, Epochs: epochs}.Facts(p)
+		says := factsof.SourceOffsets{End: ends, Epochs: epochs}.Facts(p)
 		if says.Holds(partition.Ledger{Progress: h.Progress, Epoch: h.Epoch}) < h.Progress {
 			return true, nil
 		}

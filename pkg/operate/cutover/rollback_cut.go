@@ -16,10 +16,10 @@ import (
 // grown again, by the record that was copied last. What applications wrote behind that cannot be counted.
 func (a *assessment) findPutBack(ctx context.Context, snap *snapshot.Snapshot,
 	views map[chunk.Partition]*snapshot.PartitionView) error {
-	var places []lastcopied.Place
+	var places []lastcopied.Record
 	for _, s := range views {
 		if last, mapped := lastRun(s); mapped && s.Cut == nil {
-			places = append(places, lastcopied.Place{
+			places = append(places, lastcopied.Record{
 				Source: s.Source, SourceID: snap.Source.Topics[s.Source.Topic].Id, From: last.SourceEnd() - 1,
 				Target: s.Target, TargetID: s.State.TargetTopic, To: last.TargetEnd() - 1,
 			})

@@ -81,7 +81,7 @@ func (snap *Snapshot) View(at chunk.Partition) *PartitionView {
 // decide says what a run of the flow would do with the partition.
 func (s *PartitionView) decide(snap *Snapshot) {
 	topic, described := snap.Target.Topics[s.Target.Topic]
-	marks := factsof.SourceMarks{Earliest: snap.sourceEarliest, End: snap.sourceHigh, Start: snap.starts,
+	marks := factsof.SourceOffsets{Earliest: snap.sourceEarliest, End: snap.sourceHigh, Start: snap.starts,
 		Epochs: snap.epochs}
 	s.Facts = partition.Facts{
 		Ledger: factsof.Ledger(s.Book != nil && s.Book.Made, s.State), Source: marks.Facts(s.Source),

@@ -8,7 +8,7 @@ import (
 	"replicator/pkg/replicate/partition"
 )
 
-// ledgerFacts are what one ledger partition says of a partition; a nil state: nothing.
+// Ledger is what one ledger partition says of a partition; a nil state: nothing.
 func Ledger(made bool, state *ledger.State) partition.Ledger {
 	facts := partition.Ledger{Made: made}
 	if state == nil || state.Start == ledger.NotStarted {
@@ -25,28 +25,28 @@ func Ledger(made bool, state *ledger.State) partition.Ledger {
 	return facts
 }
 
-// sourceMarks is what the source says of its logs: where they begin and end, where `start` has partitions begin, and
+// SourceOffsets is what the source says of its logs: where they begin and end, where `start` has partitions begin, and
 // where the epochs of their progress end.
-type SourceMarks struct{ Earliest, End, Start, Epochs listoffsets.Offsets }
+type SourceOffsets struct{ Earliest, End, Start, Epochs listoffsets.Offsets }
 
-// facts are those of one partition.
-func (m SourceMarks) Facts(p chunk.Partition) partition.Source {
+// Facts are those of one partition.
+func (o SourceOffsets) Facts(p chunk.Partition) partition.Source {
 	facts := partition.Source{
-		First: offsets.Source(m.Earliest[p].Offset), End: offsets.Source(m.End[p].Offset), EpochEnd: partition.NotTold,
+		First: offsets.Source(o.Earliest[p].Offset), End: offsets.Source(o.End[p].Offset), EpochEnd: partition.UnknownOffset,
 	}
-	if mark, told := m.Start[p]; told && mark.Err == nil {
-		facts.Begin = offsets.Source(mark.Offset)
+	if at, known := o.Start[p]; known && at.Err == nil {
+		facts.Begin = offsets.Source(at.Offset)
 	}
-	if mark, told := m.Epochs[p]; told && mark.Err == nil && mark.Offset >= 0 {
-		facts.EpochEnd = offsets.Source(mark.Offset)
+	if at, known := o.Epochs[p]; known && at.Err == nil && at.Offset >= 0 {
+		facts.EpochEnd = offsets.Source(at.Offset)
 	}
 	return facts
 }
 
-// endFact is where a log of the target ends, as far as that is told.
-func End(marks listoffsets.Offsets, at chunk.Partition) offsets.Target {
-	if end, told := listoffsets.TargetOf(marks, at); told {
+// End is where a log of the target ends, as far as that is known.
+func End(ends listoffsets.Offsets, p chunk.Partition) offsets.Target {
+	if end, known := listoffsets.TargetOf(ends, p); known {
 		return end
 	}
-	return partition.NotTold
+	return partition.UnknownOffset
 }

@@ -19,7 +19,7 @@ import (
 // tell: so the one that was copied last is compared whenever the first records come after
 // a connection to the source was made.
 
-// comparison is what became of a record that was copied.
+// Comparison is what became of a record that was copied.
 type Comparison int
 
 const (
@@ -29,62 +29,64 @@ const (
 	Gone                      // nothing is in its place on the source
 )
 
-// copiedPlace is where a record is that was copied.
-type Place struct {
+// Record is where a record is that was copied: the topics and the offsets on both sides.
+type Record struct {
 	Source, Target     chunk.Partition
 	SourceID, TargetID chunk.TopicID
 	From               offsets.Source
 	To                 offsets.Target
 }
 
-// both compares records of both sides.
+// Comparer compares records of both sides. It may be used by several goroutines.
 type Comparer struct {
 	source, target             kafka.Config
 	sourceClient, targetClient *kgo.Client
 }
 
+// Open opens a client of each side, which Close closes.
 func Open(source, target kafka.Config) (*Comparer, error) {
-	b := &Comparer{source: source, target: target}
+	c := &Comparer{source: source, target: target}
 	var err error
-	if b.sourceClient, err = kafka.NewFranz(source); err != nil {
+	if c.sourceClient, err = kafka.NewFranz(source); err != nil {
 		return nil, err
 	}
-	if b.targetClient, err = kafka.NewFranz(target); err != nil {
-		b.sourceClient.Close()
+	if c.targetClient, err = kafka.NewFranz(target); err != nil {
+		c.sourceClient.Close()
 		return nil, err
 	}
-	return b, nil
+	return c, nil
 }
 
-func (b *Comparer) Close() {
-	b.sourceClient.Close()
-	b.targetClient.Close()
+// Close closes both clients.
+func (c *Comparer) Close() {
+	c.sourceClient.Close()
+	c.targetClient.Close()
 }
 
-// compare looks what became of records that were copied, one of each partition at most;
+// Compare finds out what became of records that were copied, one of each partition at most;
 // the answers are by partition of the source.
-func (b *Comparer) Compare(ctx context.Context, places []Place) (map[chunk.Partition]Comparison, error) {
+func (c *Comparer) Compare(ctx context.Context, records []Record) (map[chunk.Partition]Comparison, error) {
 	here, there := map[chunk.Partition]glance.Place{}, map[chunk.Partition]glance.Place{}
-	for _, p := range places {
-		here[p.Source] = glance.Place{ID: p.SourceID, Offset: int64(p.From)}
-		there[p.Target] = glance.Place{ID: p.TargetID, Offset: int64(p.To)}
+	for _, r := range records {
+		here[r.Source] = glance.Place{ID: r.SourceID, Offset: int64(r.From)}
+		there[r.Target] = glance.Place{ID: r.TargetID, Offset: int64(r.To)}
 	}
 	var theirs, ours map[chunk.Partition]*kgo.Record
-	g, looking := errgroup.WithContext(ctx)
+	g, asking := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		theirs, err = glance.Records(looking, b.sourceClient, here)
-		return b.source.Explain(err)
+		theirs, err = glance.Records(asking, c.sourceClient, here)
+		return c.source.Explain(err)
 	})
 	g.Go(func() (err error) {
-		ours, err = glance.Records(looking, b.targetClient, there)
-		return b.target.Explain(err)
+		ours, err = glance.Records(asking, c.targetClient, there)
+		return c.target.Explain(err)
 	})
 	if err := g.Wait(); err != nil {
 		return nil, fmt.Errorf("compare what was copied last: %w", err)
 	}
 	found := map[chunk.Partition]Comparison{}
-	for _, p := range places {
-		found[p.Source] = compareRecords(ours[p.Target], theirs[p.Source])
+	for _, r := range records {
+		found[r.Source] = compareRecords(ours[r.Target], theirs[r.Source])
 	}
 	return found, nil
 }

@@ -1,7 +1,7 @@
 // Package partition says what becomes of one partition of a flow, given what is known of it: where it begins or goes
 // on, what it has lost, whether it waits, and for what.
 //
-// The central function is [Decide]. The engine acts by it, and what looks on from outside shows by it what the engine
+// The central function is [Decide]. The engine acts by it, and reports from outside show by it what the engine
 // will do: one rule, so that nothing is promised that does not happen. It guarantees:
 //
 //  1. while the source is silent, nothing is decided;
@@ -25,8 +25,8 @@ type Facts struct {
 	Source Source
 	Target Target
 
-	TopicStopped bool // its topic is, so that neither log is looked at
-	Quarantined  bool // it is stopped for a reason of its own, which may pass; a cut is looked for all the same
+	TopicStopped bool // its topic is, so that neither log is asked about
+	Quarantined  bool // it is stopped for a reason of its own, which may pass; a cut is found all the same
 	Doubted      bool // a reader's position was not in the log, however long the log is now
 	// SourceCompared and TargetCompared: that log was seen to hold what was copied last.
 	SourceCompared, TargetCompared bool
@@ -34,7 +34,7 @@ type Facts struct {
 
 // Ledger is what the ledger says of the partition; zero: nothing.
 type Ledger struct {
-	Made     bool           // the flow has looked at its partitions once
+	Made     bool           // the flow has decided about its partitions once
 	Started  bool           // it has a position; what follows means something only then
 	Progress offsets.Source // the next source offset to copy
 	Epoch    int32          // leader epoch of that, or chunk.UnknownEpoch
@@ -44,15 +44,15 @@ type Ledger struct {
 	CutAt    offsets.Source
 }
 
-// NotTold is an offset that a cluster does not tell.
-const NotTold = -1
+// UnknownOffset is an offset that a cluster does not answer with.
+const UnknownOffset = -1
 
 // Source is what the source says of the partition's log.
 type Source struct {
 	Silent   bool           // it did not tell some of this
 	First    offsets.Source // where the log begins
 	End      offsets.Source // its high watermark, asked for after the progress was known
-	EpochEnd offsets.Source // where the epoch of the progress ends, or NotTold
+	EpochEnd offsets.Source // where the epoch of the progress ends, or UnknownOffset
 	Begin    offsets.Source // where the setting `start` has partitions begin
 }
 
@@ -62,7 +62,7 @@ type Target struct {
 	Topic  chunk.TopicID  // that has the name now; zero: there is none
 	There  bool           // the topic has the partition
 	Silent bool           // it does not tell where the partition's log begins and ends
-	End    offsets.Target // of the log, or NotTold; no more than where records were seen to land
+	End    offsets.Target // of the log, or UnknownOffset; no more than where records were seen to be written
 	Own    bool           // the ledger knows the topic as this partition's, if only from a former topic of the source
 }
 
@@ -75,8 +75,8 @@ const (
 	Stop                        // nothing, as long as it is stopped
 	Cut                         // nothing, before an operator's order about its cut
 	Wait                        // nothing, before its partition is on the target
-	CompareTarget               // the target may have been cut: look whether it holds what was copied last
-	CompareSource               // the source may have been cut: look whether it holds what was copied last
+	CompareTarget               // the target may have been cut: find out whether it holds what was copied last
+	CompareSource               // the source may have been cut: find out whether it holds what was copied last
 	Begin                       // it is copied to that target topic for the first time
 	Refill                      // the target topic is another one by now: the map begins a new generation
 	Continue                    // copying goes on
@@ -109,7 +109,7 @@ func Decide(f Facts) Verdict {
 	return v
 }
 
-// action goes from what forbids to look at all to what lets copying go on. Another target topic comes before signs of a
+// action goes from what forbids any decision to what lets copying go on. Another target topic comes before signs of a
 // cut: all that the source holds is copied to it, whatever the logs have lost before. An end of the target before the
 // map's comes before one of the source, as a record of the source is compared with what the target has.
 func (f *Facts) action() Action {
@@ -138,7 +138,7 @@ func (f *Facts) action() Action {
 }
 
 // from is where copying goes on. What appears after the flow was made begins at its beginning, whatever `start` says:
-// nobody may miss the records between its creation and the first look at it.
+// nobody may miss the records between its creation and the first decision on it.
 func (f *Facts) from() offsets.Source {
 	l, s := f.Ledger, f.Source
 	switch {
@@ -168,7 +168,9 @@ func (f *Facts) Gone() bool {
 func (f *Facts) OpenCut() bool { return f.Ledger.Cut && (f.same() || !f.Target.There) }
 
 // TargetShort says that the target's log ends before the last record that was copied to it.
-func (f *Facts) TargetShort() bool { return f.Target.End != NotTold && f.Target.End < f.Ledger.End }
+func (f *Facts) TargetShort() bool {
+	return f.Target.End != UnknownOffset && f.Target.End < f.Ledger.End
+}
 
 // SourceShort says that the source's log, or the epoch of the progress, ends before the progress.
 func (f *Facts) SourceShort() bool { return f.Source.Holds(f.Ledger) < f.Ledger.Progress }

@@ -26,7 +26,7 @@ func running(change ...func(*Facts)) Facts {
 // fresh is a partition that the ledger does not know, with changes.
 func fresh(change ...func(*Facts)) Facts {
 	return running(append([]func(*Facts){func(f *Facts) {
-		f.Ledger, f.Target.Own, f.Target.End = Ledger{}, false, NotTold
+		f.Ledger, f.Target.Own, f.Target.End = Ledger{}, false, UnknownOffset
 	}}, change...)...)
 }
 
@@ -38,17 +38,17 @@ func quarantined(f *Facts) { f.Quarantined = true }
 func doubted(f *Facts)     { f.Doubted = true }
 func bound(f *Facts)       { f.Ledger.Topic = chunk.TopicID{} } // it has a position, and was copied nowhere
 func cutAt60(f *Facts)     { f.Ledger.Cut, f.Ledger.CutAt = true, 60 }
-func remade(f *Facts)      { f.Target.Topic, f.Target.Own, f.Target.End = another, false, NotTold }
+func remade(f *Facts)      { f.Target.Topic, f.Target.Own, f.Target.End = another, false, UnknownOffset }
 func own(f *Facts)         { f.Target.Own = true }
 func away(f *Facts)        { f.Target.There = false }
-func deleted(f *Facts)     { f.Target = Target{End: NotTold} }
-func hidden(f *Facts)      { f.Target = Target{Hidden: true, End: NotTold} }
+func deleted(f *Facts)     { f.Target = Target{End: UnknownOffset} }
+func hidden(f *Facts)      { f.Target = Target{Hidden: true, End: UnknownOffset} }
 func retained(f *Facts)    { f.Source.First = 120 } // behind the progress
 func sourceEnds(f *Facts)  { f.Source.End = 70 }
 func epochEnds(f *Facts)   { f.Source.EpochEnd = 80 }
 func noEpoch(f *Facts)     { f.Ledger.Epoch = chunk.UnknownEpoch }
 func targetEnds(f *Facts)  { f.Target.End = 50 }
-func noTargetEnd(f *Facts) { f.Target.End = NotTold }
+func noTargetEnd(f *Facts) { f.Target.End = UnknownOffset }
 func sourceSame(f *Facts)  { f.SourceCompared = true }
 func targetSame(f *Facts)  { f.TargetCompared = true }
 
@@ -59,7 +59,7 @@ func TestDecide(t *testing.T) {
 		facts Facts
 		want  Verdict
 	}{
-		{"the flow's first look: where it is to start", fresh(), Verdict{Begin, 150, none, true}},
+		{"the flow's first decision: where it is to start", fresh(), Verdict{Begin, 150, none, true}},
 		{"what came later begins at its beginning", fresh(made), Verdict{Begin, 10, none, true}},
 		{"the log begins behind the start", fresh(func(f *Facts) { f.Source.Begin = 5 }), Verdict{Begin, 10, none, true}},
 		{"a former topic of the source has filled the target", fresh(made, own), Verdict{Begin, 10, none, false}},
@@ -192,7 +192,7 @@ func slow(f Facts) (v Verdict) {
 	return v
 }
 
-// factsOf makes facts of bytes, as clusters could tell them.
+// factsOf makes facts of bytes, as clusters could answer them.
 func factsOf(data []byte) Facts {
 	next := func(most int64) int64 {
 		if len(data) < 2 {

@@ -2,10 +2,10 @@ package partition
 
 import "replicator/pkg/replicate/chunk"
 
-// State is how a partition is doing, and why: whoever copies it shows it, and whoever looks on finds it by
+// State is how a partition is doing, and why: whoever copies it publishes it, and reports from outside find it by
 // [StateOf]. [State.Phase] is the word for it.
 //
-// Each look tells the state anew, by the facts as they are then: whatever was in the way, copying goes on as soon as
+// Each time it is decided anew, by the facts as they are then: whatever was in the way, copying goes on as soon as
 // that passes. Only Truncated stays, until an operator's order, or until the target topic is made again.
 type State int
 
@@ -25,7 +25,7 @@ const (
 	Truncated                   // one side has lost what was copied, or seems to have
 )
 
-// StateOf is the state as one finds it who looks on; working: a replica has the shard.
+// StateOf is the state by the facts alone, for reports from outside; working: a replica has the shard.
 func StateOf(f Facts, working bool) State {
 	action := f.action()
 	switch {

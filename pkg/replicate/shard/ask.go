@@ -13,7 +13,7 @@ import (
 
 // logs are what the source says of its logs, and where those of the target end.
 type logs struct {
-	factsof.SourceMarks
+	factsof.SourceOffsets
 	targetEnds listoffsets.Offsets
 }
 
@@ -96,8 +96,10 @@ func (a *assigner) facts(c *candidate, l logs, silent bool) partition.Facts {
 	}
 	facts.Source.Silent = silent
 	_, facts.Doubted = a.signs.doubts[p]
-	if sign, behind := a.signs.behind[p]; behind && (facts.Target.End == partition.NotTold || sign.at < facts.Target.End) {
-		facts.Target.End = sign.at
+	if sign, behind := a.signs.behind[p]; behind {
+		if end := facts.Target.End; end == partition.UnknownOffset || sign.at < end {
+			facts.Target.End = sign.at
+		}
 	}
 	return facts
 }

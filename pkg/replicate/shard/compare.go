@@ -20,27 +20,27 @@ func (f *cutFinder) segments(ctx context.Context) offsets.Load {
 // lastCopied is where the last record is that was copied before a source offset; false:
 // the map tells of none.
 func (f *cutFinder) lastCopied(ctx context.Context, p chunk.Partition, state *ledger.State, t topics.Mirrored,
-	before offsets.Source) (lastcopied.Place, bool, error) {
+	before offsets.Source) (lastcopied.Record, bool, error) {
 	from, to, mapped, err := state.Map.Before(before, f.segments(ctx))
-	return lastcopied.Place{Source: p, SourceID: t.SourceID,
+	return lastcopied.Record{Source: p, SourceID: t.SourceID,
 		Target: chunk.Partition{Topic: t.Target, Number: p.Number}, TargetID: state.TargetTopic,
 		From: from, To: to}, mapped, err
 }
 
 // compareBefore compares the last record that was copied before a source offset.
 func (f *cutFinder) compareBefore(ctx context.Context, c *candidate, at offsets.Source) (lastcopied.Comparison, error) {
-	place, mapped, err := f.lastCopied(ctx, c.partition, c.state, c.topic, at)
-	if err != nil || !mapped || place.From < c.earliest {
+	record, mapped, err := f.lastCopied(ctx, c.partition, c.state, c.topic, at)
+	if err != nil || !mapped || record.From < c.earliest {
 		return lastcopied.Unknown, err
 	}
-	found, err := f.flow.LastCopied.Compare(ctx, []lastcopied.Place{place})
+	found, err := f.flow.LastCopied.Compare(ctx, []lastcopied.Record{record})
 	return found[c.partition], err
 }
 
 // compareLast compares what was copied last of the partitions of a chunk whose log may be
 // another one than the one that was read before: what follows something else is not copied.
 func (f *cutFinder) compareLast(ctx context.Context, a *assignment, c chunk.Chunk) error {
-	var places []lastcopied.Place
+	var records []lastcopied.Record
 	for i := range c.Parts {
 		part := &c.Parts[i]
 		r := a.routes[part.Partition]
@@ -52,25 +52,25 @@ func (f *cutFinder) compareLast(ctx context.Context, a *assignment, c chunk.Chun
 		if state == nil || state.TargetTopic != r.topic.TargetID {
 			continue
 		}
-		place, mapped, err := f.lastCopied(ctx, r.key.Partition, state, r.topic, state.Progress)
+		record, mapped, err := f.lastCopied(ctx, r.key.Partition, state, r.topic, state.Progress)
 		if err != nil {
 			return err
 		}
 		if mapped {
-			places = append(places, place)
+			records = append(records, record)
 		}
 	}
-	if len(places) == 0 {
+	if len(records) == 0 {
 		return nil
 	}
-	found, err := f.flow.LastCopied.Compare(ctx, places)
+	found, err := f.flow.LastCopied.Compare(ctx, records)
 	if err != nil {
 		return err
 	}
-	for _, p := range places {
-		if found[p.Source] == lastcopied.Differs {
-			key := a.routes[p.Source].key
-			f.signs.doubts[p.Source] = doubt{key: key, at: f.book.State(key).Progress, end: -1, sure: true}
+	for _, r := range records {
+		if found[r.Source] == lastcopied.Differs {
+			key := a.routes[r.Source].key
+			f.signs.doubts[r.Source] = doubt{key: key, at: f.book.State(key).Progress, end: -1, sure: true}
 			err = errAgain // the next assignment finds where the log was cut
 		}
 	}

@@ -52,11 +52,11 @@ func (f *cutFinder) targetCut(ctx context.Context, c *candidate, facts partition
 // again for a while: it may come from a leader that was one.
 func (f *cutFinder) targetHeldUpTo(ctx context.Context, c *candidate, end offsets.Target, short, behind bool) (
 	at offsets.Source, is bool, err error) {
-	place, mapped, err := f.lastCopied(ctx, c.partition, c.state, c.topic, c.header.Progress)
+	record, mapped, err := f.lastCopied(ctx, c.partition, c.state, c.topic, c.header.Progress)
 	if err != nil || !mapped {
 		return 0, false, err
 	}
-	found, err := f.flow.LastCopied.Compare(ctx, []lastcopied.Place{place})
+	found, err := f.flow.LastCopied.Compare(ctx, []lastcopied.Record{record})
 	if err != nil {
 		return 0, false, err
 	}
@@ -64,7 +64,7 @@ func (f *cutFinder) targetHeldUpTo(ctx context.Context, c *candidate, end offset
 	case !short && what != lastcopied.Differs:
 		return 0, false, nil // the source is compared next
 	case !short:
-		_, there, err := f.flow.Scan.First(ctx, c.topic.Target, c.partition.Number, place.To, place.To+1, true)
+		_, there, err := f.flow.Scan.First(ctx, c.topic.Target, c.partition.Number, record.To, record.To+1, true)
 		if err != nil || there {
 			return 0, false, err
 		}
@@ -72,7 +72,7 @@ func (f *cutFinder) targetHeldUpTo(ctx context.Context, c *candidate, end offset
 		return at, err == nil, err
 	case !behind && (what == lastcopied.Alike || f.mayPass(c.partition)):
 		return 0, false, fmt.Errorf("the target says that %s/%d ends at offset %d, but records up to %d were copied to it",
-			c.topic.Target, c.partition.Number, end, place.To)
+			c.topic.Target, c.partition.Number, end, record.To)
 	}
 	answer, err := c.state.Map.Invert(end, c.header.Progress, f.segments(ctx))
 	return answer.Source, err == nil, err

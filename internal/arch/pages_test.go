@@ -110,3 +110,88 @@ func TestDecisionsAreOnePageEach(t *testing.T) {
 		t.Errorf("only %d decisions were found", len(number))
 	}
 }
+
+var (
+	pathOfOurs = regexp.MustCompile("`((?:pkg|cmd|internal|integration|deploy|configs|docs)/[^` ]*|[a-z][a-z0-9_]*\\.go)`")
+	pageInCode = regexp.MustCompile(`//.*?\b(docs/[A-Za-z0-9_/-]+\.md)`)
+	anyOf      = regexp.MustCompile(`^(.*)\{(.*)\}(.*)$`)
+	inCapitals = regexp.MustCompile(`^[A-Z]+\.go$`) // VERB.go stands for each verb's
+)
+
+// Every path that a page names, and every page that a comment names, is there. A file's name alone is that of a file
+// somewhere.
+func TestPathsLeadSomewhere(t *testing.T) {
+	files := map[string]bool{} // names of all Go files
+	named := map[string][]string{}
+	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		files[filepath.Base(path)] = true
+		text, err := os.ReadFile(path)
+		for _, found := range pageInCode.FindAllSubmatch(text, -1) {
+			named[path] = append(named[path], string(found[1]))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range pages(t) {
+		if filepath.Base(path) == "CHANGELOG.md" { // what was
+			continue
+		}
+		for _, found := range pathOfOurs.FindAllStringSubmatch(text, -1) {
+			named[path] = append(named[path], found[1])
+		}
+	}
+	for by, names := range named {
+		for _, name := range names {
+			for _, path := range pathsOf(name) {
+				found, err := filepath.Glob(filepath.Join("../..", path))
+				if err != nil || len(found) == 0 && !files[path] && !inCapitals.MatchString(filepath.Base(path)) {
+					t.Errorf("%s names %s, which is not there", by, path)
+				}
+			}
+		}
+	}
+}
+
+// The table of rooms names every one.
+func TestRoomsAreInTheTable(t *testing.T) {
+	text, err := os.ReadFile("../../docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := map[string]bool{}
+	for _, found := range pathOfOurs.FindAllStringSubmatch(string(text), -1) {
+		for _, path := range pathsOf(found[1]) {
+			table[path] = true
+		}
+	}
+	for _, dir := range []string{"pkg", "pkg/operate", "pkg/replicate", "internal", "cmd"} {
+		inside, err := os.ReadDir(filepath.Join("../..", dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range inside {
+			path := dir + "/" + one.Name()
+			if one.IsDir() && one.Name() != "testdata" && path != "pkg/operate" && !table[path] {
+				t.Errorf("the table of rooms in docs/ARCHITECTURE.md lacks %s", path)
+			}
+		}
+	}
+}
+
+// pathsOf are the paths that a page names in one, as pkg/{offsets,policy}.
+func pathsOf(name string) []string {
+	parts := anyOf.FindStringSubmatch(name)
+	if parts == nil {
+		return []string{name}
+	}
+	var paths []string
+	for one := range strings.SplitSeq(parts[2], ",") {
+		paths = append(paths, parts[1]+one+parts[3])
+	}
+	return paths
+}

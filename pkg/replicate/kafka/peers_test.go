@@ -128,7 +128,8 @@ func TestBrokenPeers(t *testing.T) {
 			if version < 3 {
 				return []byte{0, 0, 0, 0, 0, 0}
 			}
-			return []byte{0, 0, 1, 0, 0, 0, 0, 0} // a null list, length 0, ends the process: docs/ARCHITECTURE.md
+			// A null list, length 0, ends the process: docs/decisions/030-silences-and-ends-of-librdkafka.md.
+			return []byte{0, 0, 1, 0, 0, 0, 0, 0}
 		}),
 		"names a broker that is nowhere": answering(knowing(func() []byte { return brokersAt("", -1, 0) })),
 		"claims very many topics":        answering(knowing(func() []byte { return brokersAt("h", 1, 0x7fffffff) })),

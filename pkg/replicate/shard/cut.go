@@ -18,7 +18,7 @@ import (
 // A cut of the source is a fact in the ledger from the first comparison that shows it: an
 // end, or the end of an epoch, before the progress, or a position that the source
 // says is not in its log. However the log grows afterwards, the partition stays
-// stopped until an operator's order is in the ledger; see docs/ARCHITECTURE.md.
+// stopped until an operator's order is in the ledger; see docs/decisions/015-cut-of-the-source.md.
 
 // cutFinder finds out whether a log was cut, on either side, where signs or ends say so, and has copying go on as an
 // operator has ordered.

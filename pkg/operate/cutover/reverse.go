@@ -173,7 +173,7 @@ func (r *reversal) ensureLedger(ctx context.Context) error {
 		return err
 	}
 	s := identity.NewSigner(&r.opens, source, target, chosen, r.log)
-	s.Sure = true
+	s.AssumeAlone()
 	now := identity.Of(&r.opens, from, to)
 	kept, changes, err := s.Compare(ctx, now)
 	if err != nil {

@@ -3,9 +3,7 @@ package ownership
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"time"
 
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
@@ -84,38 +82,9 @@ func Accept(ctx context.Context, clusters map[string]kafka.Config, flow settings
 	defer viewer.Close()
 	s := identity.NewSigner(&flow, viewer.SourceCluster, viewer.TargetCluster, viewer.Policy, log)
 	now := identity.Of(&flow, viewer.SourceID, viewer.TargetID)
-	kept, err := ledger.ReadIdentity(ctx, s.Target, flow.LedgerTopic())
+	says, err := s.Accept(ctx, now)
 	if err != nil {
 		return nil, err
 	}
-	if kept == nil {
-		return nil, &kafka.Problem{What: fmt.Sprintf("ledger topic %q does not say whose it is", flow.LedgerTopic()),
-			Fix: "there is nothing to accept: 'replicator run' signs it"}
-	}
-	note := *kept
-	note.SourceCluster, note.TargetCluster = now.SourceCluster, now.TargetCluster
-	if _, err := identity.Compare(flow.LedgerTopic(), note, now, nil); err != nil {
-		return nil, err // naming and the like are nothing that can be accepted
-	}
-	for _, name := range []string{kept.Flow(), flow.Name()} {
-		if err := s.NobodyWorks(ctx, kept, name); err != nil {
-			return nil, err
-		}
-	}
-	var changes []ledger.Changed
-	at := time.Now().UTC().Truncate(time.Millisecond)
-	for _, d := range []struct{ what, was, is string }{
-		{"source cluster" + identity.Accepted, kept.SourceCluster, now.SourceCluster},
-		{"target cluster" + identity.Accepted, kept.TargetCluster, now.TargetCluster},
-	} {
-		if d.was != d.is {
-			changes = append(changes, ledger.Changed{At: at, What: d.what, Was: d.was, Is: d.is})
-		}
-	}
-	v := &LedgerView{Flow: flow.Name(), Ledger: flow.LedgerTopic(), Says: kept, Now: now}
-	if len(changes) == 0 {
-		return v, nil
-	}
-	v.Says, err = s.Write(ctx, kept.Successor(note, changes))
-	return v, err
+	return &LedgerView{Flow: flow.Name(), Ledger: flow.LedgerTopic(), Says: says, Now: now}, nil
 }

@@ -278,38 +278,29 @@ func (t *taker) findTargetCuts(ctx context.Context) error {
 // sameFlow compares what the ledger says of its flow with this one, and notes in the
 // snapshot why nothing that it holds is about it.
 func (t *taker) sameFlow(ctx context.Context) error {
-	s := identity.NewSigner(&t.viewer.Flow, t.viewer.SourceCluster, t.viewer.TargetCluster, t.viewer.Policy, nil)
-	s.Seen = &identity.Evidence{Source: t.Source}
+	seen := identity.Seen{Source: t.Source}
 	for _, b := range t.Books {
-		s.Seen.Books = append(s.Seen.Books, b.Shard)
+		seen.Books = append(seen.Books, b.Shard)
 	}
-	var kept *ledger.Identity
-	var err error
 	if len(t.Books) > 0 {
-		if kept, err = t.Books[0].Identity(); err != nil {
+		var err error
+		if seen.Kept, err = t.Books[0].Identity(); err != nil {
 			return err
 		}
 	}
-	all := func() (*identity.Evidence, error) {
-		var err error
-		if s.Seen.Target == nil {
-			s.Seen.Target, err = kafka.Describe(ctx, t.viewer.TargetClient, t.viewer.TargetCluster, nil)
-		}
-		return s.Seen, err
+	if seen.Kept != nil {
+		t.viewer.Groups.AlsoKnownAs(seen.Kept.Formerly)
 	}
-	switch {
-	case kept != nil:
-		now := identity.Of(&t.viewer.Flow, t.Source.Id, t.Target.Id)
-		_, err = identity.Compare(t.viewer.Flow.LedgerTopic(), *kept, now, all)
-		t.viewer.Groups.AlsoKnownAs(kept.Formerly)
-	case identity.HoldsProgress(s.Seen.Books):
-		if _, err = all(); err == nil {
-			err = s.Contradiction(s.Seen)
-		}
-	case time.Since(t.viewer.elsewhere) > elsewhereAgain: // all other ledgers are read for it
-		if err = s.Elsewhere(ctx); err == nil {
-			t.viewer.elsewhere = time.Now()
-		}
+	seen.Target = func() (*kafka.Description, error) {
+		return kafka.Describe(ctx, t.viewer.TargetClient, t.viewer.TargetCluster, nil)
+	}
+	s := identity.NewSigner(&t.viewer.Flow, t.viewer.SourceCluster, t.viewer.TargetCluster, t.viewer.Policy, nil)
+	if time.Since(t.viewer.elsewhere) <= elsewhereAgain { // all other ledgers are read for it
+		s.AssumeAlone()
+	}
+	searched, err := s.CompareSeen(ctx, identity.Of(&t.viewer.Flow, t.Source.Id, t.Target.Id), seen)
+	if searched && err == nil {
+		t.viewer.elsewhere = time.Now()
 	}
 	var shards *ledger.ShardsError
 	if identity.IsStranger(err) || errors.As(err, &shards) {

@@ -70,12 +70,12 @@ func some(topics []string) string {
 // from where it would to where it would. Ledgers of the configuration's own flows are not
 // meant. One that cannot be read is passed over with a warning: whatever its flow has
 // copied stops as foreign_records.
-func (s *Signer) Elsewhere(ctx context.Context) error {
+func (s *Signer) elsewhere(ctx context.Context) error {
 	source, err := kafka.DescribeAll(ctx, s.source)
 	if err != nil {
 		return err
 	}
-	target, err := kafka.DescribeAll(ctx, s.Target)
+	target, err := kafka.DescribeAll(ctx, s.target)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (s *Signer) Elsewhere(ctx context.Context) error {
 // flow would copy them, by topic ids on both sides.
 func (s *Signer) copiedBy(ctx context.Context, name string, source, target *kafka.Description) (
 	[]string, *ledger.Identity, error) {
-	books, err := ledger.ReadAsItIs(ctx, s.Target, name)
+	books, err := ledger.ReadAsItIs(ctx, s.target, name)
 	if err != nil || len(books) == 0 {
 		return nil, nil, err
 	}
@@ -154,17 +154,17 @@ func (s *Signer) unused(ctx context.Context, kept *ledger.Identity) error {
 	if kept.Flow() == s.cfg.Name() {
 		return nil
 	}
-	return s.NobodyWorks(ctx, kept, kept.Flow())
+	return s.nobodyWorks(ctx, kept, kept.Flow())
 }
 
 // nobodyWorks makes sure that the group of a flow of the ledger, by its name or the one of
 // now, has no members.
-func (s *Signer) NobodyWorks(ctx context.Context, kept *ledger.Identity, name string) error {
+func (s *Signer) nobodyWorks(ctx context.Context, kept *ledger.Identity, name string) error {
 	before := settings.Config{From: s.cfg.From, To: s.cfg.To, TargetPrefix: s.cfg.TargetPrefix}
 	if name == kept.Flow() {
 		before.From, before.To = kept.From, kept.To
 	}
-	client, err := kafka.NewFranz(s.Target)
+	client, err := kafka.NewFranz(s.target)
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (s *Signer) NobodyWorks(ctx context.Context, kept *ledger.Identity, name st
 		err = group.Err
 	}
 	if err != nil {
-		return groups.WhyNone(s.Target, before.GroupID(), err) // none: nobody works under those names
+		return groups.WhyNone(s.target, before.GroupID(), err) // none: nobody works under those names
 	}
 	if len(group.Members) > 0 {
 		return &NamesInUseError{s.cfg.Name(), name, before.GroupID(), len(group.Members)}
@@ -191,13 +191,13 @@ func (s *Signer) shutOut(ctx context.Context, kept *ledger.Identity) error {
 	for shard := range s.cfg.Shards {
 		ids = append(ids, before.TransactionalID(int32(shard)))
 	}
-	if err := ledger.ShutOut(ctx, s.Target, ids); err != nil {
-		return s.Target.ExplainTransactions(before.GroupID()+".", err)
+	if err := ledger.ShutOut(ctx, s.target, ids); err != nil {
+		return s.target.ExplainTransactions(before.GroupID()+".", err)
 	}
 	return nil
 }
 
-// isStranger says whether an error is that the ledger, or the copy, is another flow's.
+// IsStranger says whether an error is that the ledger, or the copy, is another flow's.
 func IsStranger(err error) bool {
 	var stranger *IdentityError
 	var renamed *RenamedError

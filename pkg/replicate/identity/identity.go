@@ -1,9 +1,7 @@
 package identity
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -15,7 +13,7 @@ import (
 	"replicator/pkg/replicate/settings"
 )
 
-// identity is what the flow's ledger is to say of it, with the ids of its clusters.
+// Of is what the flow's ledger is to say of it, with the ids of its clusters.
 func Of(c *settings.Config, sourceID, targetID string) ledger.Identity {
 	i := ledger.Identity{
 		Revision: 1, From: c.From, To: c.To, SourceCluster: sourceID, TargetCluster: targetID, Naming: string(c.Naming),
@@ -61,7 +59,7 @@ func (e *IdentityError) Remedy() string { return e.Fix }
 
 // evidence is what tells whether a cluster with another id, or a ledger that does not
 // name its flow, is that of this flow all the same.
-type Evidence struct {
+type evidence struct {
 	Books          []*ledger.Shard
 	Source, Target *kafka.Description // with all topics
 }
@@ -74,7 +72,7 @@ type proof struct {
 }
 
 // sources compares the ledger's source topics with the source's.
-func (e *Evidence) sources() (p proof) {
+func (e *evidence) sources() (p proof) {
 	seen := map[ledger.Key]bool{}
 	for _, book := range e.Books {
 		for _, k := range book.Keys() {
@@ -92,7 +90,7 @@ func (e *Evidence) sources() (p proof) {
 
 // targets compares the topics that the ledger has written to with those of the target,
 // whatever their names.
-func (e *Evidence) targets() (p proof) {
+func (e *evidence) targets() (p proof) {
 	there := map[chunk.TopicID]bool{}
 	for _, topic := range e.Target.Topics {
 		there[topic.Id] = topic.Err == nil
@@ -119,14 +117,13 @@ func (p *proof) count(kept, found chunk.TopicID, name string) {
 	}
 }
 
-// compareIdentities compares a ledger's identity with that of this flow. It answers what has changed
+// compare compares a ledger's identity with that of this flow. It answers what has changed
 // and may, or why the flow must not go on.
-func Compare(name string, kept, now ledger.Identity,
-	look func() (*Evidence, error)) ([]ledger.Changed, error) {
+func compare(name string, kept, now ledger.Identity, see func() (*evidence, error)) ([]ledger.Changed, error) {
 	refuse := func(what, was, is, fix string) ([]ledger.Changed, error) {
 		return nil, &IdentityError{Ledger: name, Kept: kept, What: what, Was: was, Is: is, Fix: fix}
 	}
-	changes, err := compareClusters(name, kept, now, look)
+	changes, err := compareClusters(name, kept, now, see)
 	if err != nil {
 		return nil, err
 	}
@@ -160,26 +157,26 @@ func Compare(name string, kept, now ledger.Identity,
 
 // compareClusters compares cluster ids. One that changed is accepted where topics with the
 // ids that the ledger knows are there: a cluster that was restored under a new id.
-func compareClusters(name string, kept, now ledger.Identity, look func() (*Evidence, error)) ([]ledger.Changed, error) {
+func compareClusters(name string, kept, now ledger.Identity, see func() (*evidence, error)) ([]ledger.Changed, error) {
 	var changes []ledger.Changed
 	for _, d := range []struct {
 		what, side, was, is string
-		proof               func(*Evidence) proof
+		proof               func(*evidence) proof
 	}{
-		{"source cluster", now.From, kept.SourceCluster, now.SourceCluster, (*Evidence).sources},
-		{"target cluster", now.To, kept.TargetCluster, now.TargetCluster, (*Evidence).targets},
+		{"source cluster", now.From, kept.SourceCluster, now.SourceCluster, (*evidence).sources},
+		{"target cluster", now.To, kept.TargetCluster, now.TargetCluster, (*evidence).targets},
 	} {
 		if d.was == d.is || d.was == "" || d.is == "" {
 			continue
 		}
-		found, err := look()
+		found, err := see()
 		if err != nil {
 			return nil, err
 		}
 		left := slices.ContainsFunc(kept.Changes, func(c ledger.Changed) bool {
-			return c.What == d.what+Accepted && c.Was == d.is // whose topics the ledger still knows
+			return c.What == d.what+accepted && c.Was == d.is // whose topics the ledger still knows
 		})
-		if left || !HoldsProgress(found.Books) || d.proof(found).same == 0 {
+		if left || !holdsProgress(found.Books) || d.proof(found).same == 0 {
 			return nil, &IdentityError{Ledger: name, Kept: kept, What: d.what, Was: "the one with id " + d.was,
 				Is: "the one with id " + d.is, Fix: fmt.Sprintf("if this is another flow, which only calls its clusters the "+
 					"same: name one of its clusters otherwise; if bootstrap.servers of %s leads to the "+
@@ -192,7 +189,7 @@ func compareClusters(name string, kept, now ledger.Identity, look func() (*Evide
 }
 
 // accepted ends what a change is called that an operator asked for.
-const Accepted = " id, accepted"
+const accepted = " id, accepted"
 
 func orNone(value string) string {
 	if value == "" {
@@ -201,170 +198,8 @@ func orNone(value string) string {
 	return value
 }
 
-// signer compares a flow with what its ledger says, and signs a new ledger.
-type Signer struct {
-	cfg            *settings.Config
-	source, Target kafka.Config
-	policy         *policy.Policy
-	log            *slog.Logger
-
-	Sure bool // that no other ledger holds the same copy
-
-	Seen *Evidence
-}
-
-func NewSigner(cfg *settings.Config, source, target kafka.Config, chosen *policy.Policy, log *slog.Logger) Signer {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	return Signer{cfg: cfg, source: source, Target: target, policy: chosen, log: log}
-}
-
-// compare answers what the ledger says of its flow, nil where it says nothing, and what
-// has changed since and may. It changes nothing.
-func (s *Signer) Compare(ctx context.Context, now ledger.Identity) (*ledger.Identity, []ledger.Changed, error) {
-	name := s.cfg.LedgerTopic()
-	kept, err := ledger.ReadIdentity(ctx, s.Target, name)
-	if err != nil {
-		return nil, nil, err
-	}
-	if kept == nil {
-		found, err := s.Evidence(ctx)
-		switch {
-		case err != nil:
-		case HoldsProgress(found.Books):
-			if err = s.Contradiction(found); err == nil {
-				err = s.otherTopics(found)
-			}
-		case !s.Sure:
-			err = s.Elsewhere(ctx)
-		}
-		return nil, nil, err
-	}
-	changes, err := Compare(name, *kept, now, func() (*Evidence, error) { return s.Evidence(ctx) })
-	if err == nil {
-		err = s.unused(ctx, kept)
-	}
-	return kept, changes, err
-}
-
-// contradiction looks for what contradicts in a ledger that does not name its flow.
-func (s *Signer) Contradiction(found *Evidence) error {
-	names := map[chunk.TopicID]string{}
-	for topic, at := range found.Target.Topics {
-		names[at.Id] = topic
-	}
-	for _, book := range found.Books {
-		for _, k := range book.Keys() {
-			want, verdict := s.policy.Topic(k.Partition.Topic)
-			is, there := names[book.State(k).TargetTopic]
-			if id := book.State(k).TargetTopic; id == (chunk.TopicID{}) || !there || !verdict.Selected || is == want {
-				continue
-			}
-			return &IdentityError{Ledger: s.cfg.LedgerTopic(), Kept: ledger.Identity{From: s.cfg.From, To: s.cfg.To},
-				What: "copy of topic " + k.Partition.Topic, Was: is, Is: want, Fix: "set naming, separator and the clusters' " +
-					"names as they were; nothing was changed. To copy that way beside what is there, give the flow ledger: NAME, " +
-					"and it begins anew"}
-		}
-	}
-	return nil
-}
-
-// otherTopics refuses to begin with a ledger that does not name its flow and knows none
-// of the topics that have the names of those it holds.
-func (s *Signer) otherTopics(found *Evidence) error {
-	name := s.cfg.LedgerTopic()
-	if p := found.sources(); p.same == 0 && p.other > 0 {
-		return &IdentityError{Ledger: name, Kept: ledger.Identity{From: s.cfg.From, To: s.cfg.To}, What: "source topic " +
-			p.example, Was: "one with another id, as are all its topics", Is: "not one of them", Fix: "if this is another " +
-			"flow, which only calls its clusters the same: name one of its clusters otherwise; " +
-			"nothing was changed, and nothing was copied"}
-	}
-	return nil
-}
-
-// look reads the ledger, and both clusters' topics where it holds something, once.
-func (s *Signer) Evidence(ctx context.Context) (*Evidence, error) {
-	if s.Seen != nil {
-		return s.Seen, nil
-	}
-	found := &Evidence{}
-	var err error
-	if found.Books, err = ledger.ReadAsItIs(ctx, s.Target, s.cfg.LedgerTopic()); err != nil {
-		return nil, err
-	}
-	if !HoldsProgress(found.Books) {
-		s.Seen = found
-		return found, nil
-	}
-	if found.Source, err = kafka.DescribeAll(ctx, s.source); err != nil {
-		return nil, err
-	}
-	if found.Target, err = kafka.DescribeAll(ctx, s.Target); err != nil {
-		return nil, err
-	}
-	s.Seen = found
-	return found, nil
-}
-
-// sign writes what compare has found to be right: a new ledger names its flow, and a
-// change is noted. Whoever wrote first has it: what was written is read again. It answers
-// what the ledger says then.
-func (s *Signer) Sign(ctx context.Context, now ledger.Identity, kept *ledger.Identity,
-	changes []ledger.Changed) (*ledger.Identity, error) {
-	name := s.cfg.LedgerTopic()
-	note := now
-	switch {
-	case kept != nil && len(changes) == 0:
-		return kept, nil
-	case kept != nil:
-		note = kept.Successor(now, changes)
-		for _, c := range changes {
-			s.log.Info("ledger notes a change of its flow", "ledger", name, "what", c.What, "was", c.Was, "now", c.Is)
-		}
-	case s.Seen != nil && HoldsProgress(s.Seen.Books):
-		s.log.Info("ledger of an earlier release is taken over", "ledger", name, "source_cluster", now.SourceCluster,
-			"naming", now.Naming)
-	}
-	renamed := kept != nil && kept.Flow() != now.Flow()
-	if renamed {
-		if err := s.shutOut(ctx, kept); err != nil {
-			return nil, err
-		}
-	}
-	holds, err := s.Write(ctx, note)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := Compare(name, *holds, now, func() (*Evidence, error) { return s.Evidence(ctx) }); err != nil {
-		// Compaction keeps the last of a key: let it be the one that holds.
-		if _, again := s.Write(ctx, *holds); again != nil {
-			return nil, again
-		}
-		return nil, err
-	}
-	if renamed { // whoever joined before the note was there is seen now, and whoever joins later reads it
-		return holds, s.unused(ctx, kept)
-	}
-	return holds, nil
-}
-
-// write writes the note, and answers what the ledger says then.
-func (s *Signer) Write(ctx context.Context, note ledger.Identity) (*ledger.Identity, error) {
-	name := s.cfg.LedgerTopic()
-	records := []ledger.Record{ledger.NoteRecord(ledger.IdentityName, ledger.EncodeIdentity(note))}
-	if err := ledger.WriteNotes(ctx, s.Target, name, 0, records); err != nil {
-		return nil, s.Target.Explain(err)
-	}
-	holds, err := ledger.ReadIdentity(ctx, s.Target, name)
-	if err == nil && holds == nil {
-		err = fmt.Errorf("ledger topic %q does not hold what was written to it a moment ago", name)
-	}
-	return holds, err
-}
-
 // holdsProgress says whether anything was copied by a ledger.
-func HoldsProgress(books []*ledger.Shard) bool {
+func holdsProgress(books []*ledger.Shard) bool {
 	for _, book := range books {
 		if len(book.Keys()) > 0 {
 			return true

@@ -23,9 +23,9 @@ func TestCompareIdentities(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Apply(make([]int64, len(p.Records)))
-	holds := func(source, target chunk.TopicID) func() (*Evidence, error) {
-		return func() (*Evidence, error) {
-			return &Evidence{Books: []*ledger.Shard{book},
+	holds := func(source, target chunk.TopicID) func() (*evidence, error) {
+		return func() (*evidence, error) {
+			return &evidence{Books: []*ledger.Shard{book},
 				Source: &kafka.Description{Topics: map[string]kafka.TopicDescription{"orders": {Id: source}}},
 				Target: &kafka.Description{Topics: map[string]kafka.TopicDescription{"orders": {Id: target}}}}, nil
 		}
@@ -33,7 +33,7 @@ func TestCompareIdentities(t *testing.T) {
 	same := holds(id, other)
 	for name, c := range map[string]struct {
 		change func(*ledger.Identity)
-		look   func() (*Evidence, error)
+		look   func() (*evidence, error)
 		want   string // in the error, or what changes
 		ok     bool
 	}{
@@ -51,7 +51,7 @@ func TestCompareIdentities(t *testing.T) {
 	} {
 		now := kept
 		c.change(&now)
-		changes, err := Compare("ledger", kept, now, c.look)
+		changes, err := compare("ledger", kept, now, c.look)
 		said := ""
 		if err != nil {
 			said = err.Error()

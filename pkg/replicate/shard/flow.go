@@ -78,7 +78,7 @@ type Flow struct {
 	stops    quarantine.Lines
 	Notify   chan struct{} // tells a one-off copy that a shard has come further
 
-	Signer     identity.Signer
+	Signer     *identity.Signer
 	Identity   ledger.Identity
 	asking     sync.Mutex  // held while the ledger's identity is read again
 	SameLedger atomic.Bool // the ledger was seen to be this flow's, as a member of the group
@@ -208,26 +208,12 @@ func (f *Flow) checkLedger(ctx context.Context) error {
 	if f.SameLedger.Load() {
 		return nil
 	}
-	kept, err := ledger.ReadIdentity(ctx, f.Target, f.Cfg.LedgerTopic())
-	if err != nil {
+	if err := f.Signer.Confirm(ctx, f.Identity); err != nil {
 		return err
-	}
-	if kept != nil {
-		_, err = identity.Compare(f.Cfg.LedgerTopic(), *kept, f.Identity,
-			func() (*identity.Evidence, error) { return f.Signer.Evidence(ctx) })
-		if err == nil && kept.Flow() != f.Name {
-			err = errRenamed
-		}
-		if err != nil {
-			return err
-		}
 	}
 	f.SameLedger.Store(true)
 	return nil
 }
-
-// errRenamed ends a flow that is run under other names by now.
-var errRenamed = errors.New("the ledger says that the flow has other names by now")
 
 // ExplainLedger explains an error that a ledger leaves which is not there any more; another one it returns as it is.
 func (f *Flow) ExplainLedger(ctx context.Context, err error) error {

@@ -84,7 +84,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		case stop != nil:
 			w.quarantine.Put(stop)
 		case w.flow.CatchUp && Hopeless(err), handover.IsClosed(err), identity.IsStranger(err),
-			errors.Is(err, errRenamed):
+			errors.Is(err, identity.ErrRenamed):
 			return fmt.Errorf("shard %d: %w", w.Shard, err)
 		default:
 			w.flow.Metrics.Failure(w.flow.Name, kindOf(err))

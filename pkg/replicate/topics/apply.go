@@ -3,22 +3,25 @@ package topics
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"replicator/pkg/replicate/wait"
 )
 
 // bring carries the changes out and puts into them what came of it. New topics
 // are looked at a second time before anybody may write to them: only then the
 // target tells which settings it knows, and what its defaults are.
 func (t *Topics) bring(ctx context.Context, changes []*Change, pairs []pair) error {
-	if err := t.siftAlterations(ctx, changes, forReal); err != nil {
+	if err := t.sifter.alterations(ctx, changes, forReal); err != nil {
 		return err
 	}
 	if err := t.keep(ctx, changes, pairs); err != nil {
 		return err
 	}
-	if err := t.apply(ctx, changes, forReal); err != nil {
+	if err := t.maker.apply(ctx, changes, forReal); err != nil {
 		return err
 	}
 	for _, c := range changes {
@@ -62,28 +65,36 @@ func (t *Topics) bring(ctx context.Context, changes []*Change, pairs []pair) err
 		next.created = true
 		*c = next
 		again = append(again, c)
-		delete(t.known, c.Source)
+		t.memory.forget(c.Source)
 	}
-	t.leaveRefused(again)
-	if err := t.siftAlterations(ctx, again, forReal); err != nil {
+	t.sifter.leaveRefused(again)
+	if err := t.sifter.alterations(ctx, again, forReal); err != nil {
 		return err
 	}
 	if err := t.keep(ctx, again, pairs); err != nil {
 		return err
 	}
-	return t.apply(ctx, again, forReal)
+	return t.maker.apply(ctx, again, forReal)
+}
+
+// maker has the target do what changes say.
+type maker struct {
+	target *cluster
+	sifter *sifter
+	log    *slog.Logger
+	logged wait.Logged[string] // by target topic: the alteration that was logged last
 }
 
 // apply has the target do what the changes say, or only check it. What it refuses
 // becomes the Stop of that change.
-func (t *Topics) apply(ctx context.Context, changes []*Change, validate bool) error {
-	if err := t.create(ctx, changes, validate); err != nil {
+func (m *maker) apply(ctx context.Context, changes []*Change, validate bool) error {
+	if err := m.create(ctx, changes, validate); err != nil {
 		return err
 	}
-	if err := t.grow(ctx, changes, validate); err != nil {
+	if err := m.grow(ctx, changes, validate); err != nil {
 		return err
 	}
-	if err := t.alter(ctx, changes, validate); err != nil {
+	if err := m.alter(ctx, changes, validate); err != nil {
 		return err
 	}
 	for _, c := range changes {
@@ -94,24 +105,24 @@ func (t *Topics) apply(ctx context.Context, changes []*Change, validate bool) er
 	return nil
 }
 
-func (t *Topics) create(ctx context.Context, changes []*Change, validate bool) error {
+func (m *maker) create(ctx context.Context, changes []*Change, validate bool) error {
 	var todo []*Change
 	for _, c := range changes {
 		if c.Create && c.Stop == nil {
 			todo = append(todo, c)
 		}
 	}
-	answers, err := t.createAs(ctx, todo, (*Change).whole, validate)
+	answers, err := m.createAs(ctx, todo, (*Change).whole, validate)
 	if err != nil {
 		return err
 	}
 	less := ofInvalid(todo, answers)
-	if err := t.siftCreations(ctx, less, validate); err != nil {
+	if err := m.sifter.creations(ctx, less, validate); err != nil {
 		return err
 	}
 	inPart := make(map[*Change]error)
 	for _, settings := range []func(*Change) map[string]string{(*Change).whole, (*Change).barely} {
-		again, err := t.createAs(ctx, less, settings, validate)
+		again, err := m.createAs(ctx, less, settings, validate)
 		if err != nil {
 			return err
 		}
@@ -123,7 +134,7 @@ func (t *Topics) create(ctx context.Context, changes []*Change, validate bool) e
 		}
 	}
 	for _, c := range todo {
-		t.created(c, answers[c.Target], inPart[c], validate)
+		m.created(c, answers[c.Target], inPart[c], validate)
 	}
 	return nil
 }
@@ -133,7 +144,7 @@ func (c *Change) whole() map[string]string  { return c.Set }
 func (c *Change) barely() map[string]string { return bare(c.Set) }
 
 // createAs creates topics, but those that lack a setting that they need.
-func (t *Topics) createAs(ctx context.Context, changes []*Change, settings func(*Change) map[string]string,
+func (m *maker) createAs(ctx context.Context, changes []*Change, settings func(*Change) map[string]string,
 	validate bool) (map[string]error, error) {
 	var specs []creation
 	for _, c := range changes {
@@ -141,7 +152,7 @@ func (t *Topics) createAs(ctx context.Context, changes []*Change, settings func(
 			specs = append(specs, creation{c.Target, c.PartitionsTo, c.ReplicationFactor, settings(c)})
 		}
 	}
-	return t.target.create(ctx, specs, validate)
+	return m.target.create(ctx, specs, validate)
 }
 
 // ofInvalid are the changes for whose settings the target has refused them.
@@ -156,7 +167,7 @@ func ofInvalid(changes []*Change, answers map[string]error) []*Change {
 }
 
 // created notes what came of a creation; inPart is why fewer settings were tried.
-func (t *Topics) created(c *Change, err, inPart error, validate bool) {
+func (m *maker) created(c *Change, err, inPart error, validate bool) {
 	switch {
 	case c.refused != nil:
 		c.Stop = c.refused
@@ -164,21 +175,21 @@ func (t *Topics) created(c *Change, err, inPart error, validate bool) {
 		c.Left = append(c.Left, Left{"", "the target does not take all of these settings at once: " +
 			inPart.Error() + "; those that it knows are set right after the creation"})
 	case err == nil && !validate:
-		t.log.Info("target topic created", "topic", c.Target, "partitions", c.PartitionsTo,
+		m.log.Info("target topic created", "topic", c.Target, "partitions", c.PartitionsTo,
 			"replication_factor", c.ReplicationFactor)
 	case err != nil && !is(err, kerr.TopicAlreadyExists): // another replica was quicker
-		c.Stop = refused(c, t.cfg.Target, creating, err)
+		c.Stop = refused(c, m.target.conf, creating, err)
 	}
 }
 
-func (t *Topics) grow(ctx context.Context, changes []*Change, validate bool) error {
+func (m *maker) grow(ctx context.Context, changes []*Change, validate bool) error {
 	to := make(map[string]int)
 	for _, c := range changes {
 		if c.grows() && c.Stop == nil {
 			to[c.Target] = c.PartitionsTo
 		}
 	}
-	answers, err := t.target.grow(ctx, to, validate)
+	answers, err := m.target.grow(ctx, to, validate)
 	if err != nil {
 		return err
 	}
@@ -187,22 +198,22 @@ func (t *Topics) grow(ctx context.Context, changes []*Change, validate bool) err
 		switch {
 		case !asked:
 		case err == nil && !validate:
-			t.log.Info("target topic grown", "topic", c.Target, "from", c.PartitionsFrom, "to", c.PartitionsTo)
+			m.log.Info("target topic grown", "topic", c.Target, "from", c.PartitionsFrom, "to", c.PartitionsTo)
 		case err != nil && !is(err, kerr.InvalidPartitions): // somebody was quicker; settle looks
-			c.Stop = refused(c, t.cfg.Target, growing, err)
+			c.Stop = refused(c, m.target.conf, growing, err)
 		}
 	}
 	return nil
 }
 
-func (t *Topics) alter(ctx context.Context, changes []*Change, validate bool) error {
+func (m *maker) alter(ctx context.Context, changes []*Change, validate bool) error {
 	set := make(map[string]map[string]string)
 	for _, c := range changes {
 		if !c.Create && c.Stop == nil && len(c.Set) > 0 {
 			set[c.Target] = c.Set
 		}
 	}
-	answers, err := t.target.alter(ctx, set, validate)
+	answers, err := m.target.alter(ctx, set, validate)
 	if err != nil {
 		return err
 	}
@@ -211,9 +222,9 @@ func (t *Topics) alter(ctx context.Context, changes []*Change, validate bool) er
 		switch {
 		case !asked:
 		case err != nil:
-			c.Stop = refused(c, t.cfg.Target, altering, err)
+			c.Stop = refused(c, m.target.conf, altering, err)
 		case !validate:
-			t.altered(c)
+			m.altered(c)
 		}
 	}
 	return nil
@@ -221,11 +232,10 @@ func (t *Topics) alter(ctx context.Context, changes []*Change, validate bool) er
 
 // altered logs an alteration, though once if it is made again because a slow
 // broker still shows the old values.
-func (t *Topics) altered(c *Change) {
+func (m *maker) altered(c *Change) {
 	what := fmt.Sprint(c.TargetID, c.Set, c.From)
-	if t.told[c.Target] != what {
-		t.told[c.Target] = what
-		t.log.Info("target topic altered", "topic", c.Target, "set", c.Set, "was", c.From)
+	if m.logged.IsNews(c.Target, what) {
+		m.log.Info("target topic altered", "topic", c.Target, "set", c.Set, "was", c.From)
 	}
 }
 

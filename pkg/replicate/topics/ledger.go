@@ -3,6 +3,7 @@ package topics
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"strconv"
 
@@ -51,100 +52,115 @@ func (t *Topics) EnsureLedger(ctx context.Context, name string, partitions int) 
 	created bool, partitionsFound int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	found, err := t.ledger(ctx, name)
+	l := &ledgerTopic{name: name, target: t.target, log: t.log, replicationFactor: t.cfg.ReplicationFactor,
+		syncConfigs: t.cfg.SyncConfigs}
+	return l.ensure(ctx, partitions)
+}
+
+// ledgerTopic is a flow's ledger topic on the target.
+type ledgerTopic struct {
+	name              string
+	target            *cluster
+	log               *slog.Logger
+	replicationFactor int  // that is configured; 0: none
+	syncConfigs       bool // settings may be asked for
+}
+
+func (l *ledgerTopic) ensure(ctx context.Context, partitions int) (created bool, partitionsFound int, err error) {
+	found, err := l.describe(ctx)
 	if err != nil {
 		return false, 0, err
 	}
 	if found == nil {
-		if created, err = t.createLedger(ctx, name, partitions); err != nil {
+		if created, err = l.create(ctx, partitions); err != nil {
 			return false, 0, err
 		}
 	}
-	seen, err := t.target.visible(ctx, map[string]int{name: 1})
+	seen, err := l.target.visible(ctx, map[string]int{l.name: 1})
 	if err != nil {
 		return created, 0, err
 	}
-	found = seen[name]
+	found = seen[l.name]
 	if found == nil || found.Err != nil || found.Leaders < found.Partitions {
-		return created, 0, t.ledgerProblem(name, "no leader for each partition", "look at the brokers of cluster "+
-			t.cfg.Target.Name+": not all of them run, or they have not taken the topic up yet", nil)
+		return created, 0, l.problem("no leader for each partition", "look at the brokers of cluster "+
+			l.target.conf.Name+": not all of them run, or they have not taken the topic up yet", nil)
 	}
-	return created, found.Partitions, t.mendLedger(ctx, name, found)
+	return created, found.Partitions, l.mend(ctx, found)
 }
 
-// ledger describes the topic; nil if it is not there.
-func (t *Topics) ledger(ctx context.Context, name string) (*side, error) {
-	seen, err := t.target.describe(ctx, []string{name})
+// describe answers nil if the topic is not there.
+func (l *ledgerTopic) describe(ctx context.Context) (*side, error) {
+	seen, err := l.target.describe(ctx, []string{l.name})
 	if err != nil {
 		return nil, err
 	}
-	found := seen[name]
+	found := seen[l.name]
 	if found == nil || found.Err == nil {
 		return found, nil
 	}
 	if denied(found.Err) {
-		return nil, t.cfg.Target.Denied("Describe", "topic "+name, found.Err)
+		return nil, l.target.conf.Denied("Describe", "topic "+l.name, found.Err)
 	}
-	return nil, t.ledgerProblem(name, "cannot be described", "look at the brokers' logs", found.Err)
+	return nil, l.problem("cannot be described", "look at the brokers' logs", found.Err)
 }
 
-func (t *Topics) createLedger(ctx context.Context, name string, partitions int) (bool, error) {
-	_, brokers, err := t.target.about(ctx)
+func (l *ledgerTopic) create(ctx context.Context, partitions int) (bool, error) {
+	_, brokers, err := l.target.about(ctx)
 	if err != nil {
 		return false, err
 	}
-	spec := creation{Name: name, Partitions: partitions, Settings: maps.Clone(ledgerSettings),
-		ReplicationFactor: replicationFactor(t.cfg.ReplicationFactor, ledgerReplicas, brokers)}
-	answers, err := t.target.create(ctx, []creation{spec}, forReal)
+	spec := creation{Name: l.name, Partitions: partitions, Settings: maps.Clone(ledgerSettings),
+		ReplicationFactor: replicationFactor(l.replicationFactor, ledgerReplicas, brokers)}
+	answers, err := l.target.create(ctx, []creation{spec}, forReal)
 	if err != nil {
 		return false, err
 	}
-	if refusal := answers[name]; is(refusal, kerr.InvalidConfig, kerr.PolicyViolation) {
-		t.log.Warn("ledger topic is created with fewer settings, which makes take-overs slower", "topic", name,
+	if refusal := answers[l.name]; is(refusal, kerr.InvalidConfig, kerr.PolicyViolation) {
+		l.log.Warn("ledger topic is created with fewer settings, which makes take-overs slower", "topic", l.name,
 			"refused", refusal)
 		spec.Settings = map[string]string{cleanupPolicy: ledgerSettings[cleanupPolicy]}
-		if answers, err = t.target.create(ctx, []creation{spec}, forReal); err != nil {
+		if answers, err = l.target.create(ctx, []creation{spec}, forReal); err != nil {
 			return false, err
 		}
 	}
-	switch err := answers[name]; {
+	switch err := answers[l.name]; {
 	case err == nil:
-		t.log.Info("ledger topic created", "topic", name, "partitions", partitions,
+		l.log.Info("ledger topic created", "topic", l.name, "partitions", partitions,
 			"replication_factor", spec.ReplicationFactor)
 		return true, nil
 	case is(err, kerr.TopicAlreadyExists): // another replica was quicker
 		return false, nil
 	default:
-		c := &Change{Mirrored: Mirrored{Target: name}, PartitionsTo: partitions, ReplicationFactor: spec.ReplicationFactor}
-		stop := refused(c, t.cfg.Target, creating, err)
+		c := &Change{Mirrored: Mirrored{Target: l.name}, PartitionsTo: partitions, ReplicationFactor: spec.ReplicationFactor}
+		stop := refused(c, l.target.conf, creating, err)
 		if denied(err) {
 			stop.Fix += " (the shards), compacted and without retention"
 		}
-		return false, t.ledgerStopped(name, stop)
+		return false, l.stopped(stop)
 	}
 }
 
-// mendLedger sees to the settings that an existing ledger cannot do without.
-func (t *Topics) mendLedger(ctx context.Context, name string, found *side) error {
+// mend sees to the settings that an existing ledger cannot do without.
+func (l *ledgerTopic) mend(ctx context.Context, found *side) error {
 	if found.Rights != nil && !found.Rights[kmsg.ACLOperationWrite] {
-		return t.cfg.Target.Denied("Write", "topic "+name, nil)
+		return l.target.conf.Denied("Write", "topic "+l.name, nil)
 	}
 	if found.Rights != nil && !found.Rights[kmsg.ACLOperationRead] {
-		return t.cfg.Target.Denied("Read", "topic "+name, nil)
+		return l.target.conf.Denied("Read", "topic "+l.name, nil)
 	}
-	if err := t.target.settings(ctx, map[string]*side{name: found}); err != nil {
+	if err := l.target.settings(ctx, map[string]*side{l.name: found}); err != nil {
 		return err
 	}
-	if denied(found.SettingsErr) && !t.cfg.SyncConfigs {
-		t.log.Warn("whether the ledger topic is compacted cannot be asked", "topic", name, "cluster", t.cfg.Target.Name,
+	if denied(found.SettingsErr) && !l.syncConfigs {
+		l.log.Warn("whether the ledger topic is compacted cannot be asked", "topic", l.name, "cluster", l.target.conf.Name,
 			"remedy", "see to it that its cleanup.policy is compact alone, or it will lose what the flow knows")
 		return nil
 	}
 	if denied(found.SettingsErr) {
-		return t.cfg.Target.Denied("DescribeConfigs", "topic "+name, found.SettingsErr)
+		return l.target.conf.Denied("DescribeConfigs", "topic "+l.name, found.SettingsErr)
 	}
 	if found.SettingsErr != nil {
-		return t.ledgerProblem(name, "its settings cannot be read", "look at the brokers' logs", found.SettingsErr)
+		return l.problem("its settings cannot be read", "look at the brokers' logs", found.SettingsErr)
 	}
 	all, was, _ := difference(found.Settings, ledgerNeeds)
 	set := make(map[string]string)
@@ -156,22 +172,22 @@ func (t *Topics) mendLedger(ctx context.Context, name string, found *side) error
 	if len(set) == 0 {
 		return nil
 	}
-	answers, err := t.target.alter(ctx, map[string]map[string]string{name: set}, forReal)
+	answers, err := l.target.alter(ctx, map[string]map[string]string{l.name: set}, forReal)
 	if err != nil {
 		return err
 	}
-	if err := answers[name]; err != nil {
-		c := &Change{Mirrored: Mirrored{Target: name}}
-		return t.ledgerStopped(name, refused(c, t.cfg.Target, altering, err))
+	if err := answers[l.name]; err != nil {
+		c := &Change{Mirrored: Mirrored{Target: l.name}}
+		return l.stopped(refused(c, l.target.conf, altering, err))
 	}
-	t.log.Info("ledger topic altered", "topic", name, "set", set, "was", was)
+	l.log.Info("ledger topic altered", "topic", l.name, "set", set, "was", was)
 	return nil
 }
 
-func (t *Topics) ledgerStopped(name string, s *chunk.Stop) error {
-	return t.ledgerProblem(name, s.Reason, s.Fix, s.Err)
+func (l *ledgerTopic) stopped(s *chunk.Stop) error {
+	return l.problem(s.Reason, s.Fix, s.Err)
 }
 
-func (t *Topics) ledgerProblem(name, what, fix string, err error) error {
-	return &kafka.Problem{What: fmt.Sprintf("ledger topic %s: %s", name, what), Fix: fix, Err: err}
+func (l *ledgerTopic) problem(what, fix string, err error) error {
+	return &kafka.Problem{What: fmt.Sprintf("ledger topic %s: %s", l.name, what), Fix: fix, Err: err}
 }

@@ -27,6 +27,15 @@ type known struct {
 	round              int  // the refresh that read them
 }
 
+// memory holds what was read of the settings of topics, which is asked for now and then only.
+type memory struct {
+	known map[string]*known // by source topic: settings that need no second look yet
+	round int               // counts refreshes
+}
+
+// forget has a topic's settings read at the next refresh.
+func (m *memory) forget(topic string) { delete(m.known, topic) }
+
 // sight is what a look at both clusters shows.
 type sight struct {
 	pairs   []pair
@@ -40,7 +49,7 @@ func (t *Topics) look(ctx context.Context, some int) (*sight, error) {
 	if err != nil {
 		return nil, err
 	}
-	names = append(names, t.missed(names)...)
+	names = append(names, t.expected.missing(names)...)
 	slices.Sort(names)
 	seen := &sight{}
 	var sourceNames, targetNames, asked []string
@@ -79,23 +88,13 @@ func (t *Topics) look(ctx context.Context, some int) (*sight, error) {
 			seen.pairs = append(seen.pairs, p)
 		}
 	}
-	t.expectOnly(seen.pairs)
-	return seen, t.readSettings(ctx, seen.pairs, some)
-}
-
-// expectOnly remembers the topics that are there, to notice when they are hidden.
-func (t *Topics) expectOnly(pairs []pair) {
-	t.expecting.Lock()
-	defer t.expecting.Unlock()
-	clear(t.expected)
-	for _, p := range pairs {
-		t.expected[p.Source] = true
-	}
+	t.expected.only(seen.pairs)
+	return seen, t.memory.readSettings(ctx, t.source, t.target, seen.pairs, some)
 }
 
 // readSettings fills in the settings of all pairs, from Kafka or from what is known.
-func (t *Topics) readSettings(ctx context.Context, pairs []pair, some int) error {
-	due := t.due(pairs, some)
+func (m *memory) readSettings(ctx context.Context, source, target *cluster, pairs []pair, some int) error {
+	due := m.due(pairs, some)
 	sources, targets := make(map[string]*side), make(map[string]*side)
 	for _, p := range due {
 		if p.source.Err == nil {
@@ -105,15 +104,15 @@ func (t *Topics) readSettings(ctx context.Context, pairs []pair, some int) error
 			targets[p.Target] = p.target
 		}
 	}
-	if err := t.source.settings(ctx, sources); err != nil {
+	if err := source.settings(ctx, sources); err != nil {
 		return err
 	}
-	if err := t.target.settings(ctx, targets); err != nil {
+	if err := target.settings(ctx, targets); err != nil {
 		return err
 	}
 	fresh := make(map[string]*known, len(pairs))
 	for _, p := range due {
-		k := &known{sourceID: p.source.ID, source: *p.source, round: t.round}
+		k := &known{sourceID: p.source.ID, source: *p.source, round: m.round}
 		if p.target != nil {
 			k.targetID, k.target = p.target.ID, *p.target
 		}
@@ -123,27 +122,27 @@ func (t *Topics) readSettings(ctx context.Context, pairs []pair, some int) error
 		if fresh[p.Source] != nil {
 			continue
 		}
-		k := t.known[p.Source]
+		k := m.known[p.Source]
 		fresh[p.Source] = k
 		p.source.Settings, p.source.SettingsErr = k.source.Settings, k.source.SettingsErr
 		if p.target != nil {
 			p.target.Settings, p.target.SettingsErr = k.target.Settings, k.target.SettingsErr
 		}
 	}
-	t.known = fresh // forgets deleted topics
+	m.known = fresh // forgets deleted topics
 	return nil
 }
 
 // due are the pairs whose settings are to be read: all that are not known as they
 // are now, and some of the others.
-func (t *Topics) due(pairs []pair, some int) []pair {
+func (m *memory) due(pairs []pair, some int) []pair {
 	var due, others []pair
 	for _, p := range pairs {
 		var targetID chunk.TopicID
 		if p.target != nil {
 			targetID = p.target.ID
 		}
-		k := t.known[p.Source]
+		k := m.known[p.Source]
 		if k == nil || k.sourceID != p.source.ID || k.targetID != targetID {
 			due = append(due, p)
 		} else {
@@ -151,7 +150,7 @@ func (t *Topics) due(pairs []pair, some int) []pair {
 		}
 	}
 	slices.SortStableFunc(others, func(a, b pair) int {
-		return cmp.Compare(t.known[a.Source].round, t.known[b.Source].round)
+		return cmp.Compare(m.known[a.Source].round, m.known[b.Source].round)
 	})
 	return append(due, others[:min(some, len(others))]...)
 }

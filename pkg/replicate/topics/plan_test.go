@@ -215,7 +215,7 @@ func TestDue(t *testing.T) {
 	k := func(source, target chunk.TopicID, round int) *known {
 		return &known{sourceID: source, targetID: target, round: round}
 	}
-	ts := &Topics{known: map[string]*known{
+	m := &memory{known: map[string]*known{
 		"same-old": k(one, one, 1), "same-new": k(one, one, 3), "same-middle": k(one, one, 2),
 		"recreated": k(two, one, 3), "target-appeared": k(one, chunk.TopicID{}, 3), "target-gone": k(one, two, 3)}}
 	var pairs []pair
@@ -228,7 +228,7 @@ func TestDue(t *testing.T) {
 		pairs = append(pairs, p)
 	}
 	var got []string
-	for _, p := range ts.due(pairs, 2) {
+	for _, p := range m.due(pairs, 2) {
 		got = append(got, p.Source)
 	}
 	want := []string{"new", "recreated", "target-appeared", "target-gone", "same-old", "same-middle"}

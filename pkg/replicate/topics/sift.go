@@ -3,6 +3,7 @@ package topics
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wait"
 )
 
 // triedAgain is how long a setting is left out that the target has refused.
@@ -24,17 +26,25 @@ type left struct {
 	until time.Time
 }
 
+// sifter finds the settings that the target does not take, and remembers them for a while.
+type sifter struct {
+	target   *cluster
+	log      *slog.Logger
+	declined map[declined]left
+	logged   wait.Logged[declined]
+}
+
 // needed settings decide whether records arrive unchanged, are taken at all, and stay as
 // long as on the source: without them a topic is not copied to. Where the target refuses
 // another one, the topic goes without it.
 func needed(key string) bool { return compared[key] || ours(key) }
 
 // leaveRefused takes out of the changes what the target has refused a while ago.
-func (t *Topics) leaveRefused(changes []*Change) {
-	maps.DeleteFunc(t.refused, func(_ declined, l left) bool { return time.Now().After(l.until) })
+func (s *sifter) leaveRefused(changes []*Change) {
+	maps.DeleteFunc(s.declined, func(_ declined, l left) bool { return time.Now().After(l.until) })
 	for _, c := range changes {
 		for _, key := range sortedKeys(c.Set) {
-			if l, known := t.refused[declined{c.Target, key, c.Set[key]}]; known {
+			if l, known := s.declined[declined{c.Target, key, c.Set[key]}]; known {
 				c.leave(key, l.why)
 			}
 		}
@@ -48,16 +58,16 @@ func (c *Change) leave(key, why string) {
 	delete(c.From, key)
 }
 
-// siftAlterations finds the settings for which the target would refuse an alteration as a
+// alterations finds the settings for which the target would refuse an alteration as a
 // whole. One that is needed stops the topic, which gets all others nevertheless.
-func (t *Topics) siftAlterations(ctx context.Context, changes []*Change, validate bool) error {
+func (s *sifter) alterations(ctx context.Context, changes []*Change, validate bool) error {
 	set := make(map[string]map[string]string)
 	for _, c := range changes {
 		if !c.Create && c.Stop == nil && len(c.Set) > 0 {
 			set[c.Target] = c.Set
 		}
 	}
-	answers, err := t.target.alter(ctx, set, validateOnly)
+	answers, err := s.target.alter(ctx, set, validateOnly)
 	if err != nil {
 		return err
 	}
@@ -67,31 +77,31 @@ func (t *Topics) siftAlterations(ctx context.Context, changes []*Change, validat
 			open = append(open, c)
 		}
 	}
-	return t.sift(ctx, open, validate, func(one map[*Change]string) (map[string]error, error) {
+	return s.sift(ctx, open, validate, func(one map[*Change]string) (map[string]error, error) {
 		set := make(map[string]map[string]string)
 		for c, key := range one {
 			set[c.Target] = map[string]string{key: c.Set[key]}
 		}
-		return t.target.alter(ctx, set, validateOnly)
+		return s.target.alter(ctx, set, validateOnly)
 	})
 }
 
-// siftCreations does the same for topics that the target refuses to create with their
+// creations does the same for topics that the target refuses to create with their
 // settings. A limit of timestamps that it does not know is left to the second look.
-func (t *Topics) siftCreations(ctx context.Context, refused []*Change, validate bool) error {
-	return t.sift(ctx, refused, validate, func(one map[*Change]string) (map[string]error, error) {
+func (s *sifter) creations(ctx context.Context, refused []*Change, validate bool) error {
+	return s.sift(ctx, refused, validate, func(one map[*Change]string) (map[string]error, error) {
 		var specs []creation
 		for c, key := range one {
 			few := bare(c.Set)
 			few[key] = c.Set[key]
 			specs = append(specs, creation{c.Target, c.PartitionsTo, c.ReplicationFactor, few})
 		}
-		return t.target.create(ctx, specs, validateOnly)
+		return s.target.create(ctx, specs, validateOnly)
 	})
 }
 
 // sift has the target check one setting of each topic after another.
-func (t *Topics) sift(ctx context.Context, open []*Change, validate bool,
+func (s *sifter) sift(ctx context.Context, open []*Change, validate bool,
 	check func(one map[*Change]string) (map[string]error, error)) error {
 	keys := make(map[*Change][]string, len(open))
 	most := 0
@@ -112,7 +122,7 @@ func (t *Topics) sift(ctx context.Context, open []*Change, validate bool,
 		}
 		for c, key := range one {
 			if err := answers[c.Target]; is(err, kerr.InvalidConfig) {
-				t.refuse(c, key, err, validate)
+				s.refuse(c, key, err, validate)
 			}
 		}
 	}
@@ -120,33 +130,31 @@ func (t *Topics) sift(ctx context.Context, open []*Change, validate bool,
 }
 
 // refuse deals with one setting that the target does not take.
-func (t *Topics) refuse(c *Change, key string, err error, validate bool) {
+func (s *sifter) refuse(c *Change, key string, err error, validate bool) {
 	value := c.Set[key]
-	why := fmt.Sprintf("cluster %s refuses %s: %v", t.cfg.Target.Name, value, err)
+	why := fmt.Sprintf("cluster %s refuses %s: %v", s.target.conf.Name, value, err)
 	switch {
 	case c.Create && ours(key) && key != timestampType:
 		delete(c.Set, key)
 	case needed(key):
 		c.leave(key, why)
-		c.refused = refusedSetting(c, t.cfg.Target, key, value, err)
+		c.refused = refusedSetting(c, s.target.conf, key, value, err)
 	default:
 		c.leave(key, why)
 		if !validate {
-			t.remember(c, key, value, why, err)
+			s.remember(c, key, value, why, err)
 		}
 	}
 }
 
 // remember keeps a setting from being tried at every refresh, and says once that it is left out.
-func (t *Topics) remember(c *Change, key, value, why string, err error) {
-	t.refused[declined{c.Target, key, value}] = left{why, time.Now().Add(triedAgain)}
-	about := "refused " + c.Target + " " + key + " " + value
-	if t.warned[about] {
-		return
+func (s *sifter) remember(c *Change, key, value, why string, err error) {
+	what := declined{c.Target, key, value}
+	s.declined[what] = left{why, time.Now().Add(triedAgain)}
+	if s.logged.IsNews(what, "") {
+		s.log.Warn("setting is left out, the target refuses it", "topic", c.Target, "setting", key, "value", value,
+			"error", err, "remedy", "nothing, if the topic can do without it; name it in exclude_configs to silence this")
 	}
-	t.warned[about] = true
-	t.log.Warn("setting is left out, the target refuses it", "topic", c.Target, "setting", key, "value", value,
-		"error", err, "remedy", "nothing, if the topic can do without it; name it in exclude_configs to silence this")
 }
 
 // refusedSetting is the stop for a topic that cannot do without a setting.

@@ -23,13 +23,13 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wait"
 )
 
 // Config says which topics of which clusters, and what to do with them.
@@ -61,26 +61,21 @@ type Topics struct {
 	target *cluster
 	log    *slog.Logger
 
-	mu     sync.Mutex
-	known  map[string]*known // by source topic: settings that need no second look yet
-	round  int               // counts refreshes
-	warned map[string]bool   // what was said once
-	told   map[string]string // by target topic: the alteration that was logged last
+	expected expectation
 
-	refused map[declined]left // settings that the target does not take
-
+	mu       sync.Mutex
+	memory   memory
+	sifter   *sifter
+	maker    *maker
+	logged   wait.Logged[string]  // what was said once
 	waiting  map[string]time.Time // by source topic: since when it waits
 	patience time.Duration        // how long it may
-
-	expecting sync.Mutex
-	expected  map[string]bool // source topics that were there once
 }
 
 // Open opens a client of each cluster; it does not wait for a connection.
 func Open(cfg Config) (*Topics, error) {
-	t := &Topics{cfg: cfg, log: cfg.Log, patience: usualPatience, known: make(map[string]*known),
-		warned: make(map[string]bool), told: make(map[string]string), expected: make(map[string]bool),
-		refused: make(map[declined]left)}
+	t := &Topics{cfg: cfg, log: cfg.Log, patience: usualPatience, expected: expectation{names: map[string]bool{}},
+		memory: memory{known: map[string]*known{}}}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
@@ -102,6 +97,8 @@ func Open(cfg Config) (*Topics, error) {
 		t.source.close()
 		return nil, err
 	}
+	t.sifter = &sifter{target: t.target, log: t.log, declined: map[declined]left{}}
+	t.maker = &maker{target: t.target, sifter: t.sifter, log: t.log}
 	return t, nil
 }
 
@@ -116,28 +113,7 @@ func (t *Topics) Close() {
 // Expect names source topics that were there once. A cluster leaves out of its
 // list what we may not describe, as if it had been deleted; these are asked for by
 // name, and a right that is missing becomes their Stop. It tells whether one is news.
-func (t *Topics) Expect(names []string) (news bool) {
-	t.expecting.Lock()
-	defer t.expecting.Unlock()
-	for _, name := range names {
-		news = news || !t.expected[name]
-		t.expected[name] = true
-	}
-	return news
-}
-
-// missed gives the expected topics that a list leaves out.
-func (t *Topics) missed(listed []string) []string {
-	t.expecting.Lock()
-	defer t.expecting.Unlock()
-	var missed []string
-	for _, name := range sortedKeys(t.expected) {
-		if !slices.Contains(listed, name) {
-			missed = append(missed, name)
-		}
-	}
-	return missed
-}
+func (t *Topics) Expect(names []string) (news bool) { return t.expected.add(names) }
 
 // ClusterIDs asks both clusters who they are.
 func (t *Topics) ClusterIDs(ctx context.Context) (source, target string, err error) {
@@ -188,14 +164,14 @@ func (t *Topics) Plan(ctx context.Context) (Plan, error) {
 		return Plan{}, err
 	}
 	changes := plan(seen.pairs, t.rules)
-	t.leaveRefused(pointers(changes))
+	t.sifter.leaveRefused(pointers(changes))
 	if err := t.judge(ctx, pointers(changes)); err != nil {
 		return Plan{}, err
 	}
-	if err := t.siftAlterations(ctx, pointers(changes), validateOnly); err != nil {
+	if err := t.sifter.alterations(ctx, pointers(changes), validateOnly); err != nil {
 		return Plan{}, err
 	}
-	if err := t.apply(ctx, pointers(changes), validateOnly); err != nil {
+	if err := t.maker.apply(ctx, pointers(changes), validateOnly); err != nil {
 		return Plan{}, err
 	}
 	return Plan{Topics: changes, Skipped: seen.skipped, Brokers: t.rules.Brokers}, nil
@@ -208,14 +184,14 @@ func (t *Topics) Plan(ctx context.Context) (Plan, error) {
 func (t *Topics) Refresh(ctx context.Context, mine func(topic string) bool) ([]Mirrored, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.round++
+	t.memory.round++
 	seen, err := t.look(ctx, settingsAtOnce)
 	if err != nil {
 		return nil, err
 	}
 	t.warn(seen)
 	changes := plan(seen.pairs, t.rules)
-	t.leaveRefused(pointers(changes))
+	t.sifter.leaveRefused(pointers(changes))
 	var own []*Change
 	for i := range changes {
 		c := &changes[i]
@@ -242,7 +218,7 @@ func (t *Topics) Refresh(ctx context.Context, mine func(topic string) bool) ([]M
 	for i := range changes {
 		mirrored[i] = changes[i].Mirrored
 		if !changes[i].Nothing() || changes[i].Stop != nil {
-			delete(t.known, changes[i].Source) // look again next time
+			t.memory.forget(changes[i].Source) // look again next time
 		}
 	}
 	return mirrored, nil
@@ -269,12 +245,11 @@ func (t *Topics) wait(changes []Change) {
 // warn says what an operator should know, once.
 func (t *Topics) warn(seen *sight) {
 	once := func(about, message string, args ...any) {
-		if !t.warned[about] {
-			t.warned[about] = true
+		if t.logged.IsNews(about, "") {
 			t.log.Warn(message, args...)
 		}
 	}
-	if t.round == 1 {
+	if t.memory.round == 1 {
 		t.warnOfPatterns(seen)
 	}
 	if len(seen.pairs) == 0 {

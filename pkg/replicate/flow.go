@@ -251,7 +251,7 @@ func (f *flow) learnLimits(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	found, err := f.Target.Limits(ctx, client)
+	found, err := kafka.LimitsOf(ctx, client, f.Target)
 	if err != nil {
 		return err
 	}

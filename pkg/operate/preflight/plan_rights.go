@@ -150,7 +150,7 @@ func planClaims(ctx context.Context, v *snapshot.Viewer, plan *FlowPlan) error {
 func planLimits(ctx context.Context, v *snapshot.Viewer, plan *FlowPlan) error {
 	ctx, cancel := context.WithTimeout(ctx, kafka.AskLimit)
 	defer cancel()
-	found, err := v.TargetCluster.Limits(ctx, v.TargetClient)
+	found, err := kafka.LimitsOf(ctx, v.TargetClient, v.TargetCluster)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ type copier struct {
 // open shuts out whoever copied before, and reads how far that came.
 func (c *copier) open(ctx context.Context) error {
 	c.close()
-	limits, err := c.to.cfg.Limits(ctx, c.to.client)
+	limits, err := kafka.LimitsOf(ctx, c.to.client, c.to.cfg)
 	if err != nil {
 		return err
 	}

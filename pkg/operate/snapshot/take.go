@@ -322,7 +322,7 @@ func (t *taker) findIDs(ctx context.Context) error {
 	without := false
 	if len(seen.Topics) == 0 {
 		var err error
-		if without, err = t.viewer.TargetCluster.WithoutIDs(ctx, t.viewer.TargetClient); err != nil {
+		if without, err = kafka.WithoutIDs(ctx, t.viewer.TargetClient, t.viewer.TargetCluster); err != nil {
 			return err
 		}
 	}

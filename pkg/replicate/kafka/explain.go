@@ -156,21 +156,22 @@ func (c Config) Explain(err error) error {
 			sort = fromText(text, unreachable)
 		}
 	}
+	r := c.remedies()
 	switch sort {
 	case unreachable:
-		return &Problem{What: c.what("cannot be reached", text), Fix: c.fixConnection(), Err: err}
+		return &Problem{What: r.what("cannot be reached", text), Fix: r.fixConnection(), Err: err}
 	case credentials:
-		return &Problem{What: c.what("refused the credentials", text), Fix: c.fixCredentials(), Err: err}
+		return &Problem{What: r.what("refused the credentials", text), Fix: r.fixCredentials(), Err: err}
 	case encryption:
-		fix := c.fixEncryption()
-		if c.withoutCertificate() && wantsCertificate(err.Error()+text) {
-			fix = c.fixCertificate()
+		fix := r.fixEncryption()
+		if r.encrypted() && !r.certificate && wantsCertificate(err.Error()+text) {
+			fix = r.fixCertificate()
 		}
-		return &Problem{What: c.what("cannot be spoken to over TLS", text), Fix: fix, Err: err}
+		return &Problem{What: r.what("cannot be spoken to over TLS", text), Fix: fix, Err: err}
 	case denied:
 		return c.Denied("", "", err)
 	case garbled:
-		return &Problem{What: c.what("answers with what cannot be read", text), Fix: c.fixGarbled(), Err: err}
+		return &Problem{What: r.what("answers with what cannot be read", text), Fix: r.fixGarbled(), Err: err}
 	}
 	return fmt.Errorf("cluster %s: %w", c.Name, err)
 }
@@ -196,88 +197,6 @@ func (c Config) ExplainTransactions(prefix string, err error) error {
 			"transaction.state.log.min.isr not above the number of those that run", c.Name),
 		Err: err,
 	}
-}
-
-func (c Config) what(happened, text string) string {
-	what := "cluster " + c.Name
-	if servers := c.Servers(); len(servers) > 0 {
-		what += " (" + strings.Join(servers, ",") + ")"
-	}
-	what += " " + happened
-	if text != "" {
-		what += " [" + text + "]"
-	}
-	return what
-}
-
-func (c Config) fixConnection() string {
-	return fmt.Sprintf("check that the brokers in clusters.%[1]s.bootstrap.servers run and can be reached from this "+
-		"machine, that the addresses they advertise (advertised.listeners) can be reached too, and that "+
-		"clusters.%[1]s.security.protocol (%[2]s) is what that port speaks%[3]s", c.Name, c.protocol(), c.orCertificate())
-}
-
-// withoutCertificate says whether the client speaks TLS and has no certificate to show.
-func (c Config) withoutCertificate() bool {
-	for _, property := range []string{"ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"} {
-		if c.Properties[property] != "" {
-			return false
-		}
-	}
-	return strings.HasSuffix(strings.ToUpper(c.protocol()), "SSL")
-}
-
-// wantsCertificate says whether a broker's alert is one that a client without a
-// certificate gets: certificate required (116), bad certificate (42), handshake failure (40).
-func wantsCertificate(text string) bool {
-	lower := strings.ToLower(text)
-	for _, alert := range []string{"certificate required", "bad certificate", "bad_certificate", "handshake failure",
-		"certificate_required"} {
-		if strings.Contains(lower, alert) {
-			return true
-		}
-	}
-	return false
-}
-
-// fixCertificate is for brokers that ask clients for a certificate.
-func (c Config) fixCertificate() string {
-	return fmt.Sprintf("the brokers seem to ask clients for a certificate (mutual TLS, ssl.client.auth there): set "+
-		"ssl.certificate.location and ssl.key.location of clusters.%s to one that an authority which they trust has signed",
-		c.Name)
-}
-
-func (c Config) fixGarbled() string {
-	return fmt.Sprintf("check that clusters.%s.bootstrap.servers, and the addresses that its brokers advertise, lead to "+
-		"Kafka brokers and to nothing else; if they do, see their logs", c.Name)
-}
-
-func (c Config) fixCredentials() string {
-	login, user := c.login(), c.Properties["sasl.username"]
-	if login == "" {
-		return fmt.Sprintf("the brokers want a login: set security.protocol, sasl.mechanism, sasl.username and "+
-			"sasl.password of clusters.%s", c.Name)
-	}
-	if user != "" {
-		user = fmt.Sprintf(" of user %q", user)
-	}
-	return fmt.Sprintf("check sasl.mechanism (%s) and the credentials%s under clusters.%s, and that they exist on "+
-		"that cluster", login, user, c.Name)
-}
-
-func (c Config) fixEncryption() string {
-	return fmt.Sprintf("check that the port of clusters.%[1]s.bootstrap.servers speaks TLS (security.protocol is "+
-		"%[2]s), that ssl.ca.location names the authority that signed the brokers' certificates, that these hold the "+
-		"names in bootstrap.servers and advertised.listeners, and that they have not expired%[3]s", c.Name, c.protocol(),
-		c.orCertificate())
-}
-
-// orCertificate is what a client without a certificate may lack besides.
-func (c Config) orCertificate() string {
-	if !c.withoutCertificate() {
-		return ""
-	}
-	return fmt.Sprintf("; brokers that ask clients for a certificate (ssl.client.auth) need ssl.certificate.location and "+
-		"ssl.key.location of clusters.%s", c.Name)
 }
 
 // Denied is the error for a right that is missing: operation as in kafka-acls

@@ -53,7 +53,7 @@ func NewFranz(c Config, opts ...kgo.Opt) (*kgo.Client, error) {
 	}
 	client, err := kgo.NewClient(append(mapped, opts...)...)
 	if err != nil {
-		return nil, c.openError("client", err)
+		return nil, openError(c, "client", err)
 	}
 	return client, nil
 }
@@ -74,18 +74,18 @@ func franzOptions(c Config) ([]kgo.Opt, error) {
 	if rack := c.Properties["client.rack"]; rack != "" {
 		opts = append(opts, kgo.Rack(rack))
 	}
-	if wait, ok := c.milliseconds("socket.timeout.ms"); ok {
+	if wait, ok := milliseconds(c, "socket.timeout.ms"); ok {
 		opts = append(opts, kgo.RequestTimeoutOverhead(max(wait, 100*time.Millisecond))) // franz-go's least
 	}
-	if idle, ok := c.milliseconds("connections.max.idle.ms"); ok && idle > 0 {
+	if idle, ok := milliseconds(c, "connections.max.idle.ms"); ok && idle > 0 {
 		opts = append(opts, kgo.ConnIdleTimeout(idle))
 	}
-	dial, err := c.dialer()
+	dial, err := dialerOf(c)
 	if err != nil {
 		return nil, err
 	}
 	opts = append(opts, kgo.Dialer(dial))
-	mechanism, err := c.mechanism()
+	mechanism, err := mechanismOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -97,30 +97,30 @@ func franzOptions(c Config) ([]kgo.Opt, error) {
 
 // Duration is the value of a property in milliseconds, or another where it is not set.
 func (c Config) Duration(property string, otherwise time.Duration) time.Duration {
-	if d, ok := c.milliseconds(property); ok {
+	if d, ok := milliseconds(c, property); ok {
 		return d
 	}
 	return otherwise
 }
 
-func (c Config) milliseconds(property string) (time.Duration, bool) {
+func milliseconds(c Config, property string) (time.Duration, bool) {
 	n, err := strconv.ParseInt(c.Properties[property], 10, 64)
 	return time.Duration(n) * time.Millisecond, err == nil
 }
 
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-func (c Config) dialer() (dialFunc, error) {
+func dialerOf(c Config) (dialFunc, error) {
 	plain := &net.Dialer{Timeout: 30 * time.Second} // librdkafka's default
-	if wait, ok := c.milliseconds("socket.connection.setup.timeout.ms"); ok {
+	if wait, ok := milliseconds(c, "socket.connection.setup.timeout.ms"); ok {
 		plain.Timeout = wait
 	}
 	if c.Properties["socket.keepalive.enable"] != "true" {
 		plain.KeepAlive = -1
 	}
 	dial := plain.DialContext
-	if c.protocol() == "ssl" || c.protocol() == "sasl_ssl" {
-		encryption, err := c.newTLS()
+	if c.security().encrypted() {
+		encryption, err := newTLS(c)
 		if err != nil {
 			return nil, err
 		}
@@ -135,12 +135,12 @@ func (c Config) dialer() (dialFunc, error) {
 }
 
 // mechanism logs in with the name and the password of the moment.
-func (c Config) mechanism() (sasl.Mechanism, error) {
+func mechanismOf(c Config) (sasl.Mechanism, error) {
 	scrams := func(context.Context) (scram.Auth, error) {
 		now := c.now().Properties
 		return scram.Auth{User: now["sasl.username"], Pass: now["sasl.password"]}, nil
 	}
-	switch login := c.login(); login {
+	switch login := c.security().login; login {
 	case "":
 		return nil, nil
 	case "PLAIN":
@@ -153,7 +153,7 @@ func (c Config) mechanism() (sasl.Mechanism, error) {
 	case "SCRAM-SHA-512":
 		return scram.Sha512(scrams), nil
 	case "OAUTHBEARER":
-		return c.oauthbearer()
+		return oauthbearer{c}.mechanism()
 	default:
 		return nil, c.notCarried("sasl.mechanism",
 			"accepted are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER", "%s cannot be used", login)

@@ -63,7 +63,7 @@ func NewConsumer(c Config, over map[string]any) (*ck.Consumer, error) {
 	settings["go.logs.channel.enable"] = true
 	opened, err := ck.NewConsumer(&settings)
 	if err != nil {
-		return nil, c.openError("consumer", err)
+		return nil, openError(c, "consumer", err)
 	}
 	go c.logger().drain(c, opened.Logs())
 	return opened, nil
@@ -79,7 +79,7 @@ func NewProducer(c Config, over map[string]any) (*ck.Producer, error) {
 	settings["go.logs.channel.enable"] = true
 	opened, err := ck.NewProducer(&settings)
 	if err != nil {
-		return nil, c.openError("producer", err)
+		return nil, openError(c, "producer", err)
 	}
 	go c.logger().drain(c, opened.Logs())
 	return opened, nil
@@ -146,7 +146,7 @@ func settingText(value any) (string, error) {
 	return "", fmt.Errorf("%T is not a value of a property; use a string, bool, int or duration", value)
 }
 
-func (c Config) openError(what string, err error) error {
+func openError(c Config, what string, err error) error {
 	return &Problem{
 		What: fmt.Sprintf("open a %s for cluster %s", what, c.Name),
 		Fix:  fmt.Sprintf("correct the properties of cluster %s; 'replicator check' tries them offline", c.Name),

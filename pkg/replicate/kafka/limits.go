@@ -15,7 +15,7 @@ import (
 // Limits is what a cluster's brokers say of transactions and of the topics that they keep
 // for themselves.
 type Limits struct {
-	Transaction time.Duration // the longest that a transaction may ask for; 0: not told
+	Transaction time.Duration // the longest that a transaction may ask for; 0: unknown
 	// Problems are internal topics that cannot be made, or written to, with the brokers that run: without them there
 	// is no transaction and no group. No retry helps.
 	Problems []error
@@ -49,8 +49,8 @@ func (e *InternalTopicError) Remedy() string {
 		e.Setting, e.Brokers)
 }
 
-// Limits asks a cluster. What it does not let us read is not told, and no error.
-func (c Config) Limits(ctx context.Context, client *kgo.Client) (Limits, error) {
+// LimitsOf asks a cluster by a client of it. What it does not let us read is unknown, and no error.
+func LimitsOf(ctx context.Context, client *kgo.Client, c Config) (Limits, error) {
 	var l Limits
 	answer, err := MetadataRequest([]string{"__transaction_state", "__consumer_offsets"}).RequestWith(ctx, client)
 	if err != nil {
@@ -95,7 +95,7 @@ const idsFrom = 10
 // WithoutIDs says of a cluster that shows no topic whether those that are made there get
 // no ids: its brokers are too old, or speak an older protocol among themselves, if they
 // let that be seen.
-func (c Config) WithoutIDs(ctx context.Context, client *kgo.Client) (bool, error) {
+func WithoutIDs(ctx context.Context, client *kgo.Client, c Config) (bool, error) {
 	answer, err := MetadataRequest([]string{"__transaction_state"}).RequestWith(ctx, client)
 	if err != nil || answer.Version < idsFrom || len(answer.Brokers) == 0 {
 		return err == nil && len(answer.Brokers) > 0, c.Explain(err)

@@ -19,7 +19,13 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 )
 
-func (c Config) oauthbearer() (sasl.Mechanism, error) {
+// oauthbearer is what the properties say of logins by token.
+type oauthbearer struct{ Config }
+
+// now has the secrets of this moment.
+func (c oauthbearer) now() oauthbearer { return oauthbearer{c.Config.now()} }
+
+func (c oauthbearer) mechanism() (sasl.Mechanism, error) {
 	if c.Properties["sasl.oauthbearer.method"] == "oidc" {
 		return c.oidc()
 	}
@@ -48,7 +54,7 @@ type unsecured struct {
 	extensions                map[string]string
 }
 
-func (c Config) unsecuredClaims() (unsecured, error) {
+func (c oauthbearer) unsecuredClaims() (unsecured, error) {
 	u := unsecured{principalClaim: "sub", scopeClaim: "scope", life: time.Hour, extensions: map[string]string{}}
 	for _, pair := range strings.Fields(c.Properties["sasl.oauthbearer.config"]) {
 		name, value, _ := strings.Cut(pair, "=")
@@ -96,7 +102,7 @@ func (u unsecured) auth(now time.Time) oauth.Auth {
 // tokens fetches tokens by client credentials and keeps one until shortly
 // before its end; a client opens one connection per broker.
 type tokens struct {
-	config           Config
+	config           oauthbearer
 	endpoint         string
 	id, secret       string // that the token was asked for with
 	scope            string
@@ -106,7 +112,7 @@ type tokens struct {
 	refresh, expires time.Time
 }
 
-func (c Config) oidc() (sasl.Mechanism, error) {
+func (c oauthbearer) oidc() (sasl.Mechanism, error) {
 	if grant := c.Properties["sasl.oauthbearer.grant.type"]; grant != "" && grant != "client_credentials" {
 		return nil, c.notCarried("sasl.oauthbearer.grant.type", "accepted is client_credentials", "%q cannot be used", grant)
 	}
@@ -134,7 +140,7 @@ func (c Config) oidc() (sasl.Mechanism, error) {
 }
 
 // needed is a property that method oidc cannot do without.
-func (c Config) needed(property string) (string, error) {
+func (c oauthbearer) needed(property string) (string, error) {
 	value, ok := c.property(property)
 	if !ok || value == "" {
 		return "", c.notCarried(property, "give it, or use another sasl.mechanism", "is missing; method oidc needs it")
@@ -143,7 +149,7 @@ func (c Config) needed(property string) (string, error) {
 }
 
 // client is as whom the token service is asked.
-func (c Config) client() (id, secret string, err error) {
+func (c oauthbearer) client() (id, secret string, err error) {
 	if id, err = c.needed("sasl.oauthbearer.client.id"); err == nil {
 		secret, err = c.needed("sasl.oauthbearer.client.secret")
 	}
@@ -151,8 +157,8 @@ func (c Config) client() (id, secret string, err error) {
 }
 
 // tokenService is a client for one question.
-func (c Config) tokenService() (*http.Client, error) {
-	roots, err := c.roots("https.ca.location", "https.ca.pem")
+func (c oauthbearer) tokenService() (*http.Client, error) {
+	roots, err := pemFiles{c.Config}.roots("https.ca.location", "https.ca.pem")
 	if err != nil {
 		return nil, err
 	}

@@ -52,13 +52,13 @@ type Credentials struct {
 }
 
 // Credentials are those of a handle that is opened now.
-func (c Config) Credentials() Credentials { return Credentials{config: c, sum: c.now().sum()} }
+func (c Config) Credentials() Credentials { return Credentials{config: c, sum: sum(c.now())} }
 
 // Renewed is nil while what the handle was opened with is what is in the files, or an
 // error that says that another handle has to be opened. It is meant for when there is
 // trouble: a handle whose connections live needs no other.
 func (c Credentials) Renewed() error {
-	if c.config.Properties == nil || c.config.now().sum() == c.sum {
+	if c.config.Properties == nil || sum(c.config.now()) == c.sum {
 		return nil
 	}
 	return &RenewedError{Cluster: c.config.Name}
@@ -77,7 +77,7 @@ func (e *RenewedError) Remedy() string {
 }
 
 // sum stands for the contents of all that may be renewed.
-func (c Config) sum() (sum [sha256.Size]byte) {
+func sum(c Config) [sha256.Size]byte {
 	var all bytes.Buffer
 	for _, property := range renewable {
 		fmt.Fprintf(&all, "%q", c.Properties[property])
@@ -115,12 +115,12 @@ type tlsNow struct {
 
 	mu     sync.Mutex
 	last   *tls.Config
-	failed string // what was told last
+	failed string // what was logged last
 }
 
 // newTLS refuses files that do not fit together from the start.
-func (c Config) newTLS() (*tlsNow, error) {
-	config, err := c.now().tls()
+func newTLS(c Config) (*tlsNow, error) {
+	config, err := pemFiles{c.now()}.settings()
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func (c Config) newTLS() (*tlsNow, error) {
 }
 
 func (t *tlsNow) settings() *tls.Config {
-	config, err := t.config.now().tls()
+	config, err := pemFiles{t.config.now()}.settings()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err == nil {

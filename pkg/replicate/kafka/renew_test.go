@@ -175,7 +175,7 @@ func TestPasswordsAreRenewed(t *testing.T) {
 		}
 		password.Store("first")
 		opened := c.Credentials()
-		mechanism, err := c.mechanism()
+		mechanism, err := mechanismOf(c)
 		if err != nil {
 			t.Fatal(err)
 		}

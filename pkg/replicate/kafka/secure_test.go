@@ -262,7 +262,7 @@ func TestTokenService(t *testing.T) {
 	c := Config{Name: "old", Properties: with("security.protocol", "SASL_PLAINTEXT", "sasl.mechanism", "OAUTHBEARER",
 		"sasl.oauthbearer.method", "oidc", "sasl.oauthbearer.client.id", "me", "sasl.oauthbearer.scope", "kafka",
 		"sasl.oauthbearer.client.secret", "hunter2", "sasl.oauthbearer.token.endpoint.url", service.URL)}
-	mechanism, err := c.oauthbearer()
+	mechanism, err := (oauthbearer{c}).mechanism()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestTokenService(t *testing.T) {
 		t.Errorf("asked %d times for a token that holds an hour, want once", asked)
 	}
 	c.Properties["sasl.oauthbearer.client.secret"] = "hunter3"
-	if mechanism, err = c.oauthbearer(); err != nil {
+	if mechanism, err = (oauthbearer{c}).mechanism(); err != nil {
 		t.Fatal(err)
 	}
 	_, _, err = mechanism.Authenticate(context.Background(), "")
@@ -310,7 +310,7 @@ func TestTokenServiceURLIsNotShown(t *testing.T) {
 		c := Config{Name: "old", Properties: with("security.protocol", "SASL_PLAINTEXT", "sasl.mechanism", "OAUTHBEARER",
 			"sasl.oauthbearer.method", "oidc", "sasl.oauthbearer.client.id", "me",
 			"sasl.oauthbearer.client.secret", "client-s3cret", "sasl.oauthbearer.token.endpoint.url", endpoint)}
-		mechanism, err := c.oauthbearer()
+		mechanism, err := (oauthbearer{c}).mechanism()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -347,7 +347,7 @@ func TestTokenServiceURLIsNotShown(t *testing.T) {
 func TestUnsecuredToken(t *testing.T) {
 	c := Config{Name: "old", Properties: with("sasl.oauthbearer.config",
 		"principal=me principalClaimName=user scope=a,b lifeSeconds=60 extension_team=x")}
-	u, err := c.unsecuredClaims()
+	u, err := (oauthbearer{c}).unsecuredClaims()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +359,7 @@ func TestUnsecuredToken(t *testing.T) {
 	}
 	for _, text := range []string{"", "scope=a", "principal=me lifeSeconds=0", "principal=me what=1"} {
 		c.Properties["sasl.oauthbearer.config"] = text
-		if _, err := c.unsecuredClaims(); err == nil {
+		if _, err := (oauthbearer{c}).unsecuredClaims(); err == nil {
 			t.Errorf("%q: got no error", text)
 		}
 	}

@@ -4,62 +4,36 @@ import (
 	"strings"
 )
 
-// protocol is security.protocol in lower case.
-func (c Config) protocol() string {
-	value, ok := c.Properties["security.protocol"]
-	if !ok {
-		return "plaintext"
-	}
-	return strings.ToLower(value)
+// security is how the brokers are spoken to.
+type security struct {
+	protocol    string // security.protocol in lower case
+	login       string // the SASL mechanism in use, in upper case, or "" without SASL
+	certificate bool   // the client has one to show
 }
 
-// login is the SASL mechanism in use, in upper case, or "" without SASL.
-func (c Config) login() string {
-	if !strings.HasPrefix(c.protocol(), "sasl_") {
-		return ""
+func (c Config) security() security {
+	s := security{protocol: "plaintext"}
+	if value, ok := c.Properties["security.protocol"]; ok {
+		s.protocol = strings.ToLower(value)
 	}
-	value, ok := c.property("sasl.mechanism")
-	if !ok {
-		return "GSSAPI" // librdkafka's default
+	if strings.HasPrefix(s.protocol, "sasl_") {
+		s.login = "GSSAPI" // librdkafka's default
+		if value, ok := c.property("sasl.mechanism"); ok {
+			s.login = strings.ToUpper(value)
+		}
 	}
-	return strings.ToUpper(value)
+	for _, property := range []string{"ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"} {
+		s.certificate = s.certificate || c.Properties[property] != ""
+	}
+	return s
 }
+
+// encrypted says whether the client speaks TLS.
+func (s security) encrypted() bool { return s.protocol == "ssl" || s.protocol == "sasl_ssl" }
+
+// byName says whether the login is one with user name and password.
+func (s security) byName() bool { return s.login == "PLAIN" || isScram(s.login) }
 
 func isScram(mechanism string) bool {
 	return mechanism == "SCRAM-SHA-256" || mechanism == "SCRAM-SHA-512"
-}
-
-// validateSecurity reports settings that contradict each other: librdkafka
-// takes them in silence and then does not use them.
-func (c Config) validateSecurity(bad func(path, format string, args ...any)) {
-	login := c.login()
-	if login == "" {
-		for _, property := range []string{"sasl.username", "sasl.password", "sasl.mechanism", "sasl.mechanisms"} {
-			if _, ok := c.Properties[property]; ok {
-				bad(property, "would not be used: security.protocol is %s; set it to SASL_SSL or SASL_PLAINTEXT",
-					c.protocol())
-				return
-			}
-		}
-	}
-	if !strings.HasSuffix(c.protocol(), "ssl") {
-		for _, property := range []string{"ssl.ca.location", "ssl.ca.pem", "ssl.certificate.location",
-			"ssl.certificate.pem", "ssl.key.location", "ssl.key.pem"} {
-			if _, ok := c.Properties[property]; ok {
-				bad(property, "would not be used: security.protocol is %s; set it to SSL or SASL_SSL", c.protocol())
-				return
-			}
-		}
-	}
-	if _, ok := c.property("sasl.mechanism"); login != "" && !ok {
-		bad("sasl.mechanism", "missing; accepted are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER")
-		return
-	}
-	if login == "PLAIN" || isScram(login) {
-		for _, property := range []string{"sasl.username", "sasl.password"} {
-			if c.Properties[property] == "" {
-				bad(property, "missing; sasl.mechanism %s needs it", login)
-			}
-		}
-	}
 }

@@ -15,7 +15,7 @@ const serversAccepted = "accepted is host:port, separated by commas"
 func (c Config) Servers() []string {
 	var list []string
 	for _, server := range strings.Split(c.Properties["bootstrap.servers"], ",") {
-		if address, err := c.serverAddress(server); err == nil {
+		if address, err := readServer(server, c.security().protocol); err == nil {
 			list = append(list, address)
 		}
 	}
@@ -26,7 +26,7 @@ func (c Config) Servers() []string {
 func (c Config) servers() ([]string, error) {
 	var list []string
 	for _, server := range strings.Split(c.Properties["bootstrap.servers"], ",") {
-		address, err := c.serverAddress(server)
+		address, err := readServer(server, c.security().protocol)
 		if err != nil {
 			return nil, c.notCarried("bootstrap.servers", "give host:port, separated by commas, and security.protocol "+
 				"beside it", "holds %q: %v", ShowURL(strings.TrimSpace(server)), err)
@@ -43,24 +43,24 @@ var schemes = map[string]string{
 	"kafka": "PLAINTEXT", "kafka+ssl": "SSL",
 }
 
-// serverAddress reads one entry of bootstrap.servers; the port is 9092 unless given.
+// readServer reads one entry of bootstrap.servers; the port is 9092 unless given.
 //
 // librdkafka takes a protocol in front for that broker alone, and would speak it there
 // and security.protocol to all others; franz-go has no such thing. So one that says
 // anything else than security.protocol is refused: dropping it could mean to speak, and
 // log in, in plaintext where the operator asked for TLS.
-func (c Config) serverAddress(server string) (string, error) {
+func readServer(server, protocol string) (string, error) {
 	server = strings.TrimSpace(server)
 	if scheme, after, found := strings.Cut(server, "://"); found {
 		scheme = strings.ToLower(scheme)
 		means := schemes[scheme]
 		switch {
-		case scheme == c.protocol() && means != "":
+		case scheme == protocol && means != "":
 			server = after
 		case means != "":
 			return "", fmt.Errorf("%s:// in front means security.protocol: %s, which is %s here; write %q, and "+
 				"security.protocol: %s beside it, if that is what its port speaks", scheme, means,
-				strings.ToUpper(c.protocol()), bare(after), means)
+				strings.ToUpper(protocol), bare(after), means)
 		default:
 			return "", fmt.Errorf("it is a URL; write host:port, and say what the port speaks with security.protocol: " +
 				"PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")

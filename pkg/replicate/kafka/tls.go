@@ -9,7 +9,11 @@ import (
 	"strings"
 )
 
-func (c Config) tls() (*tls.Config, error) {
+// pemFiles reads the certificates and keys of a cluster, which are PEM, in files or in the properties themselves.
+type pemFiles struct{ Config }
+
+// settings are those of a connection.
+func (c pemFiles) settings() (*tls.Config, error) {
 	for property, fix := range map[string]string{
 		"ssl.keystore.location": "give ssl.certificate.location and ssl.key.location, PEM files (openssl pkcs12 -nodes)",
 		"ssl.crl.location":      "take it out; revocation lists are not checked",
@@ -54,7 +58,7 @@ func verifyChain(state tls.ConnectionState, roots *x509.CertPool) error {
 }
 
 // roots is nil for the system's own authorities.
-func (c Config) roots(location, text string) (*x509.CertPool, error) {
+func (c pemFiles) roots(location, text string) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if c.Properties[text] != "" {
 		if !pool.AppendCertsFromPEM([]byte(c.Properties[text])) {
@@ -81,7 +85,7 @@ func (c Config) roots(location, text string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func (c Config) certificate() (tls.Certificate, bool, error) {
+func (c pemFiles) certificate() (tls.Certificate, bool, error) {
 	chain, from, err := c.fileOrText("ssl.certificate.location", "ssl.certificate.pem")
 	if err != nil {
 		return tls.Certificate{}, false, err
@@ -111,7 +115,7 @@ func (c Config) certificate() (tls.Certificate, bool, error) {
 	return pair, true, nil
 }
 
-func (c Config) fileOrText(location, text string) (data []byte, from string, err error) {
+func (c pemFiles) fileOrText(location, text string) (data []byte, from string, err error) {
 	if c.Properties[text] != "" {
 		return []byte(c.Properties[text]), text, nil
 	}

@@ -5,14 +5,12 @@ package kafka
 // login. A certificate or a token has its name from elsewhere, by rules of the
 // brokers.
 func (c Config) User() (name string, known bool) {
-	switch c.login() {
-	case "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
+	switch s := c.security(); {
+	case s.byName():
 		name = c.Properties["sasl.username"]
 		return name, name != ""
-	case "":
-		certificate := c.protocol() == "ssl" && (c.Properties["ssl.certificate.location"] != "" ||
-			c.Properties["ssl.certificate.pem"] != "" || c.Properties["ssl.keystore.location"] != "")
-		return "ANONYMOUS", !certificate
+	case s.login == "":
+		return "ANONYMOUS", !(s.encrypted() && s.certificate)
 	}
 	return "", false
 }

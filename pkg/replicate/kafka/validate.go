@@ -15,52 +15,61 @@ import (
 // and are closed again. The path given to bad is a property's name, or empty
 // for the cluster as a whole. Files that properties name must exist.
 func (c Config) Validate(bad func(path, format string, args ...any)) {
-	problems := 0
-	report := func(path, format string, args ...any) {
-		problems++
-		bad(path, "%s", c.redact(fmt.Sprintf(format, args...)))
-	}
-	c.validateServers(report)
-	for _, property := range slices.Sorted(maps.Keys(c.Properties)) {
-		c.validateProperty(property, report)
-	}
-	if problems > 0 {
-		return // what follows would tell the same again in other words
-	}
-	c.validateSecurity(report)
-	if problems > 0 {
-		return
-	}
-	c.validateTogether(report)
-	if problems > 0 {
-		return
-	}
-	if _, err := franzOptions(c); err != nil {
-		path, text := "", err.Error()
-		if carry, ok := err.(*NotCarriedError); ok {
-			path, text = carry.Property, carry.Why+"; "+carry.Remedy()
+	v := &validation{Config: c, report: bad}
+	for _, step := range []func(){v.each, v.login, v.together, v.carried} {
+		if step(); v.problems > 0 {
+			return // what follows would tell the same again in other words
 		}
-		report(path, "%s", text)
 	}
 }
 
-func (c Config) validateServers(bad func(path, format string, args ...any)) {
-	list, ok := c.Properties["bootstrap.servers"]
+// validation goes through the properties of a cluster.
+type validation struct {
+	Config
+	report   func(path, format string, args ...any)
+	problems int // that were reported
+}
+
+func (v *validation) bad(path, format string, args ...any) {
+	v.problems++
+	v.report(path, "%s", v.redact(fmt.Sprintf(format, args...)))
+}
+
+// each looks at one property after another.
+func (v *validation) each() {
+	v.brokers()
+	for _, property := range slices.Sorted(maps.Keys(v.Properties)) {
+		v.one(property)
+	}
+}
+
+// carried reports what a franz-go client cannot have.
+func (v *validation) carried() {
+	_, err := franzOptions(v.Config)
+	if carry, ok := err.(*NotCarriedError); ok {
+		v.bad(carry.Property, "%s", carry.Why+"; "+carry.Remedy())
+	} else if err != nil {
+		v.bad("", "%s", err.Error())
+	}
+}
+
+func (v *validation) brokers() {
+	list, ok := v.Properties["bootstrap.servers"]
 	if !ok || strings.TrimSpace(list) == "" {
-		bad("bootstrap.servers", "missing; give one or more brokers as host:port, separated by commas")
+		v.bad("bootstrap.servers", "missing; give one or more brokers as host:port, separated by commas")
 		return
 	}
 	for _, server := range strings.Split(list, ",") {
-		if _, err := c.serverAddress(server); err != nil {
-			bad("bootstrap.servers", "%q is not a broker: %v", ShowURL(strings.TrimSpace(server)), err)
+		if _, err := readServer(server, v.security().protocol); err != nil {
+			v.bad("bootstrap.servers", "%q is not a broker: %v", ShowURL(strings.TrimSpace(server)), err)
 		}
 	}
 }
 
-func (c Config) validateProperty(property string, bad func(path, format string, args ...any)) {
-	value := c.Properties[property]
+func (v *validation) one(property string) {
+	value := v.Properties[property]
 	if why, is := owner(property); is {
-		bad(property, "is set by the program: %s; take it out", why)
+		v.bad(property, "is set by the program: %s; take it out", why)
 		return
 	}
 	if property == "bootstrap.servers" {
@@ -68,21 +77,21 @@ func (c Config) validateProperty(property string, bad func(path, format string, 
 	}
 	if name, is := javaNames[property]; is {
 		if why, is := owner(name); is {
-			bad(property, "is a property of the Java client, and %s in its place is set by the program: %s; take it out",
+			v.bad(property, "is a property of the Java client, and %s in its place is set by the program: %s; take it out",
 				name, why)
 			return
 		}
-		bad(property, "is a property of the Java client; use %s", name)
+		v.bad(property, "is a property of the Java client; use %s", name)
 		return
 	}
 	if name := canonical(property); name != property {
-		if _, both := c.Properties[name]; both {
-			bad(property, "is another name of %s, which is given as well; keep one of them", name)
+		if _, both := v.Properties[name]; both {
+			v.bad(property, "is another name of %s, which is given as well; keep one of them", name)
 			return
 		}
 	}
 	if startsAsNumber.MatchString(value) && isNumber(property) {
-		bad(property, "%q is not a whole number, without a unit", value)
+		v.bad(property, "%q is not a whole number, without a unit", value)
 		return
 	}
 	err := try(ck.ConfigMap{property: value})
@@ -92,20 +101,20 @@ func (c Config) validateProperty(property string, bad func(path, format string, 
 	text := strings.TrimSpace(err.Error())
 	if strings.Contains(text, noSuchProperty) {
 		if name := Nearest(property, names); name != "" {
-			bad(property, "is not a librdkafka client property; did you mean %s?", name)
+			v.bad(property, "is not a librdkafka client property; did you mean %s?", name)
 			return
 		}
-		bad(property, "is not a librdkafka client property; they are listed in librdkafka's CONFIGURATION.md")
+		v.bad(property, "is not a librdkafka client property; they are listed in librdkafka's CONFIGURATION.md")
 		return
 	}
 	if offending(text, []string{property}) == "" && !strings.Contains(text, "Invalid value") {
 		return // it asks for another property beside it, which the try of all together has
 	}
 	if value == "" {
-		bad(property, "is empty, and librdkafka refuses that: %s", text)
+		v.bad(property, "is empty, and librdkafka refuses that: %s", text)
 		return
 	}
-	bad(property, "librdkafka refuses the value: %s", text)
+	v.bad(property, "librdkafka refuses the value: %s", text)
 }
 
 // startsAsNumber finds values with a unit, such as 30s, which librdkafka takes for
@@ -149,24 +158,59 @@ func try(settings ck.ConfigMap) error {
 	return nil
 }
 
-// validateTogether lets librdkafka look at all properties at once, on both
+// login reports settings that contradict each other: librdkafka
+// takes them in silence and then does not use them.
+func (v *validation) login() {
+	sec := v.security()
+	if sec.login == "" {
+		for _, property := range []string{"sasl.username", "sasl.password", "sasl.mechanism", "sasl.mechanisms"} {
+			if _, ok := v.Properties[property]; ok {
+				v.bad(property, "would not be used: security.protocol is %s; set it to SASL_SSL or SASL_PLAINTEXT",
+					sec.protocol)
+				return
+			}
+		}
+	}
+	if !sec.encrypted() {
+		for _, property := range []string{"ssl.ca.location", "ssl.ca.pem", "ssl.certificate.location",
+			"ssl.certificate.pem", "ssl.key.location", "ssl.key.pem"} {
+			if _, ok := v.Properties[property]; ok {
+				v.bad(property, "would not be used: security.protocol is %s; set it to SSL or SASL_SSL", sec.protocol)
+				return
+			}
+		}
+	}
+	if _, ok := v.property("sasl.mechanism"); sec.login != "" && !ok {
+		v.bad("sasl.mechanism", "missing; accepted are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER")
+		return
+	}
+	if sec.byName() {
+		for _, property := range []string{"sasl.username", "sasl.password"} {
+			if v.Properties[property] == "" {
+				v.bad(property, "missing; sasl.mechanism %s needs it", sec.login)
+			}
+		}
+	}
+}
+
+// together lets librdkafka look at all properties at once, on both
 // kinds of handles and with what the engine needs to hold.
-func (c Config) validateTogether(bad func(path, format string, args ...any)) {
+func (v *validation) together() {
 	both := map[kind]ck.ConfigMap{
 		consumer: {"group.id": ClientID, "log.queue": true, "go.logs.channel.enable": true},
 		producer: {"transactional.id": ClientID, "enable.idempotence": true},
 	}
-	login := c.login()
+	sec := v.security()
+	asks := sec.login != "" && !sec.byName() // Kerberos or a token service, which the handle itself would ask
 	consumes := false
-	for property, value := range c.Properties {
+	for property, value := range v.Properties {
 		if property == "bootstrap.servers" || property == "debug" {
 			continue
 		}
-		// Kerberos and a token service would be asked by the handle itself: stay offline.
-		if strings.Contains(property, "sasl") && login != "" && login != "PLAIN" && !isScram(login) {
+		if strings.Contains(property, "sasl") && asks { // stay offline
 			continue
 		}
-		if property == "security.protocol" && login != "" && login != "PLAIN" && !isScram(login) {
+		if property == "security.protocol" && asks {
 			value = strings.TrimPrefix(strings.ToLower(value), "sasl_")
 		}
 		if onlyFor[property] != producer {
@@ -179,7 +223,7 @@ func (c Config) validateTogether(bad func(path, format string, args ...any)) {
 	}
 	if err := try(both[producer]); err != nil {
 		text := strings.TrimSpace(err.Error())
-		bad(offending(text, slices.Sorted(maps.Keys(c.Properties))), "librdkafka refuses the properties: %s", text)
+		v.bad(offending(text, slices.Sorted(maps.Keys(v.Properties))), "librdkafka refuses the properties: %s", text)
 		return
 	}
 	if !consumes {
@@ -188,7 +232,7 @@ func (c Config) validateTogether(bad func(path, format string, args ...any)) {
 	opened, err := ck.NewConsumer(ptr(both[consumer]))
 	if err != nil {
 		text := strings.TrimSpace(err.Error())
-		bad(offending(text, slices.Sorted(maps.Keys(c.Properties))), "librdkafka refuses the properties: %s", text)
+		v.bad(offending(text, slices.Sorted(maps.Keys(v.Properties))), "librdkafka refuses the properties: %s", text)
 		return
 	}
 	_ = opened.Close() // it never had anything to leave

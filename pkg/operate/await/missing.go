@@ -137,7 +137,7 @@ func misplaced(g *inspect.GroupStatus) gap {
 	}
 	first := gap{}
 	for _, p := range g.Positions {
-		if p.State == string(groups.Right) {
+		if p.State == string(groups.InSync) {
 			continue
 		}
 		found := gap{fmt.Sprintf("group %s in %s/%d: %s", g.Group, p.Topic, p.Partition, p.Why), p.Lasting(), p.Remedy}

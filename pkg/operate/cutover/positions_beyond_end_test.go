@@ -42,7 +42,7 @@ func TestPositionBeyondTheEndIsRefused(t *testing.T) {
 		t.Errorf("it was given position %d on the target", at)
 	}
 	w.Commit("billing", "orders", 0, 40)
-	w.StatusOf(look, "billing", "orders", func(p *inspect.PositionStatus) bool { return p.State == string(groups.Right) })
+	w.StatusOf(look, "billing", "orders", func(p *inspect.PositionStatus) bool { return p.State == string(groups.InSync) })
 
 	// The broker keeps commits of a topic that was deleted and made again, if they come after it was deleted.
 	_, err := w.From.DeleteTopics(w.Ctx, "again")

@@ -93,7 +93,7 @@ func (s *standing) astray(g *inspect.GroupStatus, p *inspect.PositionStatus, pre
 		return unmet{waits: name + "; it is yet to be moved to where the target's log begins", costs: name}, true
 	case kind == groups.UnreadDeleted:
 		return unmet{costs: name, remedy: cmp.Or(p.Remedy, seeStatus)}, true
-	case kind == groups.Right || exact && !waiting:
+	case kind == groups.InSync || exact && !waiting:
 		return unmet{}, false
 	}
 	u := unmet{waits: name, costs: name + "; " + s.cost(p)}

@@ -16,7 +16,7 @@ import (
 // Lasting says that waiting does not set the position right: only people or consumers do.
 func (p *PositionStatus) Lasting() bool {
 	kind := groups.Kind(p.State)
-	left := kind.Settled() && kind != groups.Right && p.State != Pending
+	left := kind.Settled() && kind != groups.InSync && p.State != Pending
 	return left || kind == groups.NoAnswer && p.Remedy != ""
 }
 
@@ -152,7 +152,7 @@ func positionStatus(ctx context.Context, v *snapshot.Viewer, held *groups.Held, 
 		}
 	}
 	switch decision.Kind {
-	case groups.Right:
+	case groups.InSync:
 		one.Why = ""
 	case groups.NotCopiedYet, groups.NoAnswer:
 		one.Remedy = answer.Fix

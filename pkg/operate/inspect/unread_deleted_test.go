@@ -34,7 +34,7 @@ func TestUnreadRecordsDeletedOnTheTarget(t *testing.T) {
 		t.Errorf("the group is told as %+v, want 2300 records lost", lost)
 	}
 	ahead := w.StatusOf(look, "ahead", "orders",
-		func(p *inspect.PositionStatus) bool { return p.State == string(groups.Right) })
+		func(p *inspect.PositionStatus) bool { return p.State == string(groups.InSync) })
 	if ahead.UnreadDeleted != 0 {
 		t.Errorf("a group that had read them: %+v", ahead)
 	}
@@ -72,7 +72,7 @@ func TestUnreadRecordsDeletedOnTheTarget(t *testing.T) {
 	}
 	w.Cut(w.From, "orders", 2500)
 	lost = w.StatusOf(look, "billing", "orders", func(p *inspect.PositionStatus) bool { return p.UnreadDeleted == 0 })
-	if lost.State != string(groups.Right) || lost.UnreadDeletedOnBoth == 0 {
+	if lost.State != string(groups.InSync) || lost.UnreadDeletedOnBoth == 0 {
 		t.Errorf("with both gone: %+v, want right, with the count of both", lost)
 	}
 }

@@ -26,7 +26,7 @@ func (t *Translation) Words() string {
 
 // Standing is a position's state as people say it: right is only what passes nothing by.
 func (one *PositionStatus) Standing() string {
-	if one.State == string(groups.Right) && one.Skips != nil {
+	if one.State == string(groups.InSync) && one.Skips != nil {
 		return "skips records"
 	}
 	return strings.ReplaceAll(one.State, "_", " ")

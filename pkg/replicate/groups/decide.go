@@ -19,7 +19,7 @@ type Kind string
 // The kinds of Decision and Failure.
 const (
 	Moved         Kind = "moved"                  // written in this round
-	Right         Kind = "right"                  // the target holds it already
+	InSync        Kind = "right"                  // the target holds it already
 	NotCopiedYet  Kind = "not_copied_yet"         // ahead of what has been copied
 	NoAnswer      Kind = "no_answer"              // cannot be translated now, for another reason
 	Active        Kind = "active"                 // consumers use the group on the target
@@ -33,7 +33,7 @@ const (
 
 // Kinds returns all kinds.
 func Kinds() []Kind {
-	return []Kind{Moved, Right, NotCopiedYet, NoAnswer, Active, ForeignCommit, BeforeForeign, UnreadDeleted,
+	return []Kind{Moved, InSync, NotCopiedYet, NoAnswer, Active, ForeignCommit, BeforeForeign, UnreadDeleted,
 		BeyondEnd, Refused, Retried}
 }
 
@@ -88,7 +88,7 @@ func Decide(flow string, source Committed, target *Committed, a Answer) Decision
 	case target.Offset != int64(a.Target):
 		d.Write, d.Kind, d.Why = true, Moved, "it follows the source"
 	default:
-		d.Kind, d.Why = Right, "the target holds it already"
+		d.Kind, d.Why = InSync, "the target holds it already"
 	}
 	switch {
 	case a.Deleted > 0:

@@ -39,9 +39,9 @@ func TestDecide(t *testing.T) {
 	}{
 		{"nothing there: new, or expired", nil, ready(57), Moved, true, 57},
 		{"offset 0 is a position", nil, ready(0), Moved, true, 0},
-		{"there already", mark(42, 57), ready(57), Right, false, 57},
-		{"there already, found from another source offset", mark(40, 57), ready(57), Right, false, 57},
-		{"at 0 already", mark(0, 0), ready(0), Right, false, 0},
+		{"there already", mark(42, 57), ready(57), InSync, false, 57},
+		{"there already, found from another source offset", mark(40, 57), ready(57), InSync, false, 57},
+		{"at 0 already", mark(0, 0), ready(0), InSync, false, 0},
 		{"forwards", mark(42, 57), ready(90), Moved, true, 90},
 		{"back, as the source was reset", mark(42, 57), ready(3), Moved, true, 3},
 		{"back to 0", mark(42, 57), ready(0), Moved, true, 0},
@@ -63,7 +63,7 @@ func TestDecide(t *testing.T) {
 		{"below the target's log, unread", mark(42, 57), lost(80), UnreadDeleted, true, 80},
 		{"below the target's log, and moved to its beginning", mark(42, 80), lost(80), UnreadDeleted, false, 80},
 		{"deleted on both sides", mark(42, 80), Answer{Target: 80, Ready: true, Rule: offsets.InRun, DeletedOnBoth: 9},
-			Right, false, 80},
+			InSync, false, 80},
 		{"a consumer's, whatever is lost below it", &Committed{Offset: 90}, lost(80), ForeignCommit, false, 0},
 		{"behind the source's end", mark(42, 57), Answer{Rule: offsets.NotYet, Beyond: true}, BeyondEnd, false, 0},
 	} {
@@ -79,7 +79,7 @@ func TestDecide(t *testing.T) {
 
 func TestSettledAndLeftAloneByKind(t *testing.T) {
 	for kind, want := range map[Kind][2]bool{ // settled, left alone
-		Moved: {true, false}, Right: {true, false}, NotCopiedYet: {false, false}, NoAnswer: {false, false},
+		Moved: {true, false}, InSync: {true, false}, NotCopiedYet: {false, false}, NoAnswer: {false, false},
 		Active: {true, true}, ForeignCommit: {true, true}, BeforeForeign: {true, true}, Refused: {true, true},
 		Retried: {false, false}, UnreadDeleted: {true, false}, BeyondEnd: {true, true},
 	} {

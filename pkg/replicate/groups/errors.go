@@ -39,19 +39,11 @@ func whyActive(err error) string {
 	return "the group has active members on the target"
 }
 
-// failure is about a whole group that cannot be read.
-func (g *Groups) failure(cluster kafka.Config, one *group, err error) *Failure {
-	name := one.name
-	if cluster.Name == g.cfg.Target.Name {
-		name = one.target
-	}
-	return &Failure{Group: one.name, Kind: kindOf(err), Err: g.unread(cluster, name, err)}
-}
-
-// unread says why a group's positions could not be read, by its name on the cluster.
-func (g *Groups) unread(cluster kafka.Config, name string, err error) error {
-	if errors.Is(err, kerr.GroupAuthorizationFailed) && cluster.Name == g.cfg.Target.Name {
-		return cluster.Denied("Read", "group "+name, err) // holds Describe, and is needed next
+// unread says why a group's positions could not be read, by its name on the cluster; operation is the right that
+// it takes there.
+func unread(cluster kafka.Config, operation, name string, err error) error {
+	if errors.Is(err, kerr.GroupAuthorizationFailed) {
+		return cluster.Denied(operation, "group "+name, err)
 	}
 	return problem(cluster, "Describe", name, "", err)
 }

@@ -32,11 +32,6 @@ import (
 	"replicator/pkg/replicate/kafka"
 )
 
-// maxWriters is how many groups are written at once, each over a connection of its
-// own: a broker answers one connection's requests one after the other, and a commit
-// takes it some milliseconds.
-const maxWriters = 8
-
 // patience bounds how long one request is tried again, in all.
 const patience = 10 * time.Second
 
@@ -73,12 +68,10 @@ type Translator func(p chunk.Partition, s offsets.Source, position *offsets.Targ
 // Groups reads and writes group positions. Sync belongs to one goroutine; Look may
 // be called beside it.
 type Groups struct {
-	cfg     Config
-	source  *kgo.Client
-	target  *kgo.Client
-	writers []*kgo.Client // opened when they are first needed
-	told    told
-	former  map[string]bool // names that the flow had, as marks have them
+	cfg      Config
+	source   *kgo.Client
+	target   *target
+	reported reported
 }
 
 // Open makes the clients; nothing is connected yet.
@@ -90,52 +83,31 @@ func Open(cfg Config) (*Groups, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read groups: %w", err)
 	}
-	target, err := kafka.NewFranz(cfg.Target, kgo.RetryTimeout(patience))
+	client, err := kafka.NewFranz(cfg.Target, kgo.RetryTimeout(patience))
 	if err != nil {
 		source.Close()
 		return nil, fmt.Errorf("read groups: %w", err)
 	}
-	return &Groups{cfg: cfg, source: source, target: target, told: newTold(cfg)}, nil
+	return &Groups{cfg: cfg, source: source, target: &target{conf: cfg.Target, flow: cfg.Flow, client: client},
+		reported: newReported(cfg)}, nil
 }
 
 // AlsoKnownAs gives names that the flow had before: what was committed under one of them
 // is the flow's own. It is called before the first Sync.
 func (g *Groups) AlsoKnownAs(flows []string) {
-	g.former = map[string]bool{}
+	g.target.former = map[string]bool{}
 	for _, flow := range flows {
-		g.former[shortFlow(flow)] = true
+		g.target.former[shortFlow(flow)] = true
 	}
 }
 
 // Own gives a position that was committed under a former name of the flow the present one.
-func (g *Groups) Own(c Committed) Committed {
-	if m, ok := ParseMark(c.Metadata); ok && g.former[m.Flow] {
-		m.Flow = g.cfg.Flow
-		c.Metadata = m.Format()
-	}
-	return c
-}
+func (g *Groups) Own(c Committed) Committed { return g.target.own(c) }
 
 // Close ends all connections.
 func (g *Groups) Close() {
 	g.source.Close()
-	g.target.Close()
-	for _, writer := range g.writers {
-		writer.Close()
-	}
-}
-
-// writer gives the client of one of the writing goroutines. It never repeats a
-// request by itself: what the first look has seen may not hold for a second write.
-func (g *Groups) writer(i int) (*kgo.Client, error) {
-	for len(g.writers) <= i {
-		client, err := kafka.NewFranz(g.cfg.Target, kgo.RequestRetries(0))
-		if err != nil {
-			return nil, fmt.Errorf("write groups: %w", err)
-		}
-		g.writers = append(g.writers, client)
-	}
-	return g.writers[i], nil
+	g.target.close()
 }
 
 // followed lists the source's groups: how many there are of the kinds that commit

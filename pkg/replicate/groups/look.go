@@ -24,7 +24,7 @@ func (g *Groups) Look(ctx context.Context) (held []Held, listed int, err error) 
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := g.readTarget(ctx, g.target, groups); err != nil {
+	if err := g.target.read(ctx, g.target.client, groups); err != nil {
 		return nil, 0, err
 	}
 	held = make([]Held, len(groups))
@@ -35,7 +35,7 @@ func (g *Groups) Look(ctx context.Context) (held []Held, listed int, err error) 
 		}
 		for j := range held[i].Positions {
 			if p := &held[i].Positions[j]; p.Err != nil {
-				g.trouble(p, "Describe", p.Err)
+				g.target.trouble(p, "Describe", p.Err)
 			}
 		}
 	}
@@ -48,7 +48,7 @@ func (g *Groups) lookAtMembers(ctx context.Context, held []Held) error {
 	for i := range held {
 		names[i] = held[i].Target
 	}
-	seen, err := present(ctx, g.target, g.cfg.Target, names)
+	seen, err := present(ctx, g.target.client, g.cfg.Target, names)
 	if err != nil {
 		return err
 	}

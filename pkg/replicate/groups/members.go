@@ -84,10 +84,10 @@ type Handed struct {
 // committed there stays, and is marked as the flow's. A position that is not the one
 // that was handed over any more is left as it is; it is among those returned.
 func (g *Groups) TakeOver(ctx context.Context, group string, handed []Handed) (moved []Handed, err error) {
-	admin := kadm.NewClient(g.target)
+	admin := kadm.NewClient(g.target.client)
 	committed, err := admin.FetchOffsets(ctx, group)
 	if err != nil {
-		return nil, g.unread(g.cfg.Target, group, err)
+		return nil, g.target.unread(group, err)
 	}
 	var marked kadm.Offsets
 	for _, h := range handed {

@@ -50,11 +50,11 @@ func (g *Groups) Names(ctx context.Context) ([]Named, error) {
 
 // patterns says, of the first list, which pattern of the flow chooses nothing, and
 // which groups a built-in rule leaves out.
-func (t *told) patterns(chosen *policy.Policy, groups []Named) {
-	if t.names {
+func (r *reported) patterns(chosen *policy.Policy, groups []Named) {
+	if r.names {
 		return
 	}
-	t.names = true
+	r.names = true
 	var names []string
 	hidden := map[string][]string{}
 	for _, g := range groups {
@@ -68,15 +68,15 @@ func (t *told) patterns(chosen *policy.Policy, groups []Named) {
 	for _, m := range chosen.GroupMatches(names) {
 		switch {
 		case m.Nothing():
-			t.log.Warn("pattern chooses nothing", "pattern", m.Pattern, "why", m.Error(), "remedy", m.Remedy())
+			r.log.Warn("pattern chooses nothing", "pattern", m.Pattern, "why", m.Error(), "remedy", m.Remedy())
 		case m.Hint() != "":
-			t.log.Warn("pattern looks like a glob", "pattern", m.Pattern, "remedy", m.Hint())
+			r.log.Warn("pattern looks like a glob", "pattern", m.Pattern, "remedy", m.Hint())
 		}
 	}
 	const most = 8
 	for _, why := range slices.Sorted(maps.Keys(hidden)) {
 		names := hidden[why]
-		t.log.Info("groups are left out", "groups", len(names), "first",
+		r.log.Info("groups are left out", "groups", len(names), "first",
 			strings.Join(names[:min(len(names), most)], ","), "why", why)
 	}
 }

@@ -146,7 +146,8 @@ func (g *Groups) readSource(ctx context.Context, selected []group, mine func(chu
 	for _, one := range selected {
 		got := found.of(one.name)
 		if got.err != nil {
-			one.failure = g.failure(g.cfg.Source, &one, got.err)
+			one.failure = &Failure{Group: one.name, Kind: kindOf(got.err),
+				Err: unread(g.cfg.Source, "Describe", one.name, got.err)}
 		}
 		for i := range got.topics {
 			topic := &got.topics[i]
@@ -194,53 +195,6 @@ func committed(p *kmsg.OffsetFetchResponseGroupTopicPartition) Committed {
 	return c
 }
 
-// readTarget looks up on the target all that was read on the source. The partitions
-// are asked for by name, and stable: a right that is missing, or a commit that a
-// consumer's transaction holds open, is an error then, and not an empty answer.
-func (g *Groups) readTarget(ctx context.Context, client *kgo.Client, groups []group) error {
-	wanted := make([]kmsg.OffsetFetchRequestGroup, 0, len(groups))
-	for i := range groups {
-		if len(groups[i].positions) > 0 {
-			wanted = append(wanted, groups[i].wanted())
-		}
-	}
-	found, err := fetch(ctx, client, wanted, true)
-	if err != nil {
-		return fmt.Errorf("read group positions: %w", g.cfg.Target.Explain(err))
-	}
-	at := map[chunk.Partition]int{} // by the target's name
-	for i := range groups {
-		one := &groups[i]
-		if len(one.positions) == 0 {
-			continue
-		}
-		got := found.of(one.target)
-		// Some brokers say that the group is missing, others that it holds nothing.
-		missing := errors.Is(got.err, kerr.GroupIDNotFound)
-		if got.err != nil && !missing {
-			one.failure = g.failure(g.cfg.Target, one, got.err)
-		}
-		clear(at)
-		for j := range one.positions {
-			p := &one.positions[j]
-			at[chunk.Partition{Topic: p.topic, Number: p.Partition.Number}] = j
-			p.topicID = found.ids[p.topic]
-			if !missing {
-				p.Err = errUnanswered
-			}
-		}
-		for j := range got.topics {
-			topic := &got.topics[j]
-			for k := range topic.Partitions {
-				if n, ok := at[chunk.Partition{Topic: topic.Topic, Number: topic.Partitions[k].Partition}]; ok {
-					g.found(&one.positions[n], &topic.Partitions[k])
-				}
-			}
-		}
-	}
-	return nil
-}
-
 // wanted names a group and its partitions, which are sorted, as the target does.
 func (g *group) wanted() kmsg.OffsetFetchRequestGroup {
 	request := kmsg.NewOffsetFetchRequestGroup()
@@ -256,12 +210,4 @@ func (g *group) wanted() kmsg.OffsetFetchRequestGroup {
 		request.Topics[n-1].Partitions = append(request.Topics[n-1].Partitions, g.positions[i].Partition.Number)
 	}
 	return request
-}
-
-// found notes what the target answered about one position.
-func (g *Groups) found(p *Position, got *kmsg.OffsetFetchResponseGroupTopicPartition) {
-	if p.Err = kerr.ErrorForCode(got.ErrorCode); p.Err == nil && got.Offset >= 0 {
-		c := g.Own(committed(got))
-		p.Target, p.After = &c, offsets.Target(c.Offset)
-	}
 }

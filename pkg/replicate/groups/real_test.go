@@ -196,14 +196,14 @@ func testTime(f *fixture) {
 		f.t.Logf("%s: %d groups x %d partitions in %s", why, groups, partitions, time.Since(began).Round(time.Millisecond))
 	}
 	f.sync() // topic ids are looked up
-	round("steady", map[Kind]int{Right: groups * partitions})
+	round("steady", map[Kind]int{InSync: groups * partitions})
 	allocated := testing.AllocsPerRun(5, func() { f.sync() })
 	f.t.Logf("%.0f allocations a steady round", allocated)
 	if _, err := f.target.DeleteGroups(f.ctx, names(f.sync())...); err != nil {
 		f.t.Fatal(err)
 	}
 	round("all written", map[Kind]int{Moved: groups * partitions})
-	round("steady", map[Kind]int{Right: groups * partitions})
+	round("steady", map[Kind]int{InSync: groups * partitions})
 	began := time.Now()
 	held, _, err := f.groups.Look(f.ctx)
 	if err != nil || len(held) != groups || held[7].Positions[3].Partition != (chunk.Partition{Topic: "wide", Number: 3}) {

@@ -44,8 +44,8 @@ func (g *Groups) Sync(ctx context.Context, mine func(chunk.Partition) bool,
 	if err != nil {
 		return Report{}, err
 	}
-	g.told.listed(listed)
-	g.told.patterns(g.cfg.Policy, list)
+	g.reported.listed(listed)
+	g.reported.patterns(g.cfg.Policy, list)
 	groups, err := g.readSource(ctx, selected, mine)
 	if err != nil {
 		return Report{}, err
@@ -56,7 +56,7 @@ func (g *Groups) Sync(ctx context.Context, mine func(chunk.Partition) bool,
 		}
 	}
 	looked := time.Now()
-	if err := g.readTarget(ctx, g.target, groups); err != nil {
+	if err := g.target.read(ctx, g.target.client, groups); err != nil {
 		return Report{}, err
 	}
 	g.move(ctx, groups, looked, translate)
@@ -65,7 +65,7 @@ func (g *Groups) Sync(ctx context.Context, mine func(chunk.Partition) bool,
 	}
 	report := summarise(groups)
 	report.Listed, report.Selected, report.Shares = listed, len(selected), shares(list)
-	g.told.round(groups)
+	g.reported.round(groups)
 	return report, nil
 }
 
@@ -87,7 +87,7 @@ func partitions(groups []group) []chunk.Partition {
 
 // move decides about every position and writes group by group.
 func (g *Groups) move(ctx context.Context, groups []group, looked time.Time, translate Translator) {
-	crew := g.newCrew(ctx, looked)
+	pool := newPool(ctx, g.target, looked)
 	for i := range groups {
 		one := &groups[i]
 		if one.failure != nil || ctx.Err() != nil {
@@ -101,16 +101,16 @@ func (g *Groups) move(ctx context.Context, groups []group, looked time.Time, tra
 			}
 		}
 		if writes > 0 {
-			crew.give(one)
+			pool.give(one)
 		}
 	}
-	crew.wait()
+	pool.wait()
 }
 
 // decide fills in the decision about one position that was read on both sides.
 func (g *Groups) decide(p *Position, translate Translator) {
 	if p.Err != nil {
-		g.trouble(p, "Describe", p.Err)
+		g.target.trouble(p, "Describe", p.Err)
 		return
 	}
 	var a Answer
@@ -122,18 +122,6 @@ func (g *Groups) decide(p *Position, translate Translator) {
 		a = translate(p.Partition, offsets.Source(p.Source.Offset), &at)
 	}
 	p.Decision = Decide(g.cfg.Flow, p.Source, p.Target, a)
-}
-
-// trouble makes a decision of what the target said about a position.
-func (g *Groups) trouble(p *Position, operation string, err error) {
-	p.Decision.Write = false
-	p.Decision.Kind = kindOf(err)
-	if p.Decision.Kind == Active {
-		p.Err, p.Decision.Why = nil, whyActive(err)
-		return
-	}
-	p.Err = problem(g.cfg.Target, operation, p.group, p.topic, err)
-	p.Decision.Why = p.Err.Error()
 }
 
 // summarise makes a report of a round's groups.

@@ -190,28 +190,28 @@ func testSync(f *fixture) {
 	f.holds("g1", 1, 1042)
 	f.holds("g2", 1, 1005)
 
-	r = f.expect("nothing to do", map[Kind]int{Right: 3})
+	r = f.expect("nothing to do", map[Kind]int{InSync: 3})
 	if got := r.Positions[1]; got.Target == nil || got.Target.Metadata != "replicator1 old->new s=42 t=1042" {
 		f.t.Errorf("got %+v", got)
 	}
 	f.commit(f.source, "g1", "t", 1, 50, "")
-	f.expect("forwards", map[Kind]int{Moved: 1, Right: 2})
+	f.expect("forwards", map[Kind]int{Moved: 1, InSync: 2})
 	f.holds("g1", 1, 1050)
 	f.commit(f.source, "g1", "t", 1, 3, "")
-	f.expect("back, as the source was reset", map[Kind]int{Moved: 1, Right: 2})
+	f.expect("back, as the source was reset", map[Kind]int{Moved: 1, InSync: 2})
 	f.holds("g1", 1, 1003)
 
 	if _, err := f.target.DeleteGroups(f.ctx, "g1"); err != nil {
 		f.t.Fatal(err)
 	}
-	f.expect("expired", map[Kind]int{Moved: 2, Right: 1})
+	f.expect("expired", map[Kind]int{Moved: 2, InSync: 1})
 	f.holds("g1", 0, 0)
 	f.holds("g1", 1, 1003)
 
 	if _, err := f.source.DeleteGroups(f.ctx, "g1"); err != nil {
 		f.t.Fatal(err)
 	}
-	f.expect("deleted at the source", map[Kind]int{Right: 1})
+	f.expect("deleted at the source", map[Kind]int{InSync: 1})
 	f.holds("g1", 1, 1003)
 	f.logged()
 }
@@ -221,7 +221,7 @@ func testConsumerOnTheTarget(f *fixture) {
 	f.commit(f.source, "g", "t", 1, 20, "")
 	f.expect("first round", map[Kind]int{Moved: 2})
 	f.commit(f.target, "g", "t", 0, 1015, "")
-	r := f.expect("one partition is the consumer's", map[Kind]int{ForeignCommit: 1, Right: 1})
+	r := f.expect("one partition is the consumer's", map[Kind]int{ForeignCommit: 1, InSync: 1})
 	if got := r.Positions[0]; got.Err != nil || got.After != 1015 ||
 		got.Decision.Why != "a consumer on the target committed it" {
 		f.t.Errorf("got %+v", got)
@@ -282,17 +282,17 @@ func testActiveGroup(f *fixture) {
 	f.commit(f.source, "idle", "t", 1, 10, "")
 	f.expect("first round", map[Kind]int{Moved: 3})
 	consumer := f.member("g")
-	f.expect("an active group that stands right", map[Kind]int{Right: 3})
+	f.expect("an active group that stands right", map[Kind]int{InSync: 3})
 	f.commit(f.source, "g", "t", 0, 20, "")
 	f.commit(f.source, "idle", "t", 1, 20, "")
-	r := f.expect("the source moves on", map[Kind]int{Active: 1, Right: 1, Moved: 1})
+	r := f.expect("the source moves on", map[Kind]int{Active: 1, InSync: 1, Moved: 1})
 	if got := r.Positions[0]; got.Err != nil || got.After != 1010 || got.Decision.Write {
 		f.t.Errorf("got %+v", got)
 	}
 	f.holds("g", 0, 1010)
 	f.holds("idle", 1, 1020)
 	f.logged("group is left alone|group=g|kind=active")
-	f.expect("again", map[Kind]int{Active: 1, Right: 2})
+	f.expect("again", map[Kind]int{Active: 1, InSync: 2})
 
 	held, listed, err := f.groups.Look(f.ctx)
 	if err != nil || listed != 2 || len(held) != 2 {
@@ -308,7 +308,7 @@ func testActiveGroup(f *fixture) {
 
 	consumer.Close()
 	f.waitState("g", "Empty", func() {})
-	f.expect("the consumer left without a commit", map[Kind]int{Moved: 1, Right: 2})
+	f.expect("the consumer left without a commit", map[Kind]int{Moved: 1, InSync: 2})
 	f.holds("g", 0, 1020)
 	f.logged("group follows the source again|group=g")
 }
@@ -376,7 +376,7 @@ func TestCommitDuringTranslation(t *testing.T) {
 	f.expect("slow", map[Kind]int{Retried: 1, Moved: 1})
 	f.holds("g", 0, 1013)
 	f.holds("g", 1, 1020)
-	f.expect("next", map[Kind]int{ForeignCommit: 1, Right: 1})
+	f.expect("next", map[Kind]int{ForeignCommit: 1, InSync: 1})
 }
 
 func TestPositionAheadOfTheCopyWaits(t *testing.T) {
@@ -408,7 +408,7 @@ func TestMissingTargetTopic(t *testing.T) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for range tick.C { // the client believes for some seconds that there is no such topic
-		if r := f.sync(); r.Kinds[Moved] == 1 && r.Kinds[Right] == 1 {
+		if r := f.sync(); r.Kinds[Moved] == 1 && r.Kinds[InSync] == 1 {
 			return
 		}
 	}
@@ -431,14 +431,14 @@ func TestManyGroups(t *testing.T) {
 		f.commit(f.source, name, "t", 1, int64(i)+1, "")
 	}
 	f.expect("first", map[Kind]int{Moved: 600})
-	r := f.expect("steady", map[Kind]int{Right: 600})
+	r := f.expect("steady", map[Kind]int{InSync: 600})
 	slices.Sort(names)
 	for i, p := range r.Positions {
 		if p.Group != names[i/2] || p.Partition.Number != int32(i%2) {
 			t.Fatalf("position %d is %s %s: not sorted", i, p.Group, p.Partition)
 		}
 	}
-	if got := len(f.groups.writers); got < 1 || got > maxWriters {
+	if got := len(f.groups.target.writers); got < 1 || got > maxWriters {
 		t.Errorf("%d writers, want 1 to %d", got, maxWriters)
 	}
 }

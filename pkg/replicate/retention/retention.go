@@ -91,5 +91,5 @@ func LeftOf(ctx context.Context, target *listoffsets.Client, kept map[string]lis
 
 // follows says whether a position of that kind is where the flow has put it, and not a consumer on the target.
 func Follows(kind groups.Kind) bool {
-	return kind == groups.Moved || kind == groups.Right || kind == groups.UnreadDeleted || kind == groups.BeforeForeign
+	return kind == groups.Moved || kind == groups.InSync || kind == groups.UnreadDeleted || kind == groups.BeforeForeign
 }

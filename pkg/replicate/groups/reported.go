@@ -6,9 +6,9 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// told keeps the log silent in steady state: a group is mentioned when it begins to
+// reported keeps the log silent in steady state: a group is mentioned when it begins to
 // be left alone, and when it follows again.
-type told struct {
+type reported struct {
 	log    *slog.Logger
 	source string
 	empty  bool            // the warning about 0 groups was given
@@ -16,45 +16,45 @@ type told struct {
 	phase  map[string]Kind // groups that were said to be left alone
 }
 
-func newTold(cfg Config) told {
-	return told{log: cfg.Log, source: cfg.Source.Name, phase: map[string]Kind{}}
+func newReported(cfg Config) reported {
+	return reported{log: cfg.Log, source: cfg.Source.Name, phase: map[string]Kind{}}
 }
 
 // listed warns when the source shows no group: without the right to see them the
 // list is empty, which is no error.
-func (t *told) listed(n int) {
-	if n == 0 && !t.empty {
-		t.log.Warn("the source lists no consumer groups", "cluster", t.source,
+func (r *reported) listed(n int) {
+	if n == 0 && !r.empty {
+		r.log.Warn("the source lists no consumer groups", "cluster", r.source,
 			"remedy", "if it has groups, grant the program's user Describe on them, or Describe on the cluster")
 	}
-	t.empty = n == 0
+	r.empty = n == 0
 }
 
 // gravest first: what is said about a group with several.
 var leftAlone = []Kind{Refused, UnreadDeleted, BeforeForeign, BeyondEnd, ForeignCommit, Active}
 
 // round compares the groups of a round with what was said about them.
-func (t *told) round(groups []group) {
+func (r *reported) round(groups []group) {
 	seen := make(map[string]bool, len(groups))
 	for i := range groups {
 		g := &groups[i]
 		seen[g.name] = true
 		if g.failure != nil {
 			if g.failure.Kind.LeftAlone() {
-				t.say(g.name, g.failure.Kind, g.failure.Err.Error(), chunk.Remedy(g.failure.Err), 0)
+				r.say(g.name, g.failure.Kind, g.failure.Err.Error(), chunk.Remedy(g.failure.Err), 0)
 			}
 			continue
 		}
-		t.group(g)
+		r.group(g)
 	}
-	for name := range t.phase {
+	for name := range r.phase {
 		if !seen[name] {
-			delete(t.phase, name)
+			delete(r.phase, name)
 		}
 	}
 }
 
-func (t *told) group(g *group) {
+func (r *reported) group(g *group) {
 	counts := map[Kind]int{}
 	deleted := int64(0)
 	var examples [6]*Position // beside leftAlone
@@ -70,30 +70,30 @@ func (t *told) group(g *group) {
 	}
 	for n, p := range examples {
 		if p != nil && leftAlone[n] == UnreadDeleted {
-			t.sayDeleted(g.name, p, deleted, counts[UnreadDeleted])
+			r.sayDeleted(g.name, p, deleted, counts[UnreadDeleted])
 			return
 		}
 		if p != nil {
-			t.say(g.name, leftAlone[n], p.Decision.Why, remedy(p), counts[leftAlone[n]])
+			r.say(g.name, leftAlone[n], p.Decision.Why, remedy(p), counts[leftAlone[n]])
 			return
 		}
 	}
 	// Being right is not following: an active group is right as long as the source rests.
-	if counts[Moved] > 0 && t.phase[g.name] != "" {
-		delete(t.phase, g.name)
-		t.log.Info("group follows the source again", "group", g.name)
+	if counts[Moved] > 0 && r.phase[g.name] != "" {
+		delete(r.phase, g.name)
+		r.log.Info("group follows the source again", "group", g.name)
 	}
 }
 
 // say mentions a group unless the same was said before.
-func (t *told) say(group string, kind Kind, why, remedy string, partitions int) {
-	if t.phase[group] == kind {
+func (r *reported) say(group string, kind Kind, why, remedy string, partitions int) {
+	if r.phase[group] == kind {
 		return
 	}
-	t.phase[group] = kind
-	log := t.log.Info
+	r.phase[group] = kind
+	log := r.log.Info
 	if kind == Refused || kind == BeforeForeign {
-		log = t.log.Warn
+		log = r.log.Warn
 	}
 	attrs := []any{"group", group, "kind", string(kind), "partitions", partitions, "why", why}
 	if remedy != "" {
@@ -103,12 +103,12 @@ func (t *told) say(group string, kind Kind, why, remedy string, partitions int) 
 }
 
 // sayDeleted tells once that records are lost for a group, while that is so.
-func (t *told) sayDeleted(group string, p *Position, records int64, partitions int) {
-	if t.phase[group] == UnreadDeleted {
+func (r *reported) sayDeleted(group string, p *Position, records int64, partitions int) {
+	if r.phase[group] == UnreadDeleted {
 		return
 	}
-	t.phase[group] = UnreadDeleted
-	t.log.Error("records that a group has not read were deleted on the target", "group", group, "records", records,
+	r.phase[group] = UnreadDeleted
+	r.log.Error("records that a group has not read were deleted on the target", "group", group, "records", records,
 		"partitions", partitions, "first", p.Partition, "remedy", DeletedRemedy(p.topic))
 }
 

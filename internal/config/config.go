@@ -174,41 +174,41 @@ func parse(name string, data []byte, getenv func(string) (string, bool), without
 	p := newParser(getenv, os.ReadFile)
 	p.withoutFlows = withoutFlows
 	config := DefaultConfig()
-	if root := p.document(data); root != nil {
+	if root := p.yaml.document(data); root != nil {
 		p.environment(root)
 		p.config(root, &config)
 		p.validate(&config)
 	}
-	if len(p.problems) > 0 {
-		slices.SortStableFunc(p.problems, func(a, b Problem) int { return a.Line - b.Line })
-		return nil, &Problems{File: name, List: p.problems}
+	if len(p.found.problems) > 0 {
+		slices.SortStableFunc(p.found.problems, func(a, b Problem) int { return a.Line - b.Line })
+		return nil, &Problems{File: name, List: p.found.problems}
 	}
 	return &config, nil
 }
 
 func (p *parser) config(root *yaml.Node, c *Config) {
-	seen := p.mapping(root, "", map[string]field{
+	seen := p.yaml.mapping(root, "", map[string]field{
 		"clusters": func(n *yaml.Node, path string) { c.Clusters = p.clusters(n, path) },
 		"env_file": func(*yaml.Node, string) {}, // read before
 		"flows":    func(n *yaml.Node, path string) { c.Flows = p.flows(n, path) },
 		"http": func(n *yaml.Node, path string) {
-			p.mapping(n, path, map[string]field{"listen": p.text(&c.HTTP.Listen)})
+			p.yaml.mapping(n, path, map[string]field{"listen": p.yaml.text(&c.HTTP.Listen)})
 		},
 		"log": func(n *yaml.Node, path string) {
-			p.mapping(n, path, map[string]field{
-				"level":  oneOf(p, levels, &c.Log.Level),
-				"format": oneOf(p, formats, &c.Log.Format),
+			p.yaml.mapping(n, path, map[string]field{
+				"level":  oneOf(p.yaml, levels, &c.Log.Level),
+				"format": oneOf(p.yaml, formats, &c.Log.Format),
 			})
 		},
 	})
-	if p.faulty[""] {
+	if p.found.faulty[""] {
 		return // no mapping at all: nothing can be missing from it
 	}
 	if !seen["clusters"] {
-		p.bad("clusters", "missing; name the source and the target, each with its bootstrap.servers")
+		p.found.bad("clusters", "missing; name the source and the target, each with its bootstrap.servers")
 	}
 	if !seen["flows"] && !p.withoutFlows {
-		p.bad("flows", "missing; give at least one, with from and to")
+		p.found.bad("flows", "missing; give at least one, with from and to")
 	}
 }
 
@@ -221,10 +221,10 @@ var (
 
 func (p *parser) clusters(n *yaml.Node, path string) map[string]kafka.Config {
 	clusters := map[string]kafka.Config{}
-	p.each(n, path, func(name string, value *yaml.Node, path string) {
-		p.files.used = false
+	p.yaml.each(n, path, func(name string, value *yaml.Node, path string) {
+		p.env.used = false
 		c, prefix := p.cluster(name, value, path)
-		if p.files.used {
+		if p.env.used {
 			c.Renew = p.renewal(name, value, path, c.Properties)
 		}
 		clusters[name], p.prefixes[name] = c, prefix
@@ -237,9 +237,9 @@ func (p *parser) cluster(name string, n *yaml.Node, path string) (c kafka.Config
 	c = kafka.Config{Name: name, Properties: map[string]string{}}
 	own := map[string]bool{}
 	var addon string
-	p.each(n, path, func(key string, value *yaml.Node, path string) {
+	p.yaml.each(n, path, func(key string, value *yaml.Node, path string) {
 		var text string
-		p.text(&text)(value, path)
+		p.yaml.text(&text)(value, path)
 		switch own[key] = true; key {
 		case "from_env":
 			addon = text
@@ -255,11 +255,11 @@ func (p *parser) cluster(name string, n *yaml.Node, path string) (c kafka.Config
 			prefix, prefixAt = given, at+"."+addon+prefixVariable.suffix
 		}
 		if c.Properties["bootstrap.servers"] == "" { // follows from what has been told
-			p.faulty[join(path, "bootstrap.servers")] = true
+			p.found.faulty[join(path, "bootstrap.servers")] = true
 		}
 	}
 	if why := policy.PrefixProblem(prefix); why != "" {
-		p.bad(prefixAt, "%s", why)
+		p.found.bad(prefixAt, "%s", why)
 		return c, "" // what follows from it is not told
 	}
 	return c, prefix
@@ -267,31 +267,31 @@ func (p *parser) cluster(name string, n *yaml.Node, path string) (c kafka.Config
 
 func (p *parser) flows(n *yaml.Node, path string) []settings.Config {
 	var flows []settings.Config
-	p.items(n, path, func(n *yaml.Node, path string) {
+	p.yaml.items(n, path, func(n *yaml.Node, path string) {
 		f := settings.DefaultConfig()
-		seen := p.mapping(n, path, map[string]field{
-			"from":                p.text(&f.From),
-			"to":                  p.text(&f.To),
-			"topics":              p.list(&f.Topics),
-			"exclude_topics":      p.list(&f.ExcludeTopics),
-			"groups":              p.list(&f.Groups),
-			"exclude_groups":      p.list(&f.ExcludeGroups),
-			"naming":              p.text((*string)(&f.Naming)),
-			"separator":           p.text(&f.Separator),
-			"delivery":            p.text((*string)(&f.Delivery)),
-			"lane":                p.text((*string)(&f.Lane)),
-			"start":               p.text((*string)(&f.Start)),
-			"replication_factor":  p.integer(&f.ReplicationFactor),
-			"sync_topic_configs":  p.boolean(&f.SyncTopicConfigs),
-			"exclude_configs":     p.list(&f.ExcludeConfigs),
-			"shards":              p.integer(&f.Shards),
-			"commit_interval":     p.duration(&f.CommitInterval),
-			"group_sync_interval": p.duration(&f.GroupSyncInterval),
-			"refresh_interval":    p.duration(&f.RefreshInterval),
-			"ledger":              p.text(&f.Ledger),
+		seen := p.yaml.mapping(n, path, map[string]field{
+			"from":                p.yaml.text(&f.From),
+			"to":                  p.yaml.text(&f.To),
+			"topics":              p.yaml.list(&f.Topics),
+			"exclude_topics":      p.yaml.list(&f.ExcludeTopics),
+			"groups":              p.yaml.list(&f.Groups),
+			"exclude_groups":      p.yaml.list(&f.ExcludeGroups),
+			"naming":              p.yaml.text((*string)(&f.Naming)),
+			"separator":           p.yaml.text(&f.Separator),
+			"delivery":            p.yaml.text((*string)(&f.Delivery)),
+			"lane":                p.yaml.text((*string)(&f.Lane)),
+			"start":               p.yaml.text((*string)(&f.Start)),
+			"replication_factor":  p.yaml.integer(&f.ReplicationFactor),
+			"sync_topic_configs":  p.yaml.boolean(&f.SyncTopicConfigs),
+			"exclude_configs":     p.yaml.list(&f.ExcludeConfigs),
+			"shards":              p.yaml.integer(&f.Shards),
+			"commit_interval":     p.yaml.duration(&f.CommitInterval),
+			"group_sync_interval": p.yaml.duration(&f.GroupSyncInterval),
+			"refresh_interval":    p.yaml.duration(&f.RefreshInterval),
+			"ledger":              p.yaml.text(&f.Ledger),
 		})
 		if seen["separator"] && f.Naming == policy.Identity {
-			p.bad(path+".separator", "would not be used with naming: identity; take it out, or use naming: prefix")
+			p.found.bad(path+".separator", "would not be used with naming: identity; take it out, or use naming: prefix")
 		}
 		flows = append(flows, f)
 	})

@@ -17,8 +17,8 @@ import (
 
 var update = flag.Bool("update", false, "write the messages that were got into testdata/*.bad.txt")
 
-// environment answers for ${NAME} in tests; SET holds a secret that no message may show.
-func environment(pairs ...string) func(string) (string, bool) {
+// variables answers for ${NAME} in tests; SET holds a secret that no message may show.
+func variables(pairs ...string) func(string) (string, bool) {
 	values := map[string]string{"SET": "hunter2-from-env",
 		"PLAIN_URL": "kafka://hunter2:9092", "PLAIN_PREFIX": "hunter2.",
 		"BROKEN_URL": "kafka+ssl://hunter2:9096", "BROKEN_CLIENT_CERT": "hunter2-cert",
@@ -53,7 +53,7 @@ func TestBadFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = Parse(filepath.Base(file), data, environment())
+			_, err = Parse(filepath.Base(file), data, variables())
 			var problems *Problems
 			if !errors.As(err, &problems) {
 				t.Fatalf("got %v, want problems", err)
@@ -84,13 +84,13 @@ func TestBadFiles(t *testing.T) {
 
 // The reference shows the defaults, all of them, and nothing that is not so.
 func TestReference(t *testing.T) {
-	full, err := Parse("reference", []byte(Reference()), environment())
+	full, err := Parse("reference", []byte(Reference()), variables())
 	if err != nil {
 		t.Fatal(err)
 	}
 	bare, err := Parse("bare", []byte(`
 clusters: {old: {bootstrap.servers: "old:9092"}, new: {bootstrap.servers: "new:9092"}}
-flows: [{from: old, to: new}]`), environment())
+flows: [{from: old, to: new}]`), variables())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ flows:
     ledger: acme.ledger
 http: {listen: ""}
 log: {level: warn, format: json}
-`), environment("HOST", "kafka"))
+`), variables("HOST", "kafka"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,9 +230,9 @@ func TestExamples(t *testing.T) {
 	if err := os.WriteFile(authority, []byte(certificate), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	getenv := environment("OLD_USERNAME", "mirror", "OLD_PASSWORD", "a", "OLD_CA", authority,
+	getenv := variables("OLD_USERNAME", "mirror", "OLD_PASSWORD", "a", "OLD_CA", authority,
 		"NEW_API_KEY", "key", "NEW_API_SECRET", "b")
-	getenv = and(getenv, environment(append(heroku(t, "HEROKU_KAFKA_COPPER", "kafka+ssl://copper:9096", ""),
+	getenv = and(getenv, variables(append(heroku(t, "HEROKU_KAFKA_COPPER", "kafka+ssl://copper:9096", ""),
 		heroku(t, "KAFKA", herokuURLs, "columbia-68051.")...)...))
 	flows := map[string]int{"disaster-recovery.yaml": 2}
 	for _, file := range files {
@@ -269,7 +269,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(Reference())
 	f.Add("clusters: &a {b: *a}\nflows: [*a]")
 	f.Fuzz(func(t *testing.T, text string) {
-		config, err := Parse("fuzz", []byte(text), environment())
+		config, err := Parse("fuzz", []byte(text), variables())
 		if (config == nil) == (err == nil) {
 			t.Fatalf("%q: got config %v and error %v, want one of them", text, config, err)
 		}
@@ -284,13 +284,14 @@ func FuzzParse(f *testing.F) {
 
 // One variable's value may begin another's: nothing of either is shown.
 func TestOverlappingValuesAreHidden(t *testing.T) {
-	p := &parser{env: map[string]string{"${A}": "hunter2", "${B}": "hunter2-and-more", "${C}": "more-of-it", "${D}": "h"}}
+	e := &environment{seen: map[string]string{"${A}": "hunter2", "${B}": "hunter2-and-more", "${C}": "more-of-it",
+		"${D}": "h"}}
 	for message, want := range map[string]string{
 		`"hunter2-and-more" is unknown`: `"${B}" is unknown`,
 		"hunter2-and-more-of-it":        "${B}",
 		`hunter2, "hunter2", "h"`:       `${A}, "${A}", "${D}"`,
 	} {
-		if got := p.scrub(message); got != want {
+		if got := e.mask(message); got != want {
 			t.Errorf("scrub(%q) = %q, want %q", message, got, want)
 		}
 	}

@@ -64,7 +64,7 @@ clusters:
 flows: [{from: old, to: new}]
 env_file: %s
 `, pass, env)
-	c, err := Parse("site.yaml", []byte(text), environment("WHO", "mirror", "OLD_PASSWORD", "of the process"))
+	c, err := Parse("site.yaml", []byte(text), variables("WHO", "mirror", "OLD_PASSWORD", "of the process"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ env_file: %s
 	}
 	is("gone", "new", "second-new")
 
-	_, err = Parse("site.yaml", []byte(text), environment("WHO", "mirror"))
+	_, err = Parse("site.yaml", []byte(text), variables("WHO", "mirror"))
 	for _, part := range []string{
 		"env_file: " + env + ": the quotes that line 1 opens", "the file " + pass + " cannot be read",
 	} {
@@ -116,7 +116,7 @@ func TestFilesAreNotShown(t *testing.T) {
 clusters:
   old: {bootstrap.servers: 'old:9092', socket.timeout.ms: '${file:%[1]s}'}
   new: {bootstrap.servers: '${file:}'}
-flows: [{from: old, to: new, shards: '${file:%[1]s}'}]`, path), environment())
+flows: [{from: old, to: new, shards: '${file:%[1]s}'}]`, path), variables())
 	if err == nil || strings.Contains(err.Error(), "s3cret") ||
 		!strings.Contains(err.Error(), "write ${NAME} or ${file:PATH}") ||
 		!strings.Contains(err.Error(), `"${file:`+path+`}" is not a whole number`) {

@@ -44,31 +44,32 @@ var given = map[string]variable{
 
 // addon reads the variables of one add-on for one cluster.
 type addon struct {
-	*parser
-	name string
-	at   string // path of from_env
+	found *findings
+	env   *environment
+	name  string
+	at    string // path of from_env
 }
 
 // fromEnv takes over what an add-on's variables give; own are the keys that the
 // cluster has beside from_env.
 func (p *parser) fromEnv(c *kafka.Config, name, at string, own map[string]bool) (prefix string) {
-	a := addon{parser: p, name: name, at: at}
-	if p.faulty[at] {
+	a := addon{p.found, p.env, name, at}
+	if p.found.faulty[at] {
 		return ""
 	}
 	if !envName.MatchString(name) {
-		p.bad(at, "%q is not the name of an add-on; accepted is what its variables begin with, such as KAFKA or "+
+		p.found.bad(at, "%q is not the name of an add-on; accepted is what its variables begin with, such as KAFKA or "+
 			"HEROKU_KAFKA_COPPER", name)
 	} else if addon, is := strings.CutSuffix(name, addressVariable.suffix); is {
-		p.bad(at, "is the name of a variable; accepted is what all of the add-on's begin with: %s", addon)
+		p.found.bad(at, "is the name of a variable; accepted is what all of the add-on's begin with: %s", addon)
 	}
-	if p.faulty[at] {
+	if p.found.faulty[at] {
 		return ""
 	}
-	prefix, _ = p.getenv(name + prefixVariable.suffix)
+	prefix, _ = p.env.lookup(name + prefixVariable.suffix)
 	a.conflicts(own, prefix != "")
 	if prefix != "" {
-		p.env["${"+name+prefixVariable.suffix+"}"] = prefix
+		p.env.seen["${"+name+prefixVariable.suffix+"}"] = prefix
 	}
 	servers, scheme := a.servers()
 	c.Properties["bootstrap.servers"] = servers
@@ -92,29 +93,30 @@ func (p *parser) fromEnv(c *kafka.Config, name, at string, own map[string]bool) 
 func (a addon) conflicts(own map[string]bool, prefixed bool) {
 	for key, v := range given {
 		if own[key] && (v != prefixVariable || prefixed) {
-			a.faulty[join(strings.TrimSuffix(a.at, ".from_env"), key)] = false
-			a.bad(join(strings.TrimSuffix(a.at, ".from_env"), key), "is given by %s%s as well, which from_env reads; keep "+
-				"one of them", a.name, v.suffix)
+			a.found.faulty[join(strings.TrimSuffix(a.at, ".from_env"), key)] = false
+			a.found.bad(join(strings.TrimSuffix(a.at, ".from_env"), key),
+				"is given by %s%s as well, which from_env reads; keep "+
+					"one of them", a.name, v.suffix)
 		}
 	}
 }
 
 // wrong reports a problem of one variable, in the line of from_env.
 func (a addon) wrong(v variable, format string, args ...any) {
-	a.bad(a.at+"."+a.name+v.suffix, format, args...)
+	a.found.bad(a.at+"."+a.name+v.suffix, format, args...)
 }
 
 // text is a variable's value, remembered as one that no message may show.
 func (a addon) text(v variable, accepted string) (string, bool) {
 	name := a.name + v.suffix
-	value, set := a.getenv(name)
+	value, set := a.env.lookup(name)
 	switch {
 	case !set:
 		a.wrong(v, "the environment variable is not set; accepted is %s", accepted)
 	case strings.TrimSpace(value) == "":
 		a.wrong(v, "the environment variable is empty; accepted is %s", accepted)
 	default:
-		a.env["${"+name+"}"] = value
+		a.env.seen["${"+name+"}"] = value
 		return value, true
 	}
 	return "", false
@@ -151,7 +153,7 @@ func (a addon) servers() (servers, scheme string) {
 		default:
 			scheme = s
 			list = append(list, address)
-			a.env[fmt.Sprintf("${%s%s} (broker %d)", a.name, addressVariable.suffix, i+1)] = address
+			a.env.seen[fmt.Sprintf("${%s%s} (broker %d)", a.name, addressVariable.suffix, i+1)] = address
 			continue
 		}
 		return "", ""

@@ -68,7 +68,7 @@ flows:
   - {from: one, to: two}
   - {from: two, to: three, naming: prefix, separator: "-"}
   - {from: three, to: four, ledger: mine}
-`), environment(append(env, "WHICH", "INNER")...))
+`), variables(append(env, "WHICH", "INNER")...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestBadVariables(t *testing.T) {
 	} {
 		env := append(append([]string{}, good...), c.name, c.value)
 		_, err := Parse("f", []byte("clusters:\n  old:\n    from_env: KAFKA\n  new: {bootstrap.servers: \"new:9092\"}\n"+
-			"flows: [{from: old, to: new}]\n"), environment(env...))
+			"flows: [{from: old, to: new}]\n"), variables(env...))
 		var problems *Problems
 		if !errors.As(err, &problems) || len(problems.List) != 1 {
 			t.Errorf("%s: got %v, want one problem", c.why, err)

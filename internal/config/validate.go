@@ -20,10 +20,10 @@ func (p *parser) validate(c *Config) {
 	for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
 		at := join("clusters", name)
 		if !legalName.MatchString(name) {
-			p.bad(at, "%q is not a cluster name; use letters, digits, dot, underscore and hyphen", name)
+			p.found.bad(at, "%q is not a cluster name; use letters, digits, dot, underscore and hyphen", name)
 		}
 		cluster := c.Clusters[name]
-		cluster.Validate(func(path, format string, args ...any) { p.bad(join(at, path), format, args...) })
+		cluster.Validate(func(path, format string, args ...any) { p.found.bad(join(at, path), format, args...) })
 	}
 	if c.Flows != nil {
 		p.validateFlows(c)
@@ -31,7 +31,7 @@ func (p *parser) validate(c *Config) {
 	if listen := c.HTTP.Listen; listen != "" {
 		_, port, err := net.SplitHostPort(listen)
 		if n, notNumber := strconv.Atoi(port); err != nil || notNumber != nil || n < 0 || n > 65535 {
-			p.bad("http.listen", "%q is not an address; accepted is host:port, or \"\" for none", listen)
+			p.found.bad("http.listen", "%q is not an address; accepted is host:port, or \"\" for none", listen)
 		}
 	}
 }
@@ -42,9 +42,9 @@ func (p *parser) validateFlows(c *Config) {
 		at := fmt.Sprintf("flows[%d]", i)
 		for _, end := range []struct{ path, name string }{{at + ".from", flow.From}, {at + ".to", flow.To}} {
 			if end.name == "" {
-				p.bad(end.path, "missing; name one of the clusters: %s", clusterNames(c))
+				p.found.bad(end.path, "missing; name one of the clusters: %s", clusterNames(c))
 			} else if _, ok := c.Clusters[end.name]; !ok {
-				p.bad(end.path, "%q is not among the clusters: %s", end.name, clusterNames(c))
+				p.found.bad(end.path, "%q is not among the clusters: %s", end.name, clusterNames(c))
 			}
 		}
 		flow.SourcePrefix, flow.TargetPrefix = p.prefixes[flow.From], p.prefixes[flow.To]
@@ -55,7 +55,7 @@ func (p *parser) validateFlows(c *Config) {
 		c.Flows[i].Flows = all
 	}
 	settings.Validate(c.Flows, func(i int, path, format string, args ...any) {
-		p.bad(join(fmt.Sprintf("flows[%d]", i), path), format, args...)
+		p.found.bad(join(fmt.Sprintf("flows[%d]", i), path), format, args...)
 	})
 	p.validateOneCluster(c)
 }
@@ -67,14 +67,15 @@ func (p *parser) validateOneCluster(c *Config) {
 	for i, flow := range c.Flows {
 		at := fmt.Sprintf("flows[%d]", i)
 		if broker := commonBroker(c, flow.From, flow.To); broker != "" && !flow.Flow().Apart() {
-			p.bad(at+".to", "%s and %s are one cluster, both have broker %s, and what the flow writes may be what it reads, "+
-				"for ever; name another cluster, or give each of the two names a prefix of its own, neither of which begins "+
-				"with the other", flow.From, flow.To, broker)
+			p.found.bad(at+".to",
+				"%s and %s are one cluster, both have broker %s, and what the flow writes may be what it reads, "+
+					"for ever; name another cluster, or give each of the two names a prefix of its own, neither of which begins "+
+					"with the other", flow.From, flow.To, broker)
 		}
 		for j, earlier := range c.Flows[:i] {
 			broker := commonBroker(c, flow.To, earlier.To)
 			if broker != "" && flow.LedgerTopic() == earlier.LedgerTopic() {
-				p.bad(at+".ledger", "flows[%d] keeps its ledger in topic %s of the same cluster (%s and %s both have "+
+				p.found.bad(at+".ledger", "flows[%d] keeps its ledger in topic %s of the same cluster (%s and %s both have "+
 					"broker %s); give each a ledger of its own", j, flow.LedgerTopic(), earlier.To, flow.To, broker)
 			}
 		}

@@ -1,0 +1,254 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"replicator/pkg/replicate/kafka"
+)
+
+// reader walks the nodes of a YAML file rather than decoding them, because only nodes know their lines. What is no
+// value of the kind that is asked for, it notes among the findings.
+type reader struct {
+	found *findings
+	env   *environment
+}
+
+// field reads one value into where it belongs.
+type field func(n *yaml.Node, path string)
+
+func join(path, key string) string {
+	if path == "" || key == "" {
+		return path + key
+	}
+	return path + "." + key
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(?s)(.*)$`)
+
+// document is the only document's root, nil after a problem.
+func (r *reader) document(data []byte) *yaml.Node {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var document, more yaml.Node
+	err := decoder.Decode(&document)
+	if errors.Is(err, io.EOF) || err == nil && len(document.Content) == 0 {
+		r.found.bad("", "is empty; 'replicator check --help' shows a configuration")
+		return nil
+	}
+	if err == nil {
+		if err = decoder.Decode(&more); err == nil {
+			r.found.places[""] = more.Line
+			r.found.bad("", "a second YAML document begins; one file holds one configuration")
+			return nil
+		}
+		if errors.Is(err, io.EOF) {
+			r.found.places[""] = document.Line
+			return document.Content[0]
+		}
+	}
+	text := err.Error()
+	r.found.places[""] = 1
+	if parts := yamlLine.FindStringSubmatch(text); parts != nil {
+		text = parts[2]
+		line, _ := strconv.Atoi(parts[1]) // 0 without a line
+		if fromParser.MatchString(text) {
+			line++
+		}
+		r.found.places[""] = max(line, 1)
+	}
+	r.found.bad("", "is not YAML: %s", text)
+	return nil
+}
+
+// fromParser knows the errors for which the library counts lines from 0.
+var fromParser = regexp.MustCompile(`^did not find expected (<|node content|'-' indicator|key|',' or)`)
+
+// resolve follows an alias to what it stands for.
+func resolve(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+// kindOf is what an operator calls a node that is something else than expected.
+func kindOf(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.Tag == "!!null":
+		return "nothing"
+	}
+	return "a single value"
+}
+
+// each gives every key of a mapping once.
+func (r *reader) each(n *yaml.Node, path string, read func(key string, value *yaml.Node, path string)) {
+	n = resolve(n)
+	if n.Kind != yaml.MappingNode {
+		r.found.bad(path, "is %s; accepted is a mapping of keys to values", kindOf(n))
+		return
+	}
+	first := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Kind != yaml.ScalarNode {
+			r.found.bad(path, "has a key in line %d that is %s; keys are words", key.Line, kindOf(resolve(key)))
+			continue
+		}
+		at := join(path, key.Value)
+		if line, twice := first[key.Value]; twice {
+			r.found.faulty[at] = false
+			r.found.places[at] = key.Line
+			r.found.bad(at, "is given twice, first in line %d; keep one of them", line)
+			continue
+		}
+		first[key.Value] = key.Line
+		r.found.places[at] = key.Line
+		read(key.Value, value, at)
+	}
+}
+
+// mapping reads known keys and refuses others; it answers which were there.
+func (r *reader) mapping(n *yaml.Node, path string, fields map[string]field) map[string]bool {
+	seen := map[string]bool{}
+	r.each(n, path, func(key string, value *yaml.Node, at string) {
+		if read, ok := fields[key]; ok {
+			seen[key] = true
+			read(value, at)
+			return
+		}
+		known := slices.Sorted(maps.Keys(fields))
+		if near := kafka.Nearest(key, known); near != "" {
+			r.found.bad(at, "is not a key; did you mean %s?", near)
+			return
+		}
+		r.found.bad(at, "is not a key; accepted are %s", strings.Join(known, ", "))
+	})
+	return seen
+}
+
+// items gives the members of a list.
+func (r *reader) items(n *yaml.Node, path string, read field) {
+	n = resolve(n)
+	if n.Kind != yaml.SequenceNode {
+		r.found.bad(path, "is %s; accepted is a list", kindOf(n))
+		return
+	}
+	if len(n.Content) == 0 && path == "flows" {
+		r.found.bad(path, "is empty; give at least one, with from and to")
+	}
+	for i, item := range n.Content {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		r.found.places[at] = item.Line
+		read(item, at)
+	}
+}
+
+// scalar is a single value with the environment put in; false after a problem.
+func (r *reader) scalar(n *yaml.Node, path string) (value string, ok bool) {
+	n = resolve(n)
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		r.found.bad(path, "is %s; accepted is a single value", kindOf(n))
+		return "", false
+	}
+	value, err := r.env.expand(n.Value)
+	if err != nil {
+		r.found.bad(path, "%v", err)
+		return value, false
+	}
+	return value, true
+}
+
+func (r *reader) text(into *string) field {
+	return func(n *yaml.Node, path string) {
+		if value, ok := r.scalar(n, path); ok {
+			*into = value
+		}
+	}
+}
+
+func (r *reader) list(into *[]string) field {
+	return func(n *yaml.Node, path string) {
+		list := []string{}
+		r.items(n, path, func(n *yaml.Node, path string) {
+			if value, ok := r.scalar(n, path); ok {
+				list = append(list, value)
+			} else {
+				list = append(list, ".*") // keeps the numbers of those behind it, and is no problem itself
+			}
+		})
+		*into = list
+	}
+}
+
+func (r *reader) integer(into *int) field {
+	return func(n *yaml.Node, path string) {
+		value, ok := r.scalar(n, path)
+		if !ok {
+			return
+		}
+		number, err := strconv.Atoi(value)
+		if err != nil {
+			r.found.bad(path, "%q is not a whole number", value)
+			return
+		}
+		*into = number
+	}
+}
+
+func (r *reader) boolean(into *bool) field {
+	return func(n *yaml.Node, path string) {
+		value, ok := r.scalar(n, path)
+		switch {
+		case !ok:
+		case value != "true" && value != "false":
+			r.found.bad(path, "%q is unknown; use true or false", value)
+		default:
+			*into = value == "true"
+		}
+	}
+}
+
+func (r *reader) duration(into *time.Duration) field {
+	return func(n *yaml.Node, path string) {
+		value, ok := r.scalar(n, path)
+		if !ok {
+			return
+		}
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			r.found.bad(path, "%q is not a duration; write a number and its unit, such as 500ms, 1s or 10m", value)
+			return
+		}
+		*into = d
+	}
+}
+
+// oneOf accepts the words of a table and gives what the word stands for.
+func oneOf[T any](r *reader, accepted map[string]T, into *T) field {
+	return func(n *yaml.Node, path string) {
+		value, ok := r.scalar(n, path)
+		if !ok {
+			return
+		}
+		meant, known := accepted[value]
+		if !known {
+			r.found.bad(path, "%q is unknown; use %s", value, strings.Join(slices.Sorted(maps.Keys(accepted)), ", "))
+			return
+		}
+		*into = meant
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wait"
 	"replicator/pkg/replicate/wire"
 )
 
@@ -29,8 +30,8 @@ const (
 	againAfter = 200 * time.Millisecond
 	// patience is how long a log may give nothing and not come to its end.
 	patience = 30 * time.Second
-	// emptyAnswers in a row show that nothing is left below the stable offset: a broker
-	// that is slow may answer with nothing where something is.
+	// emptyAnswers in a row show that nothing is left below the stable offset, if the broker itself has that part of
+	// the log: one that is slow may answer with nothing where something is.
 	emptyAnswers = 3
 )
 
@@ -54,7 +55,7 @@ type reading struct {
 	leader  int32   // -1: not known
 	epoch   int32
 	empty   int       // answers in a row with nothing
-	heard   time.Time // when something came last
+	heard   time.Time // when it went on last
 	trouble error     // since then
 }
 
@@ -73,7 +74,7 @@ func (l *Remote) Read(ctx context.Context, give func(Page) error) error {
 			return l.explain(err)
 		default:
 			r.leader, r.trouble = -1, err
-			if err := pause(ctx); err != nil {
+			if err := wait.Pause(ctx, againAfter); err != nil {
 				return err
 			}
 		}
@@ -89,17 +90,6 @@ func (l *Remote) Read(ctx context.Context, give func(Page) error) error {
 		}
 	}
 	return nil
-}
-
-func pause(ctx context.Context) error {
-	timer := time.NewTimer(againAfter)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 func (r *reading) stuck() error {
@@ -145,11 +135,11 @@ func (r *reading) step(ctx context.Context) (*Page, error) {
 		}
 		return nil, err
 	}
-	return r.take(said)
+	return r.take(ctx, said)
 }
 
 // take makes a page of what a leader said.
-func (r *reading) take(said *kmsg.FetchResponseTopicPartition) (*Page, error) {
+func (r *reading) take(ctx context.Context, said *kmsg.FetchResponseTopicPartition) (*Page, error) {
 	if len(said.RecordBatches) > 0 {
 		r.empty = 0
 		r.answer = &answer{start: said.LogStartOffset, more: said.LastStableOffset > r.To, batches: said.RecordBatches,
@@ -163,8 +153,32 @@ func (r *reading) take(said *kmsg.FetchResponseTopicPartition) (*Page, error) {
 	if r.empty++; r.empty < emptyAnswers {
 		return nil, nil
 	}
-	r.empty, r.at = 0, min(said.LastStableOffset, r.To) // all of it was compacted away
+	r.empty = 0
+	if err := r.mustBeHere(ctx); err != nil {
+		return nil, err
+	}
+	r.at = min(said.LastStableOffset, r.To) // all of it was compacted away
 	return &Page{Start: said.LogStartOffset, More: said.LastStableOffset > r.To}, nil
+}
+
+// mustBeHere is an error unless the broker itself has what comes next. Old records may be elsewhere (KIP-405), and
+// then be too slow to come with an answer.
+func (r *reading) mustBeHere(ctx context.Context) error {
+	starts, err := kadm.NewClient(r.Client).ListLocalLogStartOffsets(ctx, r.Topic)
+	start, known := starts.Lookup(r.Topic, r.Number)
+	if err == nil && !known {
+		err = kerr.UnknownTopicOrPartition
+	}
+	if err == nil {
+		err = start.Err
+	}
+	switch {
+	case errors.Is(err, kerr.UnsupportedVersion): // a broker from before it could be elsewhere
+		return nil
+	case err == nil && start.Offset > r.at:
+		return fmt.Errorf("nothing comes from offset %d on; the broker has only what follows %d itself", r.at, start.Offset)
+	}
+	return err
 }
 
 // page takes the next records off the answer, as many as a page holds. A batch that holds

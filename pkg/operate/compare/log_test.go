@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,6 +91,53 @@ func TestReadARange(t *testing.T) {
 	}
 	if got, last := s.read(0, 3); got != nil || last.Start != 4 {
 		t.Errorf("what was deleted: %v, %+v, want nothing from 4", got, last)
+	}
+}
+
+// A broker that answers with nothing is believed where it has that part of the log itself: else the records are in
+// another storage, and too slow to come.
+func TestReadWhatABrokerHasElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		why     string
+		local   int64 // where the broker's own log begins
+		answers int   // with nothing, before the records come
+		want    []int64
+	}{
+		{"compacted away", 0, 100, nil},
+		{"elsewhere, and late", 3, emptyAnswers + 1, []int64{0, 1, 2}},
+	} {
+		s := newShelf(t)
+		s.fake.Fill("orders", 0, 3)
+		var answered atomic.Int32
+		s.fake.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			s.fake.KeepControl()
+			if int(answered.Add(1)) > c.answers {
+				return nil, nil, false
+			}
+			answer := request.ResponseKind().(*kmsg.FetchResponse)
+			topic := kmsg.NewFetchResponseTopic()
+			topic.Topic, topic.TopicID = "orders", s.log.ID
+			p := kmsg.NewFetchResponseTopicPartition()
+			p.HighWatermark, p.LastStableOffset = 3, 3
+			topic.Partitions = append(topic.Partitions, p)
+			answer.Topics = append(answer.Topics, topic)
+			return answer, nil, true
+		})
+		s.fake.ControlKey(int16(kmsg.ListOffsets), func(request kmsg.Request) (kmsg.Response, error, bool) {
+			s.fake.KeepControl()
+			answer := request.ResponseKind().(*kmsg.ListOffsetsResponse)
+			topic := kmsg.NewListOffsetsResponseTopic()
+			topic.Topic = "orders"
+			p := kmsg.NewListOffsetsResponseTopicPartition()
+			p.Offset = c.local
+			topic.Partitions = append(topic.Partitions, p)
+			answer.Topics = append(answer.Topics, topic)
+			return answer, nil, true
+		})
+		if got, _ := s.read(0, 3); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.why, got, c.want)
+		}
 	}
 }
 

@@ -201,30 +201,18 @@ func (o *Others) choose(ctx context.Context) error {
 			ask = append(ask, name)
 		}
 	}
-	if len(ask) == 0 {
-		return nil
-	}
-	request := kmsg.NewPtrDescribeConfigsRequest()
-	for _, name := range ask {
-		resource := kmsg.NewDescribeConfigsRequestResource()
-		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, name
-		resource.ConfigNames = []string{"cleanup.policy"}
-		request.Resources = append(request.Resources, resource)
-	}
-	response, err := request.RequestWith(ctx, o.client)
+	cleanups, err := kafka.Cleanups(ctx, o.client, ask)
 	if err != nil {
 		return err
 	}
-	for _, resource := range response.Resources {
-		k := o.known[resource.ResourceName]
+	for name, cleanup := range cleanups {
+		k := o.known[name]
 		if k == nil {
 			continue
 		}
 		k.verdict = none // or not to be known: then its name has to do
-		for _, config := range resource.Configs {
-			if config.Name == "cleanup.policy" && config.Value != nil && *config.Value == "compact" {
-				k.verdict = candidate
-			}
+		if cleanup.Compacts && !cleanup.Deletes {
+			k.verdict = candidate
 		}
 	}
 	return nil

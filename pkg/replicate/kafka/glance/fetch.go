@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/wire"
 )
 
@@ -227,30 +227,12 @@ func request(logs []*Log, committed bool) kmsg.Request {
 // cease decides about a log of which nothing comes. Compaction may have removed all that was
 // left up to its end; else that is no proof, since records of tiered storage come late.
 func (l *Log) cease(ctx context.Context, client *kgo.Client) {
-	if l.empty >= emptyAnswers && compacted(ctx, client, l.Topic) {
-		l.At = l.End
+	l.Err = ErrSilent
+	if l.empty < emptyAnswers {
 		return
 	}
-	l.Err = ErrSilent
-}
-
-// compacted says of a topic whether its records may be removed from its end, too.
-func compacted(ctx context.Context, client *kgo.Client, topic string) bool {
-	resource := kmsg.NewDescribeConfigsRequestResource()
-	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, topic
-	resource.ConfigNames = []string{"cleanup.policy"}
-	request := kmsg.NewPtrDescribeConfigsRequest()
-	request.Resources = append(request.Resources, resource)
-	response, err := request.RequestWith(ctx, client)
-	if err != nil {
-		return false
+	cleanups, err := kafka.Cleanups(ctx, client, []string{l.Topic})
+	if err == nil && cleanups[l.Topic].Compacts {
+		l.At, l.Err = l.End, nil
 	}
-	for _, resource := range response.Resources {
-		for _, config := range resource.Configs {
-			if config.Name == "cleanup.policy" && config.Value != nil && strings.Contains(*config.Value, "compact") {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -20,35 +20,35 @@ const (
 // connectionRules are the keys that say how to reach a cluster.
 var connectionRules = map[string]clusterRule{
 	"bootstrap.servers": func(c *cluster, s *setting) Verdict {
-		return c.set("bootstrap.servers", strings.Join(c.servers(), ","), s)
+		return c.written.set("bootstrap.servers", strings.Join(c.servers(), ","), s)
 	},
 	"security.protocol": func(c *cluster, s *setting) Verdict {
 		known := []string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}
-		if !slices.Contains(known, c.protocol()) {
+		if !slices.Contains(known, c.security().protocol) {
 			c.in.bad(s, "%q is unknown; accepted are %s", s.trimmed(), strings.Join(known, ", "))
 		}
-		return c.set("security.protocol", c.protocol(), s)
+		return c.written.set("security.protocol", c.security().protocol, s)
 	},
 	"security.providers": noneHere("the program has its own TLS and logins"),
 
 	"sasl.mechanism": ifSASL(func(c *cluster, s *setting) Verdict {
-		if !c.usable() {
-			return Verdict{NoEquivalent, c.cannotUse() + "; the written configuration has a hole there, see below"}
+		if !c.security().usable() {
+			return Verdict{NoEquivalent, c.security().cannotUse() + "; the written configuration has a hole there, see below"}
 		}
-		return c.set("sasl.mechanism", c.mechanism(), s)
+		return c.written.set("sasl.mechanism", c.security().mechanism, s)
 	}),
 	"sasl.jaas.config": ifSASL((*cluster).login),
 	"sasl.oauthbearer.token.endpoint.url": ifSASL(func(c *cluster, s *setting) Verdict {
-		return c.set("sasl.oauthbearer.token.endpoint.url", s.trimmed(), s)
+		return c.written.set("sasl.oauthbearer.token.endpoint.url", s.trimmed(), s)
 	}),
 	"sasl.oauthbearer.scope": ifSASL(func(c *cluster, s *setting) Verdict {
-		return c.set("sasl.oauthbearer.scope", s.trimmed(), s)
+		return c.written.set("sasl.oauthbearer.scope", s.trimmed(), s)
 	}),
 	"sasl.oauthbearer.client.credentials.client.id": ifSASL(func(c *cluster, s *setting) Verdict {
-		return c.set("sasl.oauthbearer.client.id", s.trimmed(), s)
+		return c.written.set("sasl.oauthbearer.client.id", s.trimmed(), s)
 	}),
 	"sasl.oauthbearer.client.credentials.client.secret": ifSASL(func(c *cluster, s *setting) Verdict {
-		return c.set("sasl.oauthbearer.client.secret", s.trimmed(), s)
+		return c.written.set("sasl.oauthbearer.client.secret", s.trimmed(), s)
 	}),
 	"sasl.login.callback.handler.class":  ifSASL(handler),
 	"sasl.client.callback.handler.class": noneHere("logins are the program's own; set the cluster's sasl properties"),
@@ -76,14 +76,20 @@ var connectionRules = map[string]clusterRule{
 	"sasl.oauthbearer.sub.claim.name":           leaveHere(serverCheck),
 	"sasl.oauthbearer.jwks.endpoint.refresh.ms": leaveHere(serverCheck),
 
-	"ssl.truststore.location":     ifTLS(truststore),
-	"ssl.truststore.certificates": ifTLS(func(c *cluster, s *setting) Verdict { return c.set("ssl.ca.pem", s.value, s) }),
-	"ssl.truststore.password":     leaveHere(byPEM),
-	"ssl.truststore.type":         leaveHere(byPEM),
-	"ssl.keystore.location":       ifTLS(keystore),
-	"ssl.keystore.key":            ifTLS(func(c *cluster, s *setting) Verdict { return c.set("ssl.key.pem", s.value, s) }),
+	"ssl.truststore.location": ifTLS(truststore),
+	"ssl.truststore.certificates": ifTLS(func(c *cluster, s *setting) Verdict {
+		return c.written.set("ssl.ca.pem",
+			s.value, s)
+	}),
+	"ssl.truststore.password": leaveHere(byPEM),
+	"ssl.truststore.type":     leaveHere(byPEM),
+	"ssl.keystore.location":   ifTLS(keystore),
+	"ssl.keystore.key": ifTLS(func(c *cluster, s *setting) Verdict {
+		return c.written.set("ssl.key.pem",
+			s.value, s)
+	}),
 	"ssl.keystore.certificate.chain": ifTLS(func(c *cluster, s *setting) Verdict {
-		return c.set("ssl.certificate.pem", s.value, s)
+		return c.written.set("ssl.certificate.pem", s.value, s)
 	}),
 	"ssl.keystore.password": leaveHere(byPEM),
 	"ssl.keystore.type":     leaveHere(byPEM),
@@ -93,7 +99,7 @@ var connectionRules = map[string]clusterRule{
 		if algorithm == "" {
 			algorithm = "none"
 		}
-		return c.set("ssl.endpoint.identification.algorithm", algorithm, s)
+		return c.written.set("ssl.endpoint.identification.algorithm", algorithm, s)
 	}),
 	"ssl.engine.factory.class":         noneHere("the program has its own TLS; give certificates and keys as PEM files"),
 	"ssl.cipher.suites":                leaveHere(goTLS),
@@ -115,8 +121,8 @@ func noneHere(text string) clusterRule {
 
 func ifSASL(r clusterRule) clusterRule {
 	return func(c *cluster, s *setting) Verdict {
-		if !c.sasl() {
-			return Verdict{LeftOut, "not used: security.protocol of " + c.name + " is " + c.protocol()}
+		if !c.security().sasl() {
+			return Verdict{LeftOut, "not used: security.protocol of " + c.name + " is " + c.security().protocol}
 		}
 		return r(c, s)
 	}
@@ -124,8 +130,8 @@ func ifSASL(r clusterRule) clusterRule {
 
 func ifTLS(r clusterRule) clusterRule {
 	return func(c *cluster, s *setting) Verdict {
-		if !c.tls() {
-			return Verdict{LeftOut, "not used: security.protocol of " + c.name + " is " + c.protocol()}
+		if !c.security().tls() {
+			return Verdict{LeftOut, "not used: security.protocol of " + c.name + " is " + c.security().protocol}
 		}
 		return r(c, s)
 	}
@@ -142,12 +148,6 @@ func (c *cluster) storeType(key string) string {
 // beside is the name of a PEM file in the folder of a store.
 func beside(store, ending string) string {
 	return strings.TrimSuffix(store, path.Ext(store)) + ending
-}
-
-func (c *cluster) step(format string, args ...any) {
-	if step := fmt.Sprintf(format, args...); !slices.Contains(c.steps, step) {
-		c.steps = append(c.steps, step)
-	}
 }
 
 // opened is the command that makes a PKCS#12 file of a store, if it is none, and
@@ -167,17 +167,17 @@ func shell(path string) string { return "'" + strings.ReplaceAll(printable(path)
 func truststore(c *cluster, s *setting) Verdict {
 	store, kind := s.trimmed(), c.storeType("ssl.truststore.type")
 	if kind == "PEM" {
-		return c.set("ssl.ca.location", store, s)
+		return c.written.set("ssl.ca.location", store, s)
 	}
 	if provided.MatchString(store) {
-		v := c.set("ssl.ca.location", store, s)
-		c.step("cluster %s: %s is to name a PEM file", c.name, c.properties["ssl.ca.location"].env)
+		v := c.written.set("ssl.ca.location", store, s)
+		c.written.step("cluster %s: %s is to name a PEM file", c.name, c.written.properties["ssl.ca.location"].env)
 		return v
 	}
 	pem := beside(store, ".pem")
 	before, file := opened(store, kind)
-	c.step("cluster %s: %sopenssl pkcs12 -in %s -nokeys -out %s", c.name, before, shell(file), shell(pem))
-	v := c.set("ssl.ca.location", pem, s)
+	c.written.step("cluster %s: %sopenssl pkcs12 -in %s -nokeys -out %s", c.name, before, shell(file), shell(pem))
+	v := c.written.set("ssl.ca.location", pem, s)
 	v.Text += fmt.Sprintf(", a PEM file to be made of the %s file", kind)
 	return v
 }
@@ -192,17 +192,19 @@ func keystore(c *cluster, s *setting) Verdict {
 		certificate, key = store, store // the variables are to name PEM files
 	default:
 		before, file := opened(store, kind)
-		c.step("cluster %s: %sopenssl pkcs12 -in %s -nokeys -out %s", c.name, before, shell(file), shell(certificate))
-		c.step("cluster %s: umask 077; openssl pkcs12 -in %s -nocerts -nodes -out %s", c.name, shell(file), shell(key))
+		c.written.step("cluster %s: %sopenssl pkcs12 -in %s -nokeys -out %s", c.name, before, shell(file), shell(certificate))
+		c.written.step("cluster %s: umask 077; openssl pkcs12 -in %s -nocerts -nodes -out %s", c.name, shell(file),
+			shell(key))
 	}
-	v, second := c.set("ssl.certificate.location", certificate, s), c.set("ssl.key.location", key, s)
+	v, second := c.written.set("ssl.certificate.location", certificate, s), c.written.set("ssl.key.location", key, s)
 	v.Text += " and " + strings.TrimPrefix(second.Text, "clusters."+c.name+".")
-	if env := c.properties["ssl.certificate.location"].env; env != "" {
-		c.step("cluster %s: %s and %s are to name PEM files", c.name, env, c.properties["ssl.key.location"].env)
+	if env := c.written.properties["ssl.certificate.location"].env; env != "" {
+		c.written.step("cluster %s: %s and %s are to name PEM files", c.name, env,
+			c.written.properties["ssl.key.location"].env)
 	} else if kind != "PEM" {
 		v.Text += fmt.Sprintf(", PEM files to be made of the %s file", kind)
 	} else if c.effective("ssl.key.password") != nil {
-		c.step("cluster %s: the key in %s must not be encrypted (openssl pkey)", c.name, printable(store))
+		c.written.step("cluster %s: the key in %s must not be encrypted (openssl pkey)", c.name, printable(store))
 	}
 	return v
 }
@@ -221,14 +223,14 @@ func handler(_ *cluster, s *setting) Verdict {
 // login takes user and password, or what names a client to a token service, out of
 // a JAAS login.
 func (c *cluster) login(s *setting) Verdict {
-	if !c.usable() {
-		return Verdict{NoEquivalent, c.cannotUse()}
+	if !c.security().usable() {
+		return Verdict{NoEquivalent, c.security().cannotUse()}
 	}
 	if provided.FindString(s.trimmed()) == s.trimmed() {
 		v := Verdict{Mapped, "its config provider holds a whole login, which is asked for in parts"}
-		if c.byPassword() {
-			c.fromEnv("sasl.username", "", s)
-			c.fromEnv("sasl.password", "", s)
+		if c.security().byPassword() {
+			c.written.fromEnv("sasl.username", "", s)
+			c.written.fromEnv("sasl.password", "", s)
 		}
 		return v
 	}
@@ -237,19 +239,20 @@ func (c *cluster) login(s *setting) Verdict {
 		c.in.bad(s, "is no login that can be read; expected is MODULE required NAME=\"VALUE\" ... ;")
 		return Verdict{LeftOut, ""}
 	}
-	if c.options = login.options; !c.byPassword() {
+	if c.options = login.options; !c.security().byPassword() {
 		return Verdict{Mapped, fmt.Sprintf("clusters.%s.sasl.oauthbearer, its secret read from the environment", c.name)}
 	}
 	switch {
 	case login.module != "PlainLoginModule" && login.module != "ScramLoginModule":
-		c.in.bad(s, "logs in with %s, but sasl.mechanism of %s is %s", printable(login.module), c.name, c.mechanism())
+		c.in.bad(s, "logs in with %s, but sasl.mechanism of %s is %s", printable(login.module), c.name,
+			c.security().mechanism)
 	case strings.EqualFold(login.options["tokenauth"], "true"):
 		c.in.bad(s, "logs in with a delegation token, which cannot be used here; give the program a user of its own")
 	case login.options["username"] == "" || login.options["password"] == "":
 		c.in.bad(s, "names no username or no password")
 	}
-	c.set("sasl.username", login.options["username"], s)
-	v := c.set("sasl.password", login.options["password"], s)
+	c.written.set("sasl.username", login.options["username"], s)
+	v := c.written.set("sasl.password", login.options["password"], s)
 	v.Text += ", and sasl.username"
 	return v
 }
@@ -262,17 +265,19 @@ func (c *cluster) oauth(by *setting) {
 	}
 	fill := func(property string, names ...string) bool {
 		for _, name := range names {
-			if _, there := c.properties[property]; !there && c.options[name] != "" {
-				c.set(property, c.options[name], s)
+			if _, there := c.written.properties[property]; !there && c.options[name] != "" {
+				c.written.set(property, c.options[name], s)
 			}
 		}
-		_, there := c.properties[property]
+		_, there := c.written.properties[property]
 		return there
 	}
 	if sub := c.options["unsecuredLoginStringClaim_sub"]; sub != "" {
-		c.properties["enable.sasl.oauthbearer.unsecure.jwt"] = text{value: "true", origin: fmt.Sprintf("line %d", s.line)}
-		c.fromEnv("sasl.oauthbearer.config", "", s)
-		c.step("cluster %s: %s is to be principal=%s", c.name, c.variable("sasl.oauthbearer.config"), printable(sub))
+		c.written.properties["enable.sasl.oauthbearer.unsecure.jwt"] = text{value: "true", origin: fmt.Sprintf("line %d",
+			s.line)}
+		c.written.fromEnv("sasl.oauthbearer.config", "", s)
+		c.written.step("cluster %s: %s is to be principal=%s", c.name, c.written.variable("sasl.oauthbearer.config"),
+			printable(sub))
 		return
 	}
 	if !fill("sasl.oauthbearer.token.endpoint.url", "oauth.token.endpoint.uri") {
@@ -280,15 +285,15 @@ func (c *cluster) oauth(by *setting) {
 			c.name)
 		return
 	}
-	c.properties["sasl.oauthbearer.method"] = text{value: "oidc", origin: fmt.Sprintf("line %d", by.line)}
+	c.written.properties["sasl.oauthbearer.method"] = text{value: "oidc", origin: fmt.Sprintf("line %d", by.line)}
 	if !fill("sasl.oauthbearer.client.id", "clientId", "oauth.client.id") {
-		c.fromEnv("sasl.oauthbearer.client.id", "", s)
+		c.written.fromEnv("sasl.oauthbearer.client.id", "", s)
 	}
 	if !fill("sasl.oauthbearer.client.secret", "clientSecret", "oauth.client.secret") {
-		c.fromEnv("sasl.oauthbearer.client.secret", "", s)
+		c.written.fromEnv("sasl.oauthbearer.client.secret", "", s)
 	}
 	fill("sasl.oauthbearer.scope", "scope", "oauth.scope")
 	if store := c.options["oauth.ssl.truststore.location"]; store != "" {
-		c.step("cluster %s: turn %s into a PEM file, and name it with https.ca.location", c.name, printable(store))
+		c.written.step("cluster %s: turn %s into a PEM file, and name it with https.ca.location", c.name, printable(store))
 	}
 }

@@ -296,7 +296,7 @@ func (f *flow) start() {
 func (in *importer) validate() {
 	flows := make([]settings.Config, len(in.flows))
 	for i, f := range in.flows {
-		f.config.From, f.config.To = f.from.written(), f.to.written() // all flows have been judged, and with them the names
+		f.config.From, f.config.To = f.from.newName(), f.to.newName() // all flows have been judged, and with them the names
 		flows[i] = f.config
 	}
 	settings.Validate(flows, func(i int, path, format string, args ...any) {

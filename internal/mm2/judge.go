@@ -76,7 +76,7 @@ func (in *importer) judge() {
 // rack: the consumer's rack is the cluster's, so that reading finds the nearest replica.
 func (c *cluster) rack() {
 	if s := c.in.find(c.name + ".consumer.client.rack"); s != nil && s.trimmed() != "" {
-		s.vote(c.name, c.set("client.rack", s.trimmed(), s))
+		s.vote(c.name, c.written.set("client.rack", s.trimmed(), s))
 	}
 }
 

@@ -192,7 +192,7 @@ func (in *importer) gather() {
 		}
 	}
 	for _, c := range in.used() {
-		in.result.Variables = append(in.result.Variables, c.variables...)
-		in.result.Steps = append(in.result.Steps, c.steps...)
+		in.result.Variables = append(in.result.Variables, c.written.variables...)
+		in.result.Steps = append(in.result.Steps, c.written.steps...)
 	}
 }

@@ -104,7 +104,7 @@ func (in *importer) scope(entries []entry) {
 			in.clusters = nil
 			for _, name := range list(e.value) {
 				if !slices.ContainsFunc(in.clusters, func(c *cluster) bool { return c.name == name }) {
-					in.clusters = append(in.clusters, &cluster{in: in, name: name, line: e.line, properties: map[string]text{}})
+					in.clusters = append(in.clusters, &cluster{in: in, name: name, line: e.line, written: newDraft(name, in.clusters)})
 				}
 			}
 		}

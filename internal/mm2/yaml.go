@@ -23,12 +23,12 @@ func (in *importer) yaml(name string) string {
 	}
 	b.WriteString("\nclusters:\n")
 	for _, c := range in.used() {
-		fmt.Fprintf(&b, "  %s:%s\n", quote(c.written()), c.renamed())
-		names := slices.SortedFunc(maps.Keys(c.properties), func(a, b string) int {
+		fmt.Fprintf(&b, "  %s:%s\n", quote(c.newName()), c.renamed())
+		names := slices.SortedFunc(maps.Keys(c.written.properties), func(a, b string) int {
 			return strings.Compare(order(a)+a, order(b)+b)
 		})
 		for _, property := range names {
-			t := c.properties[property]
+			t := c.written.properties[property]
 			value := "${" + t.env + "}"
 			switch {
 			case t.hole:

@@ -19,14 +19,14 @@ import (
 const (
 	// parkedFor is how long a broker may hold a request while there is no news.
 	parkedFor = 500 * time.Millisecond
-	// againAfter is how long to wait before leaders are looked for again.
-	againAfter = 250 * time.Millisecond
-	// placeWithin bounds the question for leaders: a broker that is gone without a word must not hold up the others.
-	placeWithin = 5 * time.Second
+	// retryAfter is how long to wait before leaders are asked for again.
+	retryAfter = 250 * time.Millisecond
+	// leadersWithin bounds the question for leaders: a broker that is gone without a word must not hold up the others.
+	leadersWithin = 5 * time.Second
 	// lossLasts is how long a partition may not be readable before its shard goes on without it: an election takes
 	// seconds.
 	lossLasts = 20 * time.Second
-	// absenceLasts is how long a topic may be unknown to its leader before Next says so: a look at the topics tells
+	// absenceLasts is how long a topic may be unknown to its leader before Next says so: a comparison of the topics tells
 	// sooner that it was deleted, and the others are read on meanwhile.
 	absenceLasts = 3 * time.Second
 	// followsFor is how long a partition is read from a replica that is nearer than its leader, before the leader is
@@ -59,19 +59,19 @@ type Batches struct {
 	made     *connections
 	assigned map[chunk.Partition]*tail // as far as they were handed over
 	answers  chan answer
-	patience time.Duration      // lossLasts, but for tests
-	renewal  time.Duration      // sessionLasts, but for tests
-	sessions map[int32]*session // by broker; whoever feeds from it next closes the one before
-	rest     chunk.Chunk        // of the last answer, what Next has not brought yet
+	patience time.Duration           // lossLasts, but for tests
+	renewal  time.Duration           // sessionLasts, but for tests
+	sessions map[int32]*fetchSession // by broker; whoever feeds from it next closes the one before
+	pending  chunk.Chunk             // of the last answer, what Next has not brought yet
 
-	feeding context.Context    // of the feeders
-	stop    context.CancelFunc // ends them; nil: none run
-	running sync.WaitGroup
-	feeders map[int32]*feeder         // by broker
-	fresh   []*feeder                 // of them, those that do not run yet: first they get all that is theirs
-	lost    map[chunk.Partition]bool  // that no feeder has
-	losses  map[chunk.Partition]*loss // since they were last read well
-	looked  time.Time                 // when leaders were last looked for
+	feeding      context.Context    // of the feeders
+	stop         context.CancelFunc // ends them; nil: none run
+	running      sync.WaitGroup
+	feeders      map[int32]*feeder         // by broker
+	fresh        []*feeder                 // of them, those that do not run yet: first they get all that is theirs
+	lost         map[chunk.Partition]bool  // that no feeder has
+	losses       map[chunk.Partition]*loss // since they were last read well
+	leadersAsked time.Time                 // when leaders were last asked for
 
 	absent      error     // the first topic that its leader did not know since the last Assign; nil: none
 	absentSince time.Time // when that was
@@ -86,15 +86,15 @@ type loss struct {
 
 // answer is what a feeder hands over.
 type answer struct {
-	feeder *feeder
-	chunk  chunk.Chunk
-	well   []*tail  // that were lost before, and are read now
-	lost   []*tail  // that the feeder has no more, after the chunk
-	nearer []nearer // that it has no more either
-	absent error    // a topic whose leader does not know it: its partitions are not read any more
-	err    error    // what was in the way
-	ended  bool     // the feeder is no more
-	final  bool     // nothing can be read any more, because of err
+	feeder    *feeder
+	chunk     chunk.Chunk
+	recovered []*tail  // that were lost before, and are read now
+	lost      []*tail  // that the feeder has no more, after the chunk
+	nearer    []nearer // that it has no more either
+	absent    error    // a topic whose leader does not know it: its partitions are not read any more
+	err       error    // what was in the way
+	ended     bool     // the feeder is no more
+	final     bool     // nothing can be read any more, because of err
 }
 
 // nearer is a tail that a replica nearer than the leader can serve (KIP-392).
@@ -111,20 +111,20 @@ func OpenBatches(cfg BatchesConfig) (*Batches, error) {
 		return nil, fmt.Errorf("open source reader: %w", err)
 	}
 	return &Batches{cfg: cfg, client: client, made: made, answers: make(chan answer), patience: lossLasts,
-		renewal: sessionLasts, sessions: map[int32]*session{}}, nil
+		renewal: sessionLasts, sessions: map[int32]*fetchSession{}}, nil
 }
 
 // Assign replaces what is read by the given positions.
 func (b *Batches) Assign(positions []chunk.Position) error {
 	b.halt()
-	b.rest = chunk.Chunk{}
+	b.pending = chunk.Chunk{}
 	b.assigned = make(map[chunk.Partition]*tail, len(positions))
 	b.lost = make(map[chunk.Partition]bool, len(positions))
 	for _, at := range positions {
 		b.assigned[at.Partition] = &tail{partition: at.Partition, next: at.Offset, epoch: at.Epoch, most: at.Most}
 		b.lost[at.Partition] = true
 	}
-	b.feeders, b.losses, b.looked = map[int32]*feeder{}, map[chunk.Partition]*loss{}, time.Time{}
+	b.feeders, b.losses, b.leadersAsked = map[int32]*feeder{}, map[chunk.Partition]*loss{}, time.Time{}
 	b.fresh, b.absent = nil, nil
 	return nil
 }
@@ -133,7 +133,7 @@ func (b *Batches) Assign(positions []chunk.Position) error {
 // of a broker; it is the caller's. After an error the reader must be closed. A
 // *chunk.Stop names a partition that cannot be read.
 func (b *Batches) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
-	if len(b.rest.Parts) > 0 {
+	if len(b.pending.Parts) > 0 {
 		return b.piece(limit.Bytes), nil
 	}
 	if b.absent != nil && time.Since(b.absentSince) > absenceLasts {
@@ -144,9 +144,9 @@ func (b *Batches) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
 	for {
 		var again <-chan time.Time
 		if len(b.lost) > 0 {
-			if due := againAfter - time.Since(b.looked); due > 0 {
+			if due := retryAfter - time.Since(b.leadersAsked); due > 0 {
 				again = time.After(due)
-			} else if err := b.place(ctx); isFinal(err) {
+			} else if err := b.findLeaders(ctx); isFinal(err) {
 				return chunk.Chunk{}, err
 			} else if err != nil && ctx.Err() == nil {
 				b.cfg.Trouble(err)
@@ -163,19 +163,19 @@ func (b *Batches) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
 				return chunk.Chunk{}, err
 			}
 			if len(a.chunk.Parts) > 0 {
-				b.rest = a.chunk
+				b.pending = a.chunk
 				return b.piece(limit.Bytes), nil
 			}
 		}
 	}
 }
 
-// piece takes the next batches of each partition off the rest, about so many bytes, but
+// piece takes the next batches of each partition off what is pending, about so many bytes, but
 // one batch at least.
 func (b *Batches) piece(most int) chunk.Chunk {
 	var taken chunk.Chunk
 	var left []chunk.Part
-	for _, part := range b.rest.Parts {
+	for _, part := range b.pending.Parts {
 		n, size := 0, 0
 		for ; n < len(part.Batches) && (n == 0 || size < most); n++ {
 			size += len(part.Batches[n].Raw)
@@ -183,19 +183,19 @@ func (b *Batches) piece(most int) chunk.Chunk {
 		}
 		taken.Bytes += size
 		if n < len(part.Batches) {
-			later := part
-			part.Batches, later.Batches, later.Anew = part.Batches[:n], part.Batches[n:], false
+			after := part
+			part.Batches, after.Batches, after.Anew = part.Batches[:n], part.Batches[n:], false
 			last := &part.Batches[n-1]
 			raw := wire.Batch(last.Raw)
 			part.Next, part.Newest = last.End(), raw.MaxTimestamp()
 			if epoch := raw.LeaderEpoch(); epoch >= 0 { // one that was rebuilt does not tell: then the whole part's will do
 				part.Epoch = epoch
 			}
-			left = append(left, later)
+			left = append(left, after)
 		}
 		taken.Parts = append(taken.Parts, part)
 	}
-	b.rest.Parts = left
+	b.pending.Parts = left
 	return taken
 }
 
@@ -214,13 +214,13 @@ func (b *Batches) accept(a answer) error {
 			b.cfg.Absent()
 		}
 	}
-	for _, t := range a.well {
+	for _, t := range a.recovered {
 		delete(b.losses, t.partition)
 	}
 	for _, t := range a.lost {
 		b.lost[t.partition] = true
 		b.lossOf(t.partition).err = a.err
-		b.assigned[t.partition].home = t.home
+		b.assigned[t.partition].leaderOnly = t.leaderOnly
 	}
 	if a.ended {
 		delete(b.feeders, a.feeder.broker)
@@ -254,15 +254,15 @@ func (b *Batches) Close() error {
 	return nil
 }
 
-// place finds the leaders of lost partitions and gives each to its leader's feeder.
-func (b *Batches) place(ctx context.Context) error {
-	b.looked = time.Now()
+// findLeaders finds the leaders of lost partitions and gives each to its leader's feeder.
+func (b *Batches) findLeaders(ctx context.Context) error {
+	b.leadersAsked = time.Now()
 	var names []string
 	for p := range b.lost {
 		names = append(names, p.Topic)
 	}
 	slices.Sort(names)
-	asking, cancel := context.WithTimeout(ctx, placeWithin)
+	asking, cancel := context.WithTimeout(ctx, leadersWithin)
 	defer cancel()
 	response, err := kafka.MetadataRequest(slices.Compact(names)).RequestWith(asking, b.client)
 	if err != nil {
@@ -286,7 +286,7 @@ func (b *Batches) place(ctx context.Context) error {
 		}
 	}
 	b.begin()
-	return b.stillLost()
+	return b.leaderless()
 }
 
 // lossOf is what is known of a partition that could not be read.
@@ -307,16 +307,16 @@ func (b *Batches) lasting() error {
 		switch {
 		case l == nil || l.err == nil: // assigned a moment ago
 		case l.since.IsZero():
-			l.since = b.looked
-		case b.looked.Sub(l.since) > b.patience:
+			l.since = b.leadersAsked
+		case b.leadersAsked.Sub(l.since) > b.patience:
 			return (&chunk.Trouble{Partition: p, Err: l.err}).Stop()
 		}
 	}
 	return nil
 }
 
-// stillLost tells of partitions without a leader.
-func (b *Batches) stillLost() error {
+// leaderless names the partitions without a leader.
+func (b *Batches) leaderless() error {
 	if len(b.lost) == 0 {
 		return nil
 	}
@@ -336,7 +336,7 @@ func (b *Batches) stillLost() error {
 func (b *Batches) give(broker int32, t *tail, p chunk.Partition) {
 	at := b.assigned[p]
 	t.partition, t.next, t.epoch, t.most = p, at.next, at.epoch, at.most
-	t.home, t.shaky, t.stable, t.anew = at.home, b.losses[p] != nil, untold, true
+	t.leaderOnly, t.wasLost, t.stable, t.anew = at.leaderOnly, b.losses[p] != nil, unknownOffset, true
 	delete(b.lost, p)
 	if b.stop == nil {
 		b.feeding, b.stop = context.WithCancel(context.Background())
@@ -344,7 +344,7 @@ func (b *Batches) give(broker int32, t *tail, p chunk.Partition) {
 	f := b.feeders[broker]
 	if f == nil {
 		if b.sessions[broker] == nil {
-			b.sessions[broker] = &session{}
+			b.sessions[broker] = &fetchSession{}
 		}
 		f = &feeder{b: b, broker: broker, ids: map[[16]byte]string{}, session: b.sessions[broker]}
 		b.feeders[broker] = f

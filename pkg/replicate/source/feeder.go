@@ -20,15 +20,15 @@ import (
 // feeder keeps one request under way to one broker. It ends when the broker does
 // not answer, or when it has nothing to read.
 type feeder struct {
-	b       *Batches
-	broker  int32
-	tails   []*tail
-	ids     map[[16]byte]string // topics
-	session *session
-	turn    int   // which partition is named first: a broker fills its answer in that order
-	first   *tail // that the request under way names first; nil: the order is the broker's own
-	full    int   // partitions that the last answer had records of
-	made    int   // connections to the broker, by the time of the last answer
+	b        *Batches
+	broker   int32
+	tails    []*tail
+	ids      map[[16]byte]string // topics
+	session  *fetchSession
+	rotation int   // which partition is named first: a broker fills its answer in that order
+	first    *tail // that the request under way names first; nil: the order is the broker's own
+	full     int   // partitions that the last answer had records of
+	made     int   // connections to the broker, by the time of the last answer
 
 	mu       sync.Mutex
 	arriving []*tail // given, and not among the tails yet
@@ -41,7 +41,7 @@ func (f *feeder) add(t *tail) {
 	f.arriving = append(f.arriving, t)
 }
 
-// arrivals takes what was given.
+// arrivals are what was given since.
 func (f *feeder) arrivals() []*tail {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -50,7 +50,7 @@ func (f *feeder) arrivals() []*tail {
 	return list
 }
 
-// run feeds until it is told to end, or ends by itself and says so.
+// run feeds until ctx ends, or ends by itself and says so.
 func (f *feeder) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		f.welcome(f.arrivals())
@@ -58,7 +58,7 @@ func (f *feeder) run(ctx context.Context) {
 		if len(f.tails) > 0 {
 			a = f.fetch(ctx)
 		}
-		if len(a.chunk.Parts)+len(a.well)+len(a.lost)+len(a.nearer) > 0 || a.err != nil || a.ended || a.absent != nil {
+		if len(a.chunk.Parts)+len(a.recovered)+len(a.lost)+len(a.nearer) > 0 || a.err != nil || a.ended || a.absent != nil {
 			select {
 			case f.b.answers <- a:
 			case <-ctx.Done():
@@ -111,7 +111,7 @@ func (f *feeder) fetch(ctx context.Context) answer {
 	}
 	seen, response := time.Now(), got.(*kmsg.FetchResponse)
 	f.session.id = response.SessionID
-	ask := asked{f.b.cfg.Rebuilt, func(b wire.Batch) (bool, error) {
+	tell := callbacks{f.b.cfg.Rebuilt, func(b wire.Batch) (bool, error) {
 		if f.b.cfg.Claimed == nil || b.ProducerID() < 0 {
 			return false, nil
 		}
@@ -120,8 +120,8 @@ func (f *feeder) fetch(ctx context.Context) answer {
 	byName := make(map[chunk.Partition]*tail, len(f.tails))
 	for _, t := range f.tails {
 		byName[t.partition] = t
-		if f.session.whole() {
-			t.stable = untold // a broker that throttles leaves partitions out: an older answer's says nothing of this one
+		if f.session.namesAll() {
+			t.stable = unknownOffset // a broker that throttles leaves partitions out: an older answer's says nothing of this one
 		}
 	}
 	held := 0 // bytes of records in the whole answer
@@ -141,7 +141,7 @@ func (f *feeder) fetch(ctx context.Context) answer {
 			if t == nil {
 				continue
 			}
-			f.take(&a, t, &topic.Partitions[p], ask)
+			f.merge(&a, t, &topic.Partitions[p], tell)
 			if a.final {
 				return a
 			}
@@ -153,9 +153,9 @@ func (f *feeder) fetch(ctx context.Context) answer {
 	return a
 }
 
-// take adds what the broker answers for one partition to the answer.
-func (f *feeder) take(a *answer, t *tail, said *kmsg.FetchResponseTopicPartition, ask asked) {
-	part, err := t.take(said, ask)
+// merge adds what the broker answers for one partition to the answer.
+func (f *feeder) merge(a *answer, t *tail, said *kmsg.FetchResponseTopicPartition, tell callbacks) {
+	part, err := t.read(said, tell)
 	leaves := true
 	var unreadable *Unreadable
 	switch {
@@ -168,18 +168,18 @@ func (f *feeder) take(a *answer, t *tail, said *kmsg.FetchResponseTopicPartition
 		a.err = err
 		a.lost = append(a.lost, t)
 	case said.PreferredReadReplica >= 0 && said.PreferredReadReplica != f.broker:
-		t.follows = time.Now()
+		t.followerSince = time.Now()
 		a.nearer = append(a.nearer, nearer{t, said.PreferredReadReplica})
-	case !t.follows.IsZero() && time.Since(t.follows) > followsFor:
+	case !t.followerSince.IsZero() && time.Since(t.followerSince) > followsFor:
 		a.lost = append(a.lost, t)
 	default:
 		leaves = false
-		if t.shaky {
-			t.shaky = false
-			a.well = append(a.well, t)
+		if t.wasLost {
+			t.wasLost = false
+			a.recovered = append(a.recovered, t)
 		}
 		if len(said.RecordBatches) > 0 {
-			t.idle = 0
+			t.emptyUpTo = 0
 		}
 	}
 	if leaves {
@@ -214,11 +214,11 @@ func (f *feeder) skipEmpty(ctx context.Context, a *answer, all bool) {
 		switch {
 		case !all && t != f.first:
 		case t.stable <= t.next:
-			t.idle = 0
-		case t.idle != t.stable:
-			t.idle = t.stable
-		case !t.follows.IsZero():
-			t.home = true
+			t.emptyUpTo = 0
+		case t.emptyUpTo != t.stable:
+			t.emptyUpTo = t.stable
+		case !t.followerSince.IsZero():
+			t.leaderOnly = true
 			a.lost = append(a.lost, t)
 			f.drop(t)
 		default:
@@ -254,25 +254,25 @@ func (f *feeder) request() *kmsg.FetchRequest {
 	request.MinBytes = 1
 	request.MaxBytes = int32(f.b.cfg.AnswerBytes)
 	request.IsolationLevel = 1 // read_committed
-	if !slices.ContainsFunc(f.tails, func(t *tail) bool { return t.home }) {
+	if !slices.ContainsFunc(f.tails, func(t *tail) bool { return t.leaderOnly }) {
 		request.Rack = f.b.cfg.Cluster.Properties["client.rack"]
 	}
 	f.session.advance(f.tails, time.Now(), f.b.renewal)
 	request.SessionID, request.SessionEpoch = f.session.id, f.session.epoch
 	// Those that have records share an answer, so that the target is written to many at a time.
 	each := max(request.MaxBytes/int32(max(f.full, 1)), 1)
-	f.turn++
+	f.rotation++
 	f.first = nil
 	at := map[string]int{}
 	for i := range f.tails {
-		t := f.tails[(f.turn+i)%len(f.tails)]
+		t := f.tails[(f.rotation+i)%len(f.tails)]
 		switch {
-		case !f.session.whole() && t.asked == t.place():
+		case !f.session.namesAll() && t.asked == t.position():
 			continue
-		case f.session.whole() && i == 0:
+		case f.session.namesAll() && i == 0:
 			f.first = t
 		}
-		t.asked = t.place()
+		t.asked = t.position()
 		n, ok := at[t.partition.Topic]
 		if !ok {
 			topic := kmsg.NewFetchRequestTopic()

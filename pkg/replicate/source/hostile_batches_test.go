@@ -181,11 +181,11 @@ func TestBatchesThatGrowAreTakenAFewAtATime(t *testing.T) {
 	for i := range int64(batches) {
 		data = append(data, at(i*each, stamped(append(wire.Batch{}, one...)))...)
 	}
-	tail := &tail{partition: orders, most: 1 << 20, stable: untold}
+	tail := &tail{partition: orders, most: 1 << 20, stable: unknownOffset}
 	answers, most := 0, 0
 	for tail.next < batches*each {
-		part, err := tail.take(&kmsg.FetchResponseTopicPartition{RecordBatches: data, LastStableOffset: batches * each,
-			DivergingEpoch: kmsg.NewFetchResponseTopicPartitionDivergingEpoch()}, asked{func(string) {},
+		part, err := tail.read(&kmsg.FetchResponseTopicPartition{RecordBatches: data, LastStableOffset: batches * each,
+			DivergingEpoch: kmsg.NewFetchResponseTopicPartitionDivergingEpoch()}, callbacks{func(string) {},
 			func(wire.Batch) (bool, error) { return false, nil }})
 		if err != nil || part.Next == 0 {
 			t.Fatalf("after %d answers, at %d: %v", answers, tail.next, err)

@@ -140,13 +140,13 @@ func (t *tail) following(ctx context.Context, client *kgo.Client, leader int32) 
 		if b.Magic() >= 2 && (aborted.Hides(b) || offsets.Source(b.Last()) < t.next) {
 			continue
 		}
-		return b, t.whole(b)
+		return b, t.readAll(b)
 	}
 	return nil, nil
 }
 
-// whole reads all of a batch.
-func (t *tail) whole(b wire.Batch) error {
+// readAll reads all of a batch.
+func (t *tail) readAll(b wire.Batch) error {
 	if err := wire.Records(b, int64(t.next), func(*kgo.Record) bool { return true }); err != nil {
 		return t.unreadable(err)
 	}

@@ -54,7 +54,7 @@ type Unreadable struct {
 	Partition chunk.Partition // where it is known
 	At        offsets.Source  // the position, with Partition
 	absent    bool            // the leader does not know the topic, or one of another id
-	End       offsets.Source  // where the epoch of the position ends; -1: not told
+	End       offsets.Source  // where the epoch of the position ends; -1: not known
 }
 
 func (u *Unreadable) Error() string { return "a source position cannot be read: " + u.Err.Error() }
@@ -156,7 +156,7 @@ func (r *Records) Assign(positions []chunk.Position) error {
 		}
 		r.assigned[at.Partition] = &reading{partition: at.Partition, next: at.Offset, epoch: at.Epoch, anew: true}
 	}
-	// Assigning before a broker is connected makes librdkafka look for the leaders a whole second later.
+	// Assigning before a broker is connected makes librdkafka ask for the leaders a whole second later.
 	if _, err := r.consumer.GetMetadata(nil, false, int(metadataWait.Milliseconds())); err != nil {
 		return fmt.Errorf("find the leaders of %d source partitions: %w", len(list), err)
 	}
@@ -189,7 +189,7 @@ func (r *Records) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
 		if event == nil && len(c.Parts) > 0 {
 			break
 		}
-		err := r.take(ctx, &c, event)
+		err := r.handle(ctx, &c, event)
 		var stop *chunk.Stop
 		if errors.As(err, &stop) && len(c.Parts) > 0 {
 			r.stopped = err // first what stands before it
@@ -209,12 +209,12 @@ func (r *Records) Next(ctx context.Context, limit Limit) (chunk.Chunk, error) {
 	return c, nil
 }
 
-// take adds one event to the chunk.
-func (r *Records) take(ctx context.Context, c *chunk.Chunk, event ck.Event) error {
+// handle adds one event to the chunk.
+func (r *Records) handle(ctx context.Context, c *chunk.Chunk, event ck.Event) error {
 	switch event := event.(type) {
 	case nil:
 	case *ck.Message:
-		return r.takeMessage(c, event)
+		return r.addMessage(c, event)
 	case ck.PartitionEOF:
 		reading := r.find(event.Topic, event.Partition)
 		if reading == nil {
@@ -250,8 +250,8 @@ func (r *Records) take(ctx context.Context, c *chunk.Chunk, event ck.Event) erro
 	return nil
 }
 
-// takeMessage adds one record, and refuses one that is not where it must be.
-func (r *Records) takeMessage(c *chunk.Chunk, m *ck.Message) error {
+// addMessage adds one record, and refuses one that is not where it must be.
+func (r *Records) addMessage(c *chunk.Chunk, m *ck.Message) error {
 	if m.TopicPartition.Error != nil {
 		u := lost(m.TopicPartition.Error)
 		if m.TopicPartition.Topic != nil && !u.OutOfLog {

@@ -15,29 +15,29 @@ import (
 
 // tail is one partition from where it is read on.
 type tail struct {
-	partition   chunk.Partition
-	topicID     [16]byte
-	leaderEpoch int32 // of its leader today
-	next        offsets.Source
-	epoch       int32          // of what stands before next
-	stable      offsets.Source // by the last answer, or untold
-	asked       place          // by the last request that named it
-	idle        offsets.Source // the stable offset that an answer without any bytes told of, just before; 0: none
-	most        int            // bytes of the largest batch that the target takes; 0: not known
-	anew        bool           // nothing has come since a connection to its broker was made
-	shaky       bool           // it was lost, and was not read since
-	home        bool           // only its leader is to be asked
-	follows     time.Time      // since when a replica nearer than the leader is read; zero: the leader is
+	partition     chunk.Partition
+	topicID       [16]byte
+	leaderEpoch   int32 // of its leader today
+	next          offsets.Source
+	epoch         int32          // of what stands before next
+	stable        offsets.Source // by the last answer, or unknownOffset
+	asked         position       // by the last request that named it
+	emptyUpTo     offsets.Source // the stable offset that an answer without any bytes told of, just before; 0: none
+	most          int            // bytes of the largest batch that the target takes; 0: not known
+	anew          bool           // nothing has come since a connection to its broker was made
+	wasLost       bool           // it was lost, and was not read since
+	leaderOnly    bool           // only its leader is to be asked
+	followerSince time.Time      // since when a replica nearer than the leader is read; zero: the leader is
 }
 
-// untold is the stable offset of a partition that its broker has said nothing of.
-const untold offsets.Source = -1
+// unknownOffset is the stable offset of a partition that its broker has said nothing of.
+const unknownOffset offsets.Source = -1
 
 // unfinished says whether there may be something left to read now.
-func (t *tail) unfinished() bool { return t.stable == untold || t.stable > t.next }
+func (t *tail) unfinished() bool { return t.stable == unknownOffset || t.stable > t.next }
 
-// place is where the partition is read on.
-func (t *tail) place() place { return place{t.next, t.epoch} }
+// position is where the partition is read on.
+func (t *tail) position() position { return position{t.next, t.epoch} }
 
 // request names the partition, and how many bytes of an answer it gets.
 func (t *tail) request(bytes int32) kmsg.FetchRequestTopicPartition {
@@ -51,15 +51,15 @@ func (t *tail) request(bytes int32) kmsg.FetchRequestTopicPartition {
 	return p
 }
 
-// asked are those whom a tail asks, or tells, of single batches.
-type asked struct {
+// callbacks are those who hear of single batches, or are asked about them.
+type callbacks struct {
 	rebuilt func(reason string)              // told of one that could not travel as it was
 	claimed func(b wire.Batch) (bool, error) // asked whether it came from where it would go
 }
 
-// take reads what a broker answers for the partition and moves on past it. The
+// read reads what a broker answers for the partition and moves on past it. The
 // part's Next is 0 where there is no news.
-func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, ask asked) (chunk.Part, error) {
+func (t *tail) read(answer *kmsg.FetchResponseTopicPartition, tell callbacks) (chunk.Part, error) {
 	part := chunk.Part{Partition: t.partition, Most: t.most, Anew: t.anew}
 	if err := t.refusal(answer); err != nil {
 		return part, err
@@ -77,7 +77,7 @@ func (t *tail) take(answer *kmsg.FetchResponseTopicPartition, ask asked) (chunk.
 		if err == nil {
 			data = rest
 			had := len(part.Batches)
-			all, err = t.pass(&part, b, aborted, ask)
+			all, err = t.pass(&part, b, aborted, tell)
 			for _, made := range part.Batches[had:] {
 				left -= len(made.Raw)
 			}
@@ -109,7 +109,7 @@ func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
 	if end := offsets.Source(answer.DivergingEpoch.EndOffset); end >= t.next {
 		t.epoch = chunk.UnknownEpoch // nothing was cut: a leader of that epoch has written nothing below
 		return nil
-	} else if end >= 0 && t.follows.IsZero() {
+	} else if end >= 0 && t.followerSince.IsZero() {
 		return &Unreadable{Err: fmt.Errorf("%s: the source's log was cut at offset %d", t.partition, end),
 			OutOfLog: true, Partition: t.partition, At: t.next, End: end}
 	}
@@ -121,7 +121,7 @@ func (t *tail) refusal(answer *kmsg.FetchResponseTopicPartition) error {
 		return nil
 	}
 	switch {
-	case !t.follows.IsZero():
+	case !t.followerSince.IsZero():
 		return fmt.Errorf("read %s at %d from a follower: %w", t.partition, t.next, err) // its leader knows better
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.TopicAuthorizationFailed),
 		errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID),
@@ -153,7 +153,7 @@ const (
 
 // pass adds one batch to the part, if it holds anything visible from next on. It does
 // not add all of one that holds very much.
-func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *wire.Aborted, ask asked) (all bool, err error) {
+func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *wire.Aborted, tell callbacks) (all bool, err error) {
 	old := b.Magic() < 2
 	last := offsets.Source(b.Base())
 	if !old {
@@ -164,7 +164,7 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *wire.Aborted, ask a
 		}
 		if !hidden && b.Count() > 0 {
 			var stop *chunk.Stop
-			if hidden, err = ask.claimed(b); errors.As(err, &stop) {
+			if hidden, err = tell.claimed(b); errors.As(err, &stop) {
 				stop.Partition = t.partition
 				return true, stop
 			} else if err != nil {
@@ -197,7 +197,7 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *wire.Aborted, ask a
 	if !all {
 		last = t.next
 	}
-	ask.rebuilt(why)
+	tell.rebuilt(why)
 	for _, m := range made {
 		at := make([]offsets.Source, len(m.Offsets))
 		for i, o := range m.Offsets {

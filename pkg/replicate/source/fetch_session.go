@@ -20,7 +20,7 @@ const (
 	opening     = 0  // a new one is wanted, and the one before is closed
 )
 
-// session is what a broker keeps of a feeder's requests (KIP-227): the partitions and
+// fetchSession is what a broker keeps of a feeder's requests (KIP-227): the partitions and
 // where each is read from. A request in it names only what has moved, and the answer
 // only what has news.
 //
@@ -28,7 +28,7 @@ const (
 // partitions are named: then this side says in which order the answer is filled and
 // how much of it each one gets, and a partition of which nothing comes is one that has
 // nothing. So no session ever has to prove that something is not there.
-type session struct {
+type fetchSession struct {
 	id    int32     // 0: the broker keeps none
 	epoch int32     // of the last request
 	size  int       // how many partitions it has
@@ -36,14 +36,14 @@ type session struct {
 	none  bool      // the broker answers the wish for one with an error
 }
 
-// place is from where a broker reads a partition.
-type place struct {
+// position is from where a broker reads a partition.
+type position struct {
 	next  offsets.Source
 	epoch int32
 }
 
 // advance chooses the epoch of the next request.
-func (s *session) advance(tails []*tail, now time.Time, lasts time.Duration) {
+func (s *fetchSession) advance(tails []*tail, now time.Time, lasts time.Duration) {
 	switch {
 	case s.none || slices.ContainsFunc(tails, (*tail).unfinished):
 		s.epoch = sessionless
@@ -54,12 +54,12 @@ func (s *session) advance(tails []*tail, now time.Time, lasts time.Duration) {
 	}
 }
 
-// whole says whether the request names all partitions, and the answer tells of all.
-func (s *session) whole() bool { return s.epoch <= opening }
+// namesAll says whether the request names all partitions, and the answer has all.
+func (s *fetchSession) namesAll() bool { return s.epoch <= opening }
 
 // refused says whether an error is the session's alone, and the request is made again
 // without it: the broker has forgotten it, or keeps none. Nothing was answered then.
-func (s *session) refused(err error) bool {
+func (s *fetchSession) refused(err error) bool {
 	if s.epoch == sessionless || !errors.Is(err, kerr.FetchSessionIDNotFound) &&
 		!errors.Is(err, kerr.InvalidFetchSessionEpoch) && !errors.Is(err, kerr.FetchSessionTopicIDError) {
 		return false

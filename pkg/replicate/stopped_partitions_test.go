@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -13,7 +14,9 @@ import (
 
 	"replicator/integration/workload"
 	"replicator/internal/flowtest"
+	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/ledger"
 )
 
 // TestTooLargeRecordStopsItsPartitionAlone: a record that the target refuses stops its partition alone,
@@ -204,5 +207,36 @@ func TestSilentBrokerDecidesNothing(t *testing.T) {
 				t.Errorf("the broker was asked: %v; a partition was stopped, or none was arranged", asked.Load())
 			}
 		})
+	}
+}
+
+// TestSilentFromTheBeginning: a partition of which the source has never told where it begins is left out until its next
+// try. Whatever the others of the shard are assigned meanwhile is copied.
+func TestSilentFromTheBeginning(t *testing.T) {
+	w := flowtest.New(t)
+	w.Cfg.Shards = 1
+	w.Tune = func(o *replicate.Options) { o.TroubleFor = 500 * time.Millisecond }
+	w.Source, w.Sides.Source, w.From = w.Cluster("old", kfake.NumBrokers(2))
+	topic := func(name string, node int32) {
+		w.Topic(name, 1)
+		w.Must("move", w.Source.MoveTopicPartition(name, 0, node))
+		w.Plain(w.Sides.Source, name, 0, 5)
+	}
+	topic("orders", 0)
+	topic("quiet", 1)
+	w.Source.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.Source.KeepControl()
+		return nil, errMade, w.Source.CurrentNode() == 1
+	})
+	r := w.Start(nil)
+	r.Stopped("quiet", 0, chunk.StopUnavailable)
+	for _, name := range []string{"orders", "payments"} {
+		if name == "payments" {
+			topic(name, 0)
+		}
+		w.Await(name+" is copied", func() bool { return r.Scrape("replicator_progress_offset")["0/"+name] == 5 })
+	}
+	if w.State("quiet", 0).Start != ledger.NotStarted {
+		t.Error("the ledger says where the partition began, which nobody has told")
 	}
 }

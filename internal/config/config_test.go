@@ -101,12 +101,13 @@ flows: [{from: old, to: new}]`), variables())
 	if !reflect.DeepEqual(full, bare) {
 		t.Errorf("the reference means\n%+v, without its optional keys\n%+v", full, bare)
 	}
-	fields := reflect.TypeFor[settings.Config]()
-	for i := range fields.NumField() {
-		name := fields.Field(i).Name
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[settings.Config]()) {
+		name := field.Name
 		key := snake(name)
 		switch name {
-		case "Flows", "SourcePrefix", "TargetPrefix": // no keys of a flow
+		case "Config", "Flow": // their fields are seen as well
+			continue
+		case "Flows", "SourcePrefix", "TargetPrefix", "CalledFrom", "Called": // no keys of a flow
 			continue
 		case "Separator": // only with prefix
 			continue
@@ -165,15 +166,16 @@ log: {level: warn, format: json}
 		t.Errorf("cluster old: got %q %v, want %v", c.Name, c.Properties, wantProperties)
 	}
 	want := settings.Config{
-		From: "old", To: "new",
-		Topics: []string{"a", "kafka.*"}, ExcludeTopics: []string{"b"},
-		Groups: []string{"a", "kafka.*"}, ExcludeGroups: []string{},
-		Naming: policy.Prefix, Separator: "-", Delivery: settings.AtLeastOnce, Lane: settings.LaneRecord,
+		Config: policy.Config{
+			Flow:   policy.Flow{From: "old", To: "new", Naming: policy.Prefix, Separator: "-", Ledger: "acme.ledger"},
+			Topics: []string{"a", "kafka.*"}, ExcludeTopics: []string{"b"},
+			Groups: []string{"a", "kafka.*"}, ExcludeGroups: []string{},
+			Flows: []policy.Flow{{From: "old", To: "new", Naming: policy.Prefix, Separator: "-", Ledger: "acme.ledger"}},
+		},
+		Delivery: settings.AtLeastOnce, Lane: settings.LaneRecord,
 		Start:             "2026-01-31T06:00:00Z",
 		ReplicationFactor: 3, ExcludeConfigs: []string{"c"}, Shards: 4,
 		CommitInterval: time.Second, GroupSyncInterval: 2 * time.Second, RefreshInterval: time.Minute,
-		Ledger: "acme.ledger",
-		Flows:  []policy.Flow{{From: "old", To: "new", Naming: policy.Prefix, Separator: "-", Ledger: "acme.ledger"}},
 	}
 	if !reflect.DeepEqual(got.Flows, []settings.Config{want}) {
 		t.Errorf("got %+v\nwant %+v", got.Flows[0], want)
@@ -184,8 +186,12 @@ log: {level: warn, format: json}
 }
 
 func TestFlow(t *testing.T) {
-	one := Config{Flows: []settings.Config{{From: "a", To: "b"}}}
-	two := Config{Flows: []settings.Config{{From: "a", To: "b"}, {From: "b", To: "a"}}}
+	flow := func(from, to string) (c settings.Config) {
+		c.From, c.To = from, to
+		return c
+	}
+	one := Config{Flows: []settings.Config{flow("a", "b")}}
+	two := Config{Flows: []settings.Config{flow("a", "b"), flow("b", "a")}}
 	for _, c := range []struct {
 		config Config
 		name   string

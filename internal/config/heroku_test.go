@@ -111,8 +111,8 @@ flows:
 		{From: "three", To: "four", TargetPrefix: "abc.", Naming: policy.Identity, Separator: ".", Ledger: "mine"},
 	} {
 		f := &got.Flows[i]
-		if f.Flow() != want || f.Flows[i] != want {
-			t.Errorf("flow %d is %+v, among all %+v, want %+v", i, f.Flow(), f.Flows[i], want)
+		if f.Flow != want || f.Flows[i] != want {
+			t.Errorf("flow %d is %+v, among all %+v, want %+v", i, f.Flow, f.Flows[i], want)
 		}
 	}
 	f := &got.Flows[0]

@@ -49,7 +49,7 @@ func (p *parser) validateFlows(c *Config) {
 		}
 		flow.SourcePrefix, flow.TargetPrefix = p.prefixes[flow.From], p.prefixes[flow.To]
 		c.Flows[i] = flow
-		all = append(all, flow.Flow())
+		all = append(all, flow.Flow)
 	}
 	for i := range c.Flows {
 		c.Flows[i].Flows = all
@@ -66,7 +66,7 @@ func (p *parser) validateFlows(c *Config) {
 func (p *parser) validateOneCluster(c *Config) {
 	for i, flow := range c.Flows {
 		at := fmt.Sprintf("flows[%d]", i)
-		if broker := commonBroker(c, flow.From, flow.To); broker != "" && !flow.Flow().Apart() {
+		if broker := commonBroker(c, flow.From, flow.To); broker != "" && !flow.Flow.Apart() {
 			p.found.bad(at+".to",
 				"%s and %s are one cluster, both have broker %s, and what the flow writes may be what it reads, "+
 					"for ever; name another cluster, or give each of the two names a prefix of its own, neither of which begins "+

@@ -179,7 +179,7 @@ func (d *demo) read(ctx context.Context) (_ string, err error) {
 func (d *demo) mirror(ctx context.Context) (string, error) {
 	flow := settings.DefaultConfig()
 	flow.From, flow.To = d.old.name, d.new.name
-	flow.Flows = []policy.Flow{flow.Flow()}
+	flow.Flows = []policy.Flow{flow.Flow}
 	logger := kafka.NewLogger(d.options.Log)
 	clusters := map[string]kafka.Config{}
 	for _, s := range []*side{d.old, d.new} {

@@ -16,7 +16,7 @@ const rounds = 3
 // flow's target and the last of which ends at its source. None: what goes that way
 // never returns under a name that is chosen, as with prefixes.
 func Circles(c Config, way []Hop, topics []string) ([]string, error) {
-	self := c.flow()
+	self := c.Flow
 	for _, h := range way {
 		c.Flows = append(c.Flows[:len(c.Flows):len(c.Flows)], h.Flow)
 	}
@@ -41,14 +41,7 @@ func Circles(c Config, way []Hop, topics []string) ([]string, error) {
 
 // policy is what the hop would do, if it knew all flows that are known here.
 func (h *Hop) policy(flows []Flow) (*Policy, error) {
-	c := Config{From: h.From, To: h.To, SourcePrefix: h.SourcePrefix, TargetPrefix: h.TargetPrefix,
-		Topics: h.Topics, ExcludeTopics: h.ExcludeTopics, Naming: h.Naming, Separator: h.Separator, Ledger: h.Ledger,
-		Flows: flows}
-	p, err := New(c)
-	if err == nil {
-		p.self, p.flows[0] = h.Flow, h.Flow
-	}
-	return p, err
+	return New(Config{Flow: h.Flow, Topics: h.Topics, ExcludeTopics: h.ExcludeTopics, Flows: flows})
 }
 
 // comesBack follows a topic's name round the way.

@@ -5,14 +5,15 @@ import (
 	"strings"
 )
 
-// Flow is what loop rules need to know of a flow.
+// Flow is what flows need to know of each other: where each copies, and under which names.
 type Flow struct {
 	From, To string // the clusters' names
-	// What all names begin with that are ours on each cluster.
+	// What all names begin with that are ours on each cluster: of topics, groups and transactional ids. "": all names
+	// are ours.
 	SourcePrefix, TargetPrefix string
 	Naming                     Naming
-	Separator                  string // with naming: prefix
-	Ledger                     string // without TargetPrefix; "": DefaultLedger
+	Separator                  string // between From and the topic's name, with naming: prefix; at least one character
+	Ledger                     string // topic on the target, without TargetPrefix; "": DefaultLedger
 
 	// Of a flow of another configuration, which may call the same clusters otherwise:
 	// what it calls its source, and what it is called itself. "": as here.

@@ -85,7 +85,7 @@ func TestNeverCopiedBack(t *testing.T) {
 	} {
 		flows := flowsOf(t, c.flows)
 		f := flows[0]
-		p, err := New(Config{From: f.From, To: f.To, Topics: []string{".*"}, Naming: f.Naming, Separator: ".", Flows: flows})
+		p, err := New(Config{Flow: f, Topics: []string{".*"}, Flows: flows})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,8 +118,7 @@ func FuzzCirclesEnd(f *testing.F) {
 		}
 		policies := make([]*Policy, len(flows))
 		for i, f := range flows {
-			p, err := New(Config{From: f.From, To: f.To, Topics: []string{".*"}, Naming: f.Naming, Separator: f.Separator,
-				Flows: flows})
+			p, err := New(Config{Flow: f, Topics: []string{".*"}, Flows: flows})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -48,17 +48,12 @@ const (
 // Config is what one flow selects and how it names it. Patterns are RE2 regular
 // expressions that have to match the whole name.
 type Config struct {
-	From, To string // the clusters' names
-	// What all names begin with that are ours on each cluster; "": all names are.
-	SourcePrefix, TargetPrefix string
+	Flow // what other flows are concerned with as well
 
-	Topics        []string // at least one pattern
+	Topics        []string // that match names without the source's prefix; at least one pattern
 	ExcludeTopics []string // beside the built-in ones
-	Groups        []string // no pattern: no group follows
+	Groups        []string // whose offsets follow; no pattern: no group follows
 	ExcludeGroups []string // beside the built-in ones
-	Naming        Naming
-	Separator     string // with Prefix: at least one character
-	Ledger        string // without TargetPrefix; "": DefaultLedger
 
 	// Flows are all flows that are known, this one may be among them. They tell
 	// which topics of the source are copies, and which are ledgers.
@@ -68,17 +63,10 @@ type Config struct {
 // DefaultConfig selects everything, under its own name. From and To are open.
 func DefaultConfig() Config {
 	return Config{
-		Topics:    []string{".*"},
-		Groups:    []string{".*"},
-		Naming:    Identity,
-		Separator: DefaultSeparator,
+		Flow:   Flow{Naming: Identity, Separator: DefaultSeparator},
+		Topics: []string{".*"},
+		Groups: []string{".*"},
 	}
-}
-
-// flow is the config's own flow.
-func (c *Config) flow() Flow {
-	return Flow{From: c.From, To: c.To, SourcePrefix: c.SourcePrefix, TargetPrefix: c.TargetPrefix,
-		Naming: c.Naming, Separator: c.Separator, Ledger: c.Ledger}
 }
 
 // Validate reports every problem: its path within the flow, what was got, and
@@ -119,8 +107,7 @@ func (c *Config) Validate(bad func(path, format string, args ...any)) {
 }
 
 func (c *Config) validateLedger(bad func(path, format string, args ...any)) {
-	flow := c.flow()
-	ledger := flow.LedgerTopic()
+	ledger := c.LedgerTopic()
 	switch {
 	case c.Ledger != "" && (!legalName.MatchString(c.Ledger) || len(c.Ledger) > maxTopicName):
 		bad("ledger", "%q is not a topic name; use up to %d letters, digits, dots, underscores and hyphens",
@@ -192,7 +179,7 @@ func New(c Config) (*Policy, error) {
 		return nil, &Error{problems}
 	}
 	p := &Policy{
-		self:   c.flow(),
+		self:   c.Flow,
 		topics: newSelection(Topics, c.Topics, c.ExcludeTopics, builtinTopics),
 		groups: newSelection(Groups, c.Groups, c.ExcludeGroups, builtinGroups),
 	}

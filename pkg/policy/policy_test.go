@@ -132,7 +132,7 @@ func TestPrefixNaming(t *testing.T) {
 func TestLedgersAreNeverCopied(t *testing.T) {
 	p := compile(t, flowOf(func(c *Config) {
 		c.Ledger = "team-ledger"
-		c.Flows = []Flow{c.flow(), {From: "new", To: "old", Naming: Prefix, Separator: ".", Ledger: "team-ledger-back"}}
+		c.Flows = []Flow{c.Flow, {From: "new", To: "old", Naming: Prefix, Separator: ".", Ledger: "team-ledger-back"}}
 	}))
 	if _, v := p.Topic("team-ledger-back"); v.Selected || v.Blocked || !strings.Contains(v.Why, "ledger") {
 		t.Errorf("the opposite flow's ledger: %+v, want it left out", v)
@@ -147,8 +147,9 @@ func TestLedgersAreNeverCopied(t *testing.T) {
 
 func TestValidateReportsEverythingAtOnce(t *testing.T) {
 	c := Config{
-		From: "", To: "n w", Topics: nil, ExcludeTopics: []string{"ok", "orders-("}, Groups: []string{"a)(b", "(?!x)"},
-		ExcludeGroups: []string{""}, Naming: "suffix", Ledger: strings.Repeat("l", 250),
+		Flow:   Flow{From: "", To: "n w", Naming: "suffix", Ledger: strings.Repeat("l", 250)},
+		Topics: nil, ExcludeTopics: []string{"ok", "orders-("}, Groups: []string{"a)(b", "(?!x)"},
+		ExcludeGroups: []string{""},
 	}
 	_, err := New(c)
 	var bad *Error
@@ -230,7 +231,8 @@ func FuzzNaming(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name, from, to, separator string) {
 		for _, naming := range []Naming{Identity, Prefix} {
-			p, err := New(Config{From: from, To: to, Topics: []string{".*"}, Naming: naming, Separator: separator})
+			p, err := New(Config{Topics: []string{".*"},
+				Flow: Flow{From: from, To: to, Naming: naming, Separator: separator}})
 			if err != nil || name == "" {
 				continue
 			}

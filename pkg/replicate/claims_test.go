@@ -97,7 +97,7 @@ func TestUnreadableClaims(t *testing.T) {
 	guarded.Produce(kafkatest.Records("orders", 0, 1)...)
 	from := kafka.Config{Name: "old", Properties: guarded.Properties()}
 	clusters := map[string]kafka.Config{"old": from, "new": w.Kafka("new", w.Sides.Target)}
-	w.Cfg.Flows = []policy.Flow{w.Cfg.Flow(), {From: "new", To: "old", Naming: policy.Prefix, Separator: "."}}
+	w.Cfg.Flows = []policy.Flow{w.Cfg.Flow, {From: "new", To: "old", Naming: policy.Prefix, Separator: "."}}
 	look, err := snapshot.Open(w.Ctx, clusters, w.Cfg, nil)
 	w.Must("inspect", err)
 	defer look.Close()

@@ -189,7 +189,7 @@ func (f *flow) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := policy.SameCluster(f.Cfg.Flow(), from, to); err != nil {
+	if err := policy.SameCluster(f.Cfg.Flow, from, to); err != nil {
 		return err
 	}
 	if err := f.learnLimits(ctx); err != nil {

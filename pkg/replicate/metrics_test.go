@@ -104,7 +104,9 @@ func TestFailureKindsAreDocumentedAndBorn(t *testing.T) {
 		t.Fatal(err)
 	}
 	registry := prometheus.NewRegistry()
-	replicate.New(replicate.Options{Registry: registry, Flows: []settings.Config{{From: "old", To: "new"}},
+	flow := settings.DefaultConfig()
+	flow.From, flow.To = "old", "new"
+	replicate.New(replicate.Options{Registry: registry, Flows: []settings.Config{flow},
 		Clusters: map[string]kafka.Config{"old": {Properties: map[string]string{}},
 			"new": {Properties: map[string]string{}}}})
 	families, err := registry.Gather()

@@ -159,7 +159,7 @@ func (r *reversal) seed(ctx context.Context, books []*ledger.Shard) error {
 
 func (r *reversal) ensureLedger(ctx context.Context) error {
 	source, target := r.clusters[r.opens.From], r.clusters[r.opens.To]
-	chosen, err := policy.New(r.opens.Policy())
+	chosen, err := policy.New(r.opens.Config)
 	if err != nil {
 		return err
 	}

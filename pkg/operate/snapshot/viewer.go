@@ -141,7 +141,7 @@ func (v *Viewer) reach(ctx context.Context) error {
 		return err
 	}
 	v.SourceID, v.TargetID = source.Id, target.Id
-	return policy.SameCluster(v.Flow.Flow(), source.Id, target.Id)
+	return policy.SameCluster(v.Flow.Flow, source.Id, target.Id)
 }
 
 // FlowName is the name of the flow, as old->new.

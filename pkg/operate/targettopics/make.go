@@ -20,7 +20,7 @@ import (
 // and copies nothing. It answers what became of each; errors have a remedy.
 func Make(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
 	log *slog.Logger) ([]topics.Mirrored, error) {
-	chosen, err := policy.New(flow.Policy())
+	chosen, err := policy.New(flow.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func Make(ctx context.Context, clusters map[string]kafka.Config, flow settings.C
 	if err != nil {
 		return nil, err
 	}
-	if err := policy.SameCluster(flow.Flow(), from, to); err != nil {
+	if err := policy.SameCluster(flow.Flow, from, to); err != nil {
 		return nil, err
 	}
 	s := identity.NewSigner(&flow, clusters[flow.From], clusters[flow.To], chosen, log)

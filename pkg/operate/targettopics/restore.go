@@ -150,7 +150,7 @@ func (r *Restorer) Run(ctx context.Context, really bool, leaves leave) ([]topics
 
 // leaveSome marks what is not to be put back now.
 func (r *Restorer) leaveSome(list []topics.Back, leaves leave) error {
-	chosen, err := policy.New(r.Flow.Policy())
+	chosen, err := policy.New(r.Flow.Config)
 	if err != nil {
 		return err
 	}

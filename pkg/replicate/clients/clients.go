@@ -42,7 +42,7 @@ func Open(cfg *settings.Config, source, target kafka.Config, log *slog.Logger) (
 			r.Close()
 		}
 	}()
-	if r.Policy, err = policy.New(cfg.Policy()); err != nil {
+	if r.Policy, err = policy.New(cfg.Config); err != nil {
 		return r, err
 	}
 	if r.SourceOffsets, err = listoffsets.Open(source); err != nil {

@@ -15,7 +15,6 @@ import (
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
-	"replicator/pkg/replicate/settings"
 )
 
 // RenamedError reports a flow without progress whose topics another ledger on the target
@@ -160,7 +159,7 @@ func (s *Signer) unused(ctx context.Context, kept *ledger.Identity) error {
 // nobodyWorks makes sure that the group of a flow of the ledger, by its name or the one of
 // now, has no members.
 func (s *Signer) nobodyWorks(ctx context.Context, kept *ledger.Identity, name string) error {
-	before := settings.Config{From: s.cfg.From, To: s.cfg.To, TargetPrefix: s.cfg.TargetPrefix}
+	before := *s.cfg
 	if name == kept.Flow() {
 		before.From, before.To = kept.From, kept.To
 	}
@@ -186,7 +185,8 @@ func (s *Signer) nobodyWorks(ctx context.Context, kept *ledger.Identity, name st
 // shutOut ends what was left under the transactional ids of former names, so that nothing
 // of it can still be committed.
 func (s *Signer) shutOut(ctx context.Context, kept *ledger.Identity) error {
-	before := settings.Config{From: kept.From, To: kept.To, TargetPrefix: s.cfg.TargetPrefix}
+	before := *s.cfg
+	before.From, before.To = kept.From, kept.To
 	var ids []string
 	for shard := range s.cfg.Shards {
 		ids = append(ids, before.TransactionalID(int32(shard)))

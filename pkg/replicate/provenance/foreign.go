@@ -244,8 +244,8 @@ func (w *Writers) original(topic string) string {
 			w.seen.Source.Cluster == w.seen.target.Cluster {
 			continue
 		}
-		chosen := policy.Config{From: id.From, To: id.To, SourcePrefix: id.SourcePrefix, TargetPrefix: id.TargetPrefix,
-			Topics: []string{".*"}, Naming: policy.Naming(id.Naming), Separator: id.Separator}
+		chosen := policy.Config{Topics: []string{".*"}, Flow: policy.Flow{From: id.From, To: id.To, Separator: id.Separator,
+			SourcePrefix: id.SourcePrefix, TargetPrefix: id.TargetPrefix, Naming: policy.Naming(id.Naming)}}
 		if l.Rules != nil {
 			chosen.Topics, chosen.ExcludeTopics = l.Rules.Topics, l.Rules.ExcludeTopics
 		}

@@ -190,7 +190,7 @@ const anyTopic = "any-topic"
 // circle is the circle that this flow would close, or nil. A flow that has begun does not
 // give way to one that has not: that one looks as well before it begins, and will.
 func (v *Neighbourhood) Circle(cfg *settings.Config) error {
-	chosen := cfg.Policy()
+	chosen := cfg.Config
 	chosen.Flows = append(slices.Clone(chosen.Flows), v.Flows()...)
 	names := append(slices.Clone(v.Source.Topics), cfg.SourcePrefix+anyTopic)
 	for _, name := range v.target.Topics {

@@ -19,6 +19,6 @@ func Opposite(c Config, topics []string) Config {
 	if c.Ledger != "" {
 		back.Ledger = c.Ledger + ".back"
 	}
-	back.Flows = []policy.Flow{back.Flow()}
+	back.Flows = []policy.Flow{back.Flow}
 	return back
 }

@@ -38,17 +38,8 @@ func (s Start) Time() (time.Time, bool) {
 // Config is one flow: what is copied from where to where, and how. Start from
 // [DefaultConfig]; [Config.Validate] tells what is wrong with it.
 type Config struct {
-	From, To string // names of clusters
-	// SourcePrefix and TargetPrefix are what all names begin with that are ours on each
-	// cluster: of topics, groups and transactional ids. "": all names are ours.
-	SourcePrefix, TargetPrefix string
-
-	Topics        []string // patterns that match whole names without the prefix, RE2
-	ExcludeTopics []string // beside the built-in ones
-	Groups        []string // whose offsets follow
-	ExcludeGroups []string // beside the built-in ones
-	Naming        policy.Naming
-	Separator     string // between From and the topic's name, with policy.Prefix
+	// What is selected, and how it is named; its Flows are all flows of the configuration, this one among them.
+	policy.Config
 
 	Delivery          Delivery
 	Lane              Lane
@@ -61,11 +52,6 @@ type Config struct {
 	CommitInterval    time.Duration // how long a transaction gathers records
 	GroupSyncInterval time.Duration
 	RefreshInterval   time.Duration // how often topics, partitions and groups are looked for
-	Ledger            string        // topic on the target, without TargetPrefix; "": policy.DefaultLedger
-
-	// Flows are all flows of the configuration, this one among them: they tell
-	// which topics are copies or ledgers of another flow.
-	Flows []policy.Flow
 }
 
 // Limits of what Validate accepts.
@@ -81,12 +67,8 @@ const (
 
 // DefaultConfig is a flow with every default; From and To are open.
 func DefaultConfig() Config {
-	defaults := policy.DefaultConfig()
 	return Config{
-		Topics:           defaults.Topics,
-		Groups:           defaults.Groups,
-		Naming:           defaults.Naming,
-		Separator:        defaults.Separator,
+		Config:           policy.DefaultConfig(),
 		Delivery:         ExactlyOnce,
 		Lane:             LaneAuto,
 		Start:            Earliest,
@@ -110,8 +92,7 @@ func DefaultConfig() Config {
 // Validate reports every problem of this flow alone: its path within the flow,
 // what was got, what is accepted. Faults between flows are policy.Loops' to find.
 func (c *Config) Validate(bad func(path, format string, args ...any)) {
-	selection := c.Policy()
-	selection.Validate(bad)
+	c.Config.Validate(bad)
 	if c.From == c.To && c.From != "" && c.Naming != policy.Identity { // Loops reports the same with identity
 		bad("to", "%q is the flow's own source; name another cluster", c.To)
 	}
@@ -164,9 +145,6 @@ func within(bad func(path, format string, args ...any), path string, got, least,
 // Name is the flow's name, as old->new.
 func (c *Config) Name() string { return c.From + "->" + c.To }
 
-// LedgerTopic is the topic on the target that holds the flow's maps and progress.
-func (c *Config) LedgerTopic() string { return c.Flow().LedgerTopic() }
-
 // OppositeLedger is the topic on the source that the flow in the opposite direction
 // keeps its maps and claims in; "" where the configuration has no such flow.
 func (c *Config) OppositeLedger() string {
@@ -184,22 +162,6 @@ func (c *Config) GroupID() string { return c.TargetPrefix + "replicator." + c.Fr
 // TransactionalID is what the producer of a shard is known by on the target.
 func (c *Config) TransactionalID(shard int32) string {
 	return fmt.Sprintf("%s.%d", c.GroupID(), shard)
-}
-
-// Flow is the part of the flow that concerns other flows.
-func (c *Config) Flow() policy.Flow {
-	return policy.Flow{From: c.From, To: c.To, SourcePrefix: c.SourcePrefix, TargetPrefix: c.TargetPrefix,
-		Naming: c.Naming, Separator: c.Separator, Ledger: c.Ledger}
-}
-
-// Policy is the part of the flow that selects and names.
-func (c *Config) Policy() policy.Config {
-	return policy.Config{
-		From: c.From, To: c.To, SourcePrefix: c.SourcePrefix, TargetPrefix: c.TargetPrefix,
-		Topics: c.Topics, ExcludeTopics: c.ExcludeTopics,
-		Groups: c.Groups, ExcludeGroups: c.ExcludeGroups,
-		Naming: c.Naming, Separator: c.Separator, Ledger: c.Ledger, Flows: c.Flows,
-	}
 }
 
 // ConfigExcluded is the test whether a topic config key stays the target's own, by
@@ -221,7 +183,7 @@ func Validate(flows []Config, bad func(i int, path, format string, args ...any))
 	for i := range flows {
 		flows[i].Validate(func(path, format string, args ...any) { bad(i, path, format, args...) })
 		if flows[i].From != "" && flows[i].To != "" {
-			named, index = append(named, flows[i].Flow()), append(index, i)
+			named, index = append(named, flows[i].Flow), append(index, i)
 		}
 	}
 	for _, problem := range policy.Loops(named) {
@@ -229,7 +191,7 @@ func Validate(flows []Config, bad func(i int, path, format string, args ...any))
 	}
 	chosen := make([]policy.Config, len(index))
 	for i, at := range index {
-		chosen[i] = flows[at].Policy()
+		chosen[i] = flows[at].Config
 	}
 	for _, problem := range policy.Shared(chosen) {
 		bad(index[problem.Flow], problem.Path, "%s", problem.Message)

@@ -36,7 +36,7 @@ func TestConfigNames(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("with a prefix: got %q, want %q", got, want)
 	}
-	c.Flows = []policy.Flow{c.Flow(), {From: "new", To: "old", SourcePrefix: "p2.", TargetPrefix: "p1."}}
+	c.Flows = []policy.Flow{c.Flow, {From: "new", To: "old", SourcePrefix: "p2.", TargetPrefix: "p1."}}
 	if got, want := c.OppositeLedger(), "p1.__replicator.new.old"; got != want {
 		t.Errorf("the opposite ledger: got %q, want %q", got, want)
 	}

@@ -42,7 +42,8 @@ func newWorldTo(t *testing.T, target *kafkatest.Cluster) *world {
 	var cancel context.CancelFunc
 	w.ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
-	p, err := policy.New(policy.Config{From: "old", To: "new", Topics: []string{".*"}, Naming: policy.Identity})
+	p, err := policy.New(policy.Config{Topics: []string{".*"},
+		Flow: policy.Flow{From: "old", To: "new", Naming: policy.Identity}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -413,8 +414,8 @@ func (w *world) grow(c *kafkatest.Cluster, topic string, partitions int) {
 // topic, in a plan and in a run, and what stands beside it is copied.
 func TestTopicWithoutANameIsStopped(t *testing.T) {
 	w := newWorld(t)
-	p, err := policy.New(policy.Config{From: "old", To: "new", Topics: []string{".*"}, Naming: policy.Prefix,
-		Separator: "."})
+	p, err := policy.New(policy.Config{Topics: []string{".*"},
+		Flow: policy.Flow{From: "old", To: "new", Naming: policy.Prefix, Separator: "."}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,14 +18,14 @@ import (
 	"replicator/pkg/replicate/kafka"
 )
 
-// commit makes a plain consumer's commit on the source.
+// Commit makes a plain consumer's commit on the source.
 func (w *World) Commit(group, topic string, number int32, at int64) {
 	w.T.Helper()
 	w.Must("commit", workload.Commit(w.Ctx, w.Sides.Source,
 		[]workload.Position{{Group: group, Topic: topic, Partition: number, At: at}}))
 }
 
-// id is a topic's id on a cluster, zero if it is not there.
+// Id is a topic's id on a cluster, zero if it is not there.
 func (w *World) Id(admin *kadm.Client, topic string) chunk.TopicID {
 	w.T.Helper()
 	meta, err := admin.Metadata(w.Ctx, topic)
@@ -36,14 +36,14 @@ func (w *World) Id(admin *kadm.Client, topic string) chunk.TopicID {
 	return chunk.TopicID(meta.Topics[topic].ID)
 }
 
-// delete deletes a topic and waits until it is gone.
+// Delete deletes a topic and waits until it is gone.
 func (w *World) Delete(admin *kadm.Client, topic string) {
 	w.T.Helper()
 	_, err := admin.DeleteTopic(w.Ctx, topic)
 	w.Must("delete topic", err)
 }
 
-// cutTarget makes a target with 60 records of orders/0, of which it keeps the log, and then a
+// CutTarget makes a target with 60 records of orders/0, of which it keeps the log, and then a
 // source with 100. The log can be put back while the ledger stays.
 func (w *World) CutTarget() (saved kafkatest.Saved) {
 	w.T.Helper()
@@ -60,14 +60,14 @@ func (w *World) CutTarget() (saved kafkatest.Saved) {
 	return saved
 }
 
-// sourceOnDisk gives the world a source that can be put back.
+// SourceOnDisk gives the world a source that can be put back.
 func (w *World) SourceOnDisk() {
 	w.T.Helper()
 	w.Source = kafkatest.OnDisk(w.T, kfake.ClusterID("old"))
 	w.Sides.Source, w.From = w.Source.Address(), w.Source.Admin()
 }
 
-// writeOnTarget writes as applications do after a cutover.
+// WriteOnTarget writes as applications do after a cutover.
 func (w *World) WriteOnTarget(topic string, n int) {
 	w.T.Helper()
 	w.seed++
@@ -77,7 +77,7 @@ func (w *World) WriteOnTarget(topic string, n int) {
 	w.Written += n
 }
 
-// onTarget translates an offset of partition 0.
+// OnTarget translates an offset of partition 0.
 func (w *World) OnTarget(look *snapshot.Viewer, topic string, at int64) *inspect.Translation {
 	w.T.Helper()
 	t, err := inspect.Translate(w.Ctx, look, chunk.Partition{Topic: topic}, offsets.Source(at))
@@ -85,12 +85,12 @@ func (w *World) OnTarget(look *snapshot.Viewer, topic string, at int64) *inspect
 	return t
 }
 
-// makeTopic creates a topic with one partition on a cluster.
+// MakeTopic creates a topic with one partition on a cluster.
 func (w *World) MakeTopic(bootstrap, topic string) error {
 	return workload.Topics(w.Ctx, bootstrap, 1, workload.KeepConfigs(), topic)
 }
 
-// setting alters a topic of a cluster.
+// Setting alters a topic of a cluster.
 func (w *World) Setting(admin *kadm.Client, topic, key, value string) {
 	w.T.Helper()
 	answers, err := admin.AlterTopicConfigs(w.Ctx, []kadm.AlterConfig{{Name: key, Value: &value}}, topic)
@@ -98,7 +98,7 @@ func (w *World) Setting(admin *kadm.Client, topic, key, value string) {
 	w.Must("alter", answers[0].Err)
 }
 
-// fortyLater makes a world of 100 records in orders/0, of which one side can be put back to the first 60.
+// FortyLater makes a world of 100 records in orders/0, of which one side can be put back to the first 60.
 func (w *World) FortyLater(source bool) (putBack func()) {
 	w.T.Helper()
 	if !source {
@@ -113,6 +113,7 @@ func (w *World) FortyLater(source bool) (putBack func()) {
 	return func() { w.Source.Restore(saved) }
 }
 
+// DeleteBelow deletes the records of a partition below an offset, as retention does.
 func (w *World) DeleteBelow(admin *kadm.Client, topic string, number int32, at int64) {
 	w.T.Helper()
 	var below kadm.Offsets
@@ -122,28 +123,30 @@ func (w *World) DeleteBelow(admin *kadm.Client, topic string, number int32, at i
 	w.Must("delete records", answers.Error())
 }
 
+// Cluster starts one more cluster; name is its id.
 func (w *World) Cluster(name string, opts ...kfake.Opt) (*kafkatest.Cluster, string, *kadm.Client) {
 	w.T.Helper()
 	fake := kafkatest.Start(w.T, append([]kfake.Opt{kfake.ClusterID(name)}, opts...)...)
 	return fake, fake.Address(), fake.Admin()
 }
 
+// Kafka is the configuration of a cluster.
 func (w *World) Kafka(name, bootstrap string) kafka.Config {
 	return kafka.Config{Name: name, Properties: map[string]string{"bootstrap.servers": bootstrap}}
 }
 
-// clusters are both, by the names that the flow has for them.
+// Clusters are both, by the names that the flow has for them.
 func (w *World) Clusters() map[string]kafka.Config {
 	return map[string]kafka.Config{"old": w.Kafka("old", w.Sides.Source), "new": w.Kafka("new", w.Sides.Target)}
 }
 
-// topic creates a source topic that keeps everything.
+// Topic creates a source topic that keeps everything.
 func (w *World) Topic(name string, partitions int32) {
 	w.T.Helper()
 	w.Must("create topic", workload.Topics(w.Ctx, w.Sides.Source, partitions, workload.KeepConfigs(), name))
 }
 
-// mixed writes transactional data with aborted transactions to a source topic.
+// Mixed writes transactional data with aborted transactions to a source topic.
 func (w *World) Mixed(topic string, partitions, records int) {
 	w.T.Helper()
 	w.seed++
@@ -153,7 +156,7 @@ func (w *World) Mixed(topic string, partitions, records int) {
 	w.Written += records
 }
 
-// plain writes n small records to one partition of a cluster, outside of transactions.
+// Plain writes n small records to one partition of a cluster, outside of transactions.
 func (w *World) Plain(bootstrap, topic string, partition int32, n int) {
 	w.T.Helper()
 	records := make([]*kgo.Record, n)

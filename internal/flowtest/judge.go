@@ -14,7 +14,7 @@ import (
 	"replicator/pkg/replicate/ledger"
 )
 
-// ledgerSays compares what the ledger holds of orders/0.
+// LedgerSays compares what the ledger holds of orders/0.
 func (w *World) LedgerSays(why string, marked bool, foreign ...offsets.Stretch) {
 	w.T.Helper()
 	state := w.State("orders", 0)
@@ -23,7 +23,7 @@ func (w *World) LedgerSays(why string, marked bool, foreign ...offsets.Stretch) 
 	}
 }
 
-// identity is what the ledger says of its flow.
+// Identity is what the ledger says of its flow.
 func (w *World) Identity() *ledger.Identity {
 	w.T.Helper()
 	kept, err := ledger.ReadIdentity(w.Ctx, w.Kafka("new", w.Sides.Target), w.Cfg.LedgerTopic())
@@ -31,7 +31,7 @@ func (w *World) Identity() *ledger.Identity {
 	return kept
 }
 
-// equalAgain is equal while target topics are being deleted and created again.
+// EqualAgain is equal while target topics are being deleted and created again.
 func (w *World) EqualAgain(topics []string) {
 	w.T.Helper()
 	var report *judge.Report
@@ -42,7 +42,7 @@ func (w *World) EqualAgain(topics []string) {
 	})
 }
 
-// equal waits until the target holds what the source holds.
+// Equal waits until the target holds what the source holds.
 func (w *World) Equal(topics []string, opts ...judge.Option) *judge.Report {
 	w.T.Helper()
 	report, err := judge.WaitEqual(w.Ctx, Patience, w.Sides, topics, opts...)
@@ -51,7 +51,7 @@ func (w *World) Equal(topics []string, opts ...judge.Option) *judge.Report {
 	return report
 }
 
-// groups gives random positions to groups on the source, on records, markers and
+// Groups gives random positions to groups on the source, on records, markers and
 // aborted records alike, and waits until the target's are right.
 func (w *World) Groups(topics []string, opts ...judge.Option) {
 	w.T.Helper()
@@ -80,7 +80,7 @@ func (w *World) Groups(topics []string, opts ...judge.Option) {
 	w.GroupsStand(workload.Groups(positions), topics, opts...)
 }
 
-// groupsStand waits until groups that have positions on the source stand right on the target.
+// GroupsStand waits until groups that have positions on the source stand right on the target.
 func (w *World) GroupsStand(names, topics []string, opts ...judge.Option) {
 	w.T.Helper()
 	report, err := judge.WaitGroups(w.Ctx, Patience, w.Sides, names, topics, opts...)
@@ -88,7 +88,7 @@ func (w *World) GroupsStand(names, topics []string, opts ...judge.Option) {
 	w.Must("judge groups", report.Err())
 }
 
-// states reads all that the ledger says of a partition, one state for each topic id.
+// States reads all that the ledger says of a partition, one state for each topic id.
 func (w *World) States(topic string, number int32) []*ledger.State {
 	w.T.Helper()
 	reader, err := ledger.OpenReader(w.Kafka("new", w.Sides.Target), w.Cfg.LedgerTopic())
@@ -106,7 +106,7 @@ func (w *World) States(topic string, number int32) []*ledger.State {
 	return states
 }
 
-// state is the ledger's only state of a partition.
+// State is the ledger's only state of a partition.
 func (w *World) State(topic string, number int32) *ledger.State {
 	w.T.Helper()
 	states := w.States(topic, number)
@@ -116,7 +116,7 @@ func (w *World) State(topic string, number int32) *ledger.State {
 	return states[0]
 }
 
-// position is what a group has committed on a cluster, -1 for nothing.
+// Position is what a group has committed on a cluster, -1 for nothing.
 func (w *World) Position(admin *kadm.Client, group, topic string, number int32) int64 {
 	w.T.Helper()
 	for _, answer := range admin.FetchManyOffsets(w.Ctx, group) {
@@ -127,7 +127,7 @@ func (w *World) Position(admin *kadm.Client, group, topic string, number int32) 
 	return -1
 }
 
-// stands waits until a group stands at that offset on the target.
+// Stands waits until a group stands at that offset on the target.
 func (w *World) Stands(group, topic string, number int32, want offsets.Target) {
 	w.T.Helper()
 	got := int64(-1)

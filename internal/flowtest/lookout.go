@@ -18,7 +18,7 @@ import (
 	"replicator/pkg/replicate/settings"
 )
 
-// lookout is two clusters with one topic of one partition, and a ledger that a test
+// Lookout is two clusters with one topic of one partition, and a ledger that a test
 // writes by hand: no process copies.
 type Lookout struct {
 	T              *testing.T
@@ -32,6 +32,7 @@ type Lookout struct {
 
 const LookoutTopic = "orders"
 
+// NewLookout starts the clusters, and makes the topic on both and the ledger.
 func NewLookout(t *testing.T) *Lookout {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -46,9 +47,10 @@ func NewLookout(t *testing.T) *Lookout {
 	return l
 }
 
+// Partition is the only one.
 func (l *Lookout) Partition() chunk.Partition { return chunk.Partition{Topic: LookoutTopic} }
 
-// begin opens a transaction on the target.
+// Begin opens a transaction on the target.
 func (l *Lookout) Begin(id string) *kgo.Client {
 	l.T.Helper()
 	client := l.Target.Writer(kgo.TransactionalID(id))
@@ -58,6 +60,7 @@ func (l *Lookout) Begin(id string) *kgo.Client {
 	return client
 }
 
+// End ends a transaction of Begin.
 func (l *Lookout) End(client *kgo.Client, try kgo.TransactionEndTry) {
 	l.T.Helper()
 	if err := client.EndTransaction(l.Ctx, try); err != nil {
@@ -65,7 +68,7 @@ func (l *Lookout) End(client *kgo.Client, try kgo.TransactionEndTry) {
 	}
 }
 
-// data writes n records to a topic.
+// Data writes n records to a topic.
 func (l *Lookout) Data(client *kgo.Client, n int) {
 	l.T.Helper()
 	for i := range n {
@@ -76,12 +79,13 @@ func (l *Lookout) Data(client *kgo.Client, n int) {
 	}
 }
 
-// note writes to the ledger what a commit of runs up to progress would write, exactly once.
+// Note writes to the ledger what a commit of runs up to progress would write, exactly once.
 func (l *Lookout) Note(client *kgo.Client, progress offsets.Source, runs ...offsets.Run) {
 	l.T.Helper()
 	l.NoteAs(true, client, progress, runs...)
 }
 
+// NoteAs is Note; marked says whether the records were written in the transaction.
 func (l *Lookout) NoteAs(marked bool, client *kgo.Client, progress offsets.Source, runs ...offsets.Run) {
 	l.T.Helper()
 	header := ledger.Header{
@@ -107,7 +111,7 @@ func (l *Lookout) NoteAs(marked bool, client *kgo.Client, progress offsets.Sourc
 	p.Apply(at)
 }
 
-// inspect opens a look that waits for an open transaction for a short time only.
+// Inspect opens a look that waits for an open transaction for a short time only.
 func (l *Lookout) Inspect() *snapshot.Viewer {
 	l.T.Helper()
 	clusters := map[string]kafka.Config{}

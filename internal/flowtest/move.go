@@ -17,7 +17,7 @@ import (
 	"replicator/pkg/replicate/ledger"
 )
 
-// place is where a record is on the target by a map without sealed segments.
+// Place is where a record is on the target by a map without sealed segments.
 func Place(w *World, state *ledger.State, at offsets.Source) offsets.Target {
 	w.T.Helper()
 	answer, err := state.Map.Translate(at, state.Progress, nil)
@@ -25,7 +25,7 @@ func Place(w *World, state *ledger.State, at offsets.Source) offsets.Target {
 	return answer.Target
 }
 
-// resume orders what to do about the cut of orders/0.
+// Resume orders what to do about the cut of orders/0.
 func (w *World) Resume(fromEnd bool) {
 	w.T.Helper()
 	view := w.Look()
@@ -37,7 +37,7 @@ func (w *World) Resume(fromEnd bool) {
 	w.Must("resume", inspect.Resume(w.Ctx, view, cuts, fromEnd, "test"))
 }
 
-// handoverOptions are a cutover of the world's flow that does not wait long.
+// HandoverOptions are a cutover of the world's flow that does not wait long.
 func (w *World) HandoverOptions() cutover.Options {
 	return cutover.Options{
 		Clusters: map[string]kafka.Config{
@@ -48,7 +48,7 @@ func (w *World) HandoverOptions() cutover.Options {
 	}
 }
 
-// cutOver moves the applications over.
+// CutOver moves the applications over.
 func (w *World) CutOver() handover.Record {
 	w.T.Helper()
 	c, err := cutover.Open(w.Ctx, w.HandoverOptions())
@@ -62,7 +62,7 @@ func (w *World) CutOver() handover.Record {
 	return record
 }
 
-// rollBack moves them back.
+// RollBack moves them back.
 func (w *World) RollBack() (cutover.BackState, handover.Record) {
 	w.T.Helper()
 	r, err := cutover.OpenRollback(w.Ctx, w.HandoverOptions())
@@ -73,12 +73,12 @@ func (w *World) RollBack() (cutover.BackState, handover.Record) {
 	return r.State(), record
 }
 
-// swapped is the world seen from its target.
+// Swapped is the world seen from its target.
 func (w *World) Swapped() judge.Sides {
 	return judge.Sides{Source: w.Sides.Target, Target: w.Sides.Source}
 }
 
-// atWorkOnTarget copies so many records, cuts over, and lets applications write as many
+// AtWorkOnTarget copies so many records, cuts over, and lets applications write as many
 // there as they are told, and read on.
 func (w *World) AtWorkOnTarget(topic string, before, after int) {
 	w.T.Helper()
@@ -92,7 +92,7 @@ func (w *World) AtWorkOnTarget(topic string, before, after int) {
 	w.MoveGroups(w.To, w.Sides.Target, topic)
 }
 
-// moveGroups commits positions as consumers do: some go to the end, some into what
+// MoveGroups commits positions as consumers do: some go to the end, some into what
 // is new, some stay.
 func (w *World) MoveGroups(admin *kadm.Client, bootstrap, topic string) {
 	w.T.Helper()
@@ -109,7 +109,7 @@ func (w *World) MoveGroups(admin *kadm.Client, bootstrap, topic string) {
 	w.Must("commit positions", workload.Commit(w.Ctx, bootstrap, positions))
 }
 
-// worldGroups are the groups that world.groups makes.
+// WorldGroups are the groups that world.groups makes.
 func WorldGroups() []string {
 	var names []string
 	for i := range 12 {
@@ -118,7 +118,7 @@ func WorldGroups() []string {
 	return names
 }
 
-// bothWays compares both sides, and where the groups stand, from the target's side.
+// BothWays compares both sides, and where the groups stand, from the target's side.
 func (w *World) BothWays(topic string) {
 	w.T.Helper()
 	r, err := judge.Compare(w.Ctx, w.Swapped(), []string{topic})
@@ -129,7 +129,7 @@ func (w *World) BothWays(topic string) {
 	w.Must("judge groups", g.Err())
 }
 
-// cut deletes the records of partition 0 below an offset.
+// Cut deletes the records of partition 0 below an offset.
 func (w *World) Cut(admin *kadm.Client, topic string, below int64) {
 	w.T.Helper()
 	var o kadm.Offsets

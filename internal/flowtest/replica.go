@@ -23,7 +23,7 @@ import (
 	"replicator/pkg/replicate/shard"
 )
 
-// reaches waits until orders/0 is copied up to an offset.
+// Reaches waits until orders/0 is copied up to an offset.
 func (r *Replica) Reaches(upTo offsets.Source) {
 	r.W.T.Helper()
 	r.W.Await("orders/0 is copied", func() bool {
@@ -32,7 +32,7 @@ func (r *Replica) Reaches(upTo offsets.Source) {
 	})
 }
 
-// startAs runs one more replica of a flow whose clusters have other names.
+// StartAs runs one more replica of a flow whose clusters have other names.
 func (w *World) StartAs(cfg settings.Config) *Replica {
 	w.T.Helper()
 	ctx, cancel := context.WithCancel(w.Ctx)
@@ -50,7 +50,7 @@ func (w *World) StartAs(cfg settings.Config) *Replica {
 	return r
 }
 
-// upgrading is a cluster whose topics have no ids until what it answers is called.
+// Upgrading is a cluster whose topics have no ids until what it answers is called.
 func (w *World) Upgrading(fake *kafkatest.Cluster) (upgraded func()) {
 	var done atomic.Bool
 	fake.ControlKey(int16(kmsg.ApiVersions), func(request kmsg.Request) (kmsg.Response, error, bool) {
@@ -70,7 +70,7 @@ func (w *World) Upgrading(fake *kafkatest.Cluster) (upgraded func()) {
 	return func() { done.Store(true) }
 }
 
-// once runs a one-off copy beside whatever runs already.
+// Once runs a one-off copy beside whatever runs already.
 func (w *World) Once() chan error {
 	w.T.Helper()
 	e := replicate.New(replicate.Options{
@@ -88,7 +88,7 @@ func (w *World) Once() chan error {
 	return done
 }
 
-// ends waits for the end of a one-off copy.
+// Ends waits for the end of a one-off copy.
 func (w *World) Ends(done chan error) error {
 	w.T.Helper()
 	select {
@@ -100,7 +100,7 @@ func (w *World) Ends(done chan error) error {
 	}
 }
 
-// owned is how many shards a replica works on.
+// Owned is how many shards a replica works on.
 func (r *Replica) Owned() int {
 	n := 0
 	for _, f := range r.States() {
@@ -109,7 +109,7 @@ func (r *Replica) Owned() int {
 	return n
 }
 
-// scrape is what a replica's state gives for one metric, by the labels behind flow.
+// Scrape is what a replica's state gives for one metric, by the labels behind flow.
 func (r *Replica) Scrape(name string) map[string]float64 {
 	r.W.T.Helper()
 	families, err := r.Registry.Gather()
@@ -132,7 +132,7 @@ func (r *Replica) Scrape(name string) map[string]float64 {
 	return values
 }
 
-// replica is one running engine.
+// Replica is one running engine.
 type Replica struct {
 	*replicate.Engine
 	W        *World
@@ -141,7 +141,7 @@ type Replica struct {
 	Done     chan error
 }
 
-// start runs one more replica of the daemon; a test that does not stop it has it stopped at its end.
+// Start runs one more replica of the daemon; a test that does not stop it has it stopped at its end.
 func (w *World) Start(wrap func(shard int, out shard.Writer) shard.Writer) *Replica {
 	w.T.Helper()
 	ctx, cancel := context.WithCancel(w.Ctx)
@@ -168,7 +168,7 @@ func (w *World) Start(wrap func(shard int, out shard.Writer) shard.Writer) *Repl
 	return r
 }
 
-// stop ends the replica as SIGTERM does.
+// Stop ends the replica as SIGTERM does.
 func (r *Replica) Stop() {
 	r.W.T.Helper()
 	r.Cancel()
@@ -177,7 +177,7 @@ func (r *Replica) Stop() {
 	r.W.Must("stop", err)
 }
 
-// shown is what a replica says of a partition.
+// Shown is what a replica says of a partition.
 func (r *Replica) Shown(topic string, number int32) (replicate.PartitionState, bool) {
 	for _, f := range r.States() {
 		for _, p := range f.Partitions {
@@ -189,7 +189,7 @@ func (r *Replica) Shown(topic string, number int32) (replicate.PartitionState, b
 	return replicate.PartitionState{}, false
 }
 
-// stopped waits until a partition has stopped for a reason of that kind.
+// Stopped waits until a partition has stopped for a reason of that kind.
 func (r *Replica) Stopped(topic string, number int32, kind string) *chunk.Stop {
 	r.W.T.Helper()
 	var stop *chunk.Stop
@@ -204,7 +204,7 @@ func (r *Replica) Stopped(topic string, number int32, kind string) *chunk.Stop {
 	return stop
 }
 
-// copies waits until a partition is being copied.
+// Copies waits until a partition is being copied.
 func (r *Replica) Copies(topic string, number int32) {
 	r.W.T.Helper()
 	r.W.Await(fmt.Sprintf("%s/%d is copied", topic, number), func() bool {

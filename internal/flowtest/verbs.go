@@ -19,7 +19,7 @@ import (
 	"replicator/pkg/replicate/topics"
 )
 
-// look opens a look at the flow.
+// Look opens a look at the flow.
 func (w *World) Look() *snapshot.Viewer {
 	w.T.Helper()
 	view, err := snapshot.Open(w.Ctx, map[string]kafka.Config{
@@ -29,7 +29,7 @@ func (w *World) Look() *snapshot.Viewer {
 	return view
 }
 
-// cutAt makes a source whose log was cut at 60 of 100, all copied, before anybody looked.
+// CutAt60 makes a source whose log was cut at 60 of 100, all copied, before anybody looked.
 func (w *World) CutAt60() {
 	w.T.Helper()
 	w.SourceOnDisk()
@@ -43,7 +43,7 @@ func (w *World) CutAt60() {
 	w.Source.Restore(saved)
 }
 
-// openCut is the ledger's word on the cut of orders/0.
+// OpenCut is the ledger's word on the cut of orders/0.
 func (w *World) OpenCut() ledger.Cut {
 	w.T.Helper()
 	cut := w.State("orders", 0).Cuts.Open()
@@ -53,7 +53,7 @@ func (w *World) OpenCut() ledger.Cut {
 	return *cut
 }
 
-// statusOf waits until the positions of a group in partition 0 of a topic are as wanted.
+// StatusOf waits until the positions of a group in partition 0 of a topic are as wanted.
 func (w *World) StatusOf(look *snapshot.Viewer, group, topic string,
 	as func(*inspect.PositionStatus) bool) inspect.PositionStatus {
 	w.T.Helper()
@@ -81,7 +81,7 @@ func (w *World) Inspect() *snapshot.Viewer {
 	return look
 }
 
-// refusedFor makes sure that a cutover is refused, in a plan as well, and goes on by force.
+// RefusedFor makes sure that a cutover is refused, in a plan as well, and goes on by force.
 func (w *World) RefusedFor(figure string) {
 	w.T.Helper()
 	c, err := cutover.Open(w.Ctx, w.HandoverOptions())
@@ -109,7 +109,7 @@ func (w *World) RefusedFor(figure string) {
 	}
 }
 
-// partition is what status says of orders/0.
+// Partition is what status says of orders/0.
 func (w *World) Partition(look *snapshot.Viewer) inspect.PartitionStatus {
 	w.T.Helper()
 	status, err := inspect.Status(w.Ctx, look)
@@ -117,7 +117,7 @@ func (w *World) Partition(look *snapshot.Viewer) inspect.PartitionStatus {
 	return status.Partitions[0]
 }
 
-// drained looks at the consumers of the source.
+// Drained looks at the consumers of the source.
 func (w *World) Drained(look *snapshot.Viewer) *inspect.DrainedStatus {
 	w.T.Helper()
 	d, err := inspect.Drained(w.Ctx, look)
@@ -125,7 +125,7 @@ func (w *World) Drained(look *snapshot.Viewer) *inspect.DrainedStatus {
 	return d
 }
 
-// planOf is the dry run of a flow between the world's clusters.
+// PlanOf is the dry run of a flow between the world's clusters.
 func (w *World) PlanOf(cfg settings.Config) *preflight.FlowPlan {
 	w.T.Helper()
 	look, err := snapshot.Open(w.Ctx, map[string]kafka.Config{
@@ -139,7 +139,7 @@ func (w *World) PlanOf(cfg settings.Config) *preflight.FlowPlan {
 
 func Known(values map[string]float64, labels string) bool { _, ok := values[labels]; return ok }
 
-// settings reads what a topic of a cluster has, whether it was set or not.
+// Settings reads what a topic of a cluster has, whether it was set or not.
 func (w *World) Settings(bootstrap, topic string) map[string]string {
 	w.T.Helper()
 	admin := w.To
@@ -157,7 +157,7 @@ func (w *World) Settings(bootstrap, topic string) map[string]string {
 	return all
 }
 
-// kept is what the flow's ledger keeps of a topic's settings.
+// Kept is what the flow's ledger keeps of a topic's settings.
 func (w *World) Kept(topic string) topics.Kept {
 	w.T.Helper()
 	books, err := ledger.ReadFirst(w.Ctx, w.Kafka("new", w.Sides.Target), w.Cfg.LedgerTopic(), w.Cfg.Shards, 1)
@@ -167,7 +167,7 @@ func (w *World) Kept(topic string) topics.Kept {
 	return k
 }
 
-// verify compares both sides of the world.
+// Verify compares both sides of the world.
 func (w *World) Verify(o verify.Options) *verify.Report {
 	w.T.Helper()
 	i, err := snapshot.Open(w.Ctx, map[string]kafka.Config{

@@ -16,7 +16,7 @@ import (
 // patience is how long a test waits for what must come: it only ends tests that fail.
 const Patience = 30 * time.Second
 
-// world is two fake clusters, the flow between them, and what a test does to them.
+// World is two fake clusters, the flow between them, and what a test does to them.
 type World struct {
 	T              *testing.T
 	Ctx            context.Context
@@ -30,7 +30,7 @@ type World struct {
 	Written        int // records, aborted ones among them
 }
 
-// newWorld starts the clusters; tests run beside each other, since they mostly wait.
+// New starts the clusters; tests run beside each other, since they mostly wait.
 func New(t *testing.T) *World {
 	t.Helper()
 	t.Parallel()
@@ -50,7 +50,7 @@ func New(t *testing.T) *World {
 	return w
 }
 
-// onLanes runs a test in both lanes.
+// OnLanes runs a test in both lanes.
 func OnLanes(t *testing.T, test func(*testing.T, *World)) {
 	t.Parallel()
 	for _, lane := range []settings.Lane{settings.LaneBatch, settings.LaneRecord} {
@@ -62,7 +62,7 @@ func OnLanes(t *testing.T, test func(*testing.T, *World)) {
 	}
 }
 
-// must ends the test on an error.
+// Must ends the test on an error.
 func (w *World) Must(what string, err error) {
 	w.T.Helper()
 	if err != nil {
@@ -70,7 +70,7 @@ func (w *World) Must(what string, err error) {
 	}
 }
 
-// await polls until the condition holds.
+// Await polls until the condition holds.
 func (w *World) Await(what string, holds func() bool) {
 	w.T.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -48,15 +48,6 @@ func before(runs []Run, at Source) []Run {
 	return list
 }
 
-// sealed reads the segment of heads[i] back, without the run that follows it.
-func (m *Map) sealed(i int, load Load) ([]Run, error) {
-	runs, err := m.loadSegment(i, load)
-	if _, followed := m.next(i); followed && err == nil {
-		runs = runs[:len(runs)-1] // which was there to be checked against
-	}
-	return runs, err
-}
-
 // Before finds the last record that is mapped before a source offset, with its place
 // on the target; false when there is none. load is called once at most.
 func (m *Map) Before(at Source, load Load) (Source, Target, bool, error) {

@@ -10,42 +10,7 @@ import (
 // two closest become one, which may stop a group too early but never too late.
 // An empty stretch is nothing; one that ends before it begins, or begins below
 // offset 0, panics.
-func (m *Map) AddForeign(s Stretch) {
-	if s.From < 0 || s.To < s.From {
-		panic(fmt.Sprintf("offsets: [%d,%d) is not a stretch of a log", s.From, s.To))
-	}
-	if s.From == s.To {
-		return
-	}
-	// lo..hi are the stretches that s touches.
-	lo, _ := slices.BinarySearchFunc(m.foreign, s.From, func(f Stretch, at Target) int {
-		if f.To < at {
-			return -1
-		}
-		return 1
-	})
-	hi := lo
-	for hi < len(m.foreign) && m.foreign[hi].From <= s.To {
-		s.From, s.To = min(s.From, m.foreign[hi].From), max(s.To, m.foreign[hi].To)
-		hi++
-	}
-	m.foreign = slices.Replace(m.foreign, lo, hi, s)
-	if len(m.foreign) > maxForeign {
-		m.joinClosest()
-	}
-}
-
-// joinClosest makes one stretch of the two with the fewest offsets between them.
-func (m *Map) joinClosest() {
-	best := 1
-	for i := 2; i < len(m.foreign); i++ {
-		if m.foreign[i].From-m.foreign[i-1].To < m.foreign[best].From-m.foreign[best-1].To {
-			best = i
-		}
-	}
-	m.foreign[best-1].To = m.foreign[best].To
-	m.foreign = slices.Delete(m.foreign, best, best+1)
-}
+func (m *Map) AddForeign(s Stretch) { m.foreign = m.foreign.with(s) }
 
 // Foreign returns a copy of the stretches that someone else wrote, ascending.
 func (m *Map) Foreign() []Stretch { return slices.Clone(m.foreign) }
@@ -64,4 +29,46 @@ func (m *Map) Clamp(position, to Target) (Target, Stretch, bool) {
 		}
 	}
 	return to, Stretch{}, false
+}
+
+// foreignStretches are ascending, and do not touch.
+type foreignStretches []Stretch
+
+// with adds one; the slice may be changed.
+func (list foreignStretches) with(s Stretch) foreignStretches {
+	if s.From < 0 || s.To < s.From {
+		panic(fmt.Sprintf("offsets: [%d,%d) is not a stretch of a log", s.From, s.To))
+	}
+	if s.From == s.To {
+		return list
+	}
+	// lo..hi are the stretches that s touches.
+	lo, _ := slices.BinarySearchFunc(list, s.From, func(f Stretch, at Target) int {
+		if f.To < at {
+			return -1
+		}
+		return 1
+	})
+	hi := lo
+	for hi < len(list) && list[hi].From <= s.To {
+		s.From, s.To = min(s.From, list[hi].From), max(s.To, list[hi].To)
+		hi++
+	}
+	list = slices.Replace(list, lo, hi, s)
+	if len(list) > maxForeign {
+		return list.closestJoined()
+	}
+	return list
+}
+
+// closestJoined makes one stretch of the two with the fewest offsets between them.
+func (list foreignStretches) closestJoined() foreignStretches {
+	best := 1
+	for i := 2; i < len(list); i++ {
+		if list[i].From-list[i-1].To < list[best].From-list[best-1].To {
+			best = i
+		}
+	}
+	list[best-1].To = list[best].To
+	return slices.Delete(list, best, best+1)
 }

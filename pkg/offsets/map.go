@@ -10,7 +10,7 @@ const (
 	// about 4 bytes a run a segment is a ledger record of about 1 KiB.
 	SegmentRuns = 256
 
-	// maxForeign bounds the foreign stretches that a map keeps.
+	// maxForeign bounds the foreign foreignStretches that a map keeps.
 	maxForeign = 64
 )
 
@@ -25,11 +25,8 @@ type Head struct {
 // Map holds which source offset is which target offset in one partition. The zero
 // Map is empty and ready to use.
 type Map struct {
-	heads   []Head // sealed segments, ascending
-	tail    []Run  // runs of the segment that is not sealed yet
-	number  int64  // what the tail will be called
-	last    Run    // last mapped run, also when it is sealed; Count 0: nothing mapped
-	foreign []Stretch
+	segments
+	foreign foreignStretches
 }
 
 // Saved is all that a Map holds, as it is put together again from the ledger.
@@ -50,7 +47,7 @@ func Restore(s Saved) (*Map, error) {
 	if err := validStretches(s.Foreign); err != nil {
 		return nil, err
 	}
-	m := &Map{heads: slices.Clone(s.Heads), number: s.TailNumber}
+	m := &Map{segments: segments{heads: slices.Clone(s.Heads), number: s.TailNumber}}
 	if len(m.heads) > 0 {
 		// The true last run of the sealed segments is only known without a tail; the
 		// first run of the last one bounds the tail well enough otherwise.
@@ -141,21 +138,10 @@ func (m *Map) Heads() []Head { return slices.Clone(m.heads) }
 func (m *Map) Last() (Run, bool) { return m.last, m.last.Count > 0 }
 
 // First is the first run that the map still holds; false when nothing is mapped.
-func (m *Map) First() (Run, bool) { return m.next(-1) }
-
-// next is the first run of the segment after heads[i]; false after the last one.
-func (m *Map) next(i int) (Run, bool) {
-	switch {
-	case i+1 < len(m.heads):
-		return m.heads[i+1].First, true
-	case len(m.tail) > 0:
-		return m.tail[0], true
-	}
-	return Run{}, false
-}
+func (m *Map) First() (Run, bool) { return m.first() }
 
 // Trim forgets what can never be asked again: the segments wholly below the start
-// of both logs, and foreign stretches below the target's. It returns the heads it
+// of both logs, and foreign foreignStretches below the target's. It returns the heads it
 // dropped, whose ledger records the caller then deletes. A segment is wholly below
 // when the next one's first run begins at or below both starts.
 func (m *Map) Trim(source Source, target Target) []Head {

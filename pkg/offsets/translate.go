@@ -1,10 +1,6 @@
 package offsets
 
-import (
-	"fmt"
-	"slices"
-	"sort"
-)
+import "fmt"
 
 // Rule says which rule gave an answer.
 type Rule int
@@ -97,80 +93,6 @@ func (m *Map) Invert(t Target, progress Source, load Load) (SourceAnswer, error)
 		return SourceAnswer{run.Source, rule, run}, nil
 	}
 	return SourceAnswer{max(progress, run.SourceEnd()), AtEnd, run}, nil
-}
-
-// side is how a search looks at a run: the begin and the end of one of its ranges.
-type side func(Run) (begin, end int64)
-
-func sourceSide(r Run) (int64, int64) { return int64(r.Source), int64(r.SourceEnd()) }
-func targetSide(r Run) (int64, int64) { return int64(r.Target), int64(r.TargetEnd()) }
-
-// find looks for offset at on one side: InRun with the run around it, InGap or
-// BeforeFirst with the next run, AtEnd with the last one.
-func (m *Map) find(on side, at int64, load Load) (Rule, Run, error) {
-	first, ok := m.First()
-	if !ok {
-		return AtEnd, Run{}, nil
-	}
-	if begin, _ := on(first); at < begin {
-		return BeforeFirst, first, nil
-	}
-	if _, end := on(m.last); at >= end {
-		return AtEnd, m.last, nil
-	}
-	if begin, _ := on(m.last); at >= begin {
-		return InRun, m.last, nil
-	}
-	if len(m.tail) > 0 {
-		if begin, _ := on(m.tail[0]); at >= begin {
-			rule, run := search(on, m.tail, at)
-			return rule, run, nil
-		}
-	}
-	// The segment is the last one that begins at or before at; it exists, as first does.
-	i := sort.Search(len(m.heads), func(i int) bool { begin, _ := on(m.heads[i].First); return begin > at }) - 1
-	if _, end := on(m.heads[i].First); at < end {
-		return InRun, m.heads[i].First, nil
-	}
-	runs, err := m.loadSegment(i, load)
-	if err != nil {
-		return 0, Run{}, err
-	}
-	rule, run := search(on, runs, at)
-	return rule, run, nil
-}
-
-// search looks for at in runs, the last of which must end after it.
-func search(on side, runs []Run, at int64) (Rule, Run) {
-	i := sort.Search(len(runs), func(i int) bool { _, end := on(runs[i]); return end > at })
-	if begin, _ := on(runs[i]); begin <= at {
-		return InRun, runs[i]
-	}
-	return InGap, runs[i]
-}
-
-// loadSegment reads the segment of heads[i] back and checks that it is the one
-// that was sealed: it begins as noted, and fits in before what follows. The run
-// that follows is part of the answer, for offsets between the two.
-func (m *Map) loadSegment(i int, load Load) ([]Run, error) {
-	h := m.heads[i]
-	runs, err := load(h)
-	if err != nil {
-		return nil, fmt.Errorf("read segment %d from ledger offset %d: %w", h.Number, h.Ledger, err)
-	}
-	if len(runs) == 0 || runs[0] != h.First {
-		return nil, &SegmentError{h.Number, fmt.Sprintf("ledger offset %d does not hold the runs that begin with %s",
-			h.Ledger, h.First)}
-	}
-	if next, ok := m.next(i); ok {
-		runs = append(slices.Clip(runs), next) // Clip: the caller's slice stays as it is
-	} else if got := runs[len(runs)-1]; got != m.last {
-		return nil, &SegmentError{h.Number, fmt.Sprintf("it ends with %s, but the map with %s", got, m.last)}
-	}
-	if err := validRuns(runs, Run{}); err != nil {
-		return nil, fmt.Errorf("segment %d at ledger offset %d: %w", h.Number, h.Ledger, err)
-	}
-	return runs, nil
 }
 
 // SegmentError reports a sealed segment that is not what the map remembers.

@@ -161,7 +161,7 @@ type Producer struct {
 // Stamp makes the batch one of the given producer, in place: base offset 0,
 // leader epoch unknown, the producer's id and epoch, the sequence of its first
 // record. The delete horizon (KIP-534) of the source's cleaner goes; the
-// timestamps, which are told relative to it, stay what they are.
+// timestamps, which are relative to it, stay what they are.
 func (b Batch) Stamp(p Producer, sequence int32) {
 	attributes := b.attributes() &^ (deleteHorizonBit | transactionalBit)
 	if p.Transactional {

@@ -166,7 +166,7 @@ func TestRecordsOfABatchAreBoundedTogether(t *testing.T) {
 	b := packing(kgo.CodecZstd, 1100, out.Bytes())
 	var much *TooMuchError
 	read := 0
-	err = b.records(func() {}, func(*kgo.Record) error { read++; return nil })
+	err = decoder{b, func() {}}.records(func(*kgo.Record) error { read++; return nil })
 	if !errors.As(err, &much) || read < 1000 {
 		t.Errorf("%d bytes: %d records and %v, want that there is too much", len(b), read, err)
 	}

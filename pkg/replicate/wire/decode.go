@@ -26,13 +26,14 @@ func Records(b Batch, from int64, yield func(*kgo.Record) (more bool)) error {
 
 // decode is Records; large is called before a record is unpacked that takes much memory.
 func decode(b Batch, from int64, large func(), yield func(*kgo.Record) (more bool)) error {
-	read := b.records
+	d := decoder{b, large}
+	read := d.records
 	if b.Magic() < 2 {
-		read = b.messages
+		read = d.messages
 	}
 	before := int64(math.MinInt64)
 	enough := false
-	err := read(large, func(r *kgo.Record) error {
+	err := read(func(r *kgo.Record) error {
 		if r.Offset <= before {
 			return fmt.Errorf("offset %d comes after %d", r.Offset, before)
 		}
@@ -52,17 +53,23 @@ func decode(b Batch, from int64, large func(), yield func(*kgo.Record) (more boo
 // errEnough ends the reading of a batch before its end.
 var errEnough = errors.New("enough")
 
+// decoder unpacks a batch.
+type decoder struct {
+	Batch
+	large func() // is called before a record is unpacked that takes much memory
+}
+
 // records reads a batch of magic 2; a marker holds none.
-func (b Batch) records(large func(), yield func(*kgo.Record) error) error {
+func (b decoder) records(yield func(*kgo.Record) error) error {
 	if b.Control() {
 		return nil
 	}
-	w, err := unpacked(b[HeaderBytes:], b.Codec())
+	w, err := unpacked(b.Batch[HeaderBytes:], b.Codec())
 	if err != nil {
 		return err
 	}
 	defer w.close()
-	w.large = large
+	w.large = b.large
 	for i := range b.Count() {
 		head, err := w.ahead(binary.MaxVarintLen64)
 		if err != nil {
@@ -129,7 +136,7 @@ func headers(record []byte) int64 {
 }
 
 // record gives a record the offset and the time that its batch says.
-func (b Batch) record(r *kmsg.Record) *kgo.Record {
+func (b decoder) record(r *kmsg.Record) *kgo.Record {
 	at := b.int64(atBaseTimestamp) + r.TimestampDelta64
 	if b.attributes()&logAppendTimeBit != 0 {
 		at = b.MaxTimestamp()
@@ -143,7 +150,7 @@ func (b Batch) record(r *kmsg.Record) *kgo.Record {
 }
 
 // messages reads a message of magic 0 or 1, or those that it holds compressed.
-func (b Batch) messages(large func(), yield func(*kgo.Record) error) error {
+func (b decoder) messages(yield func(*kgo.Record) error) error {
 	outer, err := b.message()
 	if err != nil {
 		return err
@@ -156,7 +163,7 @@ func (b Batch) messages(large func(), yield func(*kgo.Record) error) error {
 		// With magic 1 the offsets inside are relative, and the outer one is the last. Where
 		// it is 0, an old librdkafka wrote it, and they are not.
 		last := int64(0)
-		if err := b.inside(outer, large, func(m *kgo.Record) error { last = m.Offset; return nil }); err != nil {
+		if err := b.inside(outer, func(m *kgo.Record) error { last = m.Offset; return nil }); err != nil {
 			return err
 		}
 		if last > b.Base() {
@@ -164,20 +171,20 @@ func (b Batch) messages(large func(), yield func(*kgo.Record) error) error {
 		}
 		shift = b.Base() - last
 	}
-	return b.inside(outer, large, func(m *kgo.Record) error {
+	return b.inside(outer, func(m *kgo.Record) error {
 		m.Offset += shift
 		return yield(m)
 	})
 }
 
 // inside reads the messages that one holds compressed, with the offsets that they have there.
-func (b Batch) inside(outer *kgo.Record, large func(), yield func(*kgo.Record) error) error {
+func (b decoder) inside(outer *kgo.Record, yield func(*kgo.Record) error) error {
 	w, err := unpacked(outer.Value, b.Codec())
 	if err != nil {
 		return err
 	}
 	defer w.close()
-	w.large = large
+	w.large = b.large
 	for none := true; ; none = false {
 		head, err := w.ahead(atChecksum)
 		if err != nil {
@@ -208,7 +215,7 @@ func (b Batch) inside(outer *kgo.Record, large func(), yield func(*kgo.Record) e
 		if one.Codec() != 0 {
 			return errors.New("a compressed message holds another")
 		}
-		if b.Magic() == 1 && b[atChecksum]&logAppendTimeBit != 0 {
+		if b.Magic() == 1 && b.Batch[atChecksum]&logAppendTimeBit != 0 {
 			m.Timestamp = outer.Timestamp // a broker writes its time there only
 		}
 		w.take(len(one))

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -28,28 +27,16 @@ import (
 // the broker may have to refuse it for now, and then whatever follows it. Small ones
 // that wait for a slow target are joined ([Small]). It belongs to one goroutine.
 type Batches struct {
-	cfg      Config
-	client   *kgo.Client
-	wrote    *wrote
-	second   bool // generation of the protocol
-	producer wire.Producer
-	began    bool            // something was sent in this transaction
-	begun    time.Time       // when it was started
-	announce map[place]bool  // partitions that the first generation's transaction knows
-	next     map[place]int32 // sequence
-	topics   map[string]*topic
-	queues   map[place]*queue
-	order    []*queue // in the order of the first batch
-	waiting  int      // bytes in queues
-	sent     []*sent
-	pace     time.Duration // what a request takes while the next one waits for it
-	came     time.Time     // when the last answer came
-}
-
-// topic is what the target says of one: where to write, and as which.
-type topic struct {
-	id      [16]byte
-	leaders map[int32]int32 // by partition
+	cfg     Config
+	client  *kgo.Client
+	wrote   *wrote
+	txn     transaction
+	leaders leaders
+	queues  map[place]*queue
+	order   []*queue // in the order of the first batch
+	waiting int      // bytes in queues
+	sent    []*sent
+	pace    pace
 }
 
 // queue holds what is not sent yet of one partition, and what the target has acknowledged.
@@ -93,8 +80,8 @@ const (
 // OpenBatches opens a writer; Init comes next.
 func OpenBatches(cfg Config) *Batches {
 	return &Batches{
-		cfg: cfg, wrote: &wrote{}, announce: map[place]bool{}, next: map[place]int32{},
-		topics: map[string]*topic{}, queues: map[place]*queue{},
+		cfg: cfg, wrote: &wrote{}, queues: map[place]*queue{}, leaders: leaders{known: map[string]*topic{}},
+		txn: transaction{id: cfg.TransactionalID, lasts: cfg.lasts(), announced: map[place]bool{}, next: map[place]int32{}},
 	}
 }
 
@@ -111,11 +98,11 @@ func (b *Batches) open(ctx context.Context) error {
 	}
 	for _, feature := range answer.FinalizedFeatures {
 		if feature.Name == "transaction.version" && feature.MaxVersionLevel >= 2 {
-			b.second = true
+			b.txn.second = true
 		}
 	}
 	b.client = client
-	if b.second {
+	if b.txn.second {
 		return nil
 	}
 	client.Close()
@@ -140,58 +127,17 @@ func (b *Batches) Init(ctx context.Context) error {
 	if err := b.open(ctx); err != nil {
 		return err
 	}
-	request := kmsg.NewPtrInitProducerIDRequest()
-	request.TransactionalID = kmsg.StringPtr(b.cfg.TransactionalID)
-	request.TransactionTimeoutMillis = int32(b.cfg.lasts().Milliseconds())
-	return b.settled(ctx, "take over "+b.cfg.TransactionalID, func(ctx context.Context) error {
-		answer, err := request.RequestWith(ctx, b.client)
-		if err == nil {
-			err = kerr.ErrorForCode(answer.ErrorCode)
-		}
-		if err == nil {
-			b.producer = wire.Producer{ID: answer.ProducerID, Epoch: answer.ProducerEpoch, Transactional: true}
-		}
-		return err
-	})
-}
-
-// settled makes a call of the coordinator again while it is busy with the
-// transaction before.
-func (b *Batches) settled(ctx context.Context, what string, call func(context.Context) error) error {
-	if err := b.repeat(ctx, call); err != nil {
-		return fmt.Errorf("%s: %w", what, b.noted(err))
-	}
-	return nil
-}
-
-// repeat does something again while the target is busy with the transaction before.
-func (b *Batches) repeat(ctx context.Context, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, blindAfter)
-	defer cancel()
-	for {
-		err := call(ctx)
-		if err != kerr.ConcurrentTransactions {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(busyFor):
-		}
-	}
+	b.txn.client, b.leaders.client = b.client, b.client
+	return b.txn.init(ctx)
 }
 
 // ProducerID is what the target knows the next transaction's batches by. A commit
 // may change it.
-func (b *Batches) ProducerID() int64 { return b.producer.ID }
+func (b *Batches) ProducerID() int64 { return b.txn.producer.ID }
 
 // Begin starts a transaction. The target learns of it with the first batch.
 func (b *Batches) Begin() error {
-	b.began, b.begun = false, time.Now()
-	clear(b.announce)
-	if b.second {
-		clear(b.next) // every transaction has an epoch of its own, and begins at 0
-	}
+	b.txn.begin()
 	clear(b.queues)
 	b.order = b.order[:0]
 	return nil
@@ -261,26 +207,7 @@ func (b *Batches) Commit(ctx context.Context, records []LedgerRecord) ([]int64, 
 	if err != nil {
 		return nil, fmt.Errorf("write ledger records: %w", err)
 	}
-	if !b.began {
-		return at, nil // the target has heard of nothing that could be committed
-	}
-	request := kmsg.NewPtrEndTxnRequest()
-	request.TransactionalID, request.ProducerID, request.ProducerEpoch, request.Commit =
-		b.cfg.TransactionalID, b.producer.ID, b.producer.Epoch, true
-	err = b.settled(ctx, "commit", func(ctx context.Context) error {
-		answer, err := request.RequestWith(ctx, b.client)
-		if err == nil {
-			err = kerr.ErrorForCode(answer.ErrorCode)
-		}
-		if err == nil && b.second {
-			b.producer.ID, b.producer.Epoch = answer.ProducerID, answer.ProducerEpoch
-		}
-		return err
-	})
-	if err == nil {
-		b.began = false
-	}
-	return at, err
+	return at, b.txn.commit(ctx)
 }
 
 // writeLedger writes the ledger's records, a few batches at most, one after another.
@@ -334,14 +261,6 @@ func (b *Batches) Close() {
 		}
 		b.sent = nil
 	}()
-	if b.began {
-		ctx, cancel := context.WithTimeout(context.Background(), callSlice)
-		request := kmsg.NewPtrInitProducerIDRequest()
-		request.TransactionalID = kmsg.StringPtr(b.cfg.TransactionalID)
-		request.TransactionTimeoutMillis = int32(b.cfg.lasts().Milliseconds())
-		request.ProducerID, request.ProducerEpoch = b.producer.ID, b.producer.Epoch // KIP-360: ours only
-		_, _ = request.RequestWith(ctx, b.client)
-		cancel()
-	}
+	b.txn.abort()
 	b.client.Close()
 }

@@ -25,25 +25,31 @@ const (
 	joinedMax = 128 << 10 // bytes of what becomes of them
 )
 
-// measure learns from an answer how long a request takes that waited for another one.
-func (b *Batches) measure(s *sent) {
-	took := max(s.came.Sub(b.came), 0)
-	switch {
-	case !s.at.Before(b.came): // it waited for none
-	case b.pace == 0:
-		b.pace = took
-	default:
-		b.pace += (took - b.pace) / 8
-	}
-	b.came = s.came
+// pace is what a request takes while the next one waits for it.
+type pace struct {
+	each time.Duration // 0: unknown
+	came time.Time     // when the last answer came
 }
 
-// mostUnderWay is how many requests may be under way.
-func (b *Batches) mostUnderWay() int {
-	if b.pace == 0 {
+// learn takes from an answer how long a request takes that waited for another one.
+func (p *pace) learn(s *sent) {
+	took := max(s.came.Sub(p.came), 0)
+	switch {
+	case !s.at.Before(p.came): // it waited for none
+	case p.each == 0:
+		p.each = took
+	default:
+		p.each += (took - p.each) / 8
+	}
+	p.came = s.came
+}
+
+// most is how many requests may be under way.
+func (p *pace) most() int {
+	if p.each == 0 {
 		return anyway
 	}
-	return max(anyway, int(waitsFor/b.pace))
+	return max(anyway, int(waitsFor/p.each))
 }
 
 // Small is why batches that could travel as they are do not: they are many, and joined.
@@ -52,7 +58,7 @@ const Small = "small"
 // first takes what is sent next of a queue.
 func (b *Batches) first(q *queue) chunk.Batch {
 	batch, n := q.batches[0], 1
-	if len(b.sent)+len(q.batches) >= anyway && b.pace >= slowFrom {
+	if len(b.sent)+len(q.batches) >= anyway && b.pace.each >= slowFrom {
 		if joined, of := q.join(); of > 1 {
 			batch, n = joined, of
 			for range n {

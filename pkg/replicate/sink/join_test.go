@@ -184,26 +184,26 @@ func TestFewRequestsAreUnderWayAtFirst(t *testing.T) {
 // TestPaceBoundsRequestsUnderWay: what a request takes is measured by those that wait for another, and says how
 // many may be under way.
 func TestPaceBoundsRequestsUnderWay(t *testing.T) {
-	b := &Batches{}
+	p := &pace{}
 	at := time.Now()
 	answer := func(went, came time.Duration) {
-		b.measure(&sent{at: at.Add(went), came: at.Add(came)})
+		p.learn(&sent{at: at.Add(went), came: at.Add(came)})
 	}
 	answer(0, 50*time.Millisecond)
 	answer(60*time.Millisecond, 110*time.Millisecond) // alone: a round trip
-	if b.pace != 0 || b.mostUnderWay() != anyway {
-		t.Errorf("the pace is %s, %d may be under way", b.pace, b.mostUnderWay())
+	if p.each != 0 || p.most() != anyway {
+		t.Errorf("the pace is %s, %d may be under way", p.each, p.most())
 	}
 	for i := range 100 { // a long line, and one answer every 10 ms
 		answer(time.Duration(100+10*i)*time.Millisecond, time.Duration(120+10*i)*time.Millisecond)
 	}
-	if b.pace < 9*time.Millisecond || b.pace > 10*time.Millisecond || b.mostUnderWay() < 500 || b.mostUnderWay() > 560 {
-		t.Errorf("the pace is %s, %d may be under way", b.pace, b.mostUnderWay())
+	if p.each < 9*time.Millisecond || p.each > 10*time.Millisecond || p.most() < 500 || p.most() > 560 {
+		t.Errorf("the pace is %s, %d may be under way", p.each, p.most())
 	}
 	for i := range 100 {
 		answer(0, time.Duration(2000+200*i)*time.Millisecond)
 	}
-	if b.mostUnderWay() != anyway {
-		t.Errorf("the pace is %s, %d may be under way", b.pace, b.mostUnderWay())
+	if p.most() != anyway {
+		t.Errorf("the pace is %s, %d may be under way", p.each, p.most())
 	}
 }

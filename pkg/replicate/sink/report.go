@@ -85,7 +85,7 @@ func (s *Records) take(event ck.Event) {
 		s.takeReport(event)
 	case ck.Error:
 		if event.IsFatal() {
-			s.slow = s.slow || time.Since(s.begun) > s.cfg.lasts() // see Batches.noted
+			s.slow = s.slow || time.Since(s.begun) > s.cfg.lasts() // see transaction.noted
 			s.fail(fmt.Errorf("target writer: %w", event))
 			return
 		}

@@ -40,45 +40,6 @@ func versions(ctx context.Context, client *kgo.Client) (*kmsg.ApiVersionsRespons
 	return answer, nil
 }
 
-// unknownFor is how long a topic is looked for that the target's brokers may not
-// all know yet; librdkafka is told the same.
-const unknownFor = 5 * time.Second
-
-// topic gives where a topic's partitions are led.
-func (b *Batches) topic(ctx context.Context, name string) (*topic, error) {
-	if t := b.topics[name]; t != nil {
-		return t, nil
-	}
-	for giveUp := time.Now().Add(unknownFor); ; {
-		t, err := b.look(ctx, name)
-		switch {
-		case err == nil:
-			b.topics[name] = t
-			return t, nil
-		case !errors.Is(err, kerr.UnknownTopicOrPartition), time.Now().After(giveUp):
-			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(unknownFor / 50):
-		}
-	}
-}
-
-// noted remembers of an error that another writer has taken over, or that the target
-// has ended the transaction: it is not ours to end then.
-func (b *Batches) noted(err error) error {
-	if !errors.Is(err, kerr.ProducerFenced) && !errors.Is(err, kerr.InvalidProducerEpoch) {
-		return err
-	}
-	b.began = false
-	if took := time.Since(b.begun); took > b.cfg.lasts() {
-		return &Outlived{Took: took, Err: err}
-	}
-	return err
-}
-
 // Outlived says that a transaction has lasted as long as it may, while the target took
 // what it holds too slowly.
 type Outlived struct {
@@ -125,9 +86,9 @@ type request struct {
 	at   map[string]int
 }
 
-func (b *Batches) newRequest() *request {
+func newRequest(transaction string) *request {
 	r := kmsg.NewPtrProduceRequest()
-	r.TransactionID = kmsg.StringPtr(b.cfg.TransactionalID)
+	r.TransactionID = kmsg.StringPtr(transaction)
 	r.Acks = -1
 	r.TimeoutMillis = int32(Margin.Milliseconds())
 	return &request{ProduceRequest: r, sent: &sent{done: make(chan struct{})}, at: map[string]int{}}
@@ -155,7 +116,7 @@ func (r *request) add(q *queue, batch chunk.Batch) {
 // has gone out, so that the next one cannot overtake it.
 func (b *Batches) dispatch(ctx context.Context, leader int32, r *request) error {
 	s := r.sent
-	for len(b.sent) >= b.mostUnderWay() {
+	for len(b.sent) >= b.pace.most() {
 		if err := b.await(ctx); err != nil {
 			return err
 		}

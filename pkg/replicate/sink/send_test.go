@@ -146,7 +146,7 @@ func TestPassingTroubleIsNoStop(t *testing.T) {
 // another writer has shut out.
 func TestAgedTransactionIsToldFromAFencedOne(t *testing.T) {
 	for age, want := range map[time.Duration]bool{0: false, time.Hour: true} {
-		b := Batches{cfg: Config{Interval: time.Second}, began: true, begun: time.Now().Add(-age)}
+		b := transaction{lasts: (&Config{Interval: time.Second}).lasts(), began: true, begun: time.Now().Add(-age)}
 		err := b.noted(fmt.Errorf("write: %w", kerr.InvalidProducerEpoch))
 		var outlived *Outlived
 		if errors.As(err, &outlived) != want || !errors.Is(err, kerr.InvalidProducerEpoch) || b.began {

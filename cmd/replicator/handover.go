@@ -74,7 +74,7 @@ func (f *handoverFlags) options(cmd *cobra.Command) (cutover.Options, error) {
 	o := cutover.Options{
 		Flow: flow, SilentFor: f.silent, Tail: f.verify, Force: f.force, Patience: f.timeout,
 		Log: slog.New(cfg.Log.Handler(cmd.ErrOrStderr())),
-		Tell: func(step, missing string) {
+		Report: func(step, missing string) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s  %-9s %s\n", time.Now().Format(time.TimeOnly), step, missing)
 		},
 	}

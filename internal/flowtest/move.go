@@ -43,8 +43,8 @@ func (w *World) HandoverOptions() cutover.Options {
 		Clusters: map[string]kafka.Config{
 			"old": w.Kafka("old", w.Sides.Source), "new": w.Kafka("new", w.Sides.Target)},
 		Flow: w.Cfg, SilentFor: 300 * time.Millisecond, Tail: time.Hour,
-		Log:  slog.New(slog.NewTextHandler(&w.Log, nil)),
-		Tell: func(step, missing string) { fmt.Fprintf(&w.Log, "waits: %s: %s\n", step, missing) },
+		Log:    slog.New(slog.NewTextHandler(&w.Log, nil)),
+		Report: func(step, missing string) { fmt.Fprintf(&w.Log, "waits: %s: %s\n", step, missing) },
 	}
 }
 

@@ -111,7 +111,7 @@ func (s *scenario) cutover(args []string) {
 	defer cancel()
 	o := s.HandoverOptions()
 	if len(args) == 2 {
-		o.Tell = func(step, _ string) {
+		o.Report = func(step, _ string) {
 			if step == args[1] {
 				cancel()
 			}

@@ -74,7 +74,7 @@ func (c *comparison) compare(ctx context.Context) error {
 	return nil
 }
 
-// between looks at what no run explains, up to a run; nil: to the end.
+// between judges what no run explains, up to a run; nil: to the end.
 func (c *comparison) between(ctx context.Context, source *offsets.Source, target *offsets.Target) error {
 	for {
 		s, err := c.source.head(ctx)
@@ -158,7 +158,7 @@ func (c *comparison) pair(s, t *kgo.Record) {
 	}
 }
 
-// unmapped looks at a source record below progress that no run covers.
+// unmapped judges a source record below progress that no run covers.
 func (c *comparison) unmapped(ctx context.Context, s *kgo.Record) error {
 	if c.p.LeftOut != nil {
 		leftOut, err := c.p.LeftOut(ctx, s.ProducerID)
@@ -183,7 +183,7 @@ func (c *comparison) unmapped(ctx context.Context, s *kgo.Record) error {
 	return nil
 }
 
-// notOnTarget looks at a source record whose place on the target is empty.
+// notOnTarget judges a source record whose place on the target is empty.
 func (c *comparison) notOnTarget(s *kgo.Record, target int64) {
 	c.passSource(s)
 	switch {
@@ -199,7 +199,7 @@ func (c *comparison) notOnTarget(s *kgo.Record, target int64) {
 	}
 }
 
-// notOnSource looks at a target record that the map explains by a source record which
+// notOnSource judges a target record that the map explains by a source record which
 // is not there.
 func (c *comparison) notOnSource(t *kgo.Record, source int64) {
 	c.passTarget(t)
@@ -215,7 +215,7 @@ func (c *comparison) notOnSource(t *kgo.Record, source int64) {
 	}
 }
 
-// extra looks at a target record that no run explains.
+// extra judges a target record that no run explains.
 func (c *comparison) extra(ctx context.Context, t *kgo.Record) error {
 	c.passTarget(t)
 	why := "no run of the map explains it"
@@ -350,7 +350,7 @@ func (c *comparison) note(d Difference) {
 	}
 }
 
-// hash tells whether two records are the same, where that is asked for more than
+// hash says whether two records are the same, where that is asked for more than
 // two at a time.
 func (c *comparison) hash(r *kgo.Record) uint64 {
 	c.scratch = Canonical(c.scratch[:0], r)

@@ -3,7 +3,7 @@
 //
 // The central type is [Partition]. [Partition.Compare] guarantees:
 //
-//  1. every visible record of both ranges is looked at once, and ends in exactly one
+//  1. every visible record of both ranges is judged once, and ends in exactly one
 //     count: compared, a difference, or not checkable, by reason;
 //  2. a record counts as missing only if a log that still covers its offset was read
 //     there without it; what retention or compaction may have taken is not checkable;
@@ -72,7 +72,7 @@ type Partition struct {
 // Range is [From,To) of the source.
 type Range struct{ From, To offsets.Source }
 
-// Watch counts what was looked at. It may be shared by comparisons.
+// Watch counts what was judged. It may be shared by comparisons.
 type Watch struct {
 	Records atomic.Int64 // of the source
 	Bytes   atomic.Int64 // keys and values of both sides
@@ -194,7 +194,7 @@ type cursor struct {
 // place is a record's offsets on both sides.
 type place struct{ source, target int64 }
 
-// head is the record to look at next; nil at the end.
+// head is the record that comes next; nil at the end.
 func (c *cursor) head(ctx context.Context) (*kgo.Record, error) {
 	for c.at == len(c.page.Records) {
 		if c.ended {

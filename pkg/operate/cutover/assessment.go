@@ -135,60 +135,60 @@ const countMost = 10_000
 // changed counts what was written since to one partition: on the target behind our last
 // record, and on the source behind our progress. Markers are no records, nor is what was
 // aborted.
-func (a *assessment) changed(ctx context.Context, s *snapshot.PartitionView, source *scan.Scanner) (written,
+func (a *assessment) changed(ctx context.Context, view *snapshot.PartitionView, source *scan.Scanner) (written,
 	left int64, err error) {
-	if !s.TargetSame || !s.Started() || s.Blocked != "" {
+	if !view.TargetSame || !view.Started() || view.Blocked != "" {
 		return 0, 0, nil // which is reported otherwise
 	}
-	if from := max(s.State.Expected(), s.TargetEarliest); from < s.TargetStable {
-		written, err = a.viewer.Scan.Count(ctx, s.Target.Topic, s.Target.Number, from, s.TargetStable, countMost)
+	if from := max(view.State.Expected(), view.TargetEarliest); from < view.TargetStable {
+		written, err = a.viewer.Scan.Count(ctx, view.Target.Topic, view.Target.Number, from, view.TargetStable, countMost)
 	}
-	if from := max(s.State.Progress, s.Earliest); err == nil && from < s.Stable {
-		left, err = source.Count(ctx, s.Source.Topic, s.Source.Number, offsets.Target(from), offsets.Target(s.Stable),
-			countMost)
+	if from := max(view.State.Progress, view.Earliest); err == nil && from < view.Stable {
+		left, err = source.Count(ctx, view.Source.Topic, view.Source.Number, offsets.Target(from),
+			offsets.Target(view.Stable), countMost)
 	}
 	return written, left, err
 }
 
 // add notes what stands in the way in one partition; left are the records that were written to
 // the source since, and have not come from the target.
-func (b *BackState) add(s *snapshot.PartitionView, left int64, source, target string) {
+func (b *BackState) add(view *snapshot.PartitionView, left int64, source, target string) {
 	give := func(format string, values ...any) {
-		b.GivenUp = append(b.GivenUp, fmt.Sprintf("%s: "+format, append([]any{s.Source}, values...)...))
+		b.GivenUp = append(b.GivenUp, fmt.Sprintf("%s: "+format, append([]any{view.Source}, values...)...))
 	}
 	switch {
-	case s.Blocked != "":
+	case view.Blocked != "":
 		return // it was not part of the cutover but for what was given up then
-	case !s.TargetThere:
+	case !view.TargetThere:
 		give("it is gone from %s with what was written there since the cutover; up to %d records are on %s", target,
-			int64(s.Stable-s.Earliest), source)
+			int64(view.Stable-view.Earliest), source)
 		return
-	case !s.Started():
+	case !view.Started():
 		give("it was not copied: up to %d records stay on %s, and all of up to %d records on %s are carried back",
-			int64(s.Stable-s.Earliest), source, int64(s.TargetStable-s.TargetEarliest), target)
+			int64(view.Stable-view.Earliest), source, int64(view.TargetStable-view.TargetEarliest), target)
 		return
-	case !s.TargetSame:
+	case !view.TargetSame:
 		give("its topic on %s is another one than at the cutover: what was written to the one before is lost, and all of "+
-			"up to %d records that are there now are carried back", target, int64(s.TargetStable-s.TargetEarliest))
+			"up to %d records that are there now are carried back", target, int64(view.TargetStable-view.TargetEarliest))
 		return
 	}
-	from := s.State.Expected()
+	from := view.State.Expected()
 	first := from // that the applications can have written
-	if s.State.Marked {
+	if view.State.Marked {
 		first++ // the marker of our last commit
 	}
-	if lost := int64(s.TargetEarliest - first); lost > 0 {
+	if lost := int64(view.TargetEarliest - first); lost > 0 {
 		give("retention has deleted up to %d records on %s that were written since the cutover", lost, target)
 	}
 	if left > 0 {
 		give("up to %d records were written to %s after the cutover: they stay there, and %s lacks them", left, source,
 			target)
 	}
-	for _, l := range s.State.Cuts.Left() {
+	for _, l := range view.State.Cuts.Left() {
 		give("up to %d records that %s had lost before the cutover are not brought back to it", int64(l.To-l.From), source)
 	}
 	skipped := int64(0)
-	for _, f := range s.State.Map.Foreign() {
+	for _, f := range view.State.Map.Foreign() {
 		skipped += max(int64(min(f.To, from)-f.From), 0)
 	}
 	if skipped > 0 {

@@ -135,7 +135,7 @@ func (c *Cutover) run(ctx context.Context) (handover.Record, error) {
 			return c.found, stepwise.Late(ctx, "silent", err)
 		}
 	}
-	err = stepwise.Run(ctx, c.m.steps(), checkEvery, c.m.o.report)
+	err = stepwise.Run(ctx, c.m.steps(), checkEvery, c.m.o.reportStep)
 	return c.m.recorder.record, err
 }
 

@@ -75,7 +75,7 @@ func TestMadeTopicsComeBack(t *testing.T) {
 			{Group: "g-made", Topic: "returns", Partition: 1, At: 17}}))
 		ctx, cancel := context.WithCancel(w.Ctx)
 		o := w.HandoverOptions()
-		o.Tell = func(step, _ string) {
+		o.Report = func(step, _ string) {
 			if step == "verified" { // the topic is on the source by now
 				cancel()
 			}
@@ -112,7 +112,7 @@ func TestClosedFlowIsTold(t *testing.T) {
 	w.AtWorkOnTarget("orders", 100, 20)
 	ctx, cancel := context.WithCancel(w.Ctx)
 	o := w.HandoverOptions()
-	o.Tell = func(step, _ string) {
+	o.Report = func(step, _ string) {
 		if step == "verified" { // the flow was turned by now
 			cancel()
 		}

@@ -88,7 +88,7 @@ func (l *leg) waits(step string) {
 	l.T.Helper()
 	heard := make(chan string, 1000)
 	o := l.HandoverOptions()
-	o.Tell = func(step, missing string) { heard <- step + ": " + missing }
+	o.Report = func(step, missing string) { heard <- step + ": " + missing }
 	ctx, cancel := context.WithCancel(l.Ctx)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -134,7 +134,7 @@ func (l *leg) forced(want ...string) {
 		o.Patience = time.Second
 	}
 	told := map[string]bool{}
-	o.Tell = func(_, text string) { told[text] = true }
+	o.Report = func(_, text string) { told[text] = true }
 	record, err := l.move(l.Ctx, o)
 	if err != nil || record.State != handover.Done {
 		l.T.Fatalf("by force it ends as %+v, %v", record, err)

@@ -31,11 +31,11 @@ type Options struct {
 	Force     bool           // go on where a promise does not hold, and note what is given up
 	Patience  time.Duration  // with Force: how long a step is waited for before it is given up; 0: without end
 	Log       *slog.Logger
-	Tell      func(step, missing string) // hears what is waited for; not nil
+	Report    func(step, missing string) // hears what is waited for; not nil
 }
 
 // report passes on what is waited for.
-func (o *Options) report(step stepwise.Step, missing string) { o.Tell(step.Name, missing) }
+func (o *Options) reportStep(step stepwise.Step, missing string) { o.Report(step.Name, missing) }
 
 // checkEvery is how often the clusters are asked whether a step is done.
 const checkEvery = 250 * time.Millisecond

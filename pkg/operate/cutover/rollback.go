@@ -225,7 +225,7 @@ func (r *Rollback) run(ctx context.Context) (handover.Record, error) {
 	// The flow may run again from where its opposite ended, and be cut over again.
 	again := &reversal{clusters: r.o.Clusters, closes: r.back.Flow, opens: r.o.Flow, record: back, held: held,
 		log: r.o.Log}
-	r.o.Tell("returned", fmt.Sprintf("applications may start on %s; flow %s is opened again", r.o.Flow.From,
+	r.o.Report("returned", fmt.Sprintf("applications may start on %s; flow %s is opened again", r.o.Flow.From,
 		r.o.Flow.Name()))
 	if err := again.run(ctx); err != nil {
 		return back, err
@@ -249,7 +249,7 @@ func (r *Rollback) backRecord(ctx context.Context) (handover.Record, error) {
 
 // carryBack copies until the applications can be handed over, and does that.
 func (r *Rollback) carryBack(ctx context.Context, found handover.Record) (handover.Record, error) {
-	if err := stepwise.Run(ctx, []stepwise.Step{r.reverseStep()}, checkEvery, r.o.report); err != nil {
+	if err := stepwise.Run(ctx, []stepwise.Step{r.reverseStep()}, checkEvery, r.o.reportStep); err != nil {
 		return found, err
 	}
 	m, err := openMover(ctx, r.back, true)
@@ -267,7 +267,7 @@ func (r *Rollback) carryBack(ctx context.Context, found handover.Record) (handov
 		Name: "running", Check: m.copying.running, Act: m.copying.start,
 		Do: "records are carried back while applications still write", Undo: "interrupt this command",
 	}}, m.steps()...)
-	err = stepwise.Run(ctx, steps, checkEvery, m.o.report)
+	err = stepwise.Run(ctx, steps, checkEvery, m.o.reportStep)
 	r.leftOut = m.leftOut
 	if err != nil {
 		return m.recorder.record, err

@@ -17,11 +17,11 @@ import (
 func (a *assessment) findPutBack(ctx context.Context, snap *snapshot.Snapshot,
 	views map[chunk.Partition]*snapshot.PartitionView) error {
 	var places []lastcopied.Record
-	for _, s := range views {
-		if last, mapped := lastRun(s); mapped && s.Cut == nil {
+	for _, view := range views {
+		if last, mapped := lastRun(view); mapped && view.Cut == nil {
 			places = append(places, lastcopied.Record{
-				Source: s.Source, SourceID: snap.Source.Topics[s.Source.Topic].Id, From: last.SourceEnd() - 1,
-				Target: s.Target, TargetID: s.State.TargetTopic, To: last.TargetEnd() - 1,
+				Source: view.Source, SourceID: snap.Source.Topics[view.Source.Topic].Id, From: last.SourceEnd() - 1,
+				Target: view.Target, TargetID: view.State.TargetTopic, To: last.TargetEnd() - 1,
 			})
 		}
 	}
@@ -36,13 +36,13 @@ func (a *assessment) findPutBack(ctx context.Context, snap *snapshot.Snapshot,
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(views), chunk.Partition.Compare) {
 		what := ""
-		switch s := views[p]; {
-		case s.Cut != nil && s.Cut.Target:
+		switch view := views[p]; {
+		case view.Cut != nil && view.Cut.Target:
 			what = fmt.Sprintf("%s has lost what was copied to it from source offset %d on, and what was written there since "+
-				"the cutover", a.o.Flow.To, s.Cut.At)
-		case s.Cut != nil:
+				"the cutover", a.o.Flow.To, view.Cut.At)
+		case view.Cut != nil:
 			what = fmt.Sprintf("%s has lost up to %d records that were copied, from offset %d on, which are not brought back",
-				a.o.Flow.From, int64(s.Cut.Copied-s.Cut.At), s.Cut.At)
+				a.o.Flow.From, int64(view.Cut.Copied-view.Cut.At), view.Cut.At)
 		case found[p] == lastcopied.Differs:
 			what = fmt.Sprintf("the record that was copied last is another one on %s and %s by now: one of them was put back, "+
 				"and what was written there before is lost", a.o.Flow.From, a.o.Flow.To)
@@ -56,9 +56,9 @@ func (a *assessment) findPutBack(ctx context.Context, snap *snapshot.Snapshot,
 }
 
 // lastRun is the end of a partition's map that is about the target topic which is there.
-func lastRun(s *snapshot.PartitionView) (offsets.Run, bool) {
-	if !s.Started() || !s.TargetSame || s.Unknown != nil || s.Blocked != "" {
+func lastRun(view *snapshot.PartitionView) (offsets.Run, bool) {
+	if !view.Started() || !view.TargetSame || view.Unknown != nil || view.Blocked != "" {
 		return offsets.Run{}, false
 	}
-	return s.State.Map.Last()
+	return view.State.Map.Last()
 }

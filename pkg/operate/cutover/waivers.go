@@ -23,7 +23,7 @@ const seeStatus = "see 'replicator status'"
 type waivers struct {
 	force    bool
 	patience time.Duration // how long a step is waited for before it is given up; 0: without end
-	tell     func(step, missing string)
+	report   func(step, missing string)
 	preview  bool                 // nothing is brought about: nothing is given up by waiting, or reported
 	since    map[string]time.Time // when a step was first found unmet
 	waived   map[string][]string  // what is given up, by step
@@ -37,7 +37,7 @@ const (
 )
 
 func newWaivers(o *Options) waivers {
-	return waivers{force: o.Force, patience: o.Patience, tell: o.Tell, since: map[string]time.Time{},
+	return waivers{force: o.Force, patience: o.Patience, report: o.Report, since: map[string]time.Time{},
 		waived: map[string][]string{}, inVain: map[string]bool{}}
 }
 
@@ -63,7 +63,7 @@ func (w *waivers) decide(step string, list []unmet) (missing string, err error) 
 		waived = append(waived, u.costs)
 	}
 	if len(waived) > 0 && len(waits) == 0 && len(w.waived[step]) == 0 && !w.preview {
-		w.tell(step, "given up: "+kafka.Few(waived))
+		w.report(step, "given up: "+kafka.Few(waived))
 	}
 	w.waived[step] = waived
 	return kafka.Few(waits), nil
@@ -72,7 +72,7 @@ func (w *waivers) decide(step string, list []unmet) (missing string, err error) 
 // resumed takes up what orders of 'resume' gave up before: it is no reason to stop, and no surprise later.
 func (w *waivers) resumed(step string, list []string) {
 	if len(list) > len(w.waived[byResume]) {
-		w.tell(step, "given up before: "+kafka.Few(list))
+		w.report(step, "given up before: "+kafka.Few(list))
 	}
 	w.waived[byResume] = list
 }

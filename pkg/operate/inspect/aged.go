@@ -81,26 +81,26 @@ func ageTopics(ctx context.Context, v *snapshot.Viewer, d *DrainedStatus, snap *
 }
 
 // add adds what the target lacks of one partition.
-func (a *ager) add(ctx context.Context, t *TopicAged, s *snapshot.PartitionView) error {
-	if s.Unknown != nil {
-		return a.SourceCluster.Explain(fmt.Errorf("end of %s: %w", s.Source, s.Unknown))
+func (a *ager) add(ctx context.Context, t *TopicAged, view *snapshot.PartitionView) error {
+	if view.Unknown != nil {
+		return a.SourceCluster.Explain(fmt.Errorf("end of %s: %w", view.Source, view.Unknown))
 	}
 	var list []lacking
 	var err error
 	switch {
-	case s.Begun():
-		list, err = a.byMap(ctx, s)
-	case toBegin(s):
-		list, err = a.byFlow(ctx, s)
+	case view.Begun():
+		list, err = a.byMap(ctx, view)
+	case toBegin(view):
+		list, err = a.byFlow(ctx, view)
 	default:
-		t.ByTimestamps = append(t.ByTimestamps, s.Source.Number)
-		list, err = a.byTimestamps(ctx, s)
+		t.ByTimestamps = append(t.ByTimestamps, view.Source.Number)
+		list, err = a.byTimestamps(ctx, view)
 	}
-	if s.Cut != nil {
-		t.Cut = append(t.Cut, s.Source.Number)
+	if view.Cut != nil {
+		t.Cut = append(t.Cut, view.Source.Number)
 	}
 	for _, l := range list {
-		t.add(l, a.retention(s) < 0)
+		t.add(l, a.retention(view) < 0)
 	}
 	return err
 }
@@ -125,24 +125,24 @@ func (t *TopicAged) add(l lacking, forEver bool) {
 	}
 }
 
-// retention is how long the source keeps records of a topic; negative: for ever, or not told.
-func (a *ager) retention(s *snapshot.PartitionView) time.Duration {
-	if k, told := a.kept[s.Source.Topic]; told && k.Err == nil {
+// retention is how long the source keeps records of a topic; negative: for ever, or not known.
+func (a *ager) retention(view *snapshot.PartitionView) time.Duration {
+	if k, known := a.kept[view.Source.Topic]; known && k.Err == nil {
 		return k.For
 	}
 	return -1
 }
 
 // older is a part that the source deletes together with what is older than the target's first record.
-func (a *ager) older(s *snapshot.PartitionView, lacks int64) lacking {
-	begin, _ := a.begins.Lookup(s.Target.Topic, s.Target.Number)
-	toCome := s.Book != nil && !s.Begun() && s.Blocked == "" // a flow is about to copy it
+func (a *ager) older(view *snapshot.PartitionView, lacks int64) lacking {
+	begin, _ := a.begins.Lookup(view.Target.Topic, view.Target.Number)
+	toCome := view.Book != nil && !view.Begun() && view.Blocked == "" // a flow is about to copy it
 	l := lacking{offsets: lacks, never: !toCome, left: -1}
-	switch keeps := a.retention(s); {
-	case begin.Err != nil && s.Begun(), begin.Timestamp <= 0 && s.Begun():
-		l.why = fmt.Sprintf("the target has deleted what it had of partition %d", s.Source.Number)
+	switch keeps := a.retention(view); {
+	case begin.Err != nil && view.Begun(), begin.Timestamp <= 0 && view.Begun():
+		l.why = fmt.Sprintf("the target has deleted what it had of partition %d", view.Source.Number)
 	case begin.Err != nil || begin.Timestamp <= 0:
-		l.why = fmt.Sprintf("the target has no record of partition %d yet", s.Source.Number)
+		l.why = fmt.Sprintf("the target has no record of partition %d yet", view.Source.Number)
 	case keeps >= 0:
 		l.left = max(time.UnixMilli(begin.Timestamp).Add(keeps).Sub(a.snap.Taken), 0)
 	}
@@ -150,101 +150,101 @@ func (a *ager) older(s *snapshot.PartitionView, lacks int64) lacking {
 }
 
 // byTimestamps compares where both logs begin.
-func (a *ager) byTimestamps(ctx context.Context, s *snapshot.PartitionView) ([]lacking, error) {
-	all := a.older(s, int64(s.Stable-s.Earliest))
-	begin, _ := a.begins.Lookup(s.Target.Topic, s.Target.Number)
+func (a *ager) byTimestamps(ctx context.Context, view *snapshot.PartitionView) ([]lacking, error) {
+	all := a.older(view, int64(view.Stable-view.Earliest))
+	begin, _ := a.begins.Lookup(view.Target.Topic, view.Target.Number)
 	if begin.Err != nil || begin.Timestamp <= 0 {
 		return []lacking{all}, nil
 	}
-	marks, err := a.SourceOffsets.At(ctx, []string{s.Source.Topic}, time.UnixMilli(begin.Timestamp))
+	marks, err := a.SourceOffsets.At(ctx, []string{view.Source.Topic}, time.UnixMilli(begin.Timestamp))
 	if err != nil {
 		return nil, err
 	}
-	from, err := listoffsets.OffsetOf(marks, s.Source)
+	from, err := listoffsets.OffsetOf(marks, view.Source)
 	if err != nil {
 		return nil, a.SourceCluster.Explain(err)
 	}
-	all.offsets = max(from-int64(s.Earliest), 0)
+	all.offsets = max(from-int64(view.Earliest), 0)
 	return []lacking{all}, nil
 }
 
 // byFlow is all that the source holds: a flow will copy it, and has not begun. What the target has under that name
 // is not of it, such as the records of a source topic that was there before.
-func (a *ager) byFlow(ctx context.Context, s *snapshot.PartitionView) ([]lacking, error) {
-	all, err := unread(ctx, a.source, s.Source, s.Earliest, s.Stable)
-	why := fmt.Sprintf("partition %d is not copied yet", s.Source.Number)
-	if stop := s.Stop(); stop != nil {
-		why = fmt.Sprintf("partition %d is stopped: %s", s.Source.Number, stop.Reason)
+func (a *ager) byFlow(ctx context.Context, view *snapshot.PartitionView) ([]lacking, error) {
+	all, err := unread(ctx, a.source, view.Source, view.Earliest, view.Stable)
+	why := fmt.Sprintf("partition %d is not copied yet", view.Source.Number)
+	if stop := view.Stop(); stop != nil {
+		why = fmt.Sprintf("partition %d is stopped: %s", view.Source.Number, stop.Reason)
 	}
-	return []lacking{{all, -1, why, false}, open(s)}, err
+	return []lacking{{all, -1, why, false}, open(view)}, err
 }
 
 // open is what waits for the end of a transaction.
-func open(s *snapshot.PartitionView) lacking {
-	behind := max(int64(s.High-s.Stable), 0)
+func open(view *snapshot.PartitionView) lacking {
+	behind := max(int64(view.High-view.Stable), 0)
 	return lacking{behind, -1, fmt.Sprintf("partition %d has an open transaction, and %d offsets wait for its end",
-		s.Source.Number, behind), false}
+		view.Source.Number, behind), false}
 }
 
 // byMap goes by what was copied, from where on, and what of it the target still has.
-func (a *ager) byMap(ctx context.Context, s *snapshot.PartitionView) ([]lacking, error) {
-	n := s.Source.Number
+func (a *ager) byMap(ctx context.Context, view *snapshot.PartitionView) ([]lacking, error) {
+	n := view.Source.Number
 	part := func(from, to offsets.Source) (int64, error) {
-		return unread(ctx, a.source, s.Source, max(from, s.Earliest), min(to, s.Stable))
+		return unread(ctx, a.source, view.Source, max(from, view.Earliest), min(to, view.Stable))
 	}
-	if why := lacksAll(s); why != "" {
-		all, err := part(s.Earliest, s.Stable)
-		return []lacking{{all, -1, fmt.Sprintf("partition %d: %s", n, why), false}, open(s)}, err
+	if why := lacksAll(view); why != "" {
+		all, err := part(view.Earliest, view.Stable)
+		return []lacking{{all, -1, fmt.Sprintf("partition %d: %s", n, why), false}, open(view)}, err
 	}
-	before, err := part(s.Earliest, s.State.Start)
+	before, err := part(view.Earliest, view.State.Start)
 	if err != nil {
 		return nil, err
 	}
-	deleted, err := a.deletedOnTarget(ctx, s)
+	deleted, err := a.deletedOnTarget(ctx, view)
 	if err != nil {
 		return nil, err
 	}
-	list := []lacking{a.older(s, before+deleted)}
-	for _, g := range givenUp(s) {
+	list := []lacking{a.older(view, before+deleted)}
+	for _, g := range givenUp(view) {
 		given, err := part(offsets.Source(g.From), offsets.Source(g.To))
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, lacking{given, -1, fmt.Sprintf("partition %d: %s", n, g), true})
 	}
-	next := s.Next()
-	rest, err := part(next, s.Stable)
-	why := fmt.Sprintf("partition %d is copied up to offset %d of %d", n, min(next, s.State.Progress), s.Stable)
-	return append(list, lacking{rest, -1, why, false}, open(s)), err
+	next := view.Next()
+	rest, err := part(next, view.Stable)
+	why := fmt.Sprintf("partition %d is copied up to offset %d of %d", n, min(next, view.State.Progress), view.Stable)
+	return append(list, lacking{rest, -1, why, false}, open(view)), err
 }
 
 // toBegin says whether the flow, which has a ledger, copies the partition as soon as it runs, or as what stops it is
 // gone, where the target topic is one that it has filled: with what a source topic of that name held before.
-func toBegin(s *snapshot.PartitionView) bool {
-	return s.Book != nil && s.Blocked == "" && (s.State == nil || s.Book.Fills(s.Source, s.TargetID))
+func toBegin(view *snapshot.PartitionView) bool {
+	return view.Book != nil && view.Blocked == "" && (view.State == nil || view.Book.Fills(view.Source, view.TargetID))
 }
 
 // lacksAll is why the target has nothing of what the map tells of; "": it has.
-func lacksAll(s *snapshot.PartitionView) string {
+func lacksAll(view *snapshot.PartitionView) string {
 	switch {
-	case s.TargetErr != nil:
-		return "the target does not tell what it has: " + s.TargetErr.Error()
-	case !s.TargetThere:
+	case view.TargetErr != nil:
+		return "the target does not tell what it has: " + view.TargetErr.Error()
+	case !view.TargetThere:
 		return "the target topic is not there"
-	case !s.TargetSame:
+	case !view.TargetSame:
 		return "the target topic is another one than was copied to, and is filled anew"
 	}
 	return ""
 }
 
 // deletedOnTarget counts the records that were copied, and that the target alone has deleted.
-func (a *ager) deletedOnTarget(ctx context.Context, s *snapshot.PartitionView) (int64, error) {
-	load := a.Segments(ctx, s)
-	first, err := s.State.Map.Translate(s.Earliest, s.State.Progress, load)
+func (a *ager) deletedOnTarget(ctx context.Context, view *snapshot.PartitionView) (int64, error) {
+	load := a.Segments(ctx, view)
+	first, err := view.State.Map.Translate(view.Earliest, view.State.Progress, load)
 	if err != nil || first.Rule == offsets.AtEnd || first.Rule == offsets.NotYet {
 		return 0, err
 	}
-	return s.State.Map.Count(first.Target, s.TargetEarliest, load)
+	return view.State.Map.Count(first.Target, view.TargetEarliest, load)
 }
 
 // ByTimestamps lists the topics of which some partition was compared by timestamps alone.

@@ -67,9 +67,9 @@ func (g GivenUp) String() string {
 }
 
 // givenUp are those of the partition.
-func givenUp(s *snapshot.PartitionView) (list []GivenUp) {
-	if s.Started() {
-		for _, one := range s.State.GivenUp() {
+func givenUp(view *snapshot.PartitionView) (list []GivenUp) {
+	if view.Started() {
+		for _, one := range view.State.GivenUp() {
 			list = append(list, GivenUp{Range{int64(one.From), int64(one.To)}, one.Ordered})
 		}
 	}
@@ -112,16 +112,17 @@ func OpenCuts(ctx context.Context, v *snapshot.Viewer) ([]OpenCut, error) {
 		return nil, err
 	}
 	var list []OpenCut
-	for _, s := range snap.Views() {
-		if !s.Facts.OpenCut() {
+	for _, view := range snap.Views() {
+		if !view.Facts.OpenCut() {
 			continue
 		}
-		cut := s.State.Cuts.Open()
+		cut := view.State.Cuts.Open()
 		list = append(list, OpenCut{
-			Partition: s.Source, Side: ledger.SideOf(cut), At: cut.At, Copied: cut.Copied, Seen: cut.Seen, SourceEnd: s.Stable,
-			New: max(int64(s.Stable-cut.At), 0), Lost: int64(cut.Copied - cut.At), Unknown: s.Unknown,
-			key: s.Book.KeyOf(snap.Source.Topics[s.Source.Topic].Id, s.Source), cuts: s.State.Cuts,
-			shard: s.Shard, Ordered: CutStatusOf(s).Ordered,
+			Partition: view.Source, Side: ledger.SideOf(cut), At: cut.At, Copied: cut.Copied, Seen: cut.Seen,
+			SourceEnd: view.Stable,
+			New:       max(int64(view.Stable-cut.At), 0), Lost: int64(cut.Copied - cut.At), Unknown: view.Unknown,
+			key: view.Book.KeyOf(snap.Source.Topics[view.Source.Topic].Id, view.Source), cuts: view.State.Cuts,
+			shard: view.Shard, Ordered: CutStatusOf(view).Ordered,
 		})
 	}
 	slices.SortFunc(list, func(a, b OpenCut) int { return a.Partition.Compare(b.Partition) })
@@ -129,7 +130,7 @@ func OpenCuts(ctx context.Context, v *snapshot.Viewer) ([]OpenCut, error) {
 }
 
 // Resume orders, about each of the cuts, that copying goes on: from the cut, or, with
-// fromEnd, from where the source ended when it was looked at. The order is a note in
+// fromEnd, from where the source ended when it was asked. The order is a note in
 // the ledger that stays there; whoever owns the shard carries it out, at once if the
 // flow runs, else when it runs next. An order that does not fit any more when it is
 // read, since the source was cut again, changes nothing.
@@ -165,31 +166,32 @@ func Resume(ctx context.Context, v *snapshot.Viewer, cuts []OpenCut, fromEnd boo
 }
 
 // CutStatusOf is what status says of a partition's cuts; nil: there was none.
-func CutStatusOf(s *snapshot.PartitionView) *CutStatus {
+func CutStatusOf(view *snapshot.PartitionView) *CutStatus {
 	status := &CutStatus{}
-	last := s.Cut
-	if s.State != nil && s.State.Cuts != nil {
-		status.Count, status.Offsets = s.State.Cuts.Count, s.State.Cuts.Lost
-		status.OnTarget = len(s.State.Cuts.Left()) > 0
+	last := view.Cut
+	if view.State != nil && view.State.Cuts != nil {
+		status.Count, status.Offsets = view.State.Cuts.Count, view.State.Cuts.Lost
+		status.OnTarget = len(view.State.Cuts.Left()) > 0
 		if last == nil {
-			last = &s.State.Cuts.List[len(s.State.Cuts.List)-1]
+			last = &view.State.Cuts.List[len(view.State.Cuts.List)-1]
 		}
 	}
 	if last == nil {
 		return nil
 	}
 	status.Side, status.At, status.Copied = ledger.SideOf(last), last.At, last.Copied
-	if s.State != nil && s.State.Cuts != nil {
-		status.BothSides = slices.ContainsFunc(s.State.Cuts.List, func(c ledger.Cut) bool { return c.Target != last.Target })
+	if view.State != nil && view.State.Cuts != nil {
+		status.BothSides = slices.ContainsFunc(view.State.Cuts.List,
+			func(c ledger.Cut) bool { return c.Target != last.Target })
 	}
-	status.OnTarget = status.OnTarget || s.Cut != nil
+	status.OnTarget = status.OnTarget || view.Cut != nil
 	if last.Seen.IsZero() {
 		status.Count, status.Offsets = status.Count+1, status.Offsets+int64(last.Copied-last.At)
 	} else {
 		status.Seen = &last.Seen
 	}
-	if s.Order != nil {
-		status.Ordered = &OrderStatus{s.Order.Ordered, s.Order.From, s.OrderFits()}
+	if view.Order != nil {
+		status.Ordered = &OrderStatus{view.Order.Ordered, view.Order.From, view.OrderFits()}
 	}
 	if last.Resumed != ledger.Undecided {
 		status.Resumed, status.Decided = &last.Resumed, &last.Decided

@@ -68,14 +68,14 @@ func cutoverStatus(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snaps
 	}
 	for j := range status.Partitions {
 		one := &status.Partitions[j]
-		s := views[chunk.Partition{Topic: one.Topic, Number: one.Partition}]
-		source, target, err := endsThen(snap, s, record.ID)
+		view := views[chunk.Partition{Topic: one.Topic, Number: one.Partition}]
+		source, target, err := endsThen(snap, view, record.ID)
 		if err != nil {
 			return nil, err
 		}
-		c.Written += max(int64(s.Stable-max(source, s.Earliest)), 0)
+		c.Written += max(int64(view.Stable-max(source, view.Earliest)), 0)
 		if one.Topic != announce.Meta { // the cutover itself writes there
-			c.Used += usedSince(ctx, v, s, target)
+			c.Used += usedSince(ctx, v, view, target)
 		}
 	}
 	return c, ctx.Err()
@@ -108,11 +108,11 @@ func movedGroup(then *handover.Group, now []GroupStatus) MovedGroup {
 }
 
 // endsThen is where a partition ended on both sides when a cutover was done; 0 and -1: it was not there.
-func endsThen(snap *snapshot.Snapshot, s *snapshot.PartitionView, id string) (source offsets.Source,
+func endsThen(snap *snapshot.Snapshot, view *snapshot.PartitionView, id string) (source offsets.Source,
 	target offsets.Target, err error) {
 	var topic handover.Topic
-	err = handover.Decode(snap.Books[0].Note(handover.TopicName(s.Source.Topic)), &topic)
-	n := int(s.Source.Number)
+	err = handover.Decode(snap.Books[0].Note(handover.TopicName(view.Source.Topic)), &topic)
+	n := int(view.Source.Number)
 	if err != nil || topic.ID != id || n >= len(topic.SourceEnds) || n >= len(topic.TargetEnds) {
 		return 0, -1, err
 	}
@@ -121,21 +121,21 @@ func endsThen(snap *snapshot.Snapshot, s *snapshot.PartitionView, id string) (so
 
 // usedSince counts what somebody else has written to a target partition that ended there, at most. What cannot be told
 // apart counts: nothing is copied behind it without a word.
-func usedSince(ctx context.Context, v *snapshot.Viewer, s *snapshot.PartitionView, then offsets.Target) int64 {
-	if !s.TargetThere {
+func usedSince(ctx context.Context, v *snapshot.Viewer, view *snapshot.PartitionView, then offsets.Target) int64 {
+	if !view.TargetThere {
 		return 0
 	}
-	all := max(int64(s.TargetStable-max(then, s.TargetEarliest)), 0)
-	standing, err := s.Standing()
+	all := max(int64(view.TargetStable-max(then, view.TargetEarliest)), 0)
+	standing, err := view.Standing()
 	if err != nil {
 		return all
 	}
-	end, err := v.Translator.Translate(ctx, standing, max(s.State.Progress, 0), nil)
+	end, err := v.Translator.Translate(ctx, standing, max(view.State.Progress, 0), nil)
 	if err != nil || end.Rule != offsets.AtEnd {
 		return all
 	}
-	used := max(int64(s.TargetStable-max(end.Exact, then)), 0)
-	for _, f := range s.State.Map.Foreign() {
+	used := max(int64(view.TargetStable-max(end.Exact, then)), 0)
+	for _, f := range view.State.Map.Foreign() {
 		used += max(int64(min(f.To, end.Exact)-max(f.From, then)), 0)
 	}
 	return used

@@ -88,7 +88,7 @@ func (d *DrainedStatus) Only(wanted func(group string) bool) {
 	})
 }
 
-// Drained tells of the consumers of the source, and at what both logs hold.
+// Drained tells of the consumers of the source, and of what both logs hold.
 func Drained(ctx context.Context, v *snapshot.Viewer) (*DrainedStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
@@ -151,12 +151,12 @@ func closedOf(snap *snapshot.Snapshot, flow string) error {
 
 // takeCuts lists the partitions where copying does not go on.
 func (d *DrainedStatus) takeCuts(views map[chunk.Partition]*snapshot.PartitionView) {
-	for at, s := range views {
-		if s.Cut == nil {
+	for at, view := range views {
+		if view.Cut == nil {
 			continue
 		}
-		reason, remedy := s.CutWords()
-		d.Cuts = append(d.Cuts, CutPartition{at.Topic, at.Number, reason, remedy, CutStatusOf(s).Undecided()})
+		reason, remedy := view.CutWords()
+		d.Cuts = append(d.Cuts, CutPartition{at.Topic, at.Number, reason, remedy, CutStatusOf(view).Undecided()})
 	}
 	slices.SortFunc(d.Cuts, func(a, b CutPartition) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
@@ -182,8 +182,8 @@ func drainGroups(ctx context.Context, v *snapshot.Viewer, d *DrainedStatus,
 			g.Error, g.Remedy = h.Err.Error(), chunk.Remedy(h.Err)
 		}
 		for k := range h.Positions {
-			if s := views[h.Positions[k].Partition]; s != nil { // else the topic was deleted since
-				if err := drainPosition(ctx, v, d, &g, s, h, &h.Positions[k], source); err != nil {
+			if view := views[h.Positions[k].Partition]; view != nil { // else the topic was deleted since
+				if err := drainPosition(ctx, v, d, &g, view, h, &h.Positions[k], source); err != nil {
 					return err
 				}
 			}
@@ -195,32 +195,32 @@ func drainGroups(ctx context.Context, v *snapshot.Viewer, d *DrainedStatus,
 
 // drainPosition adds what the group has not read of one partition.
 func drainPosition(ctx context.Context, v *snapshot.Viewer, d *DrainedStatus, g *GroupDrained,
-	s *snapshot.PartitionView, h *groups.Held,
+	view *snapshot.PartitionView, h *groups.Held,
 	at *groups.Position, source *scan.Scanner) error {
-	if s.Unknown != nil {
-		return v.SourceCluster.Explain(fmt.Errorf("end of %s: %w", at.Partition, s.Unknown))
+	if view.Unknown != nil {
+		return v.SourceCluster.Explain(fmt.Errorf("end of %s: %w", at.Partition, view.Unknown))
 	}
 	stands := offsets.Source(at.Source.Offset)
-	if stands > s.High && s.Cut == nil {
+	if stands > view.High && view.Cut == nil {
 		g.Error = fmt.Sprintf("it stands at offset %d of %s, beyond the end of the log there, which is %d", stands,
-			at.Partition, s.High)
+			at.Partition, view.High)
 		g.Remedy = groups.BeyondRemedy
 	}
-	lag, err := unread(ctx, source, at.Partition, stands, s.Stable)
+	lag, err := unread(ctx, source, at.Partition, stands, view.Stable)
 	if err != nil {
 		return err
 	}
 	if lag > 0 {
 		g.Lag, g.Behind = g.Lag+lag, g.Behind+1
 	}
-	g.Open += max(int64(s.High-max(s.Stable, stands)), 0) // who reads uncommitted records has some of them
+	g.Open += max(int64(view.High-max(view.Stable, stands)), 0) // who reads uncommitted records has some of them
 	for _, cut := range d.Cuts {
 		if cut.Topic == at.Partition.Topic && cut.Partition == at.Partition.Number {
 			g.Cuts = append(g.Cuts, cut)
 		}
 	}
-	if s.Started() {
-		one, _ := positionStatus(ctx, v, h, at, s)
+	if view.Started() {
+		one, _ := positionStatus(ctx, v, h, at, view)
 		g.UnreadDeleted += one.UnreadDeleted
 	}
 	return nil

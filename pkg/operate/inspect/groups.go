@@ -95,13 +95,13 @@ func GroupStatusOf(ctx context.Context, v *snapshot.Viewer, held *groups.Held,
 	}
 	settled = true
 	for j := range held.Positions {
-		s := views[held.Positions[j].Partition]
-		if s == nil {
+		view := views[held.Positions[j].Partition]
+		if view == nil {
 			at := &held.Positions[j]
 			g.Nowhere = append(g.Nowhere, NowherePosition{at.Partition.Topic, at.Partition.Number, at.Source.Offset})
 			continue
 		}
-		one, kind := positionStatus(ctx, v, held, &held.Positions[j], s)
+		one, kind := positionStatus(ctx, v, held, &held.Positions[j], view)
 		g.Positions = append(g.Positions, one)
 		stands := kind != groups.UnreadDeleted || one.Target != nil && *one.Target == *one.Translation
 		settled = settled && kind.Settled() && kind != groups.Moved && stands
@@ -110,23 +110,23 @@ func GroupStatusOf(ctx context.Context, v *snapshot.Viewer, held *groups.Held,
 }
 
 func positionStatus(ctx context.Context, v *snapshot.Viewer, held *groups.Held, at *groups.Position,
-	s *snapshot.PartitionView) (PositionStatus, groups.Kind) {
+	view *snapshot.PartitionView) (PositionStatus, groups.Kind) {
 	from := offsets.Source(at.Source.Offset)
 	one := PositionStatus{
-		Topic: s.Source.Topic, Partition: s.Source.Number, TargetTopic: s.Target.Topic,
-		Source: from, SourceLag: max(int64(s.Stable-from), 0),
+		Topic: view.Source.Topic, Partition: view.Source.Number, TargetTopic: view.Target.Topic,
+		Source: from, SourceLag: max(int64(view.Stable-from), 0),
 		Unused: groups.Ours(v.Flow.To+"->"+v.Flow.From, at.Source),
 	}
 	var position *offsets.Target
 	if at.Target != nil {
 		t := offsets.Target(at.Target.Offset)
 		position, one.Target = &t, &t
-		if s.TargetThere {
-			lag := max(int64(s.TargetStable-t), 0)
+		if view.TargetThere {
+			lag := max(int64(view.TargetStable-t), 0)
 			one.TargetLag = &lag
 		}
 	}
-	answer := translated(ctx, v, s, from, position)
+	answer := translated(ctx, v, view, from, position)
 	one.Rule = ruleCode(answer.Rule)
 	if answer.Ready {
 		one.Translation = &answer.Exact
@@ -148,7 +148,7 @@ func positionStatus(ctx context.Context, v *snapshot.Viewer, held *groups.Held, 
 	if at.Target == nil || groups.Ours(v.Flow.Name(), *at.Target) { // else a consumer there has gone on by itself
 		one.UnreadDeleted, one.UnreadDeletedOnBoth = answer.Deleted, answer.DeletedOnBoth
 		if answer.Ready {
-			one.Skips = skips(v, s, from, answer)
+			one.Skips = skips(v, view, from, answer)
 		}
 	}
 	switch decision.Kind {
@@ -156,26 +156,26 @@ func positionStatus(ctx context.Context, v *snapshot.Viewer, held *groups.Held, 
 		one.Why = ""
 	case groups.NotCopiedYet, groups.NoAnswer:
 		one.Remedy = answer.Fix
-		if stop := s.Stop(); s.Cut == nil && stop != nil {
+		if stop := view.Stop(); view.Cut == nil && stop != nil {
 			one.Why += "; the partition is stopped as " + stop.Kind
 		}
 	case groups.Moved:
 		one.State, one.Why = Pending, "the next sync moves it: "+decision.Why
 	case groups.UnreadDeleted:
-		one.Remedy = groups.DeletedRemedy(s.Target.Topic)
+		one.Remedy = groups.DeletedRemedy(view.Target.Topic)
 	case groups.BeyondEnd:
 		one.Remedy = groups.BeyondRemedy
 	case groups.BeforeForeign:
-		one.passes(s, answer)
+		one.passes(view, answer)
 	}
 	return one, decision.Kind
 }
 
 // translated translates a position in a snapshot; Ready is false, with the reason,
 // where that is not possible.
-func translated(ctx context.Context, v *snapshot.Viewer, s *snapshot.PartitionView, at offsets.Source,
+func translated(ctx context.Context, v *snapshot.Viewer, view *snapshot.PartitionView, at offsets.Source,
 	position *offsets.Target) translate.Answer {
-	standing, err := s.Standing()
+	standing, err := view.Standing()
 	if err == nil {
 		var answer translate.Answer
 		if answer, err = v.Translator.Translate(ctx, standing, at, position); err == nil {
@@ -186,13 +186,13 @@ func translated(ctx context.Context, v *snapshot.Viewer, s *snapshot.PartitionVi
 }
 
 // passes counts what lies between where a position is stopped and its translation.
-func (one *PositionStatus) passes(s *snapshot.PartitionView, answer translate.Answer) {
+func (one *PositionStatus) passes(view *snapshot.PartitionView, answer translate.Answer) {
 	if answer.Foreign == nil {
 		return
 	}
 	one.Foreign = &Range{int64(answer.Foreign.From), int64(answer.Foreign.To)}
 	one.WouldReadAgain = int64(answer.Exact - answer.Target)
-	for _, f := range s.State.Map.Foreign() {
+	for _, f := range view.State.Map.Foreign() {
 		if part := int64(min(f.To, answer.Exact) - max(f.From, answer.Target)); part > 0 {
 			one.WouldSkip += part
 			one.WouldReadAgain -= part

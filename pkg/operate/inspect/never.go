@@ -17,10 +17,10 @@ func NeverRan(ctx context.Context, v *snapshot.Viewer, fix string) *kafka.Proble
 	if err != nil { // what is known holds all the same
 		return p
 	}
-	turned := v.Flow
-	turned.From, turned.To = v.Flow.To, v.Flow.From
-	turned.SourcePrefix, turned.TargetPrefix = v.Flow.TargetPrefix, v.Flow.SourcePrefix
-	for _, ledger := range []string{turned.LedgerTopic(), v.Flow.LedgerTopic()} {
+	exchanged := v.Flow
+	exchanged.From, exchanged.To = v.Flow.To, v.Flow.From
+	exchanged.SourcePrefix, exchanged.TargetPrefix = v.Flow.TargetPrefix, v.Flow.SourcePrefix
+	for _, ledger := range []string{exchanged.LedgerTopic(), v.Flow.LedgerTopic()} {
 		if _, there := seen.Topics[ledger]; there {
 			p.What += fmt.Sprintf("; its source, cluster %s, holds ledger %s", v.Flow.From, ledger)
 			p.Fix = "are from and to of the flow exchanged, or do bootstrap.servers lead to each other's cluster? Then set " +

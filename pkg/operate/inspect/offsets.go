@@ -45,7 +45,7 @@ type Translation struct {
 func Translate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition, at offsets.Source) (*Translation, error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	t, s, on, err := locate(ctx, v, p)
+	t, view, on, err := locate(ctx, v, p)
 	if err != nil {
 		return nil, err
 	}
@@ -58,35 +58,35 @@ func Translate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition, at of
 			Fix: "ask for an offset of the log; a consumer that stands there begins where its auto.offset.reset says"}
 	}
 	if got.Rule == offsets.NotYet {
-		return nil, notCopied(ctx, v, s, at, t)
+		return nil, notCopied(ctx, v, view, at, t)
 	}
 	if !got.Ready {
 		fix := cmp.Or(got.Fix, "ask again in a moment")
-		if got.Fix == "" && s.Cut != nil {
-			_, fix = s.CutWords()
+		if got.Fix == "" && view.Cut != nil {
+			_, fix = view.CutWords()
 		}
 		return nil, &kafka.Problem{What: fmt.Sprintf("source offset %d of %s: %s", at, p, got.Why), Fix: fix}
 	}
-	for _, g := range givenUp(s) {
+	for _, g := range givenUp(view) {
 		if int64(at) >= g.From && int64(at) < g.To {
 			t.GivenUp = &g
 		}
 	}
 	t.Source, t.Target, t.Rule, t.Run = at, got.Exact, got.Rule, got.Run
 	t.Deleted, t.DeletedOnBoth = got.Deleted, got.DeletedOnBoth
-	t.RuleCode, t.Skips = ruleCode(t.Rule), skips(v, s, at, got)
+	t.RuleCode, t.Skips = ruleCode(t.Rule), skips(v, view, at, got)
 	return t, nil
 }
 
 // notCopied is why an offset beyond progress has no answer, and what brings one about.
-func notCopied(ctx context.Context, v *snapshot.Viewer, s *snapshot.PartitionView, at offsets.Source,
+func notCopied(ctx context.Context, v *snapshot.Viewer, view *snapshot.PartitionView, at offsets.Source,
 	t *Translation) error {
 	no := &kafka.Problem{
 		What: fmt.Sprintf("source offset %d of %s is beyond what has been copied: progress is %d, the source ends at %d",
-			at, s.Source, t.Progress, t.SourceEnd),
+			at, view.Source, t.Progress, t.SourceEnd),
 		Fix: "ask again when it has been copied; 'replicator status' shows how far the flow is",
 	}
-	if stop := s.Stop(); stop != nil {
+	if stop := view.Stop(); stop != nil {
 		no.What += fmt.Sprintf(". The partition is stopped as %s: %s", stop.Kind, stop.Reason)
 		no.Fix = stop.Fix
 		return no
@@ -166,18 +166,18 @@ func locate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition) (*Transl
 			Fix:  fmt.Sprintf("name one from 0 to %d", topic.Partitions-1),
 		}
 	}
-	s := seen.View(p)
-	on, err := s.Standing()
+	view := seen.View(p)
+	on, err := view.Standing()
 	if err != nil {
 		what, fix := fmt.Sprintf("%s has no map: %v", p, err), "see 'replicator status' for what is going on"
-		if status := PartitionStatusOf(v, seen, s); status.Reason != "" {
+		if status := PartitionStatusOf(v, seen, view); status.Reason != "" {
 			what += fmt.Sprintf(". It is %s: %s", status.Phase, status.Reason)
 			fix = cmp.Or(status.Remedy, fix)
 		}
 		return nil, nil, translate.Standing{}, &kafka.Problem{What: what, Fix: fix}
 	}
 	return &Translation{
-		Flow: v.Flow.Name(), Topic: p.Topic, TargetTopic: target, Partition: p.Number, Progress: s.State.Progress,
-		SourceEnd: s.Stable, TargetEnd: s.TargetStable, Foreign: s.State.Map.Foreign(),
-	}, s, on, nil
+		Flow: v.Flow.Name(), Topic: p.Topic, TargetTopic: target, Partition: p.Number, Progress: view.State.Progress,
+		SourceEnd: view.Stable, TargetEnd: view.TargetStable, Foreign: view.State.Map.Foreign(),
+	}, view, on, nil
 }

@@ -18,8 +18,8 @@ type Skips struct {
 }
 
 // skips is what lies between a source offset and the next record that was copied, and never will be; nil: nothing.
-func skips(v *snapshot.Viewer, s *snapshot.PartitionView, from offsets.Source, answer translate.Answer) *Skips {
-	next := s.State.Progress
+func skips(v *snapshot.Viewer, view *snapshot.PartitionView, from offsets.Source, answer translate.Answer) *Skips {
+	next := view.State.Progress
 	switch answer.Rule {
 	case offsets.InRun:
 		return nil
@@ -37,13 +37,13 @@ func skips(v *snapshot.Viewer, s *snapshot.PartitionView, from offsets.Source, a
 	if v.Flow.Start != settings.Earliest {
 		began = fmt.Sprintf(" (start: %s)", v.Flow.Start)
 	}
-	part(s.Earliest, s.State.Start, "are older than where the flow began%s", began)
-	hole := s.State.LastHole
-	if s.State.Holes > 1 && from < hole.From && from < s.Earliest { // where former ones were is not known
+	part(view.Earliest, view.State.Start, "are older than where the flow began%s", began)
+	hole := view.State.LastHole
+	if view.State.Holes > 1 && from < hole.From && from < view.Earliest { // where former ones were is not known
 		hole.From = from
 	}
 	part(hole.From, hole.To, "were deleted on the source before they were copied")
-	for _, g := range givenUp(s) {
+	for _, g := range givenUp(view) {
 		part(offsets.Source(g.From), offsets.Source(g.To), "were given up by an order of 'resume'")
 	}
 	if all == 0 {

@@ -280,40 +280,40 @@ func statusPartitions(v *snapshot.Viewer, snap *snapshot.Snapshot, views map[chu
 }
 
 // PartitionStatusOf tells of one partition; what else an operator has to know is added to the snapshot's problems.
-func PartitionStatusOf(v *snapshot.Viewer, snap *snapshot.Snapshot, s *snapshot.PartitionView) PartitionStatus {
+func PartitionStatusOf(v *snapshot.Viewer, snap *snapshot.Snapshot, view *snapshot.PartitionView) PartitionStatus {
 	one := PartitionStatus{
-		Topic: s.Source.Topic, Partition: s.Source.Number, TargetTopic: s.Target.Topic, Shard: s.Shard,
-		SourceStart: s.Earliest, SourceEnd: s.Stable, SourceOpen: max(int64(s.High-s.Stable), 0),
+		Topic: view.Source.Topic, Partition: view.Source.Number, TargetTopic: view.Target.Topic, Shard: view.Shard,
+		SourceStart: view.Earliest, SourceEnd: view.Stable, SourceOpen: max(int64(view.High-view.Stable), 0),
 	}
-	one.Behind = max(int64(s.Stable-s.Next()), 0)
-	if s.Unknown != nil {
+	one.Behind = max(int64(view.Stable-view.Next()), 0)
+	if view.Unknown != nil {
 		one.EndsUnknown, one.SourceStart, one.SourceEnd, one.SourceOpen, one.Behind = true, 0, 0, 0, 0
 	}
-	if s.TargetThere {
-		one.TargetStart, one.TargetEnd = &s.TargetEarliest, &s.TargetStable
+	if view.TargetThere {
+		one.TargetStart, one.TargetEnd = &view.TargetEarliest, &view.TargetStable
 	}
-	if s.Started() {
-		one.Progress = &s.State.Progress
+	if view.Started() {
+		one.Progress = &view.State.Progress
 	}
-	if one.Cuts = CutStatusOf(s); s.OrderErr != nil {
-		snap.Problems = append(snap.Problems, s.OrderErr)
+	if one.Cuts = CutStatusOf(view); view.OrderErr != nil {
+		snap.Problems = append(snap.Problems, view.OrderErr)
 	}
-	state := partition.StateOf(s.Facts, !snap.Work.Rests(s.Shard))
+	state := partition.StateOf(view.Facts, !snap.Work.Rests(view.Shard))
 	one.Phase = state.Phase()
 	switch state {
 	case partition.TopicStopped:
-		one.Reason, one.Remedy, one.Lasting = s.Blocked, policy.BlockedFix, true
+		one.Reason, one.Remedy, one.Lasting = view.Blocked, policy.BlockedFix, true
 	case partition.Truncated:
 		one.StoppedSince, one.Lasting = one.Cuts.Seen, one.Cuts.Undecided()
-		one.Reason, one.Remedy = s.CutWords()
+		one.Reason, one.Remedy = view.CutWords()
 	case partition.Quarantined:
-		stop := s.Stop()
+		stop := view.Stop()
 		one.Reason, one.Remedy, one.StoppedSince = stop.Reason, stop.Fix, &stop.Since
 	case partition.SourceSilent:
-		one.Reason = "the source does not tell where the partition ends: " + s.Unknown.Error()
+		one.Reason = "the source does not tell where the partition ends: " + view.Unknown.Error()
 		one.Remedy = "see whether its leader is up; copying goes on by itself"
 	case partition.TargetHidden:
-		one.Reason, one.Remedy = s.TargetErr.Error(), chunk.Remedy(s.TargetErr)
+		one.Reason, one.Remedy = view.TargetErr.Error(), chunk.Remedy(view.TargetErr)
 	case partition.TargetDeleted:
 		one.Reason = "the target topic was deleted, with all that was copied to it"
 		one.Remedy = "nothing to do while the flow runs: it is created, and filled anew"
@@ -324,19 +324,19 @@ func PartitionStatusOf(v *snapshot.Viewer, snap *snapshot.Snapshot, s *snapshot.
 		one.Reason = "the target partition is not there, or its leader is not"
 		one.Remedy = "nothing to do while the flow runs and the target's brokers are up: it is created, or found"
 	}
-	if s.State == nil {
+	if view.State == nil {
 		return one
 	}
-	if s.State.Holes > 0 {
-		last := s.State.LastHole
-		one.Holes = &HoleStatus{s.State.Holes, s.State.Lost, Range{int64(last.From), int64(last.To)}}
+	if view.State.Holes > 0 {
+		last := view.State.LastHole
+		one.Holes = &HoleStatus{view.State.Holes, view.State.Lost, Range{int64(last.From), int64(last.To)}}
 	}
-	one.GivenUp = givenUp(s)
-	for _, f := range s.State.Map.Foreign() {
+	one.GivenUp = givenUp(view)
+	for _, f := range view.State.Map.Foreign() {
 		one.Foreign = append(one.Foreign, Range{int64(f.From), int64(f.To)})
 	}
-	if hole := s.Verdict.Hole; hole.Offsets() > 0 && s.Unknown == nil {
-		snap.Problems = append(snap.Problems, lostAhead(s.Source, hole))
+	if hole := view.Verdict.Hole; hole.Offsets() > 0 && view.Unknown == nil {
+		snap.Problems = append(snap.Problems, lostAhead(view.Source, hole))
 	}
 	return one
 }

@@ -200,7 +200,7 @@ func (m *migration) warn(remedy, format string, args ...any) {
 	m.Warnings = append(m.Warnings, inspect.ProblemStatus{Error: fmt.Sprintf(format, args...), Remedy: remedy})
 }
 
-// unknown notes what was not told; about opens the sentence.
+// unknown notes what a cluster does not tell; about opens the sentence.
 func (m *migration) unknown(about string, err error) {
 	if err != nil {
 		m.NotKnown = append(m.NotKnown, inspect.ProblemStatus{Error: about + ": " + err.Error(), Remedy: chunk.Remedy(err)})

@@ -106,10 +106,10 @@ func (p *pacer) sample(ctx context.Context) {
 	from := map[chunk.Partition]survey.Span{}
 	for i := range p.Topics {
 		for n := range p.Topics[i].Partitions {
-			s := p.snap.View(chunk.Partition{Topic: p.Topics[i].Topic, Number: int32(n)})
-			at := s.Next()
-			if s.Unknown == nil && at < s.Stable {
-				from[s.Source] = survey.Span{From: int64(at), To: int64(s.Stable)}
+			view := p.snap.View(chunk.Partition{Topic: p.Topics[i].Topic, Number: int32(n)})
+			at := view.Next()
+			if view.Unknown == nil && at < view.Stable {
+				from[view.Source] = survey.Span{From: int64(at), To: int64(view.Stable)}
 			}
 		}
 	}

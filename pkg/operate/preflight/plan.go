@@ -114,7 +114,7 @@ func (p *FlowPlan) Share(before []*FlowPlan) {
 	}
 }
 
-// Plan looks at both clusters and tells what a run would do. The target is asked
+// Plan asks both clusters and says what a run would do. The target is asked
 // to check the changes, and changes nothing.
 func Plan(ctx context.Context, v *snapshot.Viewer) (*FlowPlan, error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
@@ -249,22 +249,22 @@ func topicPlan(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot,
 	error) {
 	one := TopicPlan{Change: change}
 	for n := range change.Partitions {
-		s := snap.View(chunk.Partition{Topic: change.Source, Number: int32(n)})
-		status := inspect.PartitionStatusOf(v, snap, s)
+		view := snap.View(chunk.Partition{Topic: change.Source, Number: int32(n)})
+		status := inspect.PartitionStatusOf(v, snap, view)
 		one.Behind += status.Behind
-		one.Begun = one.Begun || s.Started()
+		one.Begun = one.Begun || view.Started()
 		if change.Stop != nil {
 			continue // it says more, or the same
 		}
-		if s.Cut != nil {
-			one.Stops = append(one.Stops, ledger.CutStop(s.Source, s.Cut))
+		if view.Cut != nil {
+			one.Stops = append(one.Stops, ledger.CutStop(view.Source, view.Cut))
 			continue
 		}
 		if status.Phase == partition.PhaseStopped {
-			one.Stops = append(one.Stops, ledger.StopOf(s.Source, s.Stop()))
+			one.Stops = append(one.Stops, ledger.StopOf(view.Source, view.Stop()))
 			continue
 		}
-		stop, err := foreignAhead(ctx, v, s)
+		stop, err := foreignAhead(ctx, v, view)
 		if err != nil {
 			return one, err
 		}
@@ -277,15 +277,16 @@ func topicPlan(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot,
 
 // foreignAhead tells whether a partition of the target that the flow has not
 // written to yet holds records, which would stop it.
-func foreignAhead(ctx context.Context, v *snapshot.Viewer, s *snapshot.PartitionView) (*chunk.Stop, error) {
-	if !s.TargetThere || !s.Verdict.Foreign {
+func foreignAhead(ctx context.Context, v *snapshot.Viewer, view *snapshot.PartitionView) (*chunk.Stop, error) {
+	if !view.TargetThere || !view.Verdict.Foreign {
 		return nil, nil
 	}
-	at, found, err := v.Scan.First(ctx, s.Target.Topic, s.Target.Number, s.TargetEarliest, s.TargetStable, true)
+	at, found, err := v.Scan.First(ctx, view.Target.Topic, view.Target.Number, view.TargetEarliest, view.TargetStable,
+		true)
 	if err != nil || !found {
 		return nil, err
 	}
-	return v.Writers.Stop(ctx, s.Source, s.Target, at), nil
+	return v.Writers.Stop(ctx, view.Source, view.Target, at), nil
 }
 
 // planGroups tells which groups would follow, and which would be left alone.

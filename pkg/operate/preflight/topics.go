@@ -94,13 +94,13 @@ func (m *migration) size(t *MigrationTopic, sizes survey.Sizes, there survey.Pla
 	for n := range t.Partitions {
 		p := chunk.Partition{Topic: t.Topic, Number: int32(n)}
 		bytes, ok := sizes[p]
-		s := m.snap.View(p)
-		if !ok || s.Unknown != nil {
+		view := m.snap.View(p)
+		if !ok || view.Unknown != nil {
 			return nil
 		}
-		one := survey.Left(bytes, inspect.PartitionStatusOf(m.viewer, m.snap, s).Behind, int64(s.High-s.Earliest))
+		one := survey.Left(bytes, inspect.PartitionStatusOf(m.viewer, m.snap, view).Behind, int64(view.High-view.Earliest))
 		size, left = size+bytes, left+one
-		loads = append(loads, survey.Load{Bytes: one, At: there[s.Target], Replicas: t.ReplicationFactor})
+		loads = append(loads, survey.Load{Bytes: one, At: there[view.Target], Replicas: t.ReplicationFactor})
 	}
 	t.Size, t.Left = &size, &left
 	if t.ReplicationFactor > 0 {

@@ -41,102 +41,109 @@ type PartitionView struct {
 // View is a partition of a source topic that is in the snapshot.
 func (snap *Snapshot) View(at chunk.Partition) *PartitionView {
 	target, verdict := snap.policy.Topic(at.Topic)
-	s := &PartitionView{Source: at, Target: chunk.Partition{Topic: target, Number: at.Number},
+	view := &PartitionView{Source: at, Target: chunk.Partition{Topic: target, Number: at.Number},
 		Shard: at.Shard(snap.shards)}
 	if verdict.Blocked {
-		s.Blocked = verdict.Why
+		view.Blocked = verdict.Why
 	}
 	if n := len(snap.Books); n > 0 {
-		s.Shard = at.Shard(n)
-		s.Book = &snap.Books[s.Shard]
-		s.State = s.Book.State(s.Book.KeyOf(snap.Source.Topics[at.Topic].Id, at))
+		view.Shard = at.Shard(n)
+		view.Book = &snap.Books[view.Shard]
+		view.State = view.Book.State(view.Book.KeyOf(snap.Source.Topics[at.Topic].Id, at))
 	}
-	if s.State != nil && s.State.Start == ledger.NotStarted {
-		s.State = &ledger.State{Header: s.State.Header, Map: &offsets.Map{}} // it may hold a Stop
+	if view.State != nil && view.State.Start == ledger.NotStarted {
+		view.State = &ledger.State{Header: view.State.Header, Map: &offsets.Map{}} // it may hold a Stop
 	}
 	for _, m := range []struct {
 		into  *offsets.Source
 		marks listoffsets.Offsets
-	}{{&s.Earliest, snap.sourceEarliest}, {&s.Stable, snap.sourceStable}, {&s.High, snap.sourceHigh}} {
+	}{{&view.Earliest, snap.sourceEarliest}, {&view.Stable, snap.sourceStable}, {&view.High, snap.sourceHigh}} {
 		mark, ok := m.marks[at]
 		if !ok {
 			mark.Err = errors.New("the source does not answer for this partition")
 		}
 		if mark.Err != nil {
-			s.Unknown = mark.Err
+			view.Unknown = mark.Err
 		}
 		*m.into = offsets.Source(mark.Offset)
 	}
-	s.TargetErr, s.TargetID = snap.Target.Topics[target].Err, snap.Target.Topics[target].Id
+	view.TargetErr, view.TargetID = snap.Target.Topics[target].Err, snap.Target.Topics[target].Id
 	var known, knownEnd bool
-	s.TargetEarliest, known = listoffsets.TargetOf(snap.earliest, s.Target)
-	s.TargetStable, knownEnd = listoffsets.TargetOf(snap.stable, s.Target)
-	s.TargetThere = known && knownEnd
-	s.TargetSame = s.TargetThere && s.State != nil && s.State.TargetTopic == s.TargetID
-	s.decide(snap)
-	s.seeCut(snap)
-	return s
+	view.TargetEarliest, known = listoffsets.TargetOf(snap.earliest, view.Target)
+	view.TargetStable, knownEnd = listoffsets.TargetOf(snap.stable, view.Target)
+	view.TargetThere = known && knownEnd
+	view.TargetSame = view.TargetThere && view.State != nil && view.State.TargetTopic == view.TargetID
+	view.decide(snap)
+	view.seeCut(snap)
+	return view
 }
 
 // decide says what a run of the flow would do with the partition.
-func (s *PartitionView) decide(snap *Snapshot) {
-	topic, described := snap.Target.Topics[s.Target.Topic]
+func (view *PartitionView) decide(snap *Snapshot) {
+	topic, described := snap.Target.Topics[view.Target.Topic]
 	marks := factsof.SourceOffsets{Earliest: snap.sourceEarliest, End: snap.sourceHigh, Start: snap.starts,
 		Epochs: snap.epochs}
-	s.Facts = partition.Facts{
-		Ledger: factsof.Ledger(s.Book != nil && s.Book.Made, s.State), Source: marks.Facts(s.Source),
-		Target: partition.Target{Hidden: s.TargetErr != nil, Topic: s.TargetID, End: factsof.End(snap.targetEnds, s.Target),
-			There: described && s.TargetErr == nil && int(s.Target.Number) < topic.Partitions, Silent: !s.TargetThere},
-		TopicStopped: s.Blocked != "",
+	view.Facts = partition.Facts{
+		Ledger: factsof.Ledger(view.Book != nil && view.Book.Made, view.State), Source: marks.Facts(view.Source),
+		Target: partition.Target{Hidden: view.TargetErr != nil, Topic: view.TargetID,
+			End:   factsof.End(snap.targetEnds, view.Target),
+			There: described && view.TargetErr == nil && int(view.Target.Number) < topic.Partitions, Silent: !view.TargetThere},
+		TopicStopped: view.Blocked != "",
 	}
-	s.Facts.Quarantined = s.Stop() != nil
-	s.Facts.Source.Silent = s.Unknown != nil
-	s.Facts.Target.Own = s.Book != nil && (s.TargetSame || s.Book.Fills(s.Source, s.TargetID))
-	s.Verdict = partition.Decide(s.Facts)
+	view.Facts.Quarantined = view.Stop() != nil
+	view.Facts.Source.Silent = view.Unknown != nil
+	view.Facts.Target.Own = view.Book != nil && (view.TargetSame || view.Book.Fills(view.Source, view.TargetID))
+	view.Verdict = partition.Decide(view.Facts)
 }
 
 // Started says whether the partition has a position.
-func (s *PartitionView) Started() bool { return s.State != nil && s.State.Start != ledger.NotStarted }
+func (view *PartitionView) Started() bool {
+	return view.State != nil && view.State.Start != ledger.NotStarted
+}
 
 // Begun says whether the partition's map is about a topic of the target, even if it is empty yet. One that was refused
 // before may have a start, and what the target holds is nothing that the flow knows.
-func (s *PartitionView) Begun() bool { return s.Started() && s.State.TargetTopic != (chunk.TopicID{}) }
+func (view *PartitionView) Begun() bool {
+	return view.Started() && view.State.TargetTopic != (chunk.TopicID{})
+}
 
 // Stop is why the ledger says that the partition is not copied; nil: nothing. That of a cut is void with the cut.
-func (s *PartitionView) Stop() *ledger.Stop {
-	if s.State == nil || s.State.Stop == nil || ledger.StopOf(s.Source, s.State.Stop).Waits() && !s.Facts.OpenCut() {
+func (view *PartitionView) Stop() *ledger.Stop {
+	if view.State == nil || view.State.Stop == nil ||
+		ledger.StopOf(view.Source, view.State.Stop).Waits() && !view.Facts.OpenCut() {
 		return nil
 	}
-	return s.State.Stop
+	return view.State.Stop
 }
 
 // Next is the source offset that is copied next, as far as ends tell.
-func (s *PartitionView) Next() offsets.Source {
-	if s.Cut != nil && !s.Facts.Gone() {
-		return max(s.Cut.At, s.Earliest)
+func (view *PartitionView) Next() offsets.Source {
+	if view.Cut != nil && !view.Facts.Gone() {
+		return max(view.Cut.At, view.Earliest)
 	}
-	return s.Verdict.From
+	return view.Verdict.From
 }
 
 // Standing is what translations of the partition go by, or why there can be none.
-func (s *PartitionView) Standing() (translate.Standing, error) {
+func (view *PartitionView) Standing() (translate.Standing, error) {
 	switch {
-	case !s.Started():
+	case !view.Started():
 		return translate.Standing{}, errors.New("the partition has not been copied yet")
-	case s.Book.Unsettled:
+	case view.Book.Unsettled:
 		return translate.Standing{}, errUnsettled
-	case s.TargetErr != nil:
-		return translate.Standing{}, s.TargetErr
-	case !s.TargetThere:
+	case view.TargetErr != nil:
+		return translate.Standing{}, view.TargetErr
+	case !view.TargetThere:
 		return translate.Standing{}, errors.New("the target topic is not there")
-	case !s.TargetSame:
+	case !view.TargetSame:
 		return translate.Standing{}, errors.New("the target topic is another one than was copied to")
 	}
 	return translate.Standing{
-		Source: s.Source, Target: s.Target, Shard: int32(s.Shard), State: s.State, Cut: s.Cut, CutFix: s.cutFix(),
-		Earliest: s.TargetEarliest, Stable: s.TargetStable, Ahead: true,
+		Source: view.Source, Target: view.Target, Shard: int32(view.Shard), State: view.State, Cut: view.Cut,
+		CutFix:   view.cutFix(),
+		Earliest: view.TargetEarliest, Stable: view.TargetStable, Ahead: true,
 		SourceLog: func(context.Context) (translate.Log, error) {
-			return translate.Log{Start: s.Earliest, End: s.High}, s.Unknown
+			return translate.Log{Start: view.Earliest, End: view.High}, view.Unknown
 		},
 	}, nil
 }
@@ -146,8 +153,8 @@ func (snap *Snapshot) Views() map[chunk.Partition]*PartitionView {
 	views := map[chunk.Partition]*PartitionView{}
 	for _, topic := range snap.Topics {
 		for n := range snap.Source.Topics[topic].Partitions {
-			s := snap.View(chunk.Partition{Topic: topic, Number: int32(n)})
-			views[s.Source] = s
+			view := snap.View(chunk.Partition{Topic: topic, Number: int32(n)})
+			views[view.Source] = view
 		}
 	}
 	return views

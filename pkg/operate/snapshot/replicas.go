@@ -138,7 +138,7 @@ func OtherRules(list []Replica) string {
 }
 
 // MissingLedger says of a flow that runs, and has no ledger, that it was deleted; nil: it does not run, so that it may
-// never have. It looks again: replicas that have just begun have made it before they joined their group.
+// never have. It asks again: replicas that have just begun have made it before they joined their group.
 func (v *Viewer) MissingLedger(ctx context.Context) error {
 	if n, err := v.CountReplicas(ctx); err != nil || n == 0 {
 		return nil

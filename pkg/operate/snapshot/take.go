@@ -236,9 +236,9 @@ func (t *taker) askEpochs(ctx context.Context) error {
 	var at []chunk.Position
 	for _, topic := range t.Topics {
 		for n := range t.Source.Topics[topic].Partitions {
-			s := t.View(chunk.Partition{Topic: topic, Number: int32(n)})
-			if s.Started() && s.Unknown == nil {
-				at = append(at, chunk.Position{Partition: s.Source, Offset: s.State.Progress, Epoch: s.State.Epoch})
+			view := t.View(chunk.Partition{Topic: topic, Number: int32(n)})
+			if view.Started() && view.Unknown == nil {
+				at = append(at, chunk.Position{Partition: view.Source, Offset: view.State.Progress, Epoch: view.State.Epoch})
 			}
 		}
 	}
@@ -260,15 +260,15 @@ func (t *taker) findTargetCuts(ctx context.Context) error {
 	found := map[chunk.Partition]offsets.Source{}
 	for _, topic := range t.Topics {
 		for n := range t.Source.Topics[topic].Partitions {
-			s := t.View(chunk.Partition{Topic: topic, Number: int32(n)})
-			if s.Verdict.Action != partition.CompareTarget {
+			view := t.View(chunk.Partition{Topic: topic, Number: int32(n)})
+			if view.Verdict.Action != partition.CompareTarget {
 				continue
 			}
-			answer, err := s.State.Map.Invert(s.Facts.Target.End, s.State.Progress, t.viewer.Segments(ctx, s))
+			answer, err := view.State.Map.Invert(view.Facts.Target.End, view.State.Progress, t.viewer.Segments(ctx, view))
 			if err != nil {
 				return err
 			}
-			found[s.Source] = answer.Source
+			found[view.Source] = answer.Source
 		}
 	}
 	t.targetCuts = found

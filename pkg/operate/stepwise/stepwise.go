@@ -2,8 +2,8 @@
 //
 // The central type is [Step]. [Run] guarantees:
 //
-//  1. a step is acted on only while all before it hold, and all of them are looked
-//     at again before the end: what has come undone meanwhile is waited for again;
+//  1. a step is acted on only while all before it hold, and all of them are checked
+//     again before the end: what has come undone meanwhile is waited for again;
 //  2. nothing is remembered between two rounds: whether a step is done is asked of
 //     the clusters, so that a run which was killed goes on where it stood.
 //
@@ -64,7 +64,7 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Remedy() string { return e.State.Remedy }
 
 // Check asks each step whether it is done, and brings nothing about. An error of a step
-// is told as what is missing.
+// is reported as what is missing.
 func Check(ctx context.Context, steps []Step) []State {
 	states := make([]State, len(steps))
 	for i, s := range steps {
@@ -144,11 +144,11 @@ func (e *WaitingError) Remedy() string {
 		"--force, which goes on without it and says what that gives up"
 }
 
-// Run brings the steps about in their order and looks again every so often, until all
-// hold at once or ctx ends. tell hears, of the step that is worked on, what is
+// Run brings the steps about in their order and checks again every so often, until all
+// hold at once or ctx ends. report hears, of the step that is worked on, what is
 // missing; each time that it is something else.
-func Run(ctx context.Context, steps []Step, every time.Duration, tell func(step Step, missing string)) error {
-	told, acted := "", ""
+func Run(ctx context.Context, steps []Step, every time.Duration, report func(step Step, missing string)) error {
+	reported, acted := "", ""
 	last := WaitingError{}
 	reached := -1 // the step that last is about
 	for {
@@ -166,15 +166,15 @@ func Run(ctx context.Context, steps []Step, every time.Duration, tell func(step 
 		case n > reached: // the check was cut short, and all before it hold
 			last = WaitingError{Step: step.Name, Missing: notAsked(ctx.Err())}
 		}
-		if missing != "" && step.Name+missing != told {
-			told = step.Name + missing
-			tell(step, missing)
+		if missing != "" && step.Name+missing != reported {
+			reported = step.Name + missing
+			report(step, missing)
 		}
 		if step.Act != nil && ctx.Err() == nil {
 			if err := step.Act(ctx); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("step %s: %w", step.Name, err)
 			}
-			if acted != step.Name { // it may be done: look at once
+			if acted != step.Name { // it may be done: check at once
 				acted = step.Name
 				continue
 			}

@@ -25,7 +25,7 @@ func Make(ctx context.Context, clusters map[string]kafka.Config, flow settings.C
 		return nil, err
 	}
 	cfg := clients.TopicsConfig(&flow, clusters[flow.From], clusters[flow.To], chosen, log)
-	cfg.Watched = false // applications write, and no lane looks at what becomes of it
+	cfg.Watched = false // applications write, and no lane watches what becomes of it
 	marks, err := listoffsets.Open(clusters[flow.To])
 	if err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ import (
 )
 
 // Restore puts back what a flow has set on the target's topics that it selects, as its
-// ledger keeps it, and answers what became of each setting. Without really it only looks.
+// ledger keeps it, and answers what became of each setting. Without really it only says what it would do.
 // While replicas of the flow run it is refused, but for topics that were cut over: they would
 // set it again. Errors have a remedy.
 func Restore(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config, really bool,
@@ -98,8 +98,9 @@ func (r *Restorer) read(ctx context.Context) (record handover.Record, err error)
 	return record, err
 }
 
-// Run puts back what is to be put back on the topics that the flow selects, or only looks; leaves is asked about
-// each, if there is something. Of what was put back nothing is kept any more: the ledger loses it after the topic has.
+// Run puts back what is to be put back on the topics that the flow selects, or says what it would do; leaves is asked
+// about each, if there is something. Of what was put back nothing is kept any more: the ledger loses it after the
+// topic has.
 func (r *Restorer) Run(ctx context.Context, really bool, leaves leave) ([]topics.Back, error) {
 	record, err := r.read(ctx)
 	if err != nil || !r.there {

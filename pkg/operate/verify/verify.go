@@ -44,7 +44,7 @@ type Options struct {
 	From map[chunk.Partition]offsets.Source
 	// OwnOnly ends, on the target, at the last record that was copied: what comes after it is somebody else's.
 	OwnOnly bool
-	// Progress, when not nil, is kept up to date; it may be looked at meanwhile.
+	// Progress, when not nil, is kept up to date; it may be read meanwhile.
 	Progress *Progress
 }
 
@@ -186,11 +186,11 @@ func verifyNames(ctx context.Context, viewer *snapshot.Viewer, report *Report, s
 // madeMeanwhile says whether the ledger, which is looked at after the target, tells
 // of records in a topic that was not there yet when the target was looked at.
 func madeMeanwhile(viewer *snapshot.Viewer, snap *snapshot.Snapshot) bool {
-	for _, s := range snap.Views() {
-		if !s.Started() || s.TargetErr != nil || s.TargetThere {
+	for _, view := range snap.Views() {
+		if !view.Started() || view.TargetErr != nil || view.TargetThere {
 			continue
 		}
-		if _, copied := s.State.Map.Last(); copied {
+		if _, copied := view.State.Map.Last(); copied {
 			return true
 		}
 	}
@@ -230,16 +230,17 @@ func verifyJobs(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Sna
 	var jobs []*job
 	for _, topic := range slices.Sorted(slices.Values(snap.Topics)) {
 		for n := range snap.Source.Topics[topic].Partitions {
-			s := snap.View(chunk.Partition{Topic: topic, Number: int32(n)})
-			from, ok := o.From[s.Source]
+			view := snap.View(chunk.Partition{Topic: topic, Number: int32(n)})
+			from, ok := o.From[view.Source]
 			if !ok {
-				from, ok = begins[s.Source]
+				from, ok = begins[view.Source]
 			}
 			if !ok && !o.Since.IsZero() {
-				s.Unknown = fmt.Errorf("the source does not tell where %s stands in the partition", o.Since)
+				view.Unknown = fmt.Errorf("the source does not tell where %s stands in the partition", o.Since)
 			}
-			job := newJob(ctx, viewer, snap, s, from, o.OwnOnly)
-			job.partition.SourceCompacts, job.partition.TargetCompacts = compacts.Source[topic], compacts.Target[s.Target.Topic]
+			job := newJob(ctx, viewer, snap, view, from, o.OwnOnly)
+			job.partition.SourceCompacts = compacts.Source[topic]
+			job.partition.TargetCompacts = compacts.Target[view.Target.Topic]
 			o.Progress.goal.Add(job.report.SourceTo - job.report.SourceFrom)
 			jobs = append(jobs, job)
 		}
@@ -248,74 +249,74 @@ func verifyJobs(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Sna
 }
 
 // newJob fills in one partition, from a source offset on.
-func newJob(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Snapshot, s *snapshot.PartitionView,
+func newJob(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Snapshot, view *snapshot.PartitionView,
 	from offsets.Source,
 	ownOnly bool) *job {
-	status := inspect.PartitionStatusOf(viewer, snap, s)
-	job := &job{view: s, report: &Partition{
+	status := inspect.PartitionStatusOf(viewer, snap, view)
+	job := &job{view: view, report: &Partition{
 		Holes: status.Holes, remedy: status.Remedy,
-		Topic: s.Source.Topic, Partition: s.Source.Number, TargetTopic: s.Target.Topic, State: status.Phase,
+		Topic: view.Source.Topic, Partition: view.Source.Number, TargetTopic: view.Target.Topic, State: status.Phase,
 		Reason: status.Reason, NotCopied: status.Behind, Unverified: map[string]int64{}, Differences: []compare.Difference{},
 	}}
 	switch {
-	case s.Unknown != nil:
-		job.failed = s.Unknown
+	case view.Unknown != nil:
+		job.failed = view.Unknown
 		return job
-	case !s.Started():
+	case !view.Started():
 		return job // NotCopied says it all
-	case s.TargetErr != nil:
-		job.failed = s.TargetErr
+	case view.TargetErr != nil:
+		job.failed = view.TargetErr
 		return job
-	case !s.TargetThere || !s.TargetSame:
-		if _, copied := s.State.Map.Last(); copied {
+	case !view.TargetThere || !view.TargetSame:
+		if _, copied := view.State.Map.Last(); copied {
 			job.failed = &kafka.Problem{What: status.Reason, Fix: status.Remedy}
 		} else { // started, and there is nothing to compare
-			job.report.NotCopied = max(int64(s.Stable-s.Earliest), 0)
+			job.report.NotCopied = max(int64(view.Stable-view.Earliest), 0)
 		}
 		return job
 	}
-	s, own, err := viewer.BeforeCut(ctx, s)
+	view, own, err := viewer.BeforeCut(ctx, view)
 	if err != nil {
 		job.failed = err
 		return job
 	}
-	begin, floor := min(s.State.Start, s.State.Progress), s.State.Floor
+	begin, floor := min(view.State.Start, view.State.Progress), view.State.Floor
 	if from > begin {
-		begin = min(from, s.State.Progress)
-		found, err := s.State.Map.Translate(begin, s.State.Progress, viewer.Segments(ctx, s))
+		begin = min(from, view.State.Progress)
+		found, err := view.State.Map.Translate(begin, view.State.Progress, viewer.Segments(ctx, view))
 		if err != nil {
 			job.failed = err
 			return job
 		}
 		floor = max(floor, found.Target)
 	}
-	end, settled, err := targetEnd(viewer, snap, s, floor)
-	if ownOnly || s.Cut != nil {
+	end, settled, err := targetEnd(viewer, snap, view, floor)
+	if ownOnly || view.Cut != nil {
 		end = max(floor, own)
 	}
 	if err != nil {
 		job.failed = err
 		return job
 	}
-	job.report.SourceFrom, job.report.SourceTo = int64(begin), int64(s.State.Progress)
-	job.report.KnownLost = lostFrom(status.Holes, int64(begin), begin > s.State.Start)
+	job.report.SourceFrom, job.report.SourceTo = int64(begin), int64(view.State.Progress)
+	job.report.KnownLost = lostFrom(status.Holes, int64(begin), begin > view.State.Start)
 	job.giveUp(status.GivenUp, begin)
 	job.report.TargetFrom, job.report.TargetTo = int64(floor), int64(end)
-	walk := s.State.Map.Walk(begin)
+	walk := view.State.Map.Walk(begin)
 	job.partition = compare.Partition{
-		From: begin, GivenUp: job.partition.GivenUp, Foreign: s.State.Map.Foreign(), Left: s.State.Cuts.Left(),
-		Settled: settled, Progress: s.State.Progress, Next: &job.next, SourceStart: int64(s.Earliest),
-		TargetStart: int64(s.TargetEarliest), Repeats: viewer.Flow.Delivery == settings.AtLeastOnce, Most: verifyListed,
-		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(viewer.Segments(ctx, s)) },
+		From: begin, GivenUp: job.partition.GivenUp, Foreign: view.State.Map.Foreign(), Left: view.State.Cuts.Left(),
+		Settled: settled, Progress: view.State.Progress, Next: &job.next, SourceStart: int64(view.Earliest),
+		TargetStart: int64(view.TargetEarliest), Repeats: viewer.Flow.Delivery == settings.AtLeastOnce, Most: verifyListed,
+		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(viewer.Segments(ctx, view)) },
 	}
-	job.source = compare.Remote{Cluster: viewer.SourceCluster, Topic: s.Source.Topic,
-		ID: snap.Source.Topics[s.Source.Topic].Id, Number: s.Source.Number,
-		From: int64(max(begin, s.Earliest)), To: int64(s.State.Progress)}
+	job.source = compare.Remote{Cluster: viewer.SourceCluster, Topic: view.Source.Topic,
+		ID: snap.Source.Topics[view.Source.Topic].Id, Number: view.Source.Number,
+		From: int64(max(begin, view.Earliest)), To: int64(view.State.Progress)}
 	job.next = job.source
-	job.next.From, job.next.To = int64(max(s.State.Progress, s.Earliest)), int64(s.Stable)
-	job.target = compare.Remote{Cluster: viewer.TargetCluster, Topic: s.Target.Topic, ID: s.State.TargetTopic,
-		Number: s.Target.Number,
-		From:   int64(max(floor, s.TargetEarliest)), To: int64(end)}
+	job.next.From, job.next.To = int64(max(view.State.Progress, view.Earliest)), int64(view.Stable)
+	job.target = compare.Remote{Cluster: viewer.TargetCluster, Topic: view.Target.Topic, ID: view.State.TargetTopic,
+		Number: view.Target.Number,
+		From:   int64(max(floor, view.TargetEarliest)), To: int64(end)}
 	return job
 }
 
@@ -346,37 +347,37 @@ func lostFrom(holes *inspect.HoleStatus, begin int64, some bool) int64 {
 // targetEnd is how far the target is compared, and from where on what is outside the
 // map may be ours all the same: without transactions records come before the ledger
 // tells of them.
-func targetEnd(viewer *snapshot.Viewer, snap *snapshot.Snapshot, s *snapshot.PartitionView, floor offsets.Target) (end,
-	settled offsets.Target, err error) {
-	_, mapped := s.State.Map.Last()
-	own := max(floor, s.State.Expected())
-	direction, err := handover.DirectionOf(s.Book.Shard)
+func targetEnd(viewer *snapshot.Viewer, snap *snapshot.Snapshot, view *snapshot.PartitionView,
+	floor offsets.Target) (end, settled offsets.Target, err error) {
+	_, mapped := view.State.Map.Last()
+	own := max(floor, view.State.Expected())
+	direction, err := handover.DirectionOf(view.Book.Shard)
 	if err != nil {
 		return 0, 0, err
 	}
-	handedOver, err := handedOver(snap, s)
+	handedOver, err := handedOver(snap, view)
 	switch {
 	case err != nil:
 		return 0, 0, err
 	case direction.Closed || handedOver > 0: // what came after the cutover is the applications'
 		return max(own, handedOver), math.MaxInt64, nil
-	case viewer.Flow.Delivery == settings.AtLeastOnce || s.Book.Unsettled || !s.State.Marked && mapped:
-		return max(own, s.TargetStable), own, nil
+	case viewer.Flow.Delivery == settings.AtLeastOnce || view.Book.Unsettled || !view.State.Marked && mapped:
+		return max(own, view.TargetStable), own, nil
 	}
-	return max(own, s.TargetStable), math.MaxInt64, nil
+	return max(own, view.TargetStable), math.MaxInt64, nil
 }
 
 // handedOver is where the target ended when applications went over to it; 0: they did not.
-func handedOver(snap *snapshot.Snapshot, s *snapshot.PartitionView) (offsets.Target, error) {
+func handedOver(snap *snapshot.Snapshot, view *snapshot.PartitionView) (offsets.Target, error) {
 	var record handover.Record
 	var topic handover.Topic
 	err := errors.Join(handover.Decode(snap.Books[0].Note(handover.RecordName), &record),
-		handover.Decode(snap.Books[0].Note(handover.TopicName(s.Source.Topic)), &topic))
+		handover.Decode(snap.Books[0].Note(handover.TopicName(view.Source.Topic)), &topic))
 	if err != nil || record.State != handover.Done || topic.ID != record.ID ||
-		int(s.Source.Number) >= len(topic.TargetEnds) {
+		int(view.Source.Number) >= len(topic.TargetEnds) {
 		return 0, err
 	}
-	return offsets.Target(max(topic.TargetEnds[s.Source.Number], 0)), nil
+	return offsets.Target(max(topic.TargetEnds[view.Source.Number], 0)), nil
 }
 
 // leftOut is the test whether the flow leaves out what a producer id wrote; nil: it

@@ -33,7 +33,7 @@ func (c *Cluster) Producers(ctx context.Context, partitions []chunk.Partition) (
 	defer cancel()
 	answers, err := c.admin.DescribeProducers(ctx, topicSet(partitions))
 	err = c.why(err, "Read", "topics")
-	told := 0
+	answered := 0
 	var list []Producer
 	for _, topic := range answers {
 		for _, p := range topic.Partitions {
@@ -41,7 +41,7 @@ func (c *Cluster) Producers(ctx context.Context, partitions []chunk.Partition) (
 				err = c.why(p.Err, "Read", "topic "+topic.Topic)
 				continue
 			}
-			told++
+			answered++
 			for _, one := range p.ActiveProducers {
 				list = append(list, Producer{
 					Partition: chunk.Partition{Topic: topic.Topic, Number: p.Partition}, ID: one.ProducerID,
@@ -50,9 +50,9 @@ func (c *Cluster) Producers(ctx context.Context, partitions []chunk.Partition) (
 			}
 		}
 	}
-	if err == nil && told < len(partitions) {
-		err = &kafka.Problem{What: fmt.Sprintf("cluster %s tells of the producers of %d of %d partitions", c.conf.Name, told,
-			len(partitions)), Fix: "see whether all leaders are up"}
+	if err == nil && answered < len(partitions) {
+		err = &kafka.Problem{What: fmt.Sprintf("cluster %s tells of the producers of %d of %d partitions", c.conf.Name,
+			answered, len(partitions)), Fix: "see whether all leaders are up"}
 	}
 	slices.SortFunc(list, func(a, b Producer) int {
 		if n := comparePartitions(a.Partition, b.Partition); n != 0 {

@@ -89,7 +89,7 @@ func (c *Cluster) NewSettings(ctx context.Context, topics map[string]New) (map[s
 	defer cancel()
 	partitions := func(name string) int { return topics[name].Partitions }
 	for _, names := range kafka.Together(slices.Sorted(maps.Keys(topics)), partitions) {
-		answer, err := rehearsal(names, topics).RequestWith(ctx, c.client)
+		answer, err := validateOnly(names, topics).RequestWith(ctx, c.client)
 		if err != nil {
 			return would, c.why(err, "Create", "topics")
 		}
@@ -109,8 +109,8 @@ func (c *Cluster) NewSettings(ctx context.Context, topics map[string]New) (map[s
 	return would, nil
 }
 
-// rehearsal is a request that would create topics, and creates none.
-func rehearsal(names []string, topics map[string]New) *kmsg.CreateTopicsRequest {
+// validateOnly is a request that would create topics, and creates none.
+func validateOnly(names []string, topics map[string]New) *kmsg.CreateTopicsRequest {
 	request := kmsg.NewPtrCreateTopicsRequest()
 	request.ValidateOnly, request.TimeoutMillis = true, int32(askLimit.Milliseconds())
 	for _, name := range names {

@@ -158,19 +158,5 @@ func (f *versionFlags) clusters(cfg *config.Config) error {
 		}
 	}
 	f.From, f.To = clusters[from], clusters[to]
-	return noPrefix(cfg, from, to)
-}
-
-// noPrefix refuses clusters of which the configuration may use a part only: applications
-// look for versions and for what is announced by names of their own.
-func noPrefix(cfg *config.Config, names ...string) error {
-	for _, flow := range cfg.Flows {
-		for name, prefix := range map[string]string{flow.From: flow.SourcePrefix, flow.To: flow.TargetPrefix} {
-			if prefix != "" && slices.Contains(names, name) {
-				return fmt.Errorf("cluster %s has the prefix %q: topic-version goes by a topic's whole name, and announces "+
-					"versions on topic %s, which has none; use a configuration without a prefix", name, prefix, announce.Meta)
-			}
-		}
-	}
-	return nil
+	return repartition.NoPrefix(cfg.Flows, from, to)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/answers"
+	"replicator/internal/proof"
 	"replicator/internal/report"
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/selection"
@@ -16,6 +17,7 @@ import (
 	"replicator/pkg/operate/verify"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/settings"
 )
 
 // verifyWords are the flags of verify.
@@ -112,11 +114,11 @@ func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 	if err != nil {
 		return err
 	}
-	proof, err := openProof(w, flows)
+	file, err := w.openReport(options.Filters, flows)
 	if err != nil {
-		return err
+		return fmt.Errorf("--report: %w", err)
 	}
-	defer proof.drop()
+	defer file.Drop()
 	all := answers.Verified{Flows: []*verify.Report{}, Failed: []answers.Failed{}}
 	var failed []error
 	for _, flow := range flows {
@@ -139,10 +141,22 @@ func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 	if err := w.show(cmd.OutOrStdout(), all); err != nil {
 		return err
 	}
-	if err := proof.keep(all); err != nil {
+	if err := file.Keep(all); err != nil {
 		failed = append(failed, fmt.Errorf("--report: %w", err))
 	}
 	return together(failed)
+}
+
+// openReport is nil where no report is asked for.
+func (w *verifyWords) openReport(filters verify.Filters, flows []settings.Config) (*proof.File, error) {
+	if w.report == "" {
+		return nil, nil
+	}
+	asked := proof.Report{Path: w.report, Overwrite: w.overwrite, Filters: filters}
+	for _, flow := range flows {
+		asked.Flows = append(asked.Flows, flow.Name())
+	}
+	return proof.Open(asked)
 }
 
 // verifyFlow compares one flow and shows meanwhile how far it is.

@@ -1,4 +1,9 @@
-package main
+// Package proof keeps the report of a verification in a file, as the proof of a migration.
+//
+// A [File] is written beside its place and put there when it is whole; only a name that is new, or a regular file, is
+// such a place. A report that is there already is only replaced by one that says no less: about the same flows, topics
+// and clusters, with no worse verdict. Else it stays, and the new one gets a name beside it.
+package proof
 
 import (
 	"encoding/json"
@@ -13,37 +18,35 @@ import (
 	"replicator/internal/answers"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/verify"
-	"replicator/pkg/replicate/settings"
 )
 
-// proof is the file of --report. It is written beside its place and put there when it
-// is whole; only a name that is new, or a regular file, is such a place. A report that
-// is there already is only replaced by one that says no less.
-type proof struct {
-	path string
-	file *os.File // where it is written meanwhile
-	old  *answers.Verified
-	any  bool // whatever is there is replaced
+// Report is what is going to be verified, and where the report of it is to be.
+type Report struct {
+	Path      string
+	Overwrite bool     // whatever is there is replaced
+	Flows     []string // by name
+	verify.Filters
 }
 
-// openProof makes sure, before the work begins, that a report can be written and may
-// be; nil: none is asked for.
-func openProof(w *verifyWords, flows []settings.Config) (*proof, error) {
-	if w.report == "" {
-		return nil, nil
-	}
-	p := &proof{path: w.report, any: w.overwrite}
+// File is a report to be.
+type File struct {
+	Report
+	file *os.File          // where it is written meanwhile
+	old  *answers.Verified // what is there already; nil: nothing that counts
+}
+
+// Open makes sure, before the work begins, that a report can be written and may be.
+func Open(r Report) (*File, error) {
+	p := &File{Report: r}
 	err := p.place()
 	if err == nil && p.old != nil {
-		err = p.narrower(w, flows)
+		err = p.narrower()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("--report: %w", err)
+		return nil, err
 	}
-	if p.file, err = os.CreateTemp(filepath.Dir(p.path), filepath.Base(p.path)+".*"); err != nil {
-		return nil, fmt.Errorf("--report: %w", err)
-	}
-	return p, nil
+	p.file, err = os.CreateTemp(filepath.Dir(p.Path), filepath.Base(p.Path)+".*")
+	return p, err
 }
 
 // placeError is a name that no report can have.
@@ -55,26 +58,26 @@ func (e *placeError) Error() string { return e.what }
 func (e *placeError) Remedy() string { return e.remedy }
 
 // place looks at what has the report's name.
-func (p *proof) place() error {
-	at, err := os.Lstat(p.path)
+func (p *File) place() error {
+	at, err := os.Lstat(p.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
 		return err
 	case !at.Mode().IsRegular():
-		return &placeError{fmt.Sprintf("%s is %s, and is left as it is", p.path, kindOfFile(at.Mode())),
+		return &placeError{fmt.Sprintf("%s is %s, and is left as it is", p.Path, kindOfFile(at.Mode())),
 			"name a regular file, or a name that is not taken; --json prints the report"}
-	case p.any || at.Size() == 0:
+	case p.Overwrite || at.Size() == 0:
 		return nil
 	}
-	text, err := os.ReadFile(p.path)
+	text, err := os.ReadFile(p.Path)
 	if err != nil {
 		return err
 	}
 	var old answers.Verified
 	if json.Unmarshal(text, &old) != nil || len(old.Flows)+len(old.Failed) == 0 {
-		return &placeError{p.path + " is no report of verify, and is left as it is",
+		return &placeError{p.Path + " is no report of verify, and is left as it is",
 			"give another name, or --overwrite to replace it"}
 	}
 	p.old = &old
@@ -98,23 +101,19 @@ func kindOfFile(mode fs.FileMode) string {
 }
 
 // narrower refuses, before the work begins, to replace a report about more.
-func (p *proof) narrower(w *verifyWords, flows []settings.Config) error {
+func (p *File) narrower() error {
 	refuse := func(format string, args ...any) error {
-		return &placeError{fmt.Sprintf("%s is kept: %s", p.path, fmt.Sprintf(format, args...)),
+		return &placeError{fmt.Sprintf("%s is kept: %s", p.Path, fmt.Sprintf(format, args...)),
 			"give another name, or --overwrite to replace it"}
-	}
-	now := map[string]bool{}
-	for _, flow := range flows {
-		now[flow.Name()] = true
 	}
 	for _, v := range p.old.Flows {
 		switch {
-		case !now[v.Flow]:
+		case !slices.Contains(p.Flows, v.Flow):
 			return refuse("it is about flow %s as well", v.Flow)
-		case w.topics != "" && w.topics != v.Filters.Topics:
-			return refuse("it is about more topics of flow %s than --topics %q", v.Flow, w.topics)
-		case w.since != "" && w.since != v.Filters.Since:
-			return refuse("it is about more of flow %s than --since %s", v.Flow, w.since)
+		case p.Topics != "" && p.Topics != v.Filters.Topics:
+			return refuse("it is about more topics of flow %s than --topics %q", v.Flow, p.Topics)
+		case p.Since != "" && p.Since != v.Filters.Since:
+			return refuse("it is about more of flow %s than --since %s", v.Flow, p.Since)
 		}
 	}
 	return nil
@@ -124,7 +123,7 @@ func (p *proof) narrower(w *verifyWords, flows []settings.Config) error {
 var rank = map[verify.Verdict]int{verify.Incomplete: 0, verify.Different: 1, verify.Equal: 2}
 
 // worse says why a report does not replace the one that is there; "": it does.
-func (p *proof) worse(all answers.Verified) string {
+func (p *File) worse(all answers.Verified) string {
 	if p.old == nil {
 		return ""
 	}
@@ -169,17 +168,17 @@ func (e *keptError) Remedy() string {
 	return "look at both; --overwrite replaces the one that was kept"
 }
 
-// keep writes the report and puts it in place, or beside it.
-func (p *proof) keep(all answers.Verified) error {
+// Keep writes the report and puts it in place, or beside it; nil keeps nothing.
+func (p *File) Keep(all answers.Verified) error {
 	if p == nil {
 		return nil
 	}
-	place, why := p.path, p.worse(all)
+	place, why := p.Path, p.worse(all)
 	if why != "" {
 		if len(all.Flows) == 0 { // it would say nothing
-			return &keptError{p.path, why, ""}
+			return &keptError{p.Path, why, ""}
 		}
-		place = p.path + time.Now().UTC().Format(".20060102T150405.000Z")
+		place = p.Path + time.Now().UTC().Format(".20060102T150405.000Z")
 	} else if err := p.place(); err != nil { // it may be something else by now
 		return err
 	}
@@ -190,11 +189,11 @@ func (p *proof) keep(all answers.Verified) error {
 	if err != nil || why == "" {
 		return err
 	}
-	return &keptError{p.path, why, place}
+	return &keptError{p.Path, why, place}
 }
 
-// drop removes what was not put in place.
-func (p *proof) drop() {
+// Drop removes what was not put in place.
+func (p *File) Drop() {
 	if p == nil {
 		return
 	}

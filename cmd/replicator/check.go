@@ -13,6 +13,9 @@ import (
 	"replicator/internal/report/plan"
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/preflight"
+	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 )
 
 // newCheck makes the verb that looks before anybody leaps.
@@ -99,4 +102,15 @@ func checkClusters(ctx context.Context, w io.Writer, cfg *config.Config, asJSON 
 		return err
 	}
 	return together(inTheWay)
+}
+
+// planFlow makes one flow's dry run.
+func planFlow(ctx context.Context, clusters map[string]kafka.Config,
+	flow settings.Config) (*preflight.FlowPlan, error) {
+	view, err := snapshot.Open(ctx, clusters, flow, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer view.Close()
+	return preflight.Plan(ctx, view)
 }

@@ -49,12 +49,12 @@ whatever it saw; 'replicator wait --drained' waits.`,
 			}
 			seen := []*inspect.DrainedStatus{}
 			for _, one := range flows {
-				look, err := snapshot.Open(cmd.Context(), on.clusters, one, nil)
+				view, err := snapshot.Open(cmd.Context(), on.clusters, one, nil)
 				if err != nil {
 					return err
 				}
-				d, err := inspect.Drained(cmd.Context(), look)
-				look.Close()
+				d, err := inspect.Drained(cmd.Context(), view)
+				view.Close()
 				if err != nil {
 					return err
 				}

@@ -1,6 +1,6 @@
 // Command replicator mirrors topics and consumer groups from one Kafka cluster to
-// another, exactly. Each verb has a file of its own; what they do is done by
-// pkg/replicate.
+// another, exactly. Each verb has a file of its own: flags, a call of pkg/operate or
+// pkg/replicate, and what is printed by internal/report or internal/answers.
 package main
 
 import (

@@ -53,20 +53,20 @@ offset that has not been copied yet has no answer: that is an error.
 			if err != nil {
 				return err
 			}
-			look, err := snapshot.Open(cmd.Context(), clustersWith(cfg, slog.New(slog.DiscardHandler)), chosen, nil)
+			view, err := snapshot.Open(cmd.Context(), clustersWith(cfg, slog.New(slog.DiscardHandler)), chosen, nil)
 			if err != nil {
 				return err
 			}
-			defer look.Close()
+			defer view.Close()
 			p := chunk.Partition{Topic: topic, Number: partition}
 			var t *inspect.Translation
 			if inverse {
-				t, err = inspect.Invert(cmd.Context(), look, p, offsets.Target(at))
+				t, err = inspect.Invert(cmd.Context(), view, p, offsets.Target(at))
 			} else {
-				t, err = inspect.Translate(cmd.Context(), look, p, offsets.Source(at))
+				t, err = inspect.Translate(cmd.Context(), view, p, offsets.Source(at))
 			}
 			if err != nil {
-				return named(cmd.Context(), look, topic, err)
+				return named(cmd.Context(), view, topic, err)
 			}
 			if asJSON {
 				return answers.Print(cmd.OutOrStdout(), answers.TranslatedOf(t), true)
@@ -89,8 +89,8 @@ offset that has not been copied yet has no answer: that is an error.
 
 // named is why there is no answer; that there is no such topic is an error of its own,
 // with names that look like it.
-func named(ctx context.Context, look *snapshot.Viewer, topic string, err error) error {
-	seen, failed := inspect.MatchNames(ctx, look, selection.Given("--topic", policy.Topics, regexp.QuoteMeta(topic)))
+func named(ctx context.Context, view *snapshot.Viewer, topic string, err error) error {
+	seen, failed := inspect.MatchNames(ctx, view, selection.Given("--topic", policy.Topics, regexp.QuoteMeta(topic)))
 	if failed != nil || !seen.Given[0].Nothing() {
 		return err
 	}

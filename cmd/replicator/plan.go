@@ -91,10 +91,10 @@ func surveyFlows(ctx context.Context, on *chosen,
 
 func surveyFlow(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
 	opts preflight.MigrationOptions) (*preflight.Migration, error) {
-	look, err := snapshot.Open(ctx, clusters, flow, nil)
+	view, err := snapshot.Open(ctx, clusters, flow, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer look.Close()
-	return preflight.PlanMigration(ctx, look, opts)
+	defer view.Close()
+	return preflight.PlanMigration(ctx, view, opts)
 }

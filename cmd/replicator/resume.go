@@ -88,29 +88,29 @@ func (f *resumeFlags) run(cmd *cobra.Command, names []string) error {
 	}
 	f.named = flow.Name()
 	ctx := cmd.Context()
-	look, err := inspect.OpenCarrying(ctx, clustersWith(cfg, slog.New(slog.DiscardHandler)), flow, nil)
+	view, err := inspect.OpenCarrying(ctx, clustersWith(cfg, slog.New(slog.DiscardHandler)), flow, nil)
 	if err != nil {
 		return err
 	}
-	defer look.Close()
-	all, err := inspect.OpenCuts(ctx, look)
+	defer view.Close()
+	all, err := inspect.OpenCuts(ctx, view)
 	if err != nil {
 		return err
 	}
 	cuts, unknown := inspect.NamedCuts(all, names)
 	if len(unknown) > 0 {
-		return bad("no cut is noted for %s in flow %s; %s", strings.Join(unknown, ", "), look.FlowName(),
+		return bad("no cut is noted for %s in flow %s; %s", strings.Join(unknown, ", "), view.FlowName(),
 			inspect.WaitingCuts(all))
 	}
-	return f.order(ctx, cmd, look, cuts)
+	return f.order(ctx, cmd, view, cuts)
 }
 
 // order shows what is given up, and orders it.
-func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *snapshot.Viewer,
+func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, view *snapshot.Viewer,
 	cuts []inspect.OpenCut) error {
 	out := cmd.OutOrStdout()
 	if !f.asJSON {
-		if carries := look.FlowName(); carries != f.named {
+		if carries := view.FlowName(); carries != f.named {
 			fmt.Fprintf(out, "flow %s is closed: a rollback is under way, and these are cuts of flow %s, which carries records "+
 				"back\n", f.named, carries)
 		}
@@ -120,7 +120,7 @@ func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *snaps
 		if err := f.agreed(cmd); err != nil {
 			return err
 		}
-		if err := inspect.Resume(ctx, look, cuts, f.fromEnd, versionOf()); err != nil {
+		if err := inspect.Resume(ctx, view, cuts, f.fromEnd, versionOf()); err != nil {
 			return err
 		}
 	}
@@ -134,13 +134,13 @@ func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, look *snaps
 		for _, c := range cuts {
 			list = append(list, named{c.Partition.Topic, c.Partition.Number, c})
 		}
-		return answers.Print(out, map[string]any{"flow": look.FlowName(), "cuts": list, "from_end": f.fromEnd,
+		return answers.Print(out, map[string]any{"flow": view.FlowName(), "cuts": list, "from_end": f.fromEnd,
 			"ordered": !f.dry},
 			true)
 	}
 	if !f.dry {
 		takes := "a flow that runs takes it up within seconds, another one when it runs next; see 'replicator status'"
-		if look.FlowName() != f.named {
+		if view.FlowName() != f.named {
 			takes = "'replicator rollback' takes it up within seconds where it runs, else when it is given again"
 		}
 		fmt.Fprintln(out, "ordered: "+takes)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"maps"
 	"regexp"
 
 	"github.com/spf13/cobra"
@@ -15,8 +13,6 @@ import (
 	"replicator/internal/mm2"
 	"replicator/pkg/operate/selection"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/kafka"
-	"replicator/pkg/replicate/settings"
 )
 
 // What the process exits with.
@@ -179,42 +175,6 @@ func configFlag(cmd *cobra.Command, path *string) {
 	cmd.Flags().StringVarP(path, "config", "c", "", "the configuration file (see 'replicator help config')")
 	_ = cmd.MarkFlagRequired("config")
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
-}
-
-// clustersWith are the clusters with librdkafka's own log going to log.
-func clustersWith(cfg *config.Config, log *slog.Logger) map[string]kafka.Config {
-	clusters := maps.Clone(cfg.Clusters)
-	logger := kafka.NewLogger(log)
-	for name, cluster := range clusters {
-		cluster.Logger = logger
-		clusters[name] = cluster
-	}
-	return clusters
-}
-
-// chosen are the flows that a verb is about, and what it needs to work on them.
-type chosen struct {
-	flows    []settings.Config
-	clusters map[string]kafka.Config
-	log      *slog.Logger
-}
-
-// chooseFlows reads a file: the flow with that name, or all for "". What is logged goes to w.
-func chooseFlows(path, name string, w io.Writer) (*chosen, error) {
-	cfg, err := config.Load(path)
-	if err != nil {
-		return nil, err
-	}
-	log := slog.New(cfg.Log.Handler(w))
-	c := &chosen{cfg.Flows, clustersWith(cfg, log), log}
-	if name != "" {
-		flow, err := cfg.Flow(name)
-		if err != nil {
-			return nil, err
-		}
-		c.flows = []settings.Config{flow}
-	}
-	return c, nil
 }
 
 // flowFlag adds --flow.

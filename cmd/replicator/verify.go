@@ -122,16 +122,16 @@ func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 	all := answers.Verified{Flows: []*verify.Report{}, Failed: []answers.Failed{}}
 	var failed []error
 	for _, flow := range flows {
-		look, err := snapshot.Open(cmd.Context(), on.clusters, flow, nil)
+		view, err := snapshot.Open(cmd.Context(), on.clusters, flow, nil)
 		if err == nil {
 			var v *verify.Report
-			if v, err = verifyFlow(cmd.Context(), cmd.ErrOrStderr(), look, options); err == nil {
+			if v, err = verifyFlow(cmd.Context(), cmd.ErrOrStderr(), view, options); err == nil {
 				all.Flows = append(all.Flows, v)
 				if different := v.Err(); different != nil {
 					failed = append(failed, different)
 				}
 			}
-			look.Close()
+			view.Close()
 		}
 		if err != nil {
 			failed = append(failed, err)
@@ -160,12 +160,12 @@ func (w *verifyWords) openReport(filters verify.Filters, flows []settings.Config
 }
 
 // verifyFlow compares one flow and shows meanwhile how far it is.
-func verifyFlow(ctx context.Context, stderr io.Writer, look *snapshot.Viewer,
+func verifyFlow(ctx context.Context, stderr io.Writer, view *snapshot.Viewer,
 	options verify.Options) (*verify.Report, error) {
 	options.Progress = &verify.Progress{}
 	progress := terminal.NewScreen(stderr, true).FollowAloud("compared", options.Progress.Now)
 	defer progress.End()
-	return verify.Flow(ctx, look, options)
+	return verify.Flow(ctx, view, options)
 }
 
 func (w *verifyWords) show(out io.Writer, all answers.Verified) error {

@@ -58,6 +58,7 @@ func init() { // its commands know the table
 		"stop":          {"[NAME]", 0, (*scenario).stop},
 		"kill":          {"[NAME]", 0, func(s *scenario, args []string) { s.kill(s.running(args)) }},
 		"freeze at end": {"PRODUCE... (the replica that copies it)", 1, (*scenario).freezeAtEnd},
+		"kill late":     {"[NAME] (frozen at the end of a transaction, which takes effect)", 0, (*scenario).killLate},
 		"wake":          {"", 0, (*scenario).wake},
 		"log":           {"TEXT", 1, func(s *scenario, args []string) { s.logged(strings.Join(args, " ")) }},
 		// The verbs.
@@ -363,6 +364,14 @@ func (s *scenario) freezeAtEnd(args []string) {
 	case <-s.Ctx.Done():
 		s.T.Fatal("no replica ends a transaction")
 	}
+}
+
+// killLate lets a frozen replica's transaction end, and kills it before it hears of that.
+func (s *scenario) killLate(args []string) {
+	name, r := s.running(args)
+	s.onTarget.deafen(simClient + name)
+	s.wake(nil)
+	s.kill(name, r)
 }
 
 // wake lets what a frozen replica has sent arrive, and waits until the target has the end of its transaction.

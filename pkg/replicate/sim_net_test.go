@@ -18,6 +18,7 @@ type simNet struct {
 	cuts   []*simCut
 	conns  map[*simConn]bool
 	dead   map[string]bool          // nothing of them arrives any more
+	deaf   map[string]bool          // what they send arrives, and no answer reaches them
 	frozen map[string]chan struct{} // what they sent waits until the channel is closed
 	asleep chan string              // the next replica that ends a transaction freezes, and is named here
 	wrote  map[string]bool          // requests that may change the cluster, by name
@@ -39,8 +40,8 @@ var simReads = map[kmsg.Key]bool{
 }
 
 func newSimNet() *simNet {
-	return &simNet{conns: map[*simConn]bool{}, dead: map[string]bool{}, frozen: map[string]chan struct{}{},
-		wrote: map[string]bool{}}
+	return &simNet{conns: map[*simConn]bool{}, dead: map[string]bool{}, deaf: map[string]bool{},
+		frozen: map[string]chan struct{}{}, wrote: map[string]bool{}}
 }
 
 func (n *simNet) listen(network, address string) (net.Listener, error) {
@@ -145,7 +146,7 @@ func (c *simConn) passes() bool {
 // Write is one answer.
 func (c *simConn) Write(p []byte) (int, error) {
 	c.net.mu.Lock()
-	lost := len(p) >= 8 && c.lost[binary.BigEndian.Uint32(p[4:])] || c.net.dead[c.client]
+	lost := len(p) >= 8 && c.lost[binary.BigEndian.Uint32(p[4:])] || c.net.dead[c.client] || c.net.deaf[c.client]
 	c.net.mu.Unlock()
 	if lost {
 		c.Close() // the fault
@@ -193,6 +194,13 @@ func (n *simNet) kill(client string) {
 	n.dead[client] = true
 	n.mu.Unlock()
 	n.flap()
+}
+
+// deafen lets a client's requests arrive, and loses all answers.
+func (n *simNet) deafen(client string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.deaf[client] = true
 }
 
 // freeze keeps back what a client sends, until thaw: then it arrives late.

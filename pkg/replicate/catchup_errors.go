@@ -12,7 +12,7 @@ import (
 // UnfinishedError reports what a one-off copy has left out.
 type UnfinishedError struct {
 	Stops  []*chunk.Stop
-	Groups []string // positions that could not be set right, with the reason
+	Groups []string // positions that could not be brought in sync, with the reason
 	// Nothing is the source of which no topic is selected: there was nothing to copy, as far as can be seen.
 	Nothing string
 }
@@ -43,7 +43,7 @@ func (e *UnfinishedError) Remedy() string {
 	return "see 'replicator status'; run the same command again once the groups stand still"
 }
 
-// StoppedError ends a one-off copy that was told to end before it was done.
+// StoppedError ends a one-off copy that was stopped before it was done.
 type StoppedError struct {
 	Open []string // transactions that it was waiting for
 	err  error

@@ -41,18 +41,18 @@ type Options struct {
 	Flows    []settings.Config       // validated
 	// UntilCaughtUp ends each flow once everything that was on its source at the start is on its target.
 	UntilCaughtUp bool
-	// Onlook opens a look at a flow's groups from outside: with UntilCaughtUp it is asked where other replicas own shards.
+	// Onlook opens a view of a flow's groups from outside: with UntilCaughtUp it is asked where other replicas own shards.
 	Onlook   func(ctx context.Context, flow settings.Config) (groups.Onlooker, error)
 	Registry prometheus.Registerer
 	Log      *slog.Logger
 
 	Version, Commit string // of the program, for its metrics
 
-	// wrap, when set, stands between a shard and its writer: tests make commits fail in it.
+	// Wrap, when set, stands between a shard and its writer: tests make commits fail in it.
 	Wrap func(shard int, w shard.Writer) shard.Writer
 	// How often clusters are asked whether they answer, and after what silence it is said; 0: the defaults.
 	AskEvery, SayAfter time.Duration
-	TroubleFor         time.Duration // see there
+	TroubleFor         time.Duration // as shard.DefaultTroubleFor, which 0 stands for
 	StableOnly         bool          // with UntilCaughtUp: open transactions are not waited for
 }
 

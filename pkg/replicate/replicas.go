@@ -51,7 +51,7 @@ func (r *replicas) round(ctx context.Context) error {
 		return err
 	}
 	for i := range members {
-		if !members[i].Told {
+		if !members[i].Known {
 			return nil // shards are being shared out: what was seen last holds
 		}
 	}

@@ -43,7 +43,7 @@ type PartitionState struct {
 	End       offsets.Source  // the source's last stable offset, as it was reported last
 	Reported  time.Time       // when that was; zero: never
 	Behind    int64           // source offsets, as they were known last; -1 while Progress or End has never been known
-	Since     time.Time       // when it was last seen caught up, or first seen; zero: not looked at yet
+	Since     time.Time       // when it was last seen caught up, or first seen; zero: not seen yet
 	Stop      *chunk.Stop     // why it is not copied
 }
 
@@ -102,7 +102,7 @@ func (o *observer) routes() map[chunk.Partition]published.Route {
 	return all
 }
 
-// state takes a picture of the flow.
+// state is what is known of the flow now.
 func (o *observer) state() FlowState {
 	workers := o.workers.list()
 	routes := o.routes()

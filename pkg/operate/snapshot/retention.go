@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"replicator/pkg/replicate/listoffsets"
-	"replicator/pkg/replicate/retention"
 )
+
+// retentionEvery is for how long a viewer remembers what both sides said of their retention.
+const retentionEvery = 30 * time.Second
 
 // Retention is how long both sides keep topics, by the names that each side gives them.
 type Retention struct {
@@ -16,7 +18,7 @@ type Retention struct {
 
 // Retention asks both sides for how long they keep the topics of a snapshot, not more often than it is of use.
 func (v *Viewer) Retention(ctx context.Context, snap *Snapshot) (Retention, error) {
-	if time.Since(v.retention.asked) < retention.RetentionEvery {
+	if time.Since(v.retention.asked) < retentionEvery {
 		return v.retention, nil
 	}
 	var targets []string

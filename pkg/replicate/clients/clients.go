@@ -13,8 +13,8 @@ import (
 	"replicator/pkg/replicate/topics"
 )
 
-// rooms are what those who copy a flow and those who only look at it have in
-// common: the clients that know both clusters, and the policy.
+// Clients are what those who copy a flow and those who only view it have in
+// common: those that ask both clusters, and the policy.
 type Clients struct {
 	Policy                       *policy.Policy
 	SourceOffsets, TargetOffsets *listoffsets.Client
@@ -23,7 +23,7 @@ type Clients struct {
 	Scan                         *scan.Scanner // at the target
 }
 
-// topicsConfig says how the flow's target topics are looked after. The batch lane
+// TopicsConfig says how the flow's target topics are looked after. The batch lane
 // notices by itself that a topic replaces timestamps.
 func TopicsConfig(c *settings.Config, source, target kafka.Config, chosen *policy.Policy,
 	log *slog.Logger) topics.Config {
@@ -34,7 +34,7 @@ func TopicsConfig(c *settings.Config, source, target kafka.Config, chosen *polic
 	}
 }
 
-// openRooms opens the clients of one flow; nothing is connected yet. After an
+// Open opens the clients of one flow; nothing is connected yet. After an
 // error what was opened is closed again.
 func Open(cfg *settings.Config, source, target kafka.Config, log *slog.Logger) (r Clients, err error) {
 	defer func() {
@@ -64,7 +64,7 @@ func Open(cfg *settings.Config, source, target kafka.Config, log *slog.Logger) (
 	return r, nil
 }
 
-// close ends what was opened, in the opposite order.
+// Close ends what was opened, in the opposite order.
 func (r *Clients) Close() {
 	if r.Scan != nil {
 		_ = r.Scan.Close()
@@ -75,9 +75,9 @@ func (r *Clients) Close() {
 	if r.Groups != nil {
 		r.Groups.Close()
 	}
-	for _, marks := range []*listoffsets.Client{r.TargetOffsets, r.SourceOffsets} {
-		if marks != nil {
-			marks.Close()
+	for _, one := range []*listoffsets.Client{r.TargetOffsets, r.SourceOffsets} {
+		if one != nil {
+			one.Close()
 		}
 	}
 }

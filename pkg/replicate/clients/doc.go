@@ -1,3 +1,3 @@
-// Package clients opens what those who copy a flow and those who only look at it have in common: the
+// Package clients opens what those who copy a flow and those who only view it have in common: the
 // clients that know both clusters, the reader of the ledger, and the policy.
 package clients

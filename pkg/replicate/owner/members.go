@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/replicate/wait"
 )
 
 // noteMark stands in a member's metadata between what the balancer wrote and the note; its
@@ -39,8 +41,8 @@ func (n noting) JoinGroupMetadata(topics []string, held map[string][]int32, gene
 // Member is one process of the group, as its coordinator describes it.
 type Member struct {
 	ID, Host string
-	// Told: the coordinator tells what follows. It does not while shards are shared out.
-	Told   bool
+	// Known: the coordinator says what follows. It does not while shards are shared out.
+	Known  bool
 	Topics []string // that it is subscribed to: the ledger
 	Note   []byte   // what it let the others know, see Config.Note; nil: nothing
 }
@@ -52,7 +54,7 @@ func MemberOf(m *kadm.DescribedGroupMember) Member {
 	if !ok || len(joined.Topics) == 0 {
 		return one
 	}
-	one.Told, one.Topics = true, joined.Topics
+	one.Known, one.Topics = true, joined.Topics
 	if _, note, found := bytes.Cut(joined.UserData, noteMark); found {
 		one.Note = note
 	}
@@ -64,7 +66,8 @@ func MemberOf(m *kadm.DescribedGroupMember) Member {
 func (g *Group) Members(ctx context.Context) ([]Member, error) {
 	asking, cancel := context.WithTimeoutCause(ctx, confirmLimit, errNoAnswer)
 	defer cancel()
-	for {
+	var list []Member
+	err := wait.Until(asking, heartbeat/4, func() (bool, error) {
 		described, err := kadm.NewClient(g.client).DescribeGroups(asking, g.cfg.Group)
 		group := described[g.cfg.Group]
 		if err == nil {
@@ -72,24 +75,26 @@ func (g *Group) Members(ctx context.Context) ([]Member, error) {
 		}
 		switch {
 		case err == nil:
-			list := make([]Member, len(group.Members))
+			list = make([]Member, len(group.Members))
 			for i := range group.Members {
 				list[i] = MemberOf(&group.Members[i])
 			}
-			return list, nil
+			return true, nil
 		case errors.Is(err, kerr.GroupIDNotFound):
-			return nil, nil
-		case asking.Err() != nil:
-			return nil, g.explain(context.Cause(asking))
-		case !errors.Is(err, kerr.CoordinatorNotAvailable) && !errors.Is(err, kerr.CoordinatorLoadInProgress) &&
-			!errors.Is(err, kerr.NotCoordinator):
-			return nil, g.explain(err)
+			return true, nil
+		case errors.Is(err, kerr.CoordinatorNotAvailable), errors.Is(err, kerr.CoordinatorLoadInProgress),
+			errors.Is(err, kerr.NotCoordinator):
+			return false, nil
 		}
-		select {
-		case <-asking.Done():
-		case <-time.After(heartbeat / 4):
-		}
+		return false, err
+	})
+	switch {
+	case err == nil:
+		return list, nil
+	case asking.Err() != nil:
+		err = context.Cause(asking)
 	}
+	return nil, g.explain(err)
 }
 
 // Session is how long the group counts a process as a member that it does not hear any more.

@@ -33,6 +33,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wait"
 )
 
 // Config says which group to join.
@@ -43,7 +44,7 @@ type Config struct {
 	Log    *slog.Logger
 	// Note, asked for when the process joins, is what it lets the other members know; nil: nothing.
 	Note func() []byte
-	// Present, if not nil, is told whether the group counts this process as a member: true once it has been given its
+	// Present, if not nil, hears whether the group counts this process as a member: true once it has been given its
 	// shards, perhaps none; false before they are taken back because the membership is over.
 	Present func(bool)
 }
@@ -134,17 +135,16 @@ func (g *Group) Run(ctx context.Context, gain func(shard int), lose func(shards 
 	defer g.Close()
 	defer g.letAllGo() // before it leaves, while it is still counted as present
 	g.client.AddConsumeTopics(g.cfg.Ledger)
-	told := ""
+	var logged wait.Logged[string] // by group
 	for ctx.Err() == nil {
 		for _, failed := range g.client.PollFetches(ctx).Errors() {
 			switch err := failed.Err; {
 			case ctx.Err() != nil:
 			case final(err):
 				return fmt.Errorf("group %s: %w", g.cfg.Group, g.explain(err))
-			case transient(err), err.Error() == told:
+			case transient(err), !logged.IsNews(g.cfg.Group, err.Error()):
 				g.cfg.Log.Debug("group is retrying", "group", g.cfg.Group, "error", err)
 			default:
-				told = err.Error()
 				g.cfg.Log.Warn("group is retrying", "group", g.cfg.Group, "error", g.explain(err), "remedy", remedy)
 			}
 		}
@@ -227,10 +227,7 @@ func (g *Group) Confirm(ctx context.Context, shard int) error {
 		case asking.Err() != nil || try == confirmTries:
 			return fmt.Errorf("ask group %s for shard %d: %w", g.cfg.Group, shard, g.explain(why))
 		}
-		select { // a rebalance or a moving coordinator: it settles within a heartbeat or two
-		case <-asking.Done():
-		case <-time.After(heartbeat / 4):
-		}
+		_ = wait.Pause(asking, heartbeat/4) // a rebalance or a moving coordinator: it settles within a heartbeat or two
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"replicator/pkg/replicate/settings"
 )
 
-// memberNote is what a replica lets the others of its group know: whose work it does, and
+// Note is what a replica lets the others of its group know: whose work it does, and
 // by which rules. Of each rule it holds a digest: two replicas agree or they do not.
 type Note struct {
 	Ledger  string            `json:"ledger"`
@@ -24,7 +24,7 @@ type Note struct {
 	Rules   map[string]string `json:"rules"` // by key of the configuration
 }
 
-// rules are digests of all that decides what is copied, and how it looks on the target.
+// RulesOf are digests of all that decides what is copied, and how it looks on the target.
 // Lane, intervals and the like may differ between replicas.
 func RulesOf(c *settings.Config) map[string]string {
 	rules := map[string]string{}
@@ -44,7 +44,7 @@ func RulesOf(c *settings.Config) map[string]string {
 	return rules
 }
 
-// differing lists the keys in which two replicas' rules differ; what one of them does not
+// DifferingKeys lists the keys in which two replicas' rules differ; what one of them does not
 // know is left out.
 func DifferingKeys(a, b map[string]string) []string {
 	var keys []string
@@ -57,7 +57,7 @@ func DifferingKeys(a, b map[string]string) []string {
 	return keys
 }
 
-// noteFor is what the flow's member of the group lets the others know.
+// NoteFor is what the flow's member of the group lets the others know.
 func NoteFor(c *settings.Config, id ledger.Identity) []byte {
 	text, err := json.Marshal(Note{c.LedgerTopic(), id.SourceCluster, id.Program, RulesOf(c)})
 	if err != nil {
@@ -66,19 +66,19 @@ func NoteFor(c *settings.Config, id ledger.Identity) []byte {
 	return text
 }
 
-// memberNoteOf reads a member's note; false where there is none that can be read.
+// NoteOf reads a member's note; false where there is none that can be read.
 func NoteOf(m *owner.Member) (n Note, ok bool) {
 	return n, m.Note != nil && json.Unmarshal(m.Note, &n) == nil
 }
 
-// others are replicas whose rules are not those of a configuration.
+// Differing are replicas whose rules are not those of a configuration.
 type Differing struct {
 	Hosts map[string]bool
 	Keys  map[string]bool // in which they differ
 	Count int
 }
 
-// compareRules finds members with other rules than these.
+// CompareRules finds members with other rules than these.
 func CompareRules(members []owner.Member, rules map[string]string) Differing {
 	o := Differing{Hosts: map[string]bool{}, Keys: map[string]bool{}}
 	for i := range members {
@@ -107,6 +107,7 @@ func (o *Differing) String() string {
 	return fmt.Sprintf("%d replicas, on %s, have other rules (%s)", o.Count, list(o.Hosts), list(o.Keys))
 }
 
+// MixedRemedy is what to do about replicas that differ.
 const MixedRemedy = "give all replicas the same configuration and restart those that have another: until then a " +
 	"topic that only some of them choose is copied only where these own its shard"
 
@@ -130,12 +131,12 @@ func (e *StrangersError) Remedy() string {
 		"itself when the others are gone"
 }
 
-// strangers finds members of the group that work for another ledger.
+// Strangers finds members of the group that work for another ledger: a *[StrangersError], or nil.
 func Strangers(c *settings.Config, members []owner.Member) error {
 	e := &StrangersError{Group: c.GroupID(), Ledger: c.LedgerTopic()}
 	for i := range members {
 		m := &members[i]
-		if m.Told && !slices.Contains(m.Topics, c.LedgerTopic()) {
+		if m.Known && !slices.Contains(m.Topics, c.LedgerTopic()) {
 			e.Others, e.Hosts = append(e.Others, m.Topics...), append(e.Hosts, m.Host)
 		}
 	}
@@ -148,7 +149,7 @@ func Strangers(c *settings.Config, members []owner.Member) error {
 	return e
 }
 
-// hasStrangers says whether that is why a flow ended.
+// AreStrangers says whether that is why a flow ended.
 func AreStrangers(err error) bool {
 	var e *StrangersError
 	return errors.As(err, &e)

@@ -16,36 +16,34 @@ import (
 // GroupTopic is a group's positions in one topic, by its name on the source.
 type GroupTopic struct{ Group, Topic string }
 
+// Compare orders by group, then by topic.
 func (g GroupTopic) Compare(other GroupTopic) int {
 	return cmp.Or(cmp.Compare(g.Group, other.Group), cmp.Compare(g.Topic, other.Topic))
 }
 
-// retentionEvery is for how long status remembers what both sides said of their retention.
-const RetentionEvery = 30 * time.Second
-
-// unreadAt is where a group goes on in one target partition that holds more for it.
+// Unread is where a group goes on in one target partition that holds more for it.
 type Unread struct {
 	Group     GroupTopic
 	Partition chunk.Partition // on the target
 	At        offsets.Target
 }
 
-// shelfLife is how long the target keeps, at least, what a group has not read: brokers delete whole segments, from the
+// Left is how long the target keeps, at least, what a group has not read: brokers delete whole segments, from the
 // oldest on, when the newest record in them is older than the retention.
 type Left struct {
 	Kept  time.Duration // the target's retention
-	Share float64       // of it that is left at least: one of shelfShares, or 0
+	Share float64       // of it that is left at least: one of shares, or 0
 }
 
-// Left is the time that is left, at least.
+// Time is what is left, at least.
 func (s Left) Time() time.Duration { return time.Duration(float64(s.Kept) * s.Share) }
 
-// shelfShares are the shares that are told apart. Each takes one question to each broker, of those partitions for
+// shares are those that are distinguished. Each takes one question to each broker, of those partitions for
 // which the one before has not said enough.
-var shelfShares = []float64{0.5, 0.25, 0.125, 0.03125}
+var shares = []float64{0.5, 0.25, 0.125, 0.03125}
 
-// shelves answers for each of these positions; those that no time limit threatens are
-// left out, and those of partitions that do not tell. kept is by target
+// LeftOf answers for each of these positions; those that no time limit threatens are
+// left out, and those of partitions whose leader does not answer. kept is by target
 // topic.
 func LeftOf(ctx context.Context, target *listoffsets.Client, kept map[string]listoffsets.Kept,
 	list []Unread, now time.Time) (map[Unread]Left, error) {
@@ -57,7 +55,7 @@ func LeftOf(ctx context.Context, target *listoffsets.Client, kept map[string]lis
 	}
 	found := map[Unread]Left{}
 	for keeps, left := range limited {
-		for _, share := range shelfShares {
+		for _, share := range shares {
 			topics := map[string]bool{}
 			for _, u := range left {
 				topics[u.Partition.Topic] = true
@@ -68,9 +66,9 @@ func LeftOf(ctx context.Context, target *listoffsets.Client, kept map[string]lis
 				return nil, err
 			}
 			left = slices.DeleteFunc(left, func(u Unread) bool {
-				mark, told := first[u.Partition]
+				mark, known := first[u.Partition]
 				switch {
-				case !told || mark.Err != nil: // not known: left out
+				case !known || mark.Err != nil: // not known: left out
 				case int64(u.At) < mark.Offset:
 					return false
 				default:
@@ -89,7 +87,7 @@ func LeftOf(ctx context.Context, target *listoffsets.Client, kept map[string]lis
 	return found, nil
 }
 
-// follows says whether a position of that kind is where the flow has put it, and not a consumer on the target.
+// Follows says whether a position of that kind is where the flow has put it, and not a consumer on the target.
 func Follows(kind groups.Kind) bool {
 	return kind == groups.Moved || kind == groups.InSync || kind == groups.UnreadDeleted || kind == groups.BeforeForeign
 }

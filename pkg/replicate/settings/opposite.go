@@ -6,7 +6,7 @@ import (
 	"replicator/pkg/policy"
 )
 
-// opposite is the flow that carries records back, of those topics only.
+// Opposite is the flow that carries records back, of those topics only.
 func Opposite(c Config, topics []string) Config {
 	back := c
 	back.From, back.To = c.To, c.From

@@ -51,7 +51,7 @@ type Config struct {
 	Shards            int           // fixed once the ledger topic exists
 	CommitInterval    time.Duration // how long a transaction gathers records
 	GroupSyncInterval time.Duration
-	RefreshInterval   time.Duration // how often topics, partitions and groups are looked for
+	RefreshInterval   time.Duration // how often topics and partitions are compared
 }
 
 // Limits of what Validate accepts.

@@ -59,7 +59,7 @@ type Answer struct {
 	Run   offsets.Run    // what gave it; Count 0: none
 }
 
-// translate answers for a reader that stands at s on the source and has committed
+// Translate answers for a reader that stands at s on the source and has committed
 // position on the target (nil: nothing). An error means that the map cannot tell.
 func (t *Translator) Translate(ctx context.Context, on Standing, s offsets.Source,
 	position *offsets.Target) (Answer, error) {

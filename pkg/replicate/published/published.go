@@ -14,8 +14,8 @@ import (
 	"replicator/pkg/replicate/partition"
 )
 
-// Shard is what is published of one shard. It may be used by several goroutines; only the shard's worker calls Enter,
-// Leave, Open, Clear, Put, Keep, Progress and Apply.
+// Shard is what is published of one shard. It may be used by several goroutines; only the shard's worker calls Open,
+// Clear, Put, Keep, Progress and Commit.
 //
 // The gate is shut while a commit is under way, from before it is sent until the
 // state has what it wrote. Whoever has read the target's last stable offset and
@@ -38,7 +38,7 @@ type Route struct {
 	Key    ledger.Key
 	Target string // topic
 	Next   offsets.Source
-	Began  offsets.Source  // Progress when this process took the shard over
+	Began  offsets.Source  // progress when this process took the shard over
 	Stop   *chunk.Stop     // why it is not copied, or was not when that was seen last
 	State  partition.State // Unseen: no session is at work that has compared it with both clusters
 }
@@ -53,8 +53,25 @@ func (s *Shard) Remember(before map[chunk.Partition]Route) {
 // New publishes nothing yet.
 func New() *Shard { return &Shard{gate: make(chan struct{}, 1)} }
 
-// Enter waits for the gate, and shuts it. Its error is that of ctx.
-func (s *Shard) Enter(ctx context.Context) error {
+// Commit shuts the gate, has commit commit the prepared ledger records, publishes what they change, and opens the gate.
+// commit answers the offsets that they got. The error is commit's, or ctx's where the gate stays shut.
+func (s *Shard) Commit(ctx context.Context, p *ledger.Prepared, commit func() ([]int64, error)) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	at, err := commit()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.Apply(at)
+	return nil
+}
+
+// enter waits for the gate, and shuts it.
+func (s *Shard) enter(ctx context.Context) error {
 	select {
 	case s.gate <- struct{}{}:
 		return nil
@@ -63,8 +80,7 @@ func (s *Shard) Enter(ctx context.Context) error {
 	}
 }
 
-// Leave opens the gate.
-func (s *Shard) Leave() { <-s.gate }
+func (s *Shard) leave() { <-s.gate }
 
 // Open begins a session with what it has read of the ledger.
 func (s *Shard) Open(book *ledger.Shard) {
@@ -127,23 +143,16 @@ func (s *Shard) Progress(p chunk.Partition, next offsets.Source) {
 	s.Put(p, func(r *Route) { r.Next = next })
 }
 
-// Apply makes a commit visible, under the gate.
-func (s *Shard) Apply(p *ledger.Prepared, at []int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p.Apply(at)
-}
-
 // State gives the committed state of a partition after all commits that were
 // under way; nil when the shard has no session or does not copy the partition. A
 // state is never changed once it is published.
 func (s *Shard) State(ctx context.Context, p chunk.Partition) (*ledger.State, Route) {
 	ctx, cancel := context.WithTimeout(ctx, gateWait)
 	defer cancel()
-	if s.Enter(ctx) != nil {
+	if s.enter(ctx) != nil {
 		return nil, Route{}
 	}
-	defer s.Leave()
+	defer s.leave()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.routes[p]

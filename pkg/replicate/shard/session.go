@@ -30,8 +30,8 @@ type session struct {
 	trimmer      *trimmer
 }
 
-// taken is what a session has taken over: the doors, and what the shard's last owner has committed.
-type taken struct {
+// takeover is what a session has taken over: the doors, and what the shard's last owner has committed.
+type takeover struct {
 	in    reader
 	out   Writer
 	batch int // largest batch of out, bytes
@@ -39,7 +39,7 @@ type taken struct {
 	end   int64 // of the ledger partition
 }
 
-func (w *Worker) newSession(t taken) *session {
+func (w *Worker) newSession(t takeover) *session {
 	now, assigned := time.Now(), newAssignment()
 	intake := newIntake(t.in, w.size, w.flow.InBatches())
 	transactions := &transactions{flow: w.flow, shard: w.Shard, out: t.out, book: t.book, published: w.Published,

@@ -66,21 +66,18 @@ func (t *transactions) commit(ctx context.Context, p *ledger.Prepared) error {
 	for i, r := range p.Records {
 		records[i] = sink.LedgerRecord{Key: r.Key, Value: r.Value}
 	}
-	if err := t.published.Enter(ctx); err != nil {
-		return err
-	}
-	defer t.published.Leave()
-	begun := time.Now()
-	at, err := t.out.Commit(ctx, records)
-	if err != nil {
-		return t.flow.Target.Explain(err)
-	}
-	t.published.Apply(p, at)
-	if n := len(at); n > 0 {
-		t.ledgerEnd = at[n-1] + 2 // and the transaction's marker
-	}
-	t.flow.Metrics.Commit(t.flow.Name, time.Since(begun))
-	return nil
+	return t.published.Commit(ctx, p, func() ([]int64, error) {
+		begun := time.Now()
+		at, err := t.out.Commit(ctx, records)
+		if err != nil {
+			return nil, t.flow.Target.Explain(err)
+		}
+		if n := len(at); n > 0 {
+			t.ledgerEnd = at[n-1] + 2 // and the transaction's marker
+		}
+		t.flow.Metrics.Commit(t.flow.Name, time.Since(begun))
+		return at, nil
+	})
 }
 
 // overtaken ends a session whose ledger partition somebody else has written to: an order about a cut shuts the shard's

@@ -34,7 +34,7 @@ type Options struct {
 	Report    func(step, missing string) // hears what is waited for; not nil
 }
 
-// report passes on what is waited for.
+// reportStep passes on what is waited for.
 func (o *Options) reportStep(step stepwise.Step, missing string) { o.Report(step.Name, missing) }
 
 // checkEvery is how often the clusters are asked whether a step is done.

@@ -20,7 +20,7 @@ func (p *PositionStatus) Lasting() bool {
 	return left || kind == groups.NoAnswer && p.Remedy != ""
 }
 
-// Pending is what status calls groups.Moved: it has looked on, and moved nothing.
+// Pending is what status calls groups.Moved: it only watches, and has moved nothing.
 const Pending = "pending"
 
 // GroupStatuses tells of the groups alone, as status shows them. An error means that they are not known.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -14,6 +13,7 @@ import (
 	"replicator/pkg/replicate/owner"
 	"replicator/pkg/replicate/peers"
 	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/wait"
 )
 
 // Replica is a process that runs the flow, as its group on the target tells. One that was
@@ -39,26 +39,26 @@ func (v *Viewer) CountReplicas(ctx context.Context) (int, error) {
 func (v *Viewer) Replicas(ctx context.Context) (list []Replica, settled bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, kafka.AskLimit)
 	defer cancel()
-	tick := time.NewTicker(groups.CoordinatorEvery)
-	defer tick.Stop()
-	for {
-		described, err := kadm.NewClient(v.TargetClient).DescribeGroups(ctx, v.Flow.GroupID())
-		group := described[v.Flow.GroupID()]
+	id := v.Flow.GroupID()
+	err = wait.Until(ctx, groups.CoordinatorEvery, func() (bool, error) {
+		described, err := kadm.NewClient(v.TargetClient).DescribeGroups(ctx, id)
+		group := described[id]
 		if err == nil {
 			err = group.Err
 		}
 		switch {
 		case err == nil:
-			list, settled := replicasOf(&v.Flow, &group)
-			return list, settled, nil
-		case ctx.Err() != nil || !groups.NoCoordinatorYet(err):
-			return []Replica{}, true, groups.WhyNone(v.TargetCluster, v.Flow.GroupID(), err)
+			list, settled = replicasOf(&v.Flow, &group)
+			return true, nil
+		case groups.NoCoordinatorYet(err):
+			return false, nil
 		}
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-		}
+		return false, err
+	})
+	if err != nil {
+		return []Replica{}, true, groups.WhyNone(v.TargetCluster, id, err)
 	}
+	return list, settled, nil
 }
 
 func replicasOf(flow *settings.Config, group *kadm.DescribedGroup) (list []Replica, settled bool) {

@@ -18,6 +18,7 @@ import (
 	"replicator/pkg/replicate/listoffsets"
 	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/wait"
 )
 
 // taker takes one snapshot: it asks both clusters, in the order that makes the answers fit each other.
@@ -209,26 +210,20 @@ func (t *taker) readLedger(ctx context.Context) error {
 // settled waits until the ledger's last stable offsets have reached the ends, for
 // SettleWait at most, and answers how far they are.
 func (t *taker) settled(ctx context.Context, ledger string, ends listoffsets.Offsets) (listoffsets.Offsets, error) {
-	tick := time.NewTicker(settleEvery)
-	defer tick.Stop()
-	for limit := time.Now().Add(t.viewer.SettleWait); ; {
-		stable, err := t.viewer.TargetOffsets.Stable(ctx, []string{ledger})
-		if err != nil {
-			return nil, err
+	limit := time.Now().Add(t.viewer.SettleWait)
+	var stable listoffsets.Offsets
+	err := wait.Until(ctx, settleEvery, func() (settled bool, err error) {
+		if stable, err = t.viewer.TargetOffsets.Stable(ctx, []string{ledger}); err != nil {
+			return false, err
 		}
-		behind := false
 		for p, end := range ends {
-			behind = behind || stable[p].Offset < end.Offset
+			if stable[p].Offset < end.Offset {
+				return time.Now().After(limit), nil
+			}
 		}
-		if !behind || time.Now().After(limit) {
-			return stable, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-tick.C:
-		}
-	}
+		return true, nil
+	})
+	return stable, err
 }
 
 // askEpochs asks the source where the epochs of the copies' progress end.

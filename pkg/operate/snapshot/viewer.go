@@ -16,6 +16,7 @@ import (
 	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/translate"
+	"replicator/pkg/replicate/wait"
 )
 
 // Viewer sees one flow from outside: it knows what both clusters say, and
@@ -149,19 +150,12 @@ func (v *Viewer) FlowName() string { return v.Flow.Name() }
 
 // ReadGroups reads where the groups stand on the source, and how many the source lists. It asks again while groups have
 // no coordinator yet.
-func (v *Viewer) ReadGroups(ctx context.Context) ([]groups.Held, int, error) {
-	tick := time.NewTicker(groups.CoordinatorEvery)
-	defer tick.Stop()
-	for giveUp := time.Now().Add(kafka.AskLimit); ; {
-		held, listed, err := v.Groups.Look(ctx)
-		waiting := func(h groups.Held) bool { return h.Err != nil && groups.NoCoordinatorYet(h.Err) }
-		if err != nil || !slices.ContainsFunc(held, waiting) || time.Now().After(giveUp) {
-			return held, listed, err
-		}
-		select {
-		case <-ctx.Done():
-			return held, listed, ctx.Err()
-		case <-tick.C:
-		}
-	}
+func (v *Viewer) ReadGroups(ctx context.Context) (held []groups.Held, listed int, err error) {
+	giveUp := time.Now().Add(kafka.AskLimit)
+	waiting := func(h groups.Held) bool { return h.Err != nil && groups.NoCoordinatorYet(h.Err) }
+	err = wait.Until(ctx, groups.CoordinatorEvery, func() (done bool, err error) {
+		held, listed, err = v.Groups.Look(ctx)
+		return !slices.ContainsFunc(held, waiting) || time.Now().After(giveUp), err
+	})
+	return held, listed, err
 }

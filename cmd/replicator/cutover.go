@@ -92,12 +92,12 @@ func (f *handoverFlags) cutOverBy(ctx context.Context, cmd *cobra.Command, o cut
 	}
 	if again.Verdict == cutover.Nothing {
 		if f.dry {
-			return f.looked(out, nil)
+			return f.previewed(out, nil)
 		}
 		f.yes = true // nothing is to be agreed to
 	}
 	if on, err := f.goOn(ctx, cmd, c); !on {
-		return f.looked(out, err)
+		return f.previewed(out, err)
 	}
 	record, err := c.Run(ctx)
 	if err != nil {

@@ -16,7 +16,7 @@ func (f *handoverFlags) undoCutover(ctx context.Context, cmd *cobra.Command, c *
 		return err
 	}
 	if f.dry && f.asJSON {
-		return f.looked(cmd.OutOrStdout(), nil)
+		return f.previewed(cmd.OutOrStdout(), nil)
 	}
 	if f.dry {
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "cutover %s would be forgotten\n", c.Found().ID)

@@ -102,7 +102,7 @@ func (f *handoverFlags) goOn(ctx context.Context, cmd *cobra.Command, h procedur
 	if f.dry || !f.yes {
 		states, err := h.Preview(ctx)
 		if len(states) > 0 { // also where the time ran out: each says what is known
-			f.tellSteps(cmd.OutOrStdout(), states, h)
+			f.showSteps(cmd.OutOrStdout(), states, h)
 		}
 		if err != nil {
 			return false, err
@@ -154,8 +154,8 @@ func (f *handoverFlags) inTime(ctx context.Context, err error) error {
 // errAsked: JSON is for those who cannot be asked.
 var errAsked = errors.New("--json needs --yes to go on, or --dry-run to look")
 
-// tellSteps prints a plan, or keeps it for the answer.
-func (f *handoverFlags) tellSteps(w io.Writer, states []stepwise.State, h procedure) {
+// showSteps prints a plan, or keeps it for the answer.
+func (f *handoverFlags) showSteps(w io.Writer, states []stepwise.State, h procedure) {
 	if f.asJSON {
 		f.answer.Steps, f.answer.LeftOut = states, h.LeftOut()
 		return
@@ -164,8 +164,8 @@ func (f *handoverFlags) tellSteps(w io.Writer, states []stepwise.State, h proced
 	report.LeftOut(terminal.NewPrinter(w), h.LeftOut())
 }
 
-// looked ends a command that only looks.
-func (f *handoverFlags) looked(w io.Writer, err error) error {
+// previewed ends a command that changes nothing.
+func (f *handoverFlags) previewed(w io.Writer, err error) error {
 	if f.asJSON && f.dry {
 		err = errorsOf(answers.Print(w, f.answer, true), err)
 	}

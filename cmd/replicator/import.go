@@ -17,7 +17,7 @@ import (
 // newImport makes the verb that writes a configuration from MirrorMaker 2's.
 func newImport() *cobra.Command {
 	var asJSON bool
-	var out, told string
+	var out, reported string
 	var options mm2.Options
 	cmd := &cobra.Command{
 		Use:   "import FILE",
@@ -46,18 +46,18 @@ that cannot be used here, or flows that keep topic names in a circle.
   replicator import mm2.properties --flow "A->B" --ignore-unknown`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return importFile(cmd, args[0], out, told, asJSON, options)
+			return importFile(cmd, args[0], out, reported, asJSON, options)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print both as JSON, where no file is named for them")
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write the configuration to this new file")
-	cmd.Flags().StringVar(&told, "report", "", "write the report to this new file")
+	cmd.Flags().StringVar(&reported, "report", "", "write the report to this new file")
 	cmd.Flags().StringArrayVar(&options.Flows, "flow", nil, "import only this flow, as A->B; may be repeated")
 	cmd.Flags().BoolVar(&options.IgnoreUnknown, "ignore-unknown", false, "list unknown keys instead of refusing the file")
 	return cmd
 }
 
-func importFile(cmd *cobra.Command, path, out, told string, asJSON bool, options mm2.Options) error {
+func importFile(cmd *cobra.Command, path, out, reported string, asJSON bool, options mm2.Options) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		var inPath *fs.PathError
@@ -74,24 +74,24 @@ func importFile(cmd *cobra.Command, path, out, told string, asJSON bool, options
 	if config == "" {
 		config = "replicator.yaml"
 	}
-	for _, path := range []string{out, told} { // both or none
+	for _, path := range []string{out, reported} { // both or none
 		if _, err := os.Lstat(path); path != "" && err == nil {
 			return &existsError{path}
 		}
 	}
 	if asJSON {
-		return importedJSON(cmd.OutOrStdout(), out, told, result.Config, result.Report(filepath.Base(path), config))
+		return importedJSON(cmd.OutOrStdout(), out, reported, result.Config, result.Report(filepath.Base(path), config))
 	}
-	if err := writeNew(told, cmd.ErrOrStderr(), result.Report(filepath.Base(path), config)); err != nil {
+	if err := writeNew(reported, cmd.ErrOrStderr(), result.Report(filepath.Base(path), config)); err != nil {
 		return err
 	}
 	return writeNew(out, cmd.OutOrStdout(), result.Config)
 }
 
 // importedJSON prints what has no file of its own.
-func importedJSON(w io.Writer, out, told, config, report string) error {
+func importedJSON(w io.Writer, out, reported, config, report string) error {
 	answer := map[string]string{}
-	for _, one := range []struct{ name, path, text string }{{"config", out, config}, {"report", told, report}} {
+	for _, one := range []struct{ name, path, text string }{{"config", out, config}, {"report", reported, report}} {
 		if one.path == "" {
 			answer[one.name] = one.text
 			continue

@@ -73,9 +73,9 @@ func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o cu
 		}
 	}
 	if r.Found().State != handover.RolledBack {
-		f.tellBack(out, r.State(), o)
+		f.showWayBack(out, r.State(), o)
 		if on, err := f.goOn(ctx, cmd, r); !on {
-			return f.looked(out, err)
+			return f.previewed(out, err)
 		}
 	}
 	record, err := r.Run(ctx)
@@ -89,8 +89,8 @@ func (f *handoverFlags) rollBackBy(ctx context.Context, cmd *cobra.Command, o cu
 	return f.ended(out, r, r.Restored(), record, o.Flow.From)
 }
 
-// tellBack says how far back is safe, or keeps it for the answer.
-func (f *handoverFlags) tellBack(w io.Writer, s cutover.BackState, o cutover.Options) {
+// showWayBack says how far back is safe, or keeps it for the answer.
+func (f *handoverFlags) showWayBack(w io.Writer, s cutover.BackState, o cutover.Options) {
 	if f.asJSON {
 		f.answer.Back = answers.WayBackOf(&s)
 		return

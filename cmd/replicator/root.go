@@ -187,12 +187,12 @@ func jsonFlag(cmd *cobra.Command, asJSON *bool) {
 	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON, whose fields are stable")
 }
 
-// errorsOf is what could not be printed, else what there is to tell.
-func errorsOf(printing, told error) error {
+// errorsOf is what could not be printed, else what there is to report.
+func errorsOf(printing, found error) error {
 	if printing != nil {
 		return printing
 	}
-	return told
+	return found
 }
 
 // wholeNames compiles the pattern that a flag was given; nil for "".

@@ -40,7 +40,7 @@ records is altered only if the flow's ledger knows it.
 				return err
 			}
 			var stopped []error
-			told := []answers.MadeTopics{}
+			reported := []answers.MadeTopics{}
 			for _, one := range flows {
 				made, err := targettopics.Make(cmd.Context(), on.clusters, one, on.log)
 				if err != nil {
@@ -56,14 +56,14 @@ records is altered only if the flow's ledger knows it.
 					}
 					answer.Right++
 				}
-				told = append(told, answer)
+				reported = append(reported, answer)
 				if !asJSON {
 					fmt.Fprintf(cmd.OutOrStdout(), "flow %s: %d topics are on %s as they are to be\n", one.Name(), answer.Right,
 						one.To)
 				}
 			}
 			if asJSON {
-				if err := answers.Print(cmd.OutOrStdout(), map[string]any{"flows": told}, true); err != nil {
+				if err := answers.Print(cmd.OutOrStdout(), map[string]any{"flows": reported}, true); err != nil {
 					return err
 				}
 			}

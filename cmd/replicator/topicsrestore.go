@@ -47,7 +47,7 @@ flow run it is refused but for topics that were cut over: they would set it agai
 				return err
 			}
 			var refused []error
-			told := []map[string]any{}
+			reported := []map[string]any{}
 			for _, one := range flows {
 				list, err := targettopics.Restore(cmd.Context(), on.clusters, one, yes, on.log)
 				if err != nil {
@@ -55,7 +55,7 @@ flow run it is refused but for topics that were cut over: they would set it agai
 				}
 				refused = append(refused, targettopics.Refusals(list)...)
 				if asJSON {
-					told = append(told, map[string]any{"flow": one.Name(), "put_back": yes, "settings": answers.Listed(list)})
+					reported = append(reported, map[string]any{"flow": one.Name(), "put_back": yes, "settings": answers.Listed(list)})
 					continue
 				}
 				out := terminal.NewPrinter(cmd.OutOrStdout())
@@ -66,7 +66,7 @@ flow run it is refused but for topics that were cut over: they would set it agai
 				}
 			}
 			if asJSON {
-				if err := answers.Print(cmd.OutOrStdout(), map[string]any{"flows": told}, true); err != nil {
+				if err := answers.Print(cmd.OutOrStdout(), map[string]any{"flows": reported}, true); err != nil {
 					return err
 				}
 			}

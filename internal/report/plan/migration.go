@@ -25,8 +25,7 @@ func Migration(p *terminal.Printer, m *preflight.Migration) {
 	p.Line("  topics    %d, %d to create; %s and %s to create on the target", t.Topics, t.Create,
 		terminal.Count(t.Partitions, "partition"), terminal.Count(t.Replicas, "replica"))
 	p.Line("  to copy   at most %d records, about %s of %s; about %s on the target's disks", t.Records,
-		terminal.Size(t.Left),
-		terminal.Size(t.Size), terminal.Size(t.Disk))
+		terminal.Size(t.Left), terminal.Size(t.Size), terminal.Size(t.Disk))
 	p.Line("  duration  %s", duration(&m.Pace))
 	for i := range m.Topics {
 		migrationTopic(p, &m.Topics[i])
@@ -34,8 +33,7 @@ func Migration(p *terminal.Printer, m *preflight.Migration) {
 	for _, r := range m.Rooms {
 		if r.Usable >= 0 {
 			p.Line("  disk      broker %d: %s of %s left, about %s to come", r.Broker, terminal.Size(&r.Usable),
-				terminal.Size(&r.Total),
-				terminal.Size(&r.Needed))
+				terminal.Size(&r.Total), terminal.Size(&r.Needed))
 		}
 	}
 	for _, q := range m.Quotas {
@@ -45,8 +43,7 @@ func Migration(p *terminal.Printer, m *preflight.Migration) {
 	using(p, "target", m.TargetGroups)
 	for _, o := range m.Open {
 		p.Line("  open      %s/%d at %d: %s, %s", o.Topic, o.Partition, o.Offset, terminal.OrWord(o.ID,
-			"transactional id not known"),
-			o.Verdict)
+			"transactional id not known"), o.Verdict)
 	}
 	for _, a := range m.MissingACLs {
 		p.Line("  acl       %s", a.Command)
@@ -102,8 +99,7 @@ func migrationTopic(p *terminal.Printer, t *preflight.MigrationTopic) {
 	}
 	for _, d := range t.Differing {
 		p.Line("              %s stays different, %s and %s: %s", d.Key, terminal.OrWord(d.Source, `""`),
-			terminal.OrWord(d.Target, `""`),
-			d.Why)
+			terminal.OrWord(d.Target, `""`), d.Why)
 	}
 }
 

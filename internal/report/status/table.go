@@ -83,8 +83,7 @@ func attention(s *inspect.FlowStatus, each bool) (list []remark) {
 			shards = append(shards, fmt.Sprint(shard))
 		}
 		note(fmt.Sprintf("! %s of %d belong to no replica, and nothing of them moves: %s", terminal.Count(len(s.Unowned),
-			"shard"),
-			s.Shards, terminal.Few(shards)), "look at the logs of the replicas: "+hosts(s.Members))
+			"shard"), s.Shards, terminal.Few(shards)), "look at the logs of the replicas: "+hosts(s.Members))
 	}
 	if s.Shards == 0 && (s.Replicas == nil || *s.Replicas == 0) {
 		note("! the flow has never run: there is no ledger topic "+s.Ledger+" on the target", "")

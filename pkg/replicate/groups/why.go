@@ -10,17 +10,17 @@ import (
 	"replicator/pkg/replicate/kafka"
 )
 
-// coordinatorEvery spaces the tries until a group has a coordinator.
+// CoordinatorEvery spaces the tries until a group has a coordinator.
 const CoordinatorEvery = 200 * time.Millisecond
 
-// noCoordinatorYet: a new cluster makes its offsets topic when it is first asked for
-// a group, and one that was just started loads it.
+// NoCoordinatorYet says that a group will have a coordinator: a new cluster makes its offsets
+// topic when it is first asked for a group, and one that was just started loads it.
 func NoCoordinatorYet(err error) bool {
 	return errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) ||
 		errors.Is(err, kerr.NotCoordinator)
 }
 
-// whyNoGroup explains an answer about the group; a group that is not there is no error.
+// WhyNone explains an answer about the group; a group that is not there is no error.
 func WhyNone(cluster kafka.Config, group string, err error) error {
 	switch {
 	case errors.Is(err, kerr.GroupIDNotFound):

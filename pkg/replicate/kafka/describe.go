@@ -12,7 +12,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// describeAll describes a cluster and all topics that it lets us see.
+// DescribeAll describes a cluster and all topics that it lets us see.
 func DescribeAll(ctx context.Context, cluster Config) (*Description, error) {
 	client, err := NewFranz(cluster)
 	if err != nil {
@@ -22,7 +22,7 @@ func DescribeAll(ctx context.Context, cluster Config) (*Description, error) {
 	return Describe(ctx, client, cluster, nil)
 }
 
-// withoutID is a topic that a cluster describes without an id; "": there is none.
+// WithoutID is a topic that a cluster describes without an id; "": there is none.
 func (c *Description) WithoutID() string {
 	for name, t := range c.Topics {
 		if t.Err == nil && t.Partitions > 0 && t.Id == (chunk.TopicID{}) {
@@ -32,33 +32,33 @@ func (c *Description) WithoutID() string {
 	return ""
 }
 
-// reachLimit bounds the first contact, and each question about a cluster after it.
+// AskLimit bounds the first contact, and each question about a cluster after it.
 const AskLimit = 15 * time.Second
 
-// seenCluster is a cluster as it describes itself.
+// Description is a cluster as it describes itself.
 type Description struct {
 	Id      string
 	Brokers int
 	Topics  map[string]TopicDescription
 }
 
-// seenTopic is a topic as its cluster describes it.
+// TopicDescription is a topic as its cluster describes it.
 type TopicDescription struct {
 	Id         chunk.TopicID
 	Partitions int
-	rights     int32 // bits by Kafka's number of the operation; noRights: the cluster does not tell
+	rights     int32 // bits by Kafka's number of the operation; noRights: the cluster does not say
 	Err        error
 }
 
-// noRights is what a broker answers that does not tell rights.
+// noRights is what a broker answers that does not say them.
 const noRights int32 = -1 << 31
 
-// may says whether the right is there, or cannot be known to be missing.
+// May says whether the right is there, or cannot be known to be missing.
 func (t *TopicDescription) May(operation kmsg.ACLOperation) bool {
 	return t.rights == noRights || t.rights&(1<<operation) != 0
 }
 
-// describe asks a cluster for itself and for topics (nil: all that it lets us
+// Describe asks a cluster for itself and for topics (nil: all that it lets us
 // see), past the client's memory.
 func Describe(ctx context.Context, client *kgo.Client, cluster Config, names []string) (*Description, error) {
 	ctx, cancel := context.WithTimeout(ctx, AskLimit)

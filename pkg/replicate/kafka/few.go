@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// shorten lists the first few.
+// Few names the first few of a list, and says how many more there are.
 func Few(list []string) string {
 	const most = 5
 	if len(list) > most {

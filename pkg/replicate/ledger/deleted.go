@@ -6,7 +6,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 )
 
-// ledgerDeleted is a flow that runs without its ledger.
+// Deleted is a flow that runs without its ledger.
 func Deleted(name, cluster string, err error) error {
 	return &kafka.Problem{
 		What: fmt.Sprintf("the ledger topic %s was deleted on cluster %s while the flow runs: nothing is copied any more",

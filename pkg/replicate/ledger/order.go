@@ -24,12 +24,12 @@ type CutOrder struct {
 	Program  string    `json:"program"` // version that wrote it
 }
 
-// orderName is the note about the latest cut of a partition: each cut has its own.
+// OrderName is the note about the latest cut of a partition: each cut has its own.
 func OrderName(k Key, cuts *Cuts) string {
 	return fmt.Sprintf("resume/%s/%d/%d", k.Topic, k.Partition.Number, cuts.Count)
 }
 
-// orderOf reads the order about the open cut; nil: there is none.
+// OrderOf reads the order about the open cut; nil: there is none.
 func OrderOf(book *Shard, k Key, cuts *Cuts) (*CutOrder, error) {
 	name := OrderName(k, cuts)
 	text := book.Note(name)
@@ -46,7 +46,7 @@ func OrderOf(book *Shard, k Key, cuts *Cuts) (*CutOrder, error) {
 	return &order, nil
 }
 
-// fits says whether the order is about the cut as it is, and a position of the log.
+// Fits says whether the order is about the cut as it is, and a position of the log.
 func (o *CutOrder) Fits(cut *Cut, end offsets.Source) bool {
 	return o.At == cut.At && o.Copied == cut.Copied && o.From >= cut.At && o.From <= end
 }

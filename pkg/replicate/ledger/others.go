@@ -264,7 +264,7 @@ func (o *Others) one(l *glance.Log, begun bool) (Other, bool) {
 	return one, true
 }
 
-// silent is a ledger that does not answer now: the others are told of all the same. What has
+// silent is a ledger that does not answer now: the others are listed all the same. What has
 // only the settings of one, and has never been read, is not taken for one.
 func (o *Others) silent(name string, err error) (Other, bool) {
 	is := o.known[name].verdict == ledger || strings.Contains(name, "__replicator.")

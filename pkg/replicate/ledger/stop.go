@@ -6,7 +6,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// sideOf is whose log was cut, for programs.
+// SideOf is whose log was cut, for programs.
 func SideOf(cut *Cut) string {
 	if cut.Target {
 		return "target"
@@ -14,7 +14,7 @@ func SideOf(cut *Cut) string {
 	return "source"
 }
 
-// cutStop is why a partition waits for an operator.
+// CutStop is why a partition waits for an operator.
 func CutStop(p chunk.Partition, cut *Cut) *chunk.Stop {
 	if cut.Target {
 		return &chunk.Stop{
@@ -40,7 +40,7 @@ func CutStop(p chunk.Partition, cut *Cut) *chunk.Stop {
 // resumeFix is what a cut waits for.
 const ResumeFix = "'replicator resume --dry-run' tells what either way gives up"
 
-// stopOf is a Stop as the ledger keeps it.
+// StopOf is a Stop as the ledger keeps it.
 func StopOf(p chunk.Partition, kept *Stop) *chunk.Stop {
 	return &chunk.Stop{Partition: p, Kind: kept.Kind, Reason: kept.Reason, Fix: kept.Fix}
 }

@@ -50,12 +50,12 @@ func ledgerPartitions(ctx context.Context, target kafka.Config, name string) (in
 	return topic.Partitions, nil
 }
 
-// readBooks reads all partitions of a ledger topic, which has one for each shard; none where there is no ledger.
+// ReadWhole reads all partitions of a ledger topic, which has one for each shard; none where there is no ledger.
 func ReadWhole(ctx context.Context, target kafka.Config, name string, shards int) ([]*Shard, error) {
 	return ReadFirst(ctx, target, name, shards, shards)
 }
 
-// readFirstBooks reads the first n partitions of it.
+// ReadFirst reads the first n partitions of it.
 func ReadFirst(ctx context.Context, target kafka.Config, name string, shards, n int) ([]*Shard, error) {
 	partitions, err := ledgerPartitions(ctx, target, name)
 	switch {
@@ -86,7 +86,7 @@ func ReadFirst(ctx context.Context, target kafka.Config, name string, shards, n 
 	return books, nil
 }
 
-// readAllBooks reads all partitions of a ledger topic, however many it has; none where it
+// ReadAsItIs reads all partitions of a ledger topic, however many it has; none where it
 // is not there. It waits for no open transaction.
 func ReadAsItIs(ctx context.Context, target kafka.Config, name string) ([]*Shard, error) {
 	partitions, err := ledgerPartitions(ctx, target, name)

@@ -9,23 +9,23 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// electionLimit is how long to wait for the leader of a partition that was just created.
+// ElectionLimit is how long to wait for the leader of a partition that was just created.
 const ElectionLimit = 2 * time.Second
 
-// markOf gives an offset as a target's; false where the cluster did not tell it.
-func TargetOf(marks Offsets, p chunk.Partition) (offsets.Target, bool) {
-	mark, ok := marks[p]
-	return offsets.Target(mark.Offset), ok && mark.Err == nil
+// TargetOf gives an offset as a target's; false where the cluster did not say it.
+func TargetOf(listed Offsets, p chunk.Partition) (offsets.Target, bool) {
+	one, ok := listed[p]
+	return offsets.Target(one.Offset), ok && one.Err == nil
 }
 
-// offsetOf is a partition's offset, or why the cluster does not tell it.
-func OffsetOf(marks Offsets, p chunk.Partition) (int64, error) {
-	mark, ok := marks[p]
+// OffsetOf is a partition's offset, or why the cluster does not say it.
+func OffsetOf(listed Offsets, p chunk.Partition) (int64, error) {
+	one, ok := listed[p]
 	if !ok {
-		mark.Err = errors.New("the cluster does not answer for this partition")
+		one.Err = errors.New("the cluster does not answer for this partition")
 	}
-	if mark.Err != nil {
-		return 0, fmt.Errorf("end of %s: %w", p, mark.Err)
+	if one.Err != nil {
+		return 0, fmt.Errorf("end of %s: %w", p, one.Err)
 	}
-	return mark.Offset, nil
+	return one.Offset, nil
 }

@@ -1,7 +1,7 @@
 // Package listoffsets asks a cluster where its logs begin and end, and which
 // topic ids stand behind names.
 //
-// The central type is [Watermarks], one per cluster. It guarantees:
+// The central type is [Client], one per cluster. It guarantees:
 //
 //  1. each answer comes from the cluster at the time of the call: nothing is
 //     cached;
@@ -28,17 +28,17 @@ import (
 	"replicator/pkg/replicate/kafka"
 )
 
-// Mark is one offset of one partition's log.
+// Listed is one offset of one partition's log.
 type Listed struct {
 	Offset int64
 	Epoch  int32 // leader epoch that goes with it, or chunk.UnknownEpoch
 	Err    error // this partition could not be asked
 }
 
-// Marks are answers by partition, by the names that the asked cluster uses.
+// Offsets are answers by partition, by the names that the asked cluster uses.
 type Offsets map[chunk.Partition]Listed
 
-// Watermarks asks one cluster.
+// Client asks one cluster.
 type Client struct {
 	cluster kafka.Config
 	client  *kgo.Client
@@ -128,19 +128,19 @@ func (w *Client) ask(ctx context.Context, topics []string, isolation int8, times
 			}
 		}
 	}
-	marks, err := w.list(ctx, partitions, isolation, timestamp)
+	listed, err := w.list(ctx, partitions, isolation, timestamp)
 	if err != nil || timestamp < 0 {
-		return marks, err
+		return listed, err
 	}
 	ended := map[string][]int32{} // they have no record so late
-	for p, mark := range marks {
-		if mark.Err == nil && mark.Offset < 0 {
+	for p, one := range listed {
+		if one.Err == nil && one.Offset < 0 {
 			ended[p.Topic] = append(ended[p.Topic], p.Number)
 		}
 	}
 	ends, err := w.list(ctx, ended, isolation, newest)
-	maps.Copy(marks, ends)
-	return marks, err
+	maps.Copy(listed, ends)
+	return listed, err
 }
 
 // list asks the leaders of partitions for one offset of each.
@@ -158,11 +158,11 @@ func (w *Client) list(ctx context.Context, partitions map[string][]int32, isolat
 		}
 		request.Topics = append(request.Topics, topic)
 	}
-	marks := Offsets{}
+	listed := Offsets{}
 	if len(request.Topics) == 0 {
-		return marks, nil
+		return listed, nil
 	}
-	err := w.eachAnswer(ctx, request, marks, func(response kmsg.Response) {
+	err := w.eachAnswer(ctx, request, listed, func(response kmsg.Response) {
 		for _, topic := range response.(*kmsg.ListOffsetsResponse).Topics {
 			for _, p := range topic.Partitions {
 				err := kerr.ErrorForCode(p.ErrorCode)
@@ -170,14 +170,14 @@ func (w *Client) list(ctx context.Context, partitions map[string][]int32, isolat
 					continue
 				}
 				at := chunk.Partition{Topic: topic.Topic, Number: p.Partition}
-				marks[at] = Listed{p.Offset, p.LeaderEpoch, w.refused(topic.Topic, err)}
+				listed[at] = Listed{p.Offset, p.LeaderEpoch, w.refused(topic.Topic, err)}
 			}
 		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ask for offsets: %w", err)
 	}
-	return marks, nil
+	return listed, nil
 }
 
 // refused names the right that is missing.
@@ -191,7 +191,7 @@ func (w *Client) refused(topic string, err error) error {
 // eachAnswer sends a request to all brokers that it concerns. A broker that does not
 // answer shows as an error of each partition that it was asked about; where none does, it
 // is an error of the whole.
-func (w *Client) eachAnswer(ctx context.Context, request kmsg.Request, marks Offsets,
+func (w *Client) eachAnswer(ctx context.Context, request kmsg.Request, listed Offsets,
 	take func(kmsg.Response)) error {
 	shards := w.client.RequestSharded(ctx, request)
 	heard := false
@@ -202,7 +202,7 @@ func (w *Client) eachAnswer(ctx context.Context, request kmsg.Request, marks Off
 		switch {
 		case shard.Err == nil:
 			take(shard.Resp)
-		case !heard || !marks.silent(shard.Req, w.cluster.Explain(shard.Err)):
+		case !heard || !listed.silent(shard.Req, w.cluster.Explain(shard.Err)):
 			return w.cluster.Explain(shard.Err)
 		}
 	}
@@ -211,18 +211,18 @@ func (w *Client) eachAnswer(ctx context.Context, request kmsg.Request, marks Off
 
 // silent notes an error of all partitions that a request names.
 func (m Offsets) silent(request kmsg.Request, err error) bool {
-	mark := Listed{Offset: -1, Epoch: chunk.UnknownEpoch, Err: err}
+	one := Listed{Offset: -1, Epoch: chunk.UnknownEpoch, Err: err}
 	switch request := request.(type) {
 	case *kmsg.ListOffsetsRequest:
 		for _, t := range request.Topics {
 			for _, p := range t.Partitions {
-				m[chunk.Partition{Topic: t.Topic, Number: p.Partition}] = mark
+				m[chunk.Partition{Topic: t.Topic, Number: p.Partition}] = one
 			}
 		}
 	case *kmsg.OffsetForLeaderEpochRequest:
 		for _, t := range request.Topics {
 			for _, p := range t.Partitions {
-				m[chunk.Partition{Topic: t.Topic, Number: p.Partition}] = mark
+				m[chunk.Partition{Topic: t.Topic, Number: p.Partition}] = one
 			}
 		}
 	default:
@@ -253,24 +253,24 @@ func (w *Client) EpochEnds(ctx context.Context, at []chunk.Position) (Offsets, e
 		p.Partition, p.LeaderEpoch = one.Partition.Number, one.Epoch
 		request.Topics[n].Partitions = append(request.Topics[n].Partitions, p)
 	}
-	marks := Offsets{}
+	listed := Offsets{}
 	if len(request.Topics) == 0 {
-		return marks, nil
+		return listed, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	err := w.eachAnswer(ctx, request, marks, func(response kmsg.Response) {
+	err := w.eachAnswer(ctx, request, listed, func(response kmsg.Response) {
 		for _, topic := range response.(*kmsg.OffsetForLeaderEpochResponse).Topics {
 			for _, p := range topic.Partitions {
 				err := w.refused(topic.Topic, kerr.ErrorForCode(p.ErrorCode))
-				marks[chunk.Partition{Topic: topic.Topic, Number: p.Partition}] = Listed{p.EndOffset, p.LeaderEpoch, err}
+				listed[chunk.Partition{Topic: topic.Topic, Number: p.Partition}] = Listed{p.EndOffset, p.LeaderEpoch, err}
 			}
 		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ask for the ends of leader epochs: %w", err)
 	}
-	return marks, nil
+	return listed, nil
 }
 
 // WithoutID finds a topic that the cluster describes without an id (KIP-516), among all

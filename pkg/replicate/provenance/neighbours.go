@@ -16,13 +16,14 @@ import (
 	"replicator/pkg/replicate/settings"
 )
 
-// neighbours are the flows that other configurations may run with the same clusters,
+// Neighbours are the flows that other configurations may run with the same clusters,
 // as their ledgers tell that stand there.
 type Neighbours struct {
 	cfg            *settings.Config
 	source, target *ledger.Others
 }
 
+// OpenNeighbours opens what asks both clusters for their ledgers; nothing is connected yet.
 func OpenNeighbours(cfg *settings.Config, source, target kafka.Config) (*Neighbours, error) {
 	n := &Neighbours{cfg: cfg}
 	var err error
@@ -36,12 +37,13 @@ func OpenNeighbours(cfg *settings.Config, source, target kafka.Config) (*Neighbo
 	return n, nil
 }
 
+// Close ends the connections.
 func (n *Neighbours) Close() {
 	n.source.Close()
 	n.target.Close()
 }
 
-// neighbourhood is what one look at both clusters shows.
+// Neighbourhood is what both clusters showed at one moment.
 type Neighbourhood struct {
 	Source, target *ledger.Standing
 	Own            ledger.Other      // this flow's ledger; zero: it is not there
@@ -52,7 +54,7 @@ type Neighbourhood struct {
 	Unread         []error // ledgers of the source that may not be read
 }
 
-// look reads what is new in all ledgers of both clusters.
+// Look reads what is new in all ledgers of both clusters.
 func (n *Neighbours) Look(ctx context.Context) (*Neighbourhood, error) {
 	v := &Neighbourhood{begun: map[policy.Flow]bool{}}
 	g, looking := errgroup.WithContext(ctx)
@@ -100,14 +102,14 @@ func atWork(l *ledger.Other, cluster string) bool {
 	return l.Begun || l.Rules != nil && !l.Rules.Withdrawn
 }
 
-// upstreamMost bounds the flows that are told on.
+// upstreamMost bounds the flows that are passed on.
 const upstreamMost = 64
 
 // findUpstream collects the flows that lead to the source: those whose ledgers stand
-// there, and those that these tell of. What leads to the source itself is believed only
-// where its ledger stands, or a flow that ended would be told round for ever.
+// there, and those that these name. What leads to the source itself is believed only
+// where its ledger stands, or a flow that ended would be passed round for ever.
 func (v *Neighbourhood) findUpstream(cfg *settings.Config) {
-	told := []ledger.Upstream{}
+	named := []ledger.Upstream{}
 	for i := range v.Source.Ledgers {
 		l := &v.Source.Ledgers[i]
 		if l.Err != nil {
@@ -120,7 +122,7 @@ func (v *Neighbourhood) findUpstream(cfg *settings.Config) {
 		up := ledger.Upstream{Ledger: l.Topic, Begun: l.Begun, Identity: *l.Identity, Topics: []string{".*"}}
 		if l.Rules != nil {
 			up.Topics, up.ExcludeTopics = l.Rules.Topics, l.Rules.ExcludeTopics
-			told = append(told, l.Rules.Upstream...)
+			named = append(named, l.Rules.Upstream...)
 		}
 		v.upstream = append(v.upstream, up)
 	}
@@ -131,7 +133,7 @@ func (v *Neighbourhood) findUpstream(cfg *settings.Config) {
 	}
 	for again := true; again; {
 		again = false
-		for _, up := range told {
+		for _, up := range named {
 			key := up.Identity.TargetCluster + "/" + up.Ledger
 			if seen[key] || up.Identity.TargetCluster == v.Source.Cluster || !reached[up.Identity.TargetCluster] ||
 				len(v.upstream) == upstreamMost {
@@ -170,7 +172,7 @@ func (n *Neighbours) hop(up *ledger.Upstream, v *Neighbourhood) (policy.Hop, boo
 	return h, from != "" && to != ""
 }
 
-// flows are those that the policy has to know: by the ways, what comes from the target
+// Flows are those that the policy has to know: by the ways, what comes from the target
 // under a prefix is never copied back; a ledger is never copied, whatever its name.
 func (v *Neighbourhood) Flows() []policy.Flow {
 	list := slices.Clone(v.ledgers)
@@ -187,7 +189,7 @@ func (v *Neighbourhood) Flows() []policy.Flow {
 // anyTopic stands for topics that are not there yet.
 const anyTopic = "any-topic"
 
-// circle is the circle that this flow would close, or nil. A flow that has begun does not
+// Circle is the circle that this flow would close, or nil. A flow that has begun does not
 // give way to one that has not: that one looks as well before it begins, and will.
 func (v *Neighbourhood) Circle(cfg *settings.Config) error {
 	chosen := cfg.Config
@@ -213,12 +215,12 @@ func (v *Neighbourhood) Circle(cfg *settings.Config) error {
 	return nil
 }
 
-// rules are what others are to know of this flow.
+// Rules are what others are to know of this flow.
 func (v *Neighbourhood) Rules(cfg *settings.Config) ledger.Rules {
 	return ledger.Rules{Topics: cfg.Topics, ExcludeTopics: cfg.ExcludeTopics, Upstream: v.upstream}
 }
 
-// noteRules writes the rules to the ledger, if they are not what stands there.
+// NoteRules writes the rules to the ledger, if they are not what stands there.
 func (v *Neighbourhood) NoteRules(ctx context.Context, cfg *settings.Config, target kafka.Config,
 	rules ledger.Rules) error {
 	text := ledger.EncodeRules(rules)
@@ -270,7 +272,7 @@ func (e *CircleError) Remedy() string {
 		"topic %s on cluster %s, which holds no records of applications", last.String(), last.LedgerTopic(), e.Flow.From)
 }
 
-// inCircle tells an error that is a circle.
+// InCircle says whether an error is a circle.
 func InCircle(err error) bool {
 	var circle *CircleError
 	return errors.As(err, &circle)

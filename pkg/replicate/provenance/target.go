@@ -29,19 +29,19 @@ import (
 // flow has set on a target topic; the rest is the topic's name on the source.
 const keptPrefix = "settings/"
 
-// judgedAgain is how long a target topic that is somebody else's, or whose settings were
-// put back, is not looked at again: each look reads the ledger.
+// judgedAgain is for how long the verdict on a target topic that is foreign, or whose settings were
+// put back, is good: each one costs a reading of the ledger.
 const judgedAgain = 30 * time.Second
 
-// targetBook knows whose the target topics of a flow are, and what the flow has set on
+// Target knows whose the target topics of a flow are, and what the flow has set on
 // them. A topic is the flow's own where the ledger has a map of it or says that the flow
 // has created it, or where it holds no record. It may be used by several goroutines.
 type Target struct {
-	cfg    *settings.Config
-	target kafka.Config
-	marks  *listoffsets.Client // of the target
-	peek   *scan.Scanner
-	whose  *Writers
+	cfg     *settings.Config
+	target  kafka.Config
+	logs    *listoffsets.Client // of the target
+	scan    *scan.Scanner
+	writers *Writers
 
 	mu   sync.Mutex
 	ours map[chunk.TopicID]bool
@@ -54,9 +54,10 @@ type leftAlone struct {
 	until   time.Time
 }
 
-func NewTarget(cfg *settings.Config, target kafka.Config, marks *listoffsets.Client, peek *scan.Scanner,
-	whose *Writers) *Target {
-	return &Target{cfg: cfg, target: target, marks: marks, peek: peek, whose: whose,
+// NewTarget opens nothing of its own: what it is given stays the caller's.
+func NewTarget(cfg *settings.Config, target kafka.Config, logs *listoffsets.Client, scan *scan.Scanner,
+	writers *Writers) *Target {
+	return &Target{cfg: cfg, target: target, logs: logs, scan: scan, writers: writers,
 		ours: map[chunk.TopicID]bool{}, left: map[chunk.TopicID]leftAlone{}}
 }
 
@@ -65,7 +66,7 @@ func (b *Target) Judge(ctx context.Context, there []topics.Mirrored) (map[string
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	verdicts, open := b.remembered(there)
-	strange, err := b.strange(ctx, open)
+	foreign, err := b.foreign(ctx, open)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func (b *Target) Judge(ctx context.Context, there []topics.Mirrored) (map[string
 	}
 	var own []topics.Mirrored
 	for i := range open {
-		if stop := strange[open[i].Target]; stop != nil {
+		if stop := foreign[open[i].Target]; stop != nil {
 			leave(&open[i], topics.Verdict{Stop: stop})
 			continue
 		}
@@ -122,13 +123,13 @@ func (b *Target) remembered(there []topics.Mirrored) (map[string]topics.Verdict,
 func (b *Target) Strangers(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.strange(ctx, there)
+	return b.foreign(ctx, there)
 }
 
-// strange does the work of Strangers. Where logs begin and end is asked before the ledger is
+// foreign does the work of Strangers. Where logs begin and end is asked before the ledger is
 // read: a replica's first record comes after its map. What stands there is looked at last,
 // up to those ends, and only where the ledger does not know the topic.
-func (b *Target) strange(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {
+func (b *Target) foreign(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {
 	there = slices.DeleteFunc(slices.Clone(there), func(t topics.Mirrored) bool { return b.ours[t.TargetID] })
 	if len(there) == 0 {
 		return nil, nil
@@ -137,7 +138,7 @@ func (b *Target) strange(ctx context.Context, there []topics.Mirrored) (map[stri
 	if err != nil {
 		return nil, err
 	}
-	taken, err := b.whose.Taken(ctx, there)
+	taken, err := b.writers.Taken(ctx, there)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +191,7 @@ func isEmpty(t *topics.Mirrored, earliest, stable listoffsets.Offsets) bool {
 	return true
 }
 
-// isOwn says whether a ledger has a map of the target topic, or says that its flow has
+// IsOwn says whether a ledger has a map of the target topic, or says that its flow has
 // created it.
 func IsOwn(books []*ledger.Shard, t *topics.Mirrored) (bool, error) {
 	for n, book := range books {
@@ -217,10 +218,10 @@ func (b *Target) ends(ctx context.Context, there []topics.Mirrored) (earliest, s
 		names = append(names, t.Target)
 	}
 	for giveUp := time.Now().Add(listoffsets.ElectionLimit); ; {
-		if earliest, err = b.marks.Earliest(ctx, names); err != nil {
+		if earliest, err = b.logs.Earliest(ctx, names); err != nil {
 			return nil, nil, err
 		}
-		if stable, err = b.marks.Stable(ctx, names); err != nil {
+		if stable, err = b.logs.Stable(ctx, names); err != nil {
 			return nil, nil, err
 		}
 		waits := func(m listoffsets.Listed) bool { return m.Err != nil && kerr.IsRetriable(m.Err) }
@@ -250,12 +251,12 @@ func (b *Target) firstRecord(ctx context.Context, t *topics.Mirrored,
 		if from >= to {
 			continue
 		}
-		first, found, err := b.peek.First(ctx, at.Topic, at.Number, offsets.Target(from), offsets.Target(to), true)
+		first, found, err := b.scan.First(ctx, at.Topic, at.Number, offsets.Target(from), offsets.Target(to), true)
 		if err != nil {
 			return nil, fmt.Errorf("look for foreign records in %s: %w", at, err)
 		}
 		if found {
-			return b.whose.Stop(ctx, p, at, first), nil
+			return b.writers.Stop(ctx, p, at, first), nil
 		}
 	}
 	return nil, nil
@@ -280,12 +281,12 @@ func (b *Target) Keep(ctx context.Context, kept []topics.Kept) error {
 	return ledger.WriteNotes(ctx, b.target, b.cfg.LedgerTopic(), 0, notes)
 }
 
-// noteOf is the record of what is kept about one topic.
+// NoteOf is the record of what is kept about one topic.
 func NoteOf(k topics.Kept) ledger.Record {
 	return ledger.NoteRecord(keptPrefix+k.Topic, handover.Encode(k))
 }
 
-// keptNote is what a ledger's first partition says about a topic of the source.
+// KeptNote is what a ledger's first partition says about a topic of the source.
 func KeptNote(book *ledger.Shard, topic string) (k topics.Kept, err error) {
 	text := book.Note(keptPrefix + topic)
 	if text == nil {
@@ -297,7 +298,7 @@ func KeptNote(book *ledger.Shard, topic string) (k topics.Kept, err error) {
 	return k, nil
 }
 
-// keptOf lists what a ledger's first partition says about all topics.
+// KeptOf lists what a ledger's first partition says about all topics.
 func KeptOf(book *ledger.Shard) (map[string]topics.Kept, error) {
 	all := map[string]topics.Kept{}
 	for _, name := range book.Notes() {
@@ -314,7 +315,7 @@ func KeptOf(book *ledger.Shard) (map[string]topics.Kept, error) {
 	return all, nil
 }
 
-// sortedKept orders what is kept by topic.
+// SortedKept orders what is kept by topic.
 func SortedKept(all map[string]topics.Kept) []topics.Kept {
 	return slices.SortedFunc(maps.Values(all), func(a, b topics.Kept) int { return cmp.Compare(a.Topic, b.Topic) })
 }

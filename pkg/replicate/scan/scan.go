@@ -29,9 +29,9 @@ import (
 )
 
 // errClosed is what calls after Close get.
-var errClosed = errors.New("peek is closed")
+var errClosed = errors.New("the scanner is closed")
 
-// Peek reads from one cluster. Its methods may be called from any goroutine.
+// Scanner reads from one cluster. Its methods may be called from any goroutine.
 type Scanner struct {
 	cluster kafka.Config
 	log     *slog.Logger
@@ -42,7 +42,7 @@ type Scanner struct {
 	closed bool
 }
 
-// Open makes a Peek; its client is opened when it is first needed.
+// Open makes a Scanner; its client is opened when it is first needed.
 // Trouble that it gets over by itself goes to log at debug level.
 func Open(cluster kafka.Config, log *slog.Logger) *Scanner {
 	if log == nil {

@@ -25,7 +25,7 @@ type fixture struct {
 	t       *testing.T
 	ctx     context.Context
 	cluster kafka.Config
-	peek    *Scanner
+	scanner *Scanner
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -38,9 +38,9 @@ func onCluster(t *testing.T, bootstrap string) *fixture {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	cluster := kafka.Config{Name: "new", Properties: map[string]string{"bootstrap.servers": bootstrap}}
-	f := &fixture{t: t, ctx: ctx, cluster: cluster, peek: Open(cluster, nil)}
+	f := &fixture{t: t, ctx: ctx, cluster: cluster, scanner: Open(cluster, nil)}
 	t.Cleanup(func() {
-		if err := f.peek.Close(); err != nil {
+		if err := f.scanner.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
 	})
@@ -124,12 +124,12 @@ type look struct {
 func (f *fixture) check(rows []look) {
 	f.t.Helper()
 	for _, row := range rows {
-		at, found, err := f.peek.First(f.ctx, topic, 0, row.from, row.to, row.committed)
+		at, found, err := f.scanner.First(f.ctx, topic, 0, row.from, row.to, row.committed)
 		if err != nil || at != row.first || found != row.found {
 			f.t.Errorf("First[%d,%d) committed=%v = %d %v %v, want %d %v: %s",
 				row.from, row.to, row.committed, at, found, err, row.first, row.found, row.why)
 		}
-		first, end, found, err := f.peek.Stretch(f.ctx, topic, 0, row.from, row.to, row.committed)
+		first, end, found, err := f.scanner.Stretch(f.ctx, topic, 0, row.from, row.to, row.committed)
 		want := row.first
 		if !row.found {
 			want = 0
@@ -221,12 +221,12 @@ func TestRecord(t *testing.T) { testRecord(newFixture(t)) }
 func testRecord(f *fixture) {
 	t := f.t
 	f.history()
-	key, value, err := f.peek.Record(f.ctx, topic, 0, 2)
+	key, value, err := f.scanner.Record(f.ctx, topic, 0, 2)
 	if err != nil || string(key) != "k2" || string(value) != "v2" {
 		t.Errorf("Record(2) = %q %q %v", key, value, err)
 	}
 	for _, at := range []offsets.Target{3, 4, 10, 11, 99} { // markers, aborted, beyond the end
-		_, _, err := f.peek.Record(f.ctx, topic, 0, at)
+		_, _, err := f.scanner.Record(f.ctx, topic, 0, at)
 		var missing *MissingError
 		if !errors.As(err, &missing) || missing.Offset != at || missing.Remedy() == "" {
 			t.Errorf("Record(%d): %v, want a MissingError", at, err)
@@ -243,11 +243,11 @@ func testManyAtOnce(f *fixture) {
 	for i := range offsets.Target(40) {
 		all.Go(func() {
 			committed := i%2 == 0
-			at, found, err := f.peek.First(f.ctx, topic, 0, i, -1, committed)
+			at, found, err := f.scanner.First(f.ctx, topic, 0, i, -1, committed)
 			if err != nil || !found || at != i {
 				t.Errorf("First(%d) = %d %v %v", i, at, found, err)
 			}
-			if at, found, err := f.peek.First(f.ctx, "other", 0, 0, -1, committed); at != 0 || found || err != nil {
+			if at, found, err := f.scanner.First(f.ctx, "other", 0, 0, -1, committed); at != 0 || found || err != nil {
 				t.Errorf("First of an empty partition = %d %v %v", at, found, err)
 			}
 		})
@@ -257,19 +257,19 @@ func testManyAtOnce(f *fixture) {
 
 func TestErrorsNameThePartition(t *testing.T) {
 	f := newFixture(t)
-	if _, _, err := f.peek.First(f.ctx, "nowhere", 0, 0, -1, true); err == nil ||
+	if _, _, err := f.scanner.First(f.ctx, "nowhere", 0, 0, -1, true); err == nil ||
 		!strings.Contains(err.Error(), "nowhere/0") {
 		t.Errorf("unknown topic: %v, want an error that names it", err)
 	}
 	cancelled, cancel := context.WithCancel(f.ctx)
 	cancel()
-	if _, _, err := f.peek.First(cancelled, topic, 0, 0, -1, true); err == nil {
+	if _, _, err := f.scanner.First(cancelled, topic, 0, 0, -1, true); err == nil {
 		t.Error("a cancelled context gave an answer")
 	}
-	if err := f.peek.Close(); err != nil {
+	if err := f.scanner.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := f.peek.First(f.ctx, topic, 0, 0, -1, true); !errors.Is(err, errClosed) {
+	if _, _, err := f.scanner.First(f.ctx, topic, 0, 0, -1, true); !errors.Is(err, errClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 }

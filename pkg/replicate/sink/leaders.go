@@ -25,7 +25,7 @@ type leaders struct {
 }
 
 // unknownFor is how long a topic is looked for that the target's brokers may not
-// all know yet; librdkafka is told the same.
+// all know yet; librdkafka is given the same.
 const unknownFor = 5 * time.Second
 
 // of gives where a topic's partitions are led.

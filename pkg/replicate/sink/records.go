@@ -44,7 +44,7 @@ type Config struct {
 	Longest         time.Duration    // that the target takes; 0: as long as we want, else LeastMargin above Interval
 	BatchBytes      int              // largest batch of several records; 0: BatchMost
 	Window          *Window          // in the batch lane; shared by the writers of a flow
-	Rebuilt         func(why string) // in the batch lane; told of each batch that did not travel as it was
+	Rebuilt         func(why string) // in the batch lane; called for each batch that did not travel as it was
 }
 
 // lasts is how long the target lets a transaction be open.

@@ -9,7 +9,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// Ledger is what the flow's ledger is asked and told about target topics.
+// Ledger is what the flow's ledger answers and keeps about target topics.
 type Ledger interface {
 	// Judge is asked about target topics that exist, before anything of them is altered. A topic that is missing
 	// in the answer, which goes by target names, may be altered.

@@ -124,7 +124,7 @@ func settingsForCreation(source settings, exclude []*regexp.Regexp) (map[string]
 }
 
 // bare is what every Kafka takes at a creation. Brokers refuse a creation for one
-// setting they do not know; the rest is set when they have told what they know.
+// setting they do not know; the rest is set when they have said what they know.
 func bare(set map[string]string) map[string]string {
 	few := map[string]string{timestampType: createTime}
 	if policy, ok := set[cleanupPolicy]; ok {

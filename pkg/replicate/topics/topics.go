@@ -159,7 +159,7 @@ type Plan struct {
 func (t *Topics) Plan(ctx context.Context) (Plan, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	seen, err := t.look(ctx, allSettings)
+	seen, err := t.take(ctx, allSettings)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -185,7 +185,7 @@ func (t *Topics) Refresh(ctx context.Context, mine func(topic string) bool) ([]M
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.memory.round++
-	seen, err := t.look(ctx, settingsAtOnce)
+	seen, err := t.take(ctx, settingsAtOnce)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +243,7 @@ func (t *Topics) wait(changes []Change) {
 }
 
 // warn says what an operator should know, once.
-func (t *Topics) warn(seen *sight) {
+func (t *Topics) warn(seen *snapshot) {
 	once := func(about, message string, args ...any) {
 		if t.logged.IsNews(about, "") {
 			t.log.Warn(message, args...)
@@ -280,7 +280,7 @@ func (t *Topics) warn(seen *sight) {
 
 // warnOfPatterns says which pattern chooses nothing, and what a built-in rule leaves
 // out, but what every cluster keeps for itself.
-func (t *Topics) warnOfPatterns(seen *sight) {
+func (t *Topics) warnOfPatterns(seen *snapshot) {
 	var names []string
 	hidden := map[string][]string{}
 	for _, p := range seen.pairs {

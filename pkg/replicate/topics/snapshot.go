@@ -29,29 +29,29 @@ type known struct {
 
 // memory holds what was read of the settings of topics, which is asked for now and then only.
 type memory struct {
-	known map[string]*known // by source topic: settings that need no second look yet
+	known map[string]*known // by source topic: settings that need not be read again yet
 	round int               // counts refreshes
 }
 
 // forget has a topic's settings read at the next refresh.
 func (m *memory) forget(topic string) { delete(m.known, topic) }
 
-// sight is what a look at both clusters shows.
-type sight struct {
+// snapshot is what both clusters showed at one moment.
+type snapshot struct {
 	pairs   []pair
 	skipped []Skip
 }
 
-// look finds the selected topics and describes them on both sides. At most some
+// take finds the selected topics and describes them on both sides. At most some
 // settings that are known already are read again.
-func (t *Topics) look(ctx context.Context, some int) (*sight, error) {
+func (t *Topics) take(ctx context.Context, some int) (*snapshot, error) {
 	names, err := t.source.names(ctx)
 	if err != nil {
 		return nil, err
 	}
 	names = append(names, t.expected.missing(names)...)
 	slices.Sort(names)
-	seen := &sight{}
+	seen := &snapshot{}
 	var sourceNames, targetNames, asked []string
 	blocked := map[string]string{}
 	for _, name := range names {

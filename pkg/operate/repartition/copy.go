@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wait"
 	"replicator/pkg/replicate/wire"
 	announce "replicator/pkg/versions"
 	"replicator/pkg/versions/tail"
@@ -119,10 +120,7 @@ func (c *copier) retry(ctx context.Context, do func() error) error {
 		if try == mostTries {
 			return c.to.cfg.Explain(err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Duration(try) * 250 * time.Millisecond):
-		}
+		_ = wait.Pause(ctx, time.Duration(try)*250*time.Millisecond) // the next try says that it was cut short
 	}
 }
 

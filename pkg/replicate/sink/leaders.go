@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/wait"
 )
 
 // topic is what the target says of one: where to write, and as which.
@@ -42,10 +43,8 @@ func (l *leaders) of(ctx context.Context, name string) (*topic, error) {
 		case !errors.Is(err, kerr.UnknownTopicOrPartition), time.Now().After(giveUp):
 			return nil, err
 		}
-		select {
-		case <-ctx.Done():
+		if wait.Pause(ctx, unknownFor/50) != nil {
 			return nil, err
-		case <-time.After(unknownFor / 50):
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/wait"
 	"replicator/pkg/replicate/wire"
 )
 
@@ -200,10 +201,8 @@ func repeat(ctx context.Context, call func(context.Context) error) error {
 		if err != kerr.ConcurrentTransactions {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if wait.Pause(ctx, busyFor) != nil {
 			return err
-		case <-time.After(busyFor):
 		}
 	}
 }

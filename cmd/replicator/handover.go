@@ -91,7 +91,7 @@ func (f *handoverFlags) limited(ctx context.Context) (context.Context, context.C
 	return context.WithTimeout(ctx, f.timeout)
 }
 
-// handover is a cutover or a rollback.
+// procedure is a cutover or a rollback.
 type procedure interface {
 	Preview(ctx context.Context) ([]stepwise.State, error)
 	LeftOut() []inspect.LeftOut

@@ -21,7 +21,7 @@ import (
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate"
-	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/chunk"
 )
 
 // newRun makes the verb that copies.
@@ -123,7 +123,7 @@ func interruptedCopy(err error) error {
 	var stopped *replicate.StoppedError
 	if errors.As(err, &stopped) && len(stopped.Open) > 0 {
 		said.error = fmt.Errorf("%w: %s", said.error, strings.Join(stopped.Open, "; "))
-		said.remedy += "; " + partition.OpenRemedy
+		said.remedy += "; " + chunk.OpenRemedy
 	}
 	return said
 }

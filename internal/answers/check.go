@@ -90,6 +90,7 @@ type plannedGroup struct {
 	Error     string         `json:"error,omitempty"`
 }
 
+// PlannedOf is the answer about the plan of one flow.
 func PlannedOf(plan *preflight.FlowPlan) Planned {
 	flow := Planned{
 		Flow: plan.Flow, Source: plannedCluster(plan.Source), Target: plannedCluster(plan.Target),

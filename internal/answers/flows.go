@@ -34,6 +34,7 @@ type MadeTopics struct {
 	Stopped []StoppedTopic `json:"stopped"`
 }
 
+// StoppedTopic is a topic that cannot be copied, and why.
 type StoppedTopic struct {
 	Topic  string `json:"topic"` // on the source
 	Reason string `json:"reason"`
@@ -62,6 +63,7 @@ type Translated struct {
 	Skips      *inspect.Skips   `json:"skips,omitempty"` // what a reader from there on will not read on the target
 }
 
+// TranslatedOf is the answer about one translated position.
 func TranslatedOf(t *inspect.Translation) Translated {
 	one := Translated{t.Flow, t.Topic, t.TargetTopic, t.Partition, t.Inverse, t.Source, t.Target, t.RuleCode, t.Words(),
 		t.Progress, t.SourceEnd, t.TargetEnd, []inspect.Range{}, t.GivenUp, t.SourceLost, t.Skips}

@@ -5,10 +5,11 @@
 // a build nor the module's dependencies. Its findings name file and line, and what
 // to do. What it guarantees when it finds nothing:
 //
-//  1. a package imports only floors below its own: cmd, internal, pkg/replicate, its
-//     rooms, kafka, chunk and wire, pkg/offsets and pkg/policy, in this order;
-//  2. rooms never import each other, nor do packages of internal/;
-//  3. pkg/offsets and pkg/policy hold no clock, goroutine, log, metric or context;
+//  1. a package imports only floors below its own, which floors.go lists: cmd, internal, pkg/operate/cutover,
+//     pkg/replicate, the other verbs of pkg/operate, the rooms of pkg/replicate on several floors, pkg/offsets and
+//     pkg/policy, from top to bottom;
+//  2. packages of one floor never import each other, be they rooms, verbs or packages of internal/;
+//  3. pkg/offsets, pkg/policy and pkg/replicate/partition hold no clock, goroutine, log, metric or context;
 //  4. integration/judge shares nothing with what it judges;
 //  5. nothing waits by sleeping.
 //

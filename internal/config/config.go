@@ -11,7 +11,7 @@
 //  4. no message shows a password, or a value that came from the environment.
 //
 // It has no defaults of its own but those of http and log: a flow's are
-// replicate.DefaultConfig, a client's are librdkafka's.
+// settings.DefaultConfig, a client's are librdkafka's.
 package config
 
 import (

@@ -11,6 +11,7 @@ type logBuffer struct {
 	all bytes.Buffer
 }
 
+// Write keeps what is logged.
 func (b *logBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -30,6 +30,7 @@ type Lookout struct {
 	Foreign        *offsets.Stretch // noted with the next runs
 }
 
+// LookoutTopic is the only topic of a [Lookout].
 const LookoutTopic = "orders"
 
 // NewLookout starts the clusters, and makes the topic on both and the ledger.

@@ -73,6 +73,7 @@ func (w *World) StatusOf(look *snapshot.Viewer, group, topic string,
 	return last
 }
 
+// Inspect opens a viewer of the flow; it is closed at the end of the test.
 func (w *World) Inspect() *snapshot.Viewer {
 	w.T.Helper()
 	look, err := snapshot.Open(w.Ctx, w.HandoverOptions().Clusters, w.Cfg, nil)
@@ -137,6 +138,7 @@ func (w *World) PlanOf(cfg settings.Config) *preflight.FlowPlan {
 	return plan
 }
 
+// Known says whether a metric has a value with these labels.
 func Known(values map[string]float64, labels string) bool { _, ok := values[labels]; return ok }
 
 // Settings reads what a topic of a cluster has, whether it was set or not.

@@ -13,7 +13,7 @@ import (
 	"replicator/pkg/replicate/settings"
 )
 
-// patience is how long a test waits for what must come: it only ends tests that fail.
+// Patience is how long a test waits for what must come: it only ends tests that fail.
 const Patience = 30 * time.Second
 
 // World is two fake clusters, the flow between them, and what a test does to them.

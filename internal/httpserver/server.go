@@ -58,6 +58,7 @@ func Serve(listen string, registry *prometheus.Registry, ready func() error, log
 	return s, nil
 }
 
+// Close ends the server and its connections.
 func (s *Server) Close() { _ = s.http.Close() }
 
 func pages(registry *prometheus.Registry, ready func() error, failures *log.Logger) http.Handler {

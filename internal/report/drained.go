@@ -8,6 +8,7 @@ import (
 	"replicator/pkg/operate/inspect"
 )
 
+// Drained writes how far the consumers of a flow's source are.
 func Drained(w io.Writer, d *inspect.DrainedStatus) {
 	fmt.Fprintf(w, "flow %s\n", d.Flow)
 	for _, cut := range d.Cuts {

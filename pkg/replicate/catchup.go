@@ -83,7 +83,7 @@ func (c *catchUp) copied(ctx context.Context, goal map[chunk.Partition]offsets.S
 		case <-logOpen.C:
 			if open := c.flow.Goal.Open(); len(open) > 0 {
 				c.flow.Log.Info("waiting for transactions that were open on the source at the start", "open", kafka.Few(open),
-					"remedy", partition.OpenRemedy)
+					"remedy", chunk.OpenRemedy)
 			}
 			logOpen.Reset(wait.LogEvery)
 		}

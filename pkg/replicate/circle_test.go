@@ -67,7 +67,7 @@ func circleOf(w *flowtest.World, err error) *provenance.CircleError {
 	return circle
 }
 
-// sum is how many records all partitions of a topic hold, markers not among them.
+// count is how many records all partitions of a topic hold, markers not among them.
 func count(w *flowtest.World, bootstrap, topic string, partitions int) (n int) {
 	w.T.Helper()
 	cluster := w.Source

@@ -20,7 +20,7 @@ import (
 	"replicator/pkg/replicate/settings"
 )
 
-// shared is two flows, from clusters of their own to one target, whose topics meet.
+// sharedTarget is two flows, from clusters of their own to one target, whose topics meet.
 type sharedTarget struct {
 	*flowtest.World
 	third  string // its servers

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"replicator/pkg/operate/inspect"
+	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/partition"
 )
@@ -23,7 +24,7 @@ func undrained(d *inspect.DrainedStatus) gap {
 			return coming("group %s has not read up to %d records of %d partitions on the source%s", g.Group, g.Lag,
 				g.Behind, g.LostThere())
 		case g.Open > 0:
-			return gap{missing: fmt.Sprintf("group %s %s", g.Group, g.OpenBehind()), remedy: partition.OpenRemedy}
+			return gap{missing: fmt.Sprintf("group %s %s", g.Group, g.OpenBehind()), remedy: chunk.OpenRemedy}
 		}
 	}
 	return gap{}
@@ -124,7 +125,7 @@ func (w *Waiter) open(s *inspect.FlowStatus) gap {
 		p := &s.Partitions[i]
 		if missing += p.SourceOpen; missing > w.Lag {
 			return gap{missing: fmt.Sprintf("lag %d, and %s/%d has an open transaction: %d offsets wait for its end", s.Behind,
-				p.Topic, p.Partition, p.SourceOpen), remedy: partition.OpenRemedy}
+				p.Topic, p.Partition, p.SourceOpen), remedy: chunk.OpenRemedy}
 		}
 	}
 	return gap{}

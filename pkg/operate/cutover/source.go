@@ -43,8 +43,8 @@ func (w *sourceWatch) take(ctx context.Context) (moved []chunk.Partition, begun 
 	if err != nil {
 		return nil, false, err
 	}
-	for p, mark := range ends {
-		if before, known := w.ends[p]; !known || before.Offset != mark.Offset || mark.Err != nil {
+	for p, listed := range ends {
+		if before, known := w.ends[p]; !known || before.Offset != listed.Offset || listed.Err != nil {
 			moved = append(moved, p)
 		}
 	}
@@ -105,8 +105,8 @@ func (w *sourceWatch) writers(ctx context.Context, moved []chunk.Partition, late
 // arrived says what a source that is still written to has got while it was watched.
 func (w *sourceWatch) arrived() string {
 	by, total := map[string]int64{}, int64(0)
-	for p, mark := range w.ends {
-		if n := mark.Offset - w.first[p].Offset; mark.Err == nil && n > 0 {
+	for p, listed := range w.ends {
+		if n := listed.Offset - w.first[p].Offset; listed.Err == nil && n > 0 {
 			by[p.Topic] += n
 			total += n
 		}

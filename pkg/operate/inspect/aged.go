@@ -156,11 +156,11 @@ func (a *ager) byTimestamps(ctx context.Context, view *snapshot.PartitionView) (
 	if begin.Err != nil || begin.Timestamp <= 0 {
 		return []lacking{all}, nil
 	}
-	marks, err := a.SourceOffsets.At(ctx, []string{view.Source.Topic}, time.UnixMilli(begin.Timestamp))
+	starts, err := a.SourceOffsets.At(ctx, []string{view.Source.Topic}, time.UnixMilli(begin.Timestamp))
 	if err != nil {
 		return nil, err
 	}
-	from, err := listoffsets.OffsetOf(marks, view.Source)
+	from, err := listoffsets.OffsetOf(starts, view.Source)
 	if err != nil {
 		return nil, a.SourceCluster.Explain(err)
 	}

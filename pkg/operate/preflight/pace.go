@@ -23,7 +23,7 @@ const (
 const (
 	// sampleBytes bounds what is read for a rate.
 	sampleBytes = 64 << 20
-	// least is what a sample must have lasted, or held, so that a rate can be told from it.
+	// leastSample and leastBytes are what a sample must have lasted, or held, so that a rate can be told from it.
 	leastSample, leastBytes = 500 * time.Millisecond, 8 << 20
 )
 

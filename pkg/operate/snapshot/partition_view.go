@@ -15,27 +15,27 @@ import (
 
 // PartitionView is one partition in a snapshot.
 type PartitionView struct {
-	Source   chunk.Partition // by its source topic
-	Target   chunk.Partition // on the target
-	Shard    int
-	Book     *Book         // nil: there is no ledger yet
-	State    *ledger.State // nil: not started
-	Facts    partition.Facts
-	Verdict  partition.Verdict
-	Cut      *ledger.Cut      // that is not decided or whose order nobody has carried out; nil: none
-	Order    *ledger.CutOrder // about that cut, as the ledger has it; nil: none
-	OrderErr error            // why that cannot be read
+	Source   chunk.Partition   // by its source topic
+	Target   chunk.Partition   // on the target
+	Shard    int               // of the ledger, that the partition belongs to
+	Book     *Book             // nil: there is no ledger yet
+	State    *ledger.State     // nil: not started
+	Facts    partition.Facts   // what is known of both sides and the ledger
+	Verdict  partition.Verdict // what the engine does by them
+	Cut      *ledger.Cut       // that is not decided or whose order nobody has carried out; nil: none
+	Order    *ledger.CutOrder  // about that cut, as the ledger has it; nil: none
+	OrderErr error             // why that cannot be read
 
-	Earliest, Stable offsets.Source // of the source
-	High             offsets.Source
-	Unknown          error // why the source does not tell them
+	Earliest, Stable offsets.Source // of the source: its first record; where committed readers end
+	High             offsets.Source // of the source: where the log ends, open transactions included
+	Unknown          error          // why the source does not tell them
 
-	Blocked                      string // why no topic of the target can have its records; "": one can
-	TargetErr                    error  // why the target topic cannot be described
-	TargetThere                  bool   // the partition is on the target
-	TargetSame                   bool   // it belongs to the topic that the map is about
-	TargetID                     chunk.TopicID
-	TargetEarliest, TargetStable offsets.Target
+	Blocked                      string         // why no topic of the target can have its records; "": one can
+	TargetErr                    error          // why the target topic cannot be described
+	TargetThere                  bool           // the partition is on the target
+	TargetSame                   bool           // it belongs to the topic that the map is about
+	TargetID                     chunk.TopicID  // of the target topic that is there now
+	TargetEarliest, TargetStable offsets.Target // as Earliest and Stable
 }
 
 // View is a partition of a source topic that is in the snapshot.
@@ -55,17 +55,17 @@ func (snap *Snapshot) View(at chunk.Partition) *PartitionView {
 		view.State = &ledger.State{Header: view.State.Header, Map: &offsets.Map{}} // it may hold a Stop
 	}
 	for _, m := range []struct {
-		into  *offsets.Source
-		marks listoffsets.Offsets
+		into    *offsets.Source
+		offsets listoffsets.Offsets
 	}{{&view.Earliest, snap.sourceEarliest}, {&view.Stable, snap.sourceStable}, {&view.High, snap.sourceHigh}} {
-		mark, ok := m.marks[at]
+		listed, ok := m.offsets[at]
 		if !ok {
-			mark.Err = errors.New("the source does not answer for this partition")
+			listed.Err = errors.New("the source does not answer for this partition")
 		}
-		if mark.Err != nil {
-			view.Unknown = mark.Err
+		if listed.Err != nil {
+			view.Unknown = listed.Err
 		}
-		*m.into = offsets.Source(mark.Offset)
+		*m.into = offsets.Source(listed.Offset)
 	}
 	view.TargetErr, view.TargetID = snap.Target.Topics[target].Err, snap.Target.Topics[target].Id
 	var known, knownEnd bool
@@ -81,10 +81,10 @@ func (snap *Snapshot) View(at chunk.Partition) *PartitionView {
 // decide says what a run of the flow would do with the partition.
 func (view *PartitionView) decide(snap *Snapshot) {
 	topic, described := snap.Target.Topics[view.Target.Topic]
-	marks := factsof.SourceOffsets{Earliest: snap.sourceEarliest, End: snap.sourceHigh, Start: snap.starts,
+	source := factsof.SourceOffsets{Earliest: snap.sourceEarliest, End: snap.sourceHigh, Start: snap.starts,
 		Epochs: snap.epochs}
 	view.Facts = partition.Facts{
-		Ledger: factsof.Ledger(view.Book != nil && view.Book.Made, view.State), Source: marks.Facts(view.Source),
+		Ledger: factsof.Ledger(view.Book != nil && view.Book.Made, view.State), Source: source.Facts(view.Source),
 		Target: partition.Target{Hidden: view.TargetErr != nil, Topic: view.TargetID,
 			End:   factsof.End(snap.targetEnds, view.Target),
 			There: described && view.TargetErr == nil && int(view.Target.Number) < topic.Partitions, Silent: !view.TargetThere},

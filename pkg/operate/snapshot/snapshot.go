@@ -23,9 +23,9 @@ import (
 //   - the source's ends come after it, so that progress is never ahead of them, and so do the ends by which the target
 //     is seen to have lost records that the ledger knows.
 type Snapshot struct {
-	Held    []groups.Held // groups of the source that the flow selects, with their positions
-	Listed  int           // groups on the source
-	Source  *kafka.Description
+	Held    []groups.Held      // groups of the source that the flow selects, with their positions
+	Listed  int                // groups on the source
+	Source  *kafka.Description // with all topics that it lets us see
 	Target  *kafka.Description // the ledger, and the topics that those of the source are copied to
 	Topics  []string           // selected ones of the source
 	Targets []string           // those of the target that they are copied to, that are there and can be asked

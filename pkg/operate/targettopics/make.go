@@ -26,13 +26,13 @@ func Make(ctx context.Context, clusters map[string]kafka.Config, flow settings.C
 	}
 	cfg := clients.TopicsConfig(&flow, clusters[flow.From], clusters[flow.To], chosen, log)
 	cfg.Watched = false // applications write, and no lane watches what becomes of it
-	marks, err := listoffsets.Open(clusters[flow.To])
+	offsets, err := listoffsets.Open(clusters[flow.To])
 	if err != nil {
 		return nil, err
 	}
-	defer marks.Close()
-	peeks := scan.Open(clusters[flow.To], log)
-	defer peeks.Close() // only read
+	defer offsets.Close()
+	scanner := scan.Open(clusters[flow.To], log)
+	defer scanner.Close() // only read
 	others, err := provenance.OpenNeighbours(&flow, clusters[flow.From], clusters[flow.To])
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func Make(ctx context.Context, clusters map[string]kafka.Config, flow settings.C
 		return nil, err
 	}
 	defer writers.Close()
-	cfg.Ledger = provenance.NewTarget(&flow, clusters[flow.To], marks, peeks, writers)
+	cfg.Ledger = provenance.NewTarget(&flow, clusters[flow.To], offsets, scanner, writers)
 	t, err := topics.Open(cfg)
 	if err != nil {
 		return nil, err

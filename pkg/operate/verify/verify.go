@@ -217,13 +217,13 @@ func verifyJobs(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Sna
 	}
 	begins := map[chunk.Partition]offsets.Source{}
 	if !o.Since.IsZero() {
-		marks, err := viewer.SourceOffsets.At(ctx, snap.Topics, o.Since)
+		starts, err := viewer.SourceOffsets.At(ctx, snap.Topics, o.Since)
 		if err != nil {
 			return nil, err
 		}
-		for partition, mark := range marks {
-			if mark.Err == nil {
-				begins[partition] = offsets.Source(mark.Offset)
+		for partition, listed := range starts {
+			if listed.Err == nil {
+				begins[partition] = offsets.Source(listed.Offset)
 			}
 		}
 	}

@@ -21,8 +21,8 @@ import (
 	"replicator/pkg/offsets"
 )
 
-// Partition names one partition by its source topic; where naming gives the
-// target another name, only the rooms that write to the target know it.
+// Partition is one partition of one cluster. What a flow is about is named by its source topic;
+// where a target partition is meant, whose topic may have another name, the code says so.
 type Partition struct {
 	Topic  string
 	Number int32

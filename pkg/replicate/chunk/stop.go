@@ -15,7 +15,7 @@ type Stop struct {
 	Reason    string         // a fact
 	Fix       string         // an instruction
 	Err       error          // what the cluster said, may be nil
-	At        offsets.Source // of a record that is refused: what stands before it is not
+	At        offsets.Source // of the record that is refused: those before it were not
 }
 
 // The kinds of Stop.
@@ -84,3 +84,7 @@ func Remedy(err error) string {
 	}
 	return ""
 }
+
+// OpenRemedy is what to do about a transaction that does not end.
+const OpenRemedy = "'replicator plan' names open transactions, and who has them open; the broker ends one at its " +
+	"time-out"

@@ -4,7 +4,7 @@ import (
 	"fmt"
 )
 
-// topicStop is a Stop that is about all partitions of its topic.
+// TopicStop is a Stop that is about all partitions of its topic.
 type TopicStop struct{ Stop *Stop }
 
 func (t TopicStop) Error() string {

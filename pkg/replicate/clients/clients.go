@@ -16,11 +16,11 @@ import (
 // Clients are what those who copy a flow and those who only view it have in
 // common: those that ask both clusters, and the policy.
 type Clients struct {
-	Policy                       *policy.Policy
-	SourceOffsets, TargetOffsets *listoffsets.Client
-	Groups                       *groups.Groups
-	Ledger                       *ledger.Reader
-	Scan                         *scan.Scanner // at the target
+	Policy                       *policy.Policy      // what is selected, and how it is named
+	SourceOffsets, TargetOffsets *listoffsets.Client // where logs begin and end
+	Groups                       *groups.Groups      // of both clusters, with their positions
+	Ledger                       *ledger.Reader      // of the flow's ledger, on the target
+	Scan                         *scan.Scanner       // single stretches of the target
 }
 
 // TopicsConfig says how the flow's target topics are looked after. The batch lane

@@ -30,7 +30,7 @@ func (r *reported) listed(n int) {
 	r.empty = n == 0
 }
 
-// gravest first: what is said about a group with several.
+// leftAlone is what is said about a group with several, the gravest first.
 var leftAlone = []Kind{Refused, UnreadDeleted, BeforeForeign, BeyondEnd, ForeignCommit, Active}
 
 // round compares the groups of a round with what was said about them.

@@ -46,16 +46,16 @@ type Description struct {
 type TopicDescription struct {
 	Id         chunk.TopicID
 	Partitions int
-	rights     int32 // bits by Kafka's number of the operation; noRights: the cluster does not say
+	rights     int32 // bits by Kafka's number of the operation; RightsUnknown: the cluster does not say
 	Err        error
 }
 
-// noRights is what a broker answers that does not say them.
-const noRights int32 = -1 << 31
+// RightsUnknown is what a broker answers that does not say what we may do with a topic.
+const RightsUnknown int32 = -1 << 31
 
 // May says whether the right is there, or cannot be known to be missing.
 func (t *TopicDescription) May(operation kmsg.ACLOperation) bool {
-	return t.rights == noRights || t.rights&(1<<operation) != 0
+	return t.rights == RightsUnknown || t.rights&(1<<operation) != 0
 }
 
 // Describe asks a cluster for itself and for topics (nil: all that it lets us

@@ -134,7 +134,7 @@ func dialerOf(c Config) (dialFunc, error) {
 	}, nil
 }
 
-// mechanism logs in with the name and the password of the moment.
+// mechanismOf logs in with the name and the password of the moment.
 func mechanismOf(c Config) (sasl.Mechanism, error) {
 	scrams := func(context.Context) (scram.Auth, error) {
 		now := c.now().Properties

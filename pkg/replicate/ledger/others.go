@@ -72,12 +72,8 @@ const (
 	none              // it is none
 )
 
-const (
-	// othersWait bounds one question to the cluster.
-	othersWait = 15 * time.Second
-	// noRights is what a broker answers that does not tell rights.
-	noRights int32 = -1 << 31
-)
+// othersWait bounds one question to the cluster.
+const othersWait = 15 * time.Second
 
 // OpenOthers opens a look at a cluster; nothing is connected yet.
 func OpenOthers(cluster kafka.Config) (*Others, error) {
@@ -175,7 +171,8 @@ func (o *Others) list(ctx context.Context) (*Standing, error) {
 		if k == nil || k.id != chunk.TopicID(topic.TopicID) {
 			k = &known{id: chunk.TopicID(topic.TopicID), notes: map[string][]byte{}}
 		}
-		k.mayRead = topic.AuthorizedOperations == noRights || topic.AuthorizedOperations&(1<<kmsg.ACLOperationRead) != 0
+		k.mayRead = topic.AuthorizedOperations == kafka.RightsUnknown ||
+			topic.AuthorizedOperations&(1<<kmsg.ACLOperationRead) != 0
 		k.leader = -1
 		for _, p := range topic.Partitions {
 			if p.Partition == 0 {

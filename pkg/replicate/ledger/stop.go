@@ -37,7 +37,7 @@ func CutStop(p chunk.Partition, cut *Cut) *chunk.Stop {
 	}
 }
 
-// resumeFix is what a cut waits for.
+// ResumeFix is what a cut waits for.
 const ResumeFix = "'replicator resume --dry-run' tells what either way gives up"
 
 // StopOf is a Stop as the ledger keeps it.

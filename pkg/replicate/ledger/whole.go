@@ -64,7 +64,7 @@ func ReadFirst(ctx context.Context, target kafka.Config, name string, shards, n 
 	case partitions != shards:
 		return nil, &ShardsError{Ledger: name, Have: partitions, Want: shards}
 	}
-	marks, err := endsOf(ctx, target, name)
+	ends, err := endsOf(ctx, target, name)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func ReadFirst(ctx context.Context, target kafka.Config, name string, shards, n 
 	defer reader.Close() // only read
 	least := make([]int64, n)
 	for shard := range least {
-		if least[shard], err = listoffsets.OffsetOf(marks, chunk.Partition{Topic: name, Number: int32(shard)}); err != nil {
+		if least[shard], err = listoffsets.OffsetOf(ends, chunk.Partition{Topic: name, Number: int32(shard)}); err != nil {
 			return nil, target.Explain(err)
 		}
 	}
@@ -108,10 +108,10 @@ func ReadAsItIs(ctx context.Context, target kafka.Config, name string) ([]*Shard
 // endsOf are the ends of a topic's partitions, open transactions included: a reader
 // that has come so far has seen all that was committed before.
 func endsOf(ctx context.Context, cluster kafka.Config, topic string) (listoffsets.Offsets, error) {
-	marks, err := listoffsets.Open(cluster)
+	client, err := listoffsets.Open(cluster)
 	if err != nil {
 		return nil, err
 	}
-	defer marks.Close()
-	return marks.Ends(ctx, []string{topic})
+	defer client.Close()
+	return client.Ends(ctx, []string{topic})
 }

@@ -6,7 +6,7 @@
 //  1. each answer comes from the cluster at the time of the call: nothing is
 //     cached;
 //  2. what one partition answers does not hide what the others say: errors are
-//     per partition, in [Mark], those of a broker that does not answer as well, and a
+//     per partition, in [Listed], those of a broker that does not answer as well, and a
 //     topic that is refused leaves the others alone;
 //  3. one request per broker, whatever the number of partitions.
 //

@@ -15,8 +15,8 @@ const (
 	RetentionFailed                 // the target does not tell its retention
 	FlowFailed                      // the flow starts over
 	CircleFailed                    // the flow stands still, since records would go round
-	OtherFailed
-	failureKinds // how many there are
+	OtherFailed                     // whatever has no kind of its own
+	failureKinds                    // how many there are
 )
 
 var failureNames = [failureKinds]string{"source_position", "source_connection", "source_ends", "cluster", "ledger",

@@ -59,7 +59,7 @@ const (
 	heartbeat = 1 * time.Second // heartbeat.interval.ms
 	// rebalance is how long a member may take to let go of its shards, max.poll.interval.ms.
 	rebalance = time.Minute
-	// A coordinator may be moving when Confirm asks; without any answer it says so after confirmLimit.
+	// confirmTries: a coordinator may be moving when Confirm asks; without any answer it says so after confirmLimit.
 	confirmTries = 20
 	confirmLimit = 10 * time.Second
 	// leaveLimit bounds the farewell to a coordinator that is away, or that has others join first: without it the

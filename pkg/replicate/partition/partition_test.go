@@ -31,6 +31,7 @@ func fresh(change ...func(*Facts)) Facts {
 }
 
 // The changes.
+
 func made(f *Facts)        { f.Ledger.Made = true }
 func silent(f *Facts)      { f.Source.Silent = true }
 func stopped(f *Facts)     { f.TopicStopped = true }

@@ -84,7 +84,3 @@ func (s State) Phase() Phase {
 
 // Free says that nothing is in the way of the partition, whether or not a replica runs.
 func (p Phase) Free() bool { return p == PhaseCopying || p == PhaseIdle }
-
-// OpenRemedy is what to do about a transaction that does not end.
-const OpenRemedy = "'replicator plan' names open transactions, and who has them open; the broker ends one at its " +
-	"time-out"

@@ -66,10 +66,10 @@ func LeftOf(ctx context.Context, target *listoffsets.Client, kept map[string]lis
 				return nil, err
 			}
 			left = slices.DeleteFunc(left, func(u Unread) bool {
-				mark, known := first[u.Partition]
+				listed, known := first[u.Partition]
 				switch {
-				case !known || mark.Err != nil: // not known: left out
-				case int64(u.At) < mark.Offset:
+				case !known || listed.Err != nil: // not known: left out
+				case int64(u.At) < listed.Offset:
 					return false
 				default:
 					found[u] = Left{keeps, share}

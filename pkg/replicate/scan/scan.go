@@ -1,7 +1,7 @@
 // Package scan reads single stretches of a partition: what lies at the end of a
 // target partition, which records someone else wrote, one record of the ledger.
 //
-// The central type is [Peek]. It guarantees:
+// The central type is [Scanner]. It guarantees:
 //
 //  1. an answer is about exactly the range that was asked for: a position outside
 //     the log is never silently another one;

@@ -25,8 +25,10 @@ const (
 type Start string
 
 const (
+	// Earliest is the first record that the source has.
 	Earliest Start = "earliest"
-	Latest   Start = "latest"
+	// Latest is the end of the source's log: only what is written from now on.
+	Latest Start = "latest"
 )
 
 // Time is the time that the start names; false for Earliest and Latest.
@@ -59,7 +61,8 @@ const (
 	maxShards            = 256
 	maxReplicationFactor = 32767 // what the protocol's int16 holds
 
-	// A transaction lasts a commit interval and the commit itself, and brokers end it after a minute.
+	// MinCommitInterval and its counterpart: a transaction lasts a commit interval and the commit itself, and brokers
+	// end it after a minute.
 	MinCommitInterval, maxCommitInterval   = 10 * time.Millisecond, 30 * time.Second
 	minGroupInterval, maxGroupInterval     = 100 * time.Millisecond, time.Hour
 	minRefreshInterval, maxRefreshInterval = 100 * time.Millisecond, time.Hour

@@ -190,9 +190,9 @@ func (c *copier) learnEpochs(ctx context.Context) error {
 	}
 	var before []chunk.Position // with the epoch before the leader's
 	for p, r := range c.assigned.routes {
-		mark, ok := stable[p]
-		if ok && r.epoch < 0 && mark.Err == nil && mark.Epoch >= 0 && mark.Offset == int64(r.next) {
-			before = append(before, chunk.Position{Partition: p, Offset: r.next, Epoch: mark.Epoch - 1})
+		listed, ok := stable[p]
+		if ok && r.epoch < 0 && listed.Err == nil && listed.Epoch >= 0 && listed.Offset == int64(r.next) {
+			before = append(before, chunk.Position{Partition: p, Offset: r.next, Epoch: listed.Epoch - 1})
 		}
 	}
 	ends, err := c.flow.SourceOffsets.EpochEnds(ctx, before)

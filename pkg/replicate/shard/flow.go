@@ -54,8 +54,8 @@ func (f *Flow) notClosed(ctx context.Context, book *ledger.Shard) error {
 // clusters, and what is known of its topics. It may be used by several goroutines.
 type Flow struct {
 	Cfg            settings.Config
-	Name           string
-	CatchUp        bool // run until caught up: progress is committed at once
+	Name           string // of the flow
+	CatchUp        bool   // run until caught up: progress is committed at once
 	Source, Target kafka.Config
 	Log            *slog.Logger
 	Metrics        *metrics.Metrics
@@ -63,29 +63,29 @@ type Flow struct {
 	TroubleFor     time.Duration                    // DefaultTroubleFor, but for tests
 
 	clients.Clients
-	SourceScan   *scan.Scanner
-	Topics       *topics.Topics
-	TargetTopics *provenance.Target
-	Owner        *owner.Group
-	Writers      *provenance.Writers
-	LastCopied   *lastcopied.Comparer
+	SourceScan   *scan.Scanner        // reads single stretches of the source; Clients.Scan does at the target
+	Topics       *topics.Topics       // creates target topics and keeps their settings
+	TargetTopics *provenance.Target   // whose they are
+	Owner        *owner.Group         // which shards are this process's
+	Writers      *provenance.Writers  // who wrote to the target what this flow has not
+	LastCopied   *lastcopied.Comparer // whether both sides hold the same last copied record
 	// SourceWriters tells what the flow in the opposite direction wrote; nil: there is none, or no batch tells its writer.
 	SourceWriters *provenance.SourceWriters
 	Window        *sink.Window // what all writers of the batch lane have under way
 
-	Topology *topology.Topology
-	Goal     Goal
+	Topology *topology.Topology // which partitions there are, and where they are copied to
+	Goal     Goal               // where a one-off copy ends
 	stops    quarantine.Lines
 	Notify   chan struct{} // tells a one-off copy that a shard has come further
 
-	Signer     *identity.Signer
-	Identity   ledger.Identity
-	asking     sync.Mutex  // held while the ledger's identity is read again
-	SameLedger atomic.Bool // the ledger was seen to be this flow's, as a member of the group
+	Signer     *identity.Signer // compares the flow with what its ledger says it is
+	Identity   ledger.Identity  // of this flow, as its configuration and the clusters have it
+	asking     sync.Mutex       // held while the ledger's identity is read again
+	SameLedger atomic.Bool      // the ledger was seen to be this flow's, as a member of the group
 
-	Owned               atomic.Int32 // shards of this process
-	Longest             txlimit.Longest
-	Copied, CopiedBytes atomic.Int64 // by this process
+	Owned               atomic.Int32    // shards of this process
+	Longest             txlimit.Longest // transaction that the target allows
+	Copied, CopiedBytes atomic.Int64    // by this process
 	logLeftOut          sync.Once
 }
 

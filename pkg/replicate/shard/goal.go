@@ -48,9 +48,9 @@ func (g *Goal) Open() (list []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for p, end := range g.ends {
-		if mark, known := g.stable[p]; known && mark.Err == nil && offsets.Source(mark.Offset) < end {
+		if listed, known := g.stable[p]; known && listed.Err == nil && offsets.Source(listed.Offset) < end {
 			list = append(list, fmt.Sprintf("%s has an open transaction: %d offsets wait for its end", p,
-				end-offsets.Source(mark.Offset)))
+				end-offsets.Source(listed.Offset)))
 		}
 	}
 	slices.Sort(list)

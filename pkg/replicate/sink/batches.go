@@ -32,7 +32,7 @@ type Batches struct {
 	wrote   *wrote
 	txn     transaction
 	leaders leaders
-	queues  map[place]*queue
+	queues  map[chunk.Partition]*queue
 	order   []*queue // in the order of the first batch
 	waiting int      // bytes in queues
 	sent    []*sent
@@ -42,7 +42,7 @@ type Batches struct {
 // queue holds what is not sent yet of one partition, and what the target has acknowledged.
 type queue struct {
 	partition chunk.Partition
-	target    place
+	target    chunk.Partition
 	id        [16]byte // of the target topic, since its first batch was sent
 	ledger    bool     // the ledger's own
 	most      int      // bytes of the largest batch that is joined; 0: none
@@ -80,8 +80,9 @@ const (
 // OpenBatches opens a writer; Init comes next.
 func OpenBatches(cfg Config) *Batches {
 	return &Batches{
-		cfg: cfg, wrote: &wrote{}, queues: map[place]*queue{}, leaders: leaders{known: map[string]*topic{}},
-		txn: transaction{id: cfg.TransactionalID, lasts: cfg.lasts(), announced: map[place]bool{}, next: map[place]int32{}},
+		cfg: cfg, wrote: &wrote{}, queues: map[chunk.Partition]*queue{}, leaders: leaders{known: map[string]*topic{}},
+		txn: transaction{id: cfg.TransactionalID, lasts: cfg.lasts(), announced: map[chunk.Partition]bool{},
+			next: map[chunk.Partition]int32{}},
 	}
 }
 
@@ -146,7 +147,7 @@ func (b *Batches) Begin() error {
 // Write takes over the batches of one part for a topic on the target, and sends
 // when enough has come together.
 func (b *Batches) Write(ctx context.Context, part chunk.Part, topic string) error {
-	at := place{topic, part.Partition.Number}
+	at := chunk.Partition{Topic: topic, Number: part.Partition.Number}
 	q := b.queues[at]
 	if q == nil {
 		q = &queue{partition: part.Partition, target: at, most: min(part.Most, BatchMost)}
@@ -193,7 +194,7 @@ func (b *Batches) Settle(ctx context.Context) ([]Acked, error) {
 	var acked []Acked
 	for _, q := range b.order {
 		if len(q.runs) > 0 {
-			acked = append(acked, Acked{Partition: q.partition, Target: q.target.topic, Runs: q.runs})
+			acked = append(acked, Acked{Partition: q.partition, Target: q.target.Topic, Runs: q.runs})
 		}
 	}
 	return acked, nil
@@ -215,7 +216,7 @@ func (b *Batches) writeLedger(ctx context.Context, records []LedgerRecord) ([]in
 	if len(records) == 0 {
 		return nil, nil
 	}
-	q := &queue{ledger: true, target: place{b.cfg.Ledger, b.cfg.Shard},
+	q := &queue{ledger: true, target: chunk.Partition{Topic: b.cfg.Ledger, Number: b.cfg.Shard},
 		partition: chunk.Partition{Topic: b.cfg.Ledger, Number: b.cfg.Shard}}
 	b.queues[q.target] = q
 	b.order = append(b.order, q)

@@ -76,8 +76,8 @@ func TestBatchesLandInOrder(t *testing.T) {
 						f.t.Errorf("%s acked as %v, want %v", orders1, got, whole)
 					}
 				}
-				f.inOrder(e, place{"orders", 0}, 2*gaps/records)
-				f.inOrder(e, place{"orders", 1}, 2*noGaps/records)
+				f.inOrder(e, chunk.Partition{Topic: "orders", Number: 0}, 2*gaps/records)
+				f.inOrder(e, chunk.Partition{Topic: "orders", Number: 1}, 2*noGaps/records)
 				for i, got := range f.visible("orders", 0) {
 					if want := fmt.Sprintf("%0*d", c.value, i%gaps); string(got.Value) != want {
 						f.t.Fatalf("record %d of orders/0 ends in %q", i, got.Value[len(got.Value)-4:])
@@ -89,7 +89,7 @@ func TestBatchesLandInOrder(t *testing.T) {
 }
 
 // inOrder holds the sequences of a partition's batches against what the generation wants.
-func (f *fixture) inOrder(e *ear, at place, want int) {
+func (f *fixture) inOrder(e *ear, at chunk.Partition, want int) {
 	f.t.Helper()
 	n := 0
 	var before stamp
@@ -187,7 +187,7 @@ func TestOnlyTheFirstGenerationAnnouncesPartitions(t *testing.T) {
 // announced checks that every batch goes to a partition that its transaction knows.
 func (f *fixture) announced(e *ear) {
 	f.t.Helper()
-	known := map[place]bool{}
+	known := map[chunk.Partition]bool{}
 	for _, h := range e.heard() {
 		switch h.key {
 		case "AddPartitionsToTxn":

@@ -253,7 +253,7 @@ func runsOf(acked []Acked, p chunk.Partition) []offsets.Run {
 type heard struct {
 	key     string
 	version int16
-	of      map[place]wire.Batch // partitions it names; of Produce with what it holds for each
+	of      map[chunk.Partition]wire.Batch // partitions it names; of Produce with what it holds for each
 }
 
 // ear lists the requests of transactions in their order.
@@ -285,12 +285,12 @@ func (f *fixture) listen() *ear {
 		names[f.fake.TopicInfo(name).TopicID] = name
 	}
 	f.fake.Control(func(r kmsg.Request) (kmsg.Response, error, bool) {
-		h := heard{key: kmsg.NameForKey(r.Key()), version: r.GetVersion(), of: map[place]wire.Batch{}}
+		h := heard{key: kmsg.NameForKey(r.Key()), version: r.GetVersion(), of: map[chunk.Partition]wire.Batch{}}
 		switch r := r.(type) {
 		case *kmsg.AddPartitionsToTxnRequest:
 			for _, topic := range r.Topics {
 				for _, p := range topic.Partitions {
-					h.of[place{topic.Topic, p}] = nil
+					h.of[chunk.Partition{Topic: topic.Topic, Number: p}] = nil
 				}
 			}
 		case *kmsg.ProduceRequest:
@@ -299,7 +299,7 @@ func (f *fixture) listen() *ear {
 					topic.Topic = names[topic.TopicID]
 				}
 				for _, p := range topic.Partitions {
-					at := place{topic.Topic, p.Partition}
+					at := chunk.Partition{Topic: topic.Topic, Number: p.Partition}
 					b, rest, err := wire.Next(p.Records)
 					if _, twice := h.of[at]; err != nil || len(rest) > 0 || twice {
 						f.t.Errorf("a request holds for %v: %v, %d more bytes, another batch: %t", at, err, len(rest), twice)

@@ -83,7 +83,7 @@ func TestWaitingBatchesAreJoined(t *testing.T) {
 				asTheyAre := 0
 				for _, h := range e.heard() {
 					for at, b := range h.of {
-						if h.key == "Produce" && at.topic == "orders" && b.Count() == single {
+						if h.key == "Produce" && at.Topic == "orders" && b.Count() == single {
 							asTheyAre++
 						}
 					}

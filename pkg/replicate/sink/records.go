@@ -91,9 +91,9 @@ type Records struct {
 	cfg     Config
 	fence   *ck.Producer // transactional
 	data    *ck.Producer // the same one when delivery is exactly once
-	lanes   map[place]*lane
-	last    *lane // of the report before: neighbours mostly share it
-	waiting int   // records written whose report has not come
+	reports map[chunk.Partition]*partitionReports
+	last    *partitionReports // of the report before: neighbours mostly share it
+	waiting int               // records written whose report has not come
 	ledger  []int64
 	id      int64     // producer id; -1: not known
 	begun   time.Time // the transaction
@@ -106,16 +106,10 @@ type Records struct {
 	renewed error // the handles hold former certificates or passwords, and there is trouble
 }
 
-// place is a partition of the target.
-type place struct {
-	topic  string
-	number int32
-}
-
-// lane is one partition's way: reports come in the order of writing.
-type lane struct {
+// partitionReports are what is waited for of one partition; reports come in the order of writing.
+type partitionReports struct {
 	partition chunk.Partition
-	target    place
+	target    chunk.Partition
 	pending   []offsets.Source // written, not reported
 	head      int              // of pending
 	runs      []offsets.Run    // reported in this transaction
@@ -149,7 +143,7 @@ func OpenRecords(cfg Config) (*Records, error) {
 	for k, v := range common {
 		fenced[k] = v
 	}
-	s := &Records{cfg: cfg, lanes: map[place]*lane{}, opened: cfg.Target.Credentials()}
+	s := &Records{cfg: cfg, reports: map[chunk.Partition]*partitionReports{}, opened: cfg.Target.Credentials()}
 	var err error
 	if s.fence, err = kafka.NewProducer(cfg.Target, fenced); err != nil {
 		return nil, fmt.Errorf("open target writer: %w", err)
@@ -221,7 +215,7 @@ func (s *Records) Begin() error {
 	s.ledger = s.ledger[:0]
 	s.begun, s.failure = time.Now(), nil
 	s.taken, s.slow, s.broken = false, false, false
-	for _, l := range s.lanes {
+	for _, l := range s.reports {
 		l.runs = nil
 	}
 	if !s.cfg.ExactlyOnce {
@@ -237,7 +231,7 @@ func (s *Records) Begin() error {
 // waiting. The part may be reused afterwards. A *chunk.Stop names a partition
 // whose record was refused.
 func (s *Records) Write(ctx context.Context, part chunk.Part, topic string) error {
-	l := s.lane(part.Partition, topic)
+	l := s.reportsOf(part.Partition, topic)
 	message := ck.Message{TopicPartition: ck.TopicPartition{Topic: &topic, Partition: part.Partition.Number}}
 	for i := range part.Records {
 		record := &part.Records[i]
@@ -269,13 +263,13 @@ func (s *Records) Push(context.Context) error { return nil }
 // what it can carry, see [Carries].
 func timestamp(ms int64) time.Time { return time.UnixMilli(ms) }
 
-// lane finds or makes the way of one partition.
-func (s *Records) lane(p chunk.Partition, topic string) *lane {
-	at := place{topic, p.Number}
-	l := s.lanes[at]
+// reportsOf finds or makes what is kept of one partition.
+func (s *Records) reportsOf(p chunk.Partition, topic string) *partitionReports {
+	at := chunk.Partition{Topic: topic, Number: p.Number}
+	l := s.reports[at]
 	if l == nil {
-		l = &lane{partition: p, target: at}
-		s.lanes[at] = l
+		l = &partitionReports{partition: p, target: at}
+		s.reports[at] = l
 	}
 	return l
 }
@@ -303,9 +297,9 @@ func (s *Records) Settle(ctx context.Context) ([]Acked, error) {
 		return nil, err
 	}
 	var acked []Acked
-	for _, l := range s.lanes {
+	for _, l := range s.reports {
 		if len(l.runs) > 0 {
-			acked = append(acked, Acked{Partition: l.partition, Target: l.target.topic, Runs: l.runs})
+			acked = append(acked, Acked{Partition: l.partition, Target: l.target.Topic, Runs: l.runs})
 		}
 	}
 	return acked, nil
@@ -363,7 +357,7 @@ func (s *Records) repeat(ctx context.Context, what string, call func(context.Con
 // Close lets go of the handles. What is in an open transaction is aborted, if the
 // target answers soon; else the next owner or the timeout does it.
 func (s *Records) Close() {
-	if s.cfg.ExactlyOnce && s.waiting+len(s.lanes) > 0 {
+	if s.cfg.ExactlyOnce && s.waiting+len(s.reports) > 0 {
 		_ = s.fence.Purge(ck.PurgeQueue | ck.PurgeInFlight)
 		ctx, cancel := context.WithTimeout(context.Background(), callSlice)
 		_ = s.fence.AbortTransaction(ctx) // fails when none is open, or when the handle is fenced

@@ -66,8 +66,8 @@ func TestImpossibleReportFailsTheTransaction(t *testing.T) {
 		"purged before the reason": {[]*ck.Message{report(-1001, ck.NewError(ck.ErrPurgeQueue, "purged", false)),
 			report(-1001, denied)}, "operation Write on Topic \"orders\" is denied"},
 	} {
-		s := &Records{cfg: Config{Ledger: "ledger"}, lanes: map[place]*lane{}}
-		l := s.lane(chunk.Partition{Topic: "orders"}, topic)
+		s := &Records{cfg: Config{Ledger: "ledger"}, reports: map[chunk.Partition]*partitionReports{}}
+		l := s.reportsOf(chunk.Partition{Topic: "orders"}, topic)
 		l.pending, s.waiting = []offsets.Source{10, 11, 12}[:len(c.reports)], len(c.reports)
 		for _, r := range c.reports {
 			s.take(r)
@@ -114,10 +114,10 @@ func TestSlowTargetIsToldFromASilentOne(t *testing.T) {
 		{"shut out in time", 0, []ck.Event{first, fatal}, false, false},
 		{"shut out when it was over", time.Hour, []ck.Event{first, fatal}, true, false},
 	} {
-		s := &Records{cfg: Config{Ledger: "ledger", Interval: time.Second}, lanes: map[place]*lane{},
+		s := &Records{cfg: Config{Ledger: "ledger", Interval: time.Second}, reports: map[chunk.Partition]*partitionReports{},
 			begun: time.Now().Add(-c.age)}
 		for number := range int32(2) {
-			s.lane(chunk.Partition{Topic: "orders", Number: number}, "orders").pending = []offsets.Source{10, 11}
+			s.reportsOf(chunk.Partition{Topic: "orders", Number: number}, "orders").pending = []offsets.Source{10, 11}
 		}
 		for _, e := range c.events {
 			s.take(e)

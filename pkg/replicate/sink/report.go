@@ -98,7 +98,7 @@ func (s *Records) take(event ck.Event) {
 	}
 }
 
-// takeReport folds one record's target offset into the runs of its lane.
+// takeReport folds one record's target offset into the runs of its partition.
 func (s *Records) takeReport(m *ck.Message) {
 	s.waiting--
 	at := m.TopicPartition
@@ -110,8 +110,8 @@ func (s *Records) takeReport(m *ck.Message) {
 		s.ledger = append(s.ledger, int64(at.Offset))
 		return
 	}
-	if s.last == nil || s.last.target.number != at.Partition || s.last.target.topic != *at.Topic {
-		s.last = s.lanes[place{*at.Topic, at.Partition}]
+	if s.last == nil || s.last.target.Number != at.Partition || s.last.target.Topic != *at.Topic {
+		s.last = s.reports[chunk.Partition{Topic: *at.Topic, Number: at.Partition}]
 	}
 	l := s.last
 	source := l.pending[l.head]
@@ -120,7 +120,7 @@ func (s *Records) takeReport(m *ck.Message) {
 	}
 	if at.Error != nil {
 		s.slow = s.slow || timedOut(at.Error) && len(l.runs) > 0
-		s.fail(refused(l.partition, l.target.topic, source, at.Error))
+		s.fail(refused(l.partition, l.target.Topic, source, at.Error))
 		return
 	}
 	run := offsets.Run{Source: source, Target: offsets.Target(at.Offset), Count: 1}

@@ -65,7 +65,7 @@ func (q *queue) refused(batch chunk.Batch, err error) error {
 	if q.ledger {
 		return err
 	}
-	return refused(q.partition, q.target.topic, batch.First, err)
+	return refused(q.partition, q.target.Topic, batch.First, err)
 }
 
 // stamped is the Stop for a topic whose brokers put the time of writing in the place
@@ -96,16 +96,16 @@ func newRequest(transaction string) *request {
 
 // add puts one batch of a partition that is not in the request yet.
 func (r *request) add(q *queue, batch chunk.Batch) {
-	n, ok := r.at[q.target.topic]
+	n, ok := r.at[q.target.Topic]
 	if !ok {
 		topic := kmsg.NewProduceRequestTopic()
-		topic.Topic, topic.TopicID = q.target.topic, q.id
+		topic.Topic, topic.TopicID = q.target.Topic, q.id
 		r.Topics = append(r.Topics, topic)
 		n = len(r.Topics) - 1
-		r.at[q.target.topic] = n
+		r.at[q.target.Topic] = n
 	}
 	p := kmsg.NewProduceRequestTopicPartition()
-	p.Partition, p.Records = q.target.number, batch.Raw
+	p.Partition, p.Records = q.target.Number, batch.Raw
 	r.Topics[n].Partitions = append(r.Topics[n].Partitions, p)
 	r.sent.queues = append(r.sent.queues, q)
 	r.sent.batches = append(r.sent.batches, batch)
@@ -181,9 +181,9 @@ func (s *sent) land() error {
 	}
 	var failure error
 	for i, q := range s.queues {
-		answer := answered[key{topic: q.target.topic, number: q.target.number}]
+		answer := answered[key{topic: q.target.Topic, number: q.target.Number}]
 		if s.response.Version >= 13 {
-			answer = answered[key{id: q.id, number: q.target.number}]
+			answer = answered[key{id: q.id, number: q.target.Number}]
 		}
 		if answer == nil {
 			return fmt.Errorf("%s: the target acknowledged a request without naming the partition", q.partition)
@@ -191,7 +191,7 @@ func (s *sent) land() error {
 		err := kerr.ErrorForCode(answer.ErrorCode)
 		switch {
 		case err == nil && answer.LogAppendTime >= 0 && !q.ledger:
-			err = stamped(q.partition, q.target.topic)
+			err = stamped(q.partition, q.target.Topic)
 		case err == nil:
 			err = q.land(s.batches[i], offsets.Target(answer.BaseOffset))
 		case q.alone && errors.Is(err, kerr.ConcurrentTransactions):

@@ -29,17 +29,17 @@ func (b *Batches) send(ctx context.Context) error {
 			if !q.ready() {
 				continue
 			}
-			t, err := b.leaders.of(ctx, q.target.topic)
+			t, err := b.leaders.of(ctx, q.target.Topic)
 			if err != nil {
 				return q.refused(q.batches[0], err)
 			}
-			leader, led := t.leaders[q.target.number]
+			leader, led := t.leaders[q.target.Number]
 			if !led { // the partition may be newer than what is remembered
-				b.leaders.forget(q.target.topic)
-				if t, err = b.leaders.of(ctx, q.target.topic); err != nil {
+				b.leaders.forget(q.target.Topic)
+				if t, err = b.leaders.of(ctx, q.target.Topic); err != nil {
 					return q.refused(q.batches[0], err)
 				}
-				if leader, led = t.leaders[q.target.number]; !led {
+				if leader, led = t.leaders[q.target.Number]; !led {
 					return q.refused(q.batches[0], kerr.LeaderNotAvailable)
 				}
 			}

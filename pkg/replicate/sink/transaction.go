@@ -22,10 +22,10 @@ type transaction struct {
 	client    *kgo.Client
 	second    bool // generation of the protocol
 	producer  wire.Producer
-	began     bool            // something was sent in it
-	begun     time.Time       // when it was started
-	announced map[place]bool  // partitions that the first generation's transaction knows
-	next      map[place]int32 // sequence
+	began     bool                      // something was sent in it
+	begun     time.Time                 // when it was started
+	announced map[chunk.Partition]bool  // partitions that the first generation's transaction knows
+	next      map[chunk.Partition]int32 // sequence
 }
 
 // init shuts out a former owner, and waits until what it left open is settled.
@@ -60,7 +60,7 @@ func (t *transaction) begin() {
 }
 
 // stamp makes a batch ours and the next in its partition.
-func (t *transaction) stamp(at place, batch chunk.Batch) {
+func (t *transaction) stamp(at chunk.Partition, batch chunk.Batch) {
 	wire.Batch(batch.Raw).Stamp(t.producer, t.next[at])
 	t.next[at] = wire.NextSequence(t.next[at], batch.Count)
 }
@@ -90,19 +90,19 @@ func (t *transaction) announce(ctx context.Context, queues []*queue) error {
 	request := kmsg.NewPtrAddPartitionsToTxnRequest()
 	request.TransactionalID, request.ProducerID, request.ProducerEpoch =
 		t.id, t.producer.ID, t.producer.Epoch
-	at, of := map[string]int{}, map[place]*queue{}
+	at, of := map[string]int{}, map[chunk.Partition]*queue{}
 	for _, q := range queues {
 		p := q.target
 		of[p] = q
-		n, ok := at[p.topic]
+		n, ok := at[p.Topic]
 		if !ok {
 			topic := kmsg.NewAddPartitionsToTxnRequestTopic()
-			topic.Topic = p.topic
+			topic.Topic = p.Topic
 			request.Topics = append(request.Topics, topic)
 			n = len(request.Topics) - 1
-			at[p.topic] = n
+			at[p.Topic] = n
 		}
-		request.Topics[n].Partitions = append(request.Topics[n].Partitions, p.number)
+		request.Topics[n].Partitions = append(request.Topics[n].Partitions, p.Number)
 		t.announced[p] = true
 	}
 	return t.settled(ctx, "announce partitions", func(ctx context.Context) error {
@@ -120,7 +120,7 @@ func (t *transaction) announce(ctx context.Context, queues []*queue) error {
 				if err == nil || err == kerr.OperationNotAttempted { // another one is to blame
 					continue
 				}
-				q := of[place{topic.Topic, p.Partition}]
+				q := of[chunk.Partition{Topic: topic.Topic, Number: p.Partition}]
 				if q == nil || q.ledger || err == kerr.ConcurrentTransactions {
 					return err
 				}

@@ -101,7 +101,7 @@ func (t *tail) read(answer *kmsg.FetchResponseTopicPartition, tell callbacks) (c
 	return part, nil
 }
 
-// What is made of an answer's batches may have so many times their bytes, and so many more.
+// growsTo: what is made of an answer's batches may have so many times their bytes, and so many more.
 const growsTo, growsBy = 4, 1 << 20
 
 // refusal sorts what a broker says instead of records.

@@ -38,11 +38,11 @@ func New(maps *ledger.Reader, target *scan.Scanner) *Translator {
 type Standing struct {
 	Source           chunk.Partition // by its source topic
 	Target           chunk.Partition // on the target
-	Shard            int32
-	State            *ledger.State
-	Cut              *ledger.Cut    // of either side, behind which copying does not go on; nil: none
-	CutFix           string         // what has it go on; "": an order waits, and is carried out by itself
-	Earliest, Stable offsets.Target // of the target's log
+	Shard            int32           // of the ledger, that the partition belongs to
+	State            *ledger.State   // progress and map, as the ledger has them
+	Cut              *ledger.Cut     // of either side, behind which copying does not go on; nil: none
+	CutFix           string          // what has it go on; "": an order waits, and is carried out by itself
+	Earliest, Stable offsets.Target  // of the target's log
 	// Noted is progress that is not committed yet, with nothing visible after the state's; 0: none.
 	Noted offsets.Source
 	// Ahead: the reader only looks on, and what it says is not committed. Then a map

@@ -161,6 +161,7 @@ type snappy struct {
 	block  []byte
 }
 
+// Read unpacks block by block.
 func (s *snappy) Read(into []byte) (int, error) {
 	for len(s.block) == 0 {
 		if len(s.packed) == 0 {
@@ -223,7 +224,7 @@ func (Decompressor) Decompress(packed []byte, codec kgo.CompressionCodecType) ([
 	}
 }
 
-// Memory that a record and a header take beside what they hold.
+// recordTakes: memory that a record and a header take beside what they hold.
 const recordTakes, headerTakes = 250, 80
 
 // affordable refuses a row of records that takes much more memory than its bytes. What is

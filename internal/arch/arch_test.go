@@ -166,6 +166,24 @@ func TestLengths(t *testing.T) {
 	}
 }
 
+func TestSizes(t *testing.T) {
+	methods := func(n int) string { return "package x\ntype T struct{}\n" + strings.Repeat("func (*T) m() {}\n", n) }
+	half := "package x\n" + strings.Repeat("\n", 499)
+	house := func(files int) fstest.MapFS {
+		h := fstest.MapFS{"cmd/r/many_test.go": {Data: []byte(half)}}
+		for n := range files {
+			h[fmt.Sprintf("cmd/r/x%d.go", n)] = &fstest.MapFile{Data: []byte(half)}
+		}
+		return h
+	}
+	expect(t, "a package that just fits", check(t, house(6)), "")
+	expect(t, "a package too large", check(t, house(7)), "cmd/r:1: a package of 3500 lines")
+	expect(t, "a type that just fits", check(t, fstest.MapFS{"cmd/r/x.go": {Data: []byte(methods(20))}}), "")
+	expect(t, "a type too large", check(t, fstest.MapFS{"cmd/r/x.go": {Data: []byte(methods(21))}}),
+		"cmd/r:1: type T has 21 methods")
+	expect(t, "a test's type", check(t, fstest.MapFS{"cmd/r/x_test.go": {Data: []byte(methods(21))}}), "")
+}
+
 func TestWalk(t *testing.T) {
 	bad := &fstest.MapFile{Data: []byte("package x\nimport \"time\"\nvar nap = time.Sleep\n")}
 	found := check(t, fstest.MapFS{

@@ -67,13 +67,7 @@ func (r *reach) run(ctx context.Context) {
 	if err != nil {
 		return // the flows say why
 	}
-	// A question waits for its connection, whatever ctx says; that ends with the client.
-	stop := context.AfterFunc(ctx, client.Close)
-	defer func() {
-		if stop() {
-			client.Close()
-		}
-	}()
+	defer client.Close()
 	said := false
 	for {
 		err := client.Reach(ctx)

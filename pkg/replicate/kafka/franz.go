@@ -130,7 +130,11 @@ func dialerOf(c Config) (dialFunc, error) {
 	}
 	suffix := map[string]string{"v4": "4", "v6": "6"}[c.Properties["broker.address.family"]]
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		return dial(ctx, network+suffix, address)
+		conn, err := dial(ctx, network+suffix, address)
+		if err != nil {
+			return nil, err
+		}
+		return ofQuestion(ctx, conn), nil
 	}, nil
 }
 

@@ -8,5 +8,5 @@
 //  3. a rollback brings records back by the same map, seen from the other side: both logs have one order at the
 //     point where the direction changes.
 //
-// It is the only verb that starts an engine.
+// It is the only package of pkg/operate that starts an engine.
 package cutover

@@ -279,7 +279,9 @@ func statusPartitions(v *snapshot.Viewer, snap *snapshot.Snapshot, views map[chu
 	}
 }
 
-// PartitionStatusOf tells of one partition; what else an operator has to know is added to the snapshot's problems.
+// PartitionStatusOf tells of one partition, and appends to snap.Problems what an operator has to know beside that: an
+// order of resume that cannot be read, and a hole that nobody has noted yet. So whoever reports the problems calls it
+// once for each partition, before that.
 func PartitionStatusOf(v *snapshot.Viewer, snap *snapshot.Snapshot, view *snapshot.PartitionView) PartitionStatus {
 	one := PartitionStatus{
 		Topic: view.Source.Topic, Partition: view.Source.Number, TargetTopic: view.Target.Topic, Shard: view.Shard,

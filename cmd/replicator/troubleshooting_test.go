@@ -38,7 +38,7 @@ var said = map[string]string{
 	"keptError": "is kept:", "placeError": "is kept:", "notPutBack": "what was there before keeps less",
 	"NeverError":  "it does not come by waiting:",
 	"NotYetError": "not in time:", "interruptedError": "interrupted", "usageError": "exit code 2",
-	"Problems": "problems", "StrangersError": "is that of another flow now", "EmptyFlowError": "selects no topic of",
+	"Problems": "problems", "ForeignMembersError": "is that of another flow now", "EmptyFlowError": "selects no topic of",
 	"Alike":   "",                                           // as the Stops are that it puts together
 	"Problem": "", "Stop": "", "Error": "", "TopicStop": "", // their text is told by the rows of what makes them
 	"DifferenceError": "", "LateError": "", // of the demo

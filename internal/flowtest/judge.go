@@ -18,8 +18,8 @@ import (
 func (w *World) LedgerSays(why string, marked bool, foreign ...offsets.Stretch) {
 	w.T.Helper()
 	state := w.State("orders", 0)
-	if got := state.Map.Foreign(); state.Marked != marked || !slices.Equal(got, foreign) {
-		w.T.Errorf("%s: marked %v, foreign %v, want %v and %v", why, state.Marked, got, marked, foreign)
+	if got := state.Map.Foreign(); state.MarkerFollows != marked || !slices.Equal(got, foreign) {
+		w.T.Errorf("%s: marked %v, foreign %v, want %v and %v", why, state.MarkerFollows, got, marked, foreign)
 	}
 }
 

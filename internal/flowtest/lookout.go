@@ -91,7 +91,7 @@ func (l *Lookout) NoteAs(marked bool, client *kgo.Client, progress offsets.Sourc
 	l.T.Helper()
 	header := ledger.Header{
 		TargetTopic: chunk.TopicID(l.Target.TopicInfo(LookoutTopic).TopicID), Progress: progress, Epoch: chunk.UnknownEpoch,
-		Marked: marked,
+		MarkerFollows: marked,
 	}
 	change := ledger.Change{Key: l.key, Header: header, Runs: runs}
 	if l.Foreign != nil {

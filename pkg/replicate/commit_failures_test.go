@@ -17,7 +17,6 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/shard"
-	"replicator/pkg/replicate/sink"
 )
 
 // step is a place in the commit of a chunk at which it is made to fail.
@@ -106,7 +105,7 @@ func (b *breaker) Write(ctx context.Context, part chunk.Part, topic string) erro
 	return b.Writer.Write(ctx, part, topic)
 }
 
-func (b *breaker) Commit(ctx context.Context, records []sink.LedgerRecord) ([]int64, error) {
+func (b *breaker) Commit(ctx context.Context, records []chunk.LedgerRecord) ([]int64, error) {
 	switch {
 	case !b.wrote:
 		return b.Writer.Commit(ctx, records)

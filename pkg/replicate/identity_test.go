@@ -85,8 +85,8 @@ func TestTwinIsRefused(t *testing.T) {
 	before := group()
 	_, twin, _ := w.Cluster("another")
 	err := refused(w, twin, w.Cfg)
-	var stranger *identity.IdentityError
-	if !errors.As(err, &stranger) || stranger.What != "source cluster" {
+	var other *identity.IdentityError
+	if !errors.As(err, &other) || other.What != "source cluster" {
 		t.Fatalf("the twin is refused with %v", err)
 	}
 	for _, want := range []string{w.Cfg.LedgerTopic(), "id old", "id another", "old->new"} {
@@ -229,9 +229,9 @@ func TestRenamedClusters(t *testing.T) {
 	w.Equal([]string{"orders"})
 }
 
-// TestCommandsKnowStrangers: what a command would say by a ledger that is another flow's
+// TestCommandsKnowOtherFlows: what a command would say by a ledger that is another flow's
 // is not said.
-func TestCommandsKnowStrangers(t *testing.T) {
+func TestCommandsKnowOtherFlows(t *testing.T) {
 	w := flowtest.New(t)
 	w.Topic("orders", 1)
 	w.Plain(w.Sides.Source, "orders", 0, 5)
@@ -244,7 +244,7 @@ func TestCommandsKnowStrangers(t *testing.T) {
 	look, err := snapshot.Open(w.Ctx, clusters, w.Cfg, nil)
 	w.Must("inspect", err)
 	defer look.Close()
-	stranger := func(what string, err error) {
+	otherFlow := func(what string, err error) {
 		t.Helper()
 		var e *identity.IdentityError
 		if !errors.As(err, &e) {
@@ -252,20 +252,20 @@ func TestCommandsKnowStrangers(t *testing.T) {
 		}
 	}
 	_, err = inspect.Status(w.Ctx, look)
-	stranger("status", err)
+	otherFlow("status", err)
 	_, err = verify.Flow(w.Ctx, look, verify.Options{})
-	stranger("verify", err)
+	otherFlow("verify", err)
 	plan, err := preflight.Plan(w.Ctx, look)
 	w.Must("plan", err)
-	stranger("check", errors.Join(plan.InTheWay()...))
+	otherFlow("check", errors.Join(plan.InTheWay()...))
 	_, err = cutover.Open(w.Ctx, cutover.Options{Clusters: clusters, Flow: w.Cfg})
-	stranger("cutover", err)
+	otherFlow("cutover", err)
 	_, err = targettopics.Make(w.Ctx, clusters, w.Cfg, slog.New(slog.DiscardHandler))
-	stranger("topics", err)
+	otherFlow("topics", err)
 	_, err = targettopics.Restore(w.Ctx, clusters, w.Cfg, true, nil)
-	stranger("topics restore", err)
+	otherFlow("topics restore", err)
 	_, err = inspect.OpenCuts(w.Ctx, look)
-	stranger("resume", err)
+	otherFlow("resume", err)
 }
 
 // TestAcceptClusters: a source that was built anew is accepted by an operator's word alone,
@@ -303,7 +303,7 @@ func TestAcceptClusters(t *testing.T) {
 	if _, err := ownership.Accept(w.Ctx, clusters, naming, nil); err == nil {
 		t.Error("another naming was accepted")
 	}
-	refused(w, w.Sides.Source, w.Cfg) // it is the former one that is a stranger now
+	refused(w, w.Sides.Source, w.Cfg) // it is the former one that is the other flow now
 	old := w.Sides.Source
 	w.Sides.Source = anew
 	w.Start(nil)

@@ -85,13 +85,13 @@ func TestFlowsOfOtherClustersInOneGroup(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
 	defer func() { cancel(); <-done }()
-	var strangers *peers.StrangersError
+	var foreign *peers.ForeignMembersError
 	w.Await("the twin is refused by name", func() bool {
-		return errors.As(e.Ready(), &strangers)
+		return errors.As(e.Ready(), &foreign)
 	})
 	for _, want := range []string{"replicator.old.new", "__replicator.old.new", "__replicator.twin"} {
-		if !strings.Contains(strangers.Error(), want) {
-			t.Errorf("%q does not name %s", strangers, want)
+		if !strings.Contains(foreign.Error(), want) {
+			t.Errorf("%q does not name %s", foreign, want)
 		}
 	}
 	if topics, err := w.To.ListTopics(w.Ctx); err != nil || topics.Has("__replicator.twin") || topics.Has("bills") {
@@ -102,7 +102,7 @@ func TestFlowsOfOtherClustersInOneGroup(t *testing.T) {
 	defer seen.Close()
 	plan, err := preflight.Plan(w.Ctx, seen)
 	w.Must("plan", err)
-	if !peers.AreStrangers(errors.Join(plan.InTheWay()...)) {
+	if !peers.AreForeignMembers(errors.Join(plan.InTheWay()...)) {
 		t.Errorf("check says %v", plan.InTheWay())
 	}
 	w.Plain(w.Sides.Source, "orders", 0, 3)

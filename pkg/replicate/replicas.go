@@ -32,22 +32,22 @@ func (r *replicas) alone(ctx context.Context) error {
 	return wait.Until(ctx, aloneEvery, func() (bool, error) {
 		members, err := r.flow.Owner.Members(ctx)
 		if err == nil {
-			err = peers.Strangers(&r.flow.Cfg, members)
+			err = peers.ForeignMembers(&r.flow.Cfg, members)
 		}
-		if peers.AreStrangers(err) && time.Now().Before(giveUp) {
+		if peers.AreForeignMembers(err) && time.Now().Before(giveUp) {
 			return false, nil
 		}
 		return err == nil, err
 	})
 }
 
-// round sees who is in the group: strangers are its error, and other rules are logged.
+// round sees who is in the group: members of another flow are its error, and other rules are logged.
 func (r *replicas) round(ctx context.Context) error {
 	members, err := r.flow.Owner.Members(ctx)
 	if err != nil {
 		return err
 	}
-	if err := peers.Strangers(&r.flow.Cfg, members); err != nil {
+	if err := peers.ForeignMembers(&r.flow.Cfg, members); err != nil {
 		return err
 	}
 	for i := range members {

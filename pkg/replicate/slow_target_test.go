@@ -41,8 +41,8 @@ func (s *slowWriter) Write(ctx context.Context, part chunk.Part, topic string) e
 	return s.Writer.Write(ctx, part, topic)
 }
 
-func (s *slowWriter) Settle(ctx context.Context) ([]sink.Acked, error) {
-	acked, err := s.Writer.Settle(ctx)
+func (s *slowWriter) AwaitAcks(ctx context.Context) ([]sink.Acked, error) {
+	acked, err := s.Writer.AwaitAcks(ctx)
 	if s.bytes > s.most && err == nil {
 		s.refused.Add(1)
 		return nil, &sink.Outlived{Took: time.Minute, Err: errors.New("made by the test")}

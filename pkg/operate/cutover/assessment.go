@@ -174,7 +174,7 @@ func (b *BackState) add(view *snapshot.PartitionView, left int64, source, target
 	}
 	from := view.State.Expected()
 	first := from // that the applications can have written
-	if view.State.Marked {
+	if view.State.MarkerFollows {
 		first++ // the marker of our last commit
 	}
 	if lost := int64(view.TargetEarliest - first); lost > 0 {

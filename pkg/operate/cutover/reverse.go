@@ -111,8 +111,8 @@ func (r *reversal) close(ctx context.Context) error {
 	note := handover.Direction{Cutover: r.record.ID, Closed: true, By: r.opens.Name()}
 	for shard := range r.closes.Shards {
 		records := []ledger.Record{ledger.NoteRecord(handover.DirectionName, handover.Encode(note))}
-		err := ledger.Take(ctx, r.clusters[r.closes.To], r.closes.LedgerTopic(), r.closes.TransactionalID(int32(shard)),
-			int32(shard), records)
+		err := ledger.FenceAndWrite(ctx, r.clusters[r.closes.To], r.closes.LedgerTopic(),
+			r.closes.TransactionalID(int32(shard)), int32(shard), records)
 		if err != nil {
 			return r.clusters[r.closes.To].ExplainTransactions(r.closes.GroupID()+".", err)
 		}
@@ -149,7 +149,8 @@ func (r *reversal) seed(ctx context.Context, books []*ledger.Shard) error {
 		}
 		book.PrepareMade(p, r.opens.Shards)
 		book.PrepareNote(p, handover.DirectionName, note)
-		err = ledger.Take(ctx, target, r.opens.LedgerTopic(), r.opens.TransactionalID(int32(shard)), int32(shard), p.Records)
+		err = ledger.FenceAndWrite(ctx, target, r.opens.LedgerTopic(), r.opens.TransactionalID(int32(shard)), int32(shard),
+			p.Records)
 		if err != nil {
 			return target.ExplainTransactions(r.opens.GroupID()+".", err)
 		}

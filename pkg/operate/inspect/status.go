@@ -344,7 +344,7 @@ func PartitionStatusOf(v *snapshot.Viewer, snap *snapshot.Snapshot, view *snapsh
 }
 
 // lostAhead tells of a hole that nobody has noted yet.
-func lostAhead(p chunk.Partition, hole partition.Hole) error {
+func lostAhead(p chunk.Partition, hole chunk.Hole) error {
 	return &chunk.Stop{
 		Partition: p,
 		Reason:    fmt.Sprintf("the source has deleted offsets [%d,%d) before they were copied", hole.From, hole.To),

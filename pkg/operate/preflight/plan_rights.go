@@ -116,7 +116,7 @@ func planReplicas(v *snapshot.Viewer, plan *FlowPlan, list []snapshot.Replica) {
 	for j := range list {
 		members[j] = list[j].AsMember
 	}
-	if err := peers.Strangers(&v.Flow, members); err != nil {
+	if err := peers.ForeignMembers(&v.Flow, members); err != nil {
 		plan.Problems = append(plan.Problems, err)
 		return
 	}

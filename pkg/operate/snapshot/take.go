@@ -298,7 +298,7 @@ func (t *taker) sameFlow(ctx context.Context) error {
 		t.viewer.elsewhere = time.Now()
 	}
 	var shards *ledger.ShardsError
-	if identity.IsStranger(err) || errors.As(err, &shards) {
+	if identity.IsOtherFlow(err) || errors.As(err, &shards) {
 		t.LedgerErr = err
 		return nil
 	}

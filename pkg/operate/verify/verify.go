@@ -361,7 +361,7 @@ func targetEnd(viewer *snapshot.Viewer, snap *snapshot.Snapshot, view *snapshot.
 		return 0, 0, err
 	case direction.Closed || handedOver > 0: // what came after the cutover is the applications'
 		return max(own, handedOver), math.MaxInt64, nil
-	case viewer.Flow.Delivery == settings.AtLeastOnce || view.Book.Unsettled || !view.State.Marked && mapped:
+	case viewer.Flow.Delivery == settings.AtLeastOnce || view.Book.Unsettled || !view.State.MarkerFollows && mapped:
 		return max(own, view.TargetStable), own, nil
 	}
 	return max(own, view.TargetStable), math.MaxInt64, nil

@@ -120,6 +120,16 @@ func (c *Chunk) String() string {
 	return fmt.Sprintf("%d records of %d partitions", c.Records, len(c.Parts))
 }
 
+// Hole is a stretch of a source partition that retention or a deletion of records took away before it was copied; both
+// 0: there is none.
+type Hole struct{ From, To offsets.Source }
+
+// Offsets counts those in the hole: no more records than that were lost.
+func (h Hole) Offsets() int64 { return int64(h.To - h.From) }
+
+// LedgerRecord is one record for a shard's ledger partition; a nil Value deletes Key.
+type LedgerRecord struct{ Key, Value []byte }
+
 // Shard tells which of a flow's shards owns the partition: the partitions of
 // one topic are spread evenly, and the start depends on the topic's name.
 func (p Partition) Shard(shards int) int {

@@ -182,24 +182,24 @@ func (s *Signer) nobodyWorks(ctx context.Context, kept *ledger.Identity, name st
 	return nil
 }
 
-// shutOut ends what was left under the transactional ids of former names, so that nothing
+// fence ends what was left under the transactional ids of former names, so that nothing
 // of it can still be committed.
-func (s *Signer) shutOut(ctx context.Context, kept *ledger.Identity) error {
+func (s *Signer) fence(ctx context.Context, kept *ledger.Identity) error {
 	before := *s.cfg
 	before.From, before.To = kept.From, kept.To
 	var ids []string
 	for shard := range s.cfg.Shards {
 		ids = append(ids, before.TransactionalID(int32(shard)))
 	}
-	if err := ledger.ShutOut(ctx, s.target, ids); err != nil {
+	if err := ledger.Fence(ctx, s.target, ids); err != nil {
 		return s.target.ExplainTransactions(before.GroupID()+".", err)
 	}
 	return nil
 }
 
-// IsStranger says whether an error is that the ledger, or the copy, is another flow's.
-func IsStranger(err error) bool {
-	var stranger *IdentityError
+// IsOtherFlow says whether an error is that the ledger, or the copy, is another flow's.
+func IsOtherFlow(err error) bool {
+	var other *IdentityError
 	var renamed *RenamedError
-	return errors.As(err, &stranger) || errors.As(err, &renamed)
+	return errors.As(err, &other) || errors.As(err, &renamed)
 }

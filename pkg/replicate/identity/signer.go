@@ -191,7 +191,7 @@ func (s *Signer) Sign(ctx context.Context, now ledger.Identity, kept *ledger.Ide
 	}
 	renamed := kept != nil && kept.Flow() != now.Flow()
 	if renamed {
-		if err := s.shutOut(ctx, kept); err != nil {
+		if err := s.fence(ctx, kept); err != nil {
 			return nil, err
 		}
 	}

@@ -60,7 +60,7 @@ func TestUnreadableLedgerIsNoAnswerOnClaims(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer claims.Close()
-	write(fake, &Prepared{Records: []Record{{[]byte{9, 9}, nil}}}, true)
+	write(fake, &Prepared{Records: []Record{{Key: []byte{9, 9}, Value: nil}}}, true)
 	if claimed, err := claims.Claimed(ctx, 5, time.Now()); err == nil || !strings.Contains(err.Error(), "ledger") {
 		t.Errorf("a ledger of a later release says that 5 is claimed: %v, %v", claimed, err)
 	}

@@ -201,7 +201,7 @@ func encodeState(s *State) []byte {
 	b = binary.AppendUvarint(b, uint64(s.first))
 	b = binary.AppendUvarint(b, uint64(s.slots))
 	b = appendString(b, string(offsets.EncodeStretches(s.Map.Foreign())))
-	b = appendFlag(b, s.Marked)
+	b = appendFlag(b, s.MarkerFollows)
 	b = binary.AppendUvarint(b, uint64(s.Holes))
 	b = binary.AppendUvarint(b, uint64(s.Lost))
 	b = binary.AppendUvarint(b, uint64(s.LastHole.From))
@@ -242,9 +242,9 @@ func decodeState(b []byte) (stateRecord, error) {
 	s.Epoch = int32(r.varint())
 	s.tail, s.first, s.slots = int64(r.uvarint()), int64(r.uvarint()), int64(r.uvarint())
 	foreign := r.string()
-	s.Marked = r.flag("a marker follows the last record")
+	s.MarkerFollows = r.flag("a marker follows the last record")
 	s.Holes, s.Lost = int64(r.uvarint()), int64(r.uvarint())
-	s.LastHole = Hole{offsets.Source(r.uvarint()), offsets.Source(r.uvarint())}
+	s.LastHole = chunk.Hole{From: offsets.Source(r.uvarint()), To: offsets.Source(r.uvarint())}
 	if r.flag("it is stopped") {
 		s.Stop = &Stop{Kind: r.string(), Reason: r.string(), Fix: r.string(), Since: time.UnixMilli(r.varint())}
 	}

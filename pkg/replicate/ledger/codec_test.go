@@ -74,8 +74,8 @@ func goldenStates(t *testing.T) (copied, stopped *State) {
 		t.Fatal(err)
 	}
 	copied = &State{Map: m, first: 1, slots: 4, Header: Header{
-		Generation: 1, Floor: 7, Start: 10, Progress: 300, Epoch: 3, Marked: true, Holes: 1, Lost: 5,
-		LastHole: Hole{5, 10}}}
+		Generation: 1, Floor: 7, Start: 10, Progress: 300, Epoch: 3, MarkerFollows: true, Holes: 1, Lost: 5,
+		LastHole: chunk.Hole{From: 5, To: 10}}}
 	copy(copied.TargetTopic[:], unhex(t, goldenTarget))
 	stopped = &State{Map: &offsets.Map{}, Header: Header{
 		TargetTopic: copied.TargetTopic, Start: NotStarted, Progress: NotStarted, Epoch: chunk.UnknownEpoch,

@@ -155,7 +155,7 @@ func (h *history) change(k Key) (c Change, took func()) {
 		c.Header.Cuts = header.Cuts.Add(Cut{At: at, Copied: header.Progress, Epoch: chunk.UnknownEpoch,
 			Seen: time.UnixMilli(h.random.Int64N(1 << 40)), Resumed: at, Decided: time.UnixMilli(1),
 			Left: offsets.Stretch{From: next.Target, To: next.Target + 3}})
-		c.Header.Marked, header.Progress, next.Source = false, at, at
+		c.Header.MarkerFollows, header.Progress, next.Source = false, at, at
 	}
 	count := h.random.IntN(4)
 	if h.random.IntN(25) == 0 {
@@ -171,7 +171,7 @@ func (h *history) change(k Key) (c Change, took func()) {
 	next.Source = c.Header.Progress
 	c.Header.Epoch = int32(h.random.IntN(4)) - 1
 	if len(c.Runs) > 0 {
-		c.Header.Marked = h.random.IntN(2) == 0
+		c.Header.MarkerFollows = h.random.IntN(2) == 0
 	}
 	switch h.random.IntN(20) {
 	case 0:
@@ -180,7 +180,8 @@ func (h *history) change(k Key) (c Change, took func()) {
 	case 1:
 		c.Header.Stop = nil
 	case 2:
-		c.Header.Holes, c.Header.Lost, c.Header.LastHole = c.Header.Holes+1, c.Header.Lost+5, Hole{5, 10}
+		c.Header.Holes, c.Header.Lost = c.Header.Holes+1, c.Header.Lost+5
+		c.Header.LastHole = chunk.Hole{From: 5, To: 10}
 	case 3:
 		c.Foreign = append(c.Foreign, offsets.Stretch{From: next.Target, To: next.Target + 2})
 		next.Target += 2

@@ -33,10 +33,6 @@ type Key struct {
 	Partition chunk.Partition
 }
 
-// Hole is a stretch of source offsets that retention or a deletion of records
-// took away before they were copied.
-type Hole struct{ From, To offsets.Source }
-
 // Stop is why a partition is not copied, as kept for `status`.
 type Stop struct {
 	Kind, Reason, Fix string
@@ -48,18 +44,18 @@ const NotStarted offsets.Source = -1
 
 // Header is what is known of a partition besides its map.
 type Header struct {
-	Generation  int64          // counts maps: a target topic that was created again begins another
-	TargetTopic chunk.TopicID  // the map's target offsets belong to this one
-	Floor       offsets.Target // target offsets below belong to an earlier map, or to nobody
-	Start       offsets.Source
-	Progress    offsets.Source // the next source offset to fetch
-	Epoch       int32          // leader epoch of Progress, or chunk.UnknownEpoch
-	Marked      bool           // the map's last record was written in a transaction: a marker of ours follows it
-	Holes       int64          // how many there have been
-	Lost        int64          // source offsets in all holes: no more records than that were lost
-	LastHole    Hole
-	Stop        *Stop
-	Cuts        *Cuts // nil: neither side was ever cut
+	Generation    int64          // counts maps: a target topic that was created again begins another
+	TargetTopic   chunk.TopicID  // the map's target offsets belong to this one
+	Floor         offsets.Target // target offsets below belong to an earlier map, or to nobody
+	Start         offsets.Source
+	Progress      offsets.Source // the next source offset to fetch
+	Epoch         int32          // leader epoch of Progress, or chunk.UnknownEpoch
+	MarkerFollows bool           // the map's last record was written in a transaction: a marker of ours follows it
+	Holes         int64          // how many there have been
+	Lost          int64          // source offsets in all holes: no more records than that were lost
+	LastHole      chunk.Hole
+	Stop          *Stop
+	Cuts          *Cuts // nil: neither side was ever cut
 	// SourceTopic is the id that the source topic has got since the partition was first copied; then it had none. Zero:
 	// none yet, or it is in the key.
 	SourceTopic chunk.TopicID
@@ -173,7 +169,7 @@ type LogStarts struct {
 }
 
 // Record is one record for the ledger partition; a nil Value deletes Key.
-type Record struct{ Key, Value []byte }
+type Record = chunk.LedgerRecord
 
 // Prepared is what a commit has to write. After the commit, Apply makes it part
 // of the shard; without a commit it is thrown away.
@@ -206,7 +202,7 @@ func (s *Shard) Prepare(changes []Change) (*Prepared, error) {
 
 // PrepareMade encodes that the shard's partitions have been looked at once.
 func (s *Shard) PrepareMade(p *Prepared, shards int) {
-	p.Records = append(p.Records, Record{encodeShardKey(), encodeShard(shards)})
+	p.Records = append(p.Records, Record{Key: encodeShardKey(), Value: encodeShard(shards)})
 	p.applies = append(p.applies, func([]int64) { s.Made = true })
 }
 
@@ -221,7 +217,7 @@ func NoteRecord(name string, text []byte) Record {
 	if text == nil {
 		return Record{Key: encodeNoteKey(name)}
 	}
-	return Record{encodeNoteKey(name), encodeNote(text)}
+	return Record{Key: encodeNoteKey(name), Value: encodeNote(text)}
 }
 
 // PrepareClaim encodes that the shard writes to the target under a producer id from
@@ -229,7 +225,7 @@ func NoteRecord(name string, text []byte) Record {
 // whoever finds the id in a batch can tell that a flow wrote it ([Claims]).
 func (s *Shard) PrepareClaim(producer int64, now time.Time) *Prepared {
 	return &Prepared{
-		Records: []Record{{encodeClaimKey(producer), encodeClaim(now)}},
+		Records: []Record{{Key: encodeClaimKey(producer), Value: encodeClaim(now)}},
 		applies: []func([]int64){func([]int64) { s.claims[producer] = true }},
 	}
 }
@@ -263,8 +259,8 @@ func (s *Shard) prepare(p *Prepared, c Change) error {
 		if next.Map.TailLen() >= offsets.SegmentRuns {
 			seals = append(seals, len(p.Records))
 			p.Records = append(p.Records, Record{
-				encodeSealKey(c.Key, next.Map.TailNumber()),
-				encodeSeal(c.Header.Generation, next.Map.Tail()),
+				Key:   encodeSealKey(c.Key, next.Map.TailNumber()),
+				Value: encodeSeal(c.Header.Generation, next.Map.Tail()),
 			})
 			next.Map.Seal(0) // its place is known after the commit
 			next.slots = 0
@@ -279,12 +275,12 @@ func (s *Shard) prepare(p *Prepared, c Change) error {
 			delta = next.Map.Tail()
 		}
 		p.Records = append(p.Records, Record{
-			encodeDeltaKey(c.Key, next.slots),
-			encodeDelta(c.Header.Generation, next.Map.TailNumber(), delta),
+			Key:   encodeDeltaKey(c.Key, next.slots),
+			Value: encodeDelta(c.Header.Generation, next.Map.TailNumber(), delta),
 		})
 		next.slots++
 	}
-	p.Records = append(p.Records, Record{encodeStateKey(c.Key), encodeState(next)})
+	p.Records = append(p.Records, Record{Key: encodeStateKey(c.Key), Value: encodeState(next)})
 	p.applies = append(p.applies, func(at []int64) {
 		for i, record := range seals {
 			next.Map.Place(sealedBefore+int64(i), at[record])
@@ -306,7 +302,7 @@ func (st *State) cut(p *Prepared, c Change) error {
 	st.first, st.slots = min(st.first, st.Map.TailNumber()), 0
 	if tail := st.Map.Tail(); len(tail) > 0 {
 		p.Records = append(p.Records, Record{
-			encodeDeltaKey(c.Key, 0), encodeDelta(c.Header.Generation, st.Map.TailNumber(), tail),
+			Key: encodeDeltaKey(c.Key, 0), Value: encodeDelta(c.Header.Generation, st.Map.TailNumber(), tail),
 		})
 		st.slots = 1
 	}

@@ -267,7 +267,7 @@ func (a *assembly) state(k Key, record stateRecord) (*State, error) {
 	if mapped && last.SourceEnd() > record.Progress {
 		return nil, errors.New("the map goes beyond the progress")
 	}
-	if record.Marked && !mapped {
+	if record.MarkerFollows && !mapped {
 		return nil, errors.New("a marker is said to follow the last record, but there is none")
 	}
 	return &State{Header: record.Header, Map: m, first: record.first, slots: record.slots}, nil

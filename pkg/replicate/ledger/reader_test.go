@@ -105,7 +105,7 @@ func TestReaderSeesWhatIsCommitted(t *testing.T) {
 // TestReaderSaysWhatIsWrong: the reader says what is wrong with the ledger, and where.
 func TestReaderSaysWhatIsWrong(t *testing.T) {
 	ctx, fake, reader := topicOf(t)
-	p := &Prepared{Records: []Record{{encodeStateKey(keyOf(0)), []byte{2, 0}}}}
+	p := &Prepared{Records: []Record{{Key: encodeStateKey(keyOf(0)), Value: []byte{2, 0}}}}
 	write(fake, p, true)
 	_, err := reader.Shard(ctx, 1, 0)
 	var version *VersionError

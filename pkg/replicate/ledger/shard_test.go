@@ -235,7 +235,7 @@ func TestContradictionsAreDamage(t *testing.T) {
 		},
 		"a marker after no record": func(o *one) func(fakeRecord) bool {
 			header := o.shard.State(o.key).Header
-			header.Generation, header.Marked = 1, true
+			header.Generation, header.MarkerFollows = 1, true
 			o.commit(Change{Header: header})
 			return never
 		},
@@ -279,18 +279,18 @@ func never(fakeRecord) bool { return false }
 
 // write appends what no Shard would.
 func (o *one) write(key, value []byte) {
-	o.log.commit(&Prepared{Records: []Record{{key, value}}})
+	o.log.commit(&Prepared{Records: []Record{{Key: key, Value: value}}})
 }
 
 // A ledger of a later release is refused as that, not as damage.
 func TestLaterRelease(t *testing.T) {
 	for why, r := range map[string]Record{
-		"key":       {[]byte{2, 0}, []byte{1, 8}},
-		"kind":      {append([]byte{1, 9}, encodeStateKey(keyOf(0))[2:]...), []byte{1}},
-		"value":     {encodeStateKey(keyOf(0)), []byte{2}},
-		"runs":      {encodeDeltaKey(keyOf(0), 0), []byte{1, 0, 0, 2, 0}},
-		"segment":   {encodeSealKey(keyOf(0), 0), []byte{1, 0, 2, 0}},
-		"stretches": {encodeStateKey(keyOf(0)), stretchesOf(2)},
+		"key":       {Key: []byte{2, 0}, Value: []byte{1, 8}},
+		"kind":      {Key: append([]byte{1, 9}, encodeStateKey(keyOf(0))[2:]...), Value: []byte{1}},
+		"value":     {Key: encodeStateKey(keyOf(0)), Value: []byte{2}},
+		"runs":      {Key: encodeDeltaKey(keyOf(0), 0), Value: []byte{1, 0, 0, 2, 0}},
+		"segment":   {Key: encodeSealKey(keyOf(0), 0), Value: []byte{1, 0, 2, 0}},
+		"stretches": {Key: encodeStateKey(keyOf(0)), Value: stretchesOf(2)},
 	} {
 		o := newOne(t)
 		o.commit(Change{Runs: spread(0, 3)})

@@ -27,15 +27,15 @@ func WriteNotes(ctx context.Context, target kafka.Config, topic string, partitio
 	return nil
 }
 
-// Take writes records to one ledger partition in one transaction, under the
+// FenceAndWrite writes records to one ledger partition in one transaction, under the
 // transactional id of the shard: whoever has worked under it is shut out first, and
 // what it left open is settled. It is for commands that take a shard in hand while no
 // worker should. After an error the same call settles what this one left.
-func Take(ctx context.Context, target kafka.Config, topic, transactionalID string, partition int32,
+func FenceAndWrite(ctx context.Context, target kafka.Config, topic, transactionalID string, partition int32,
 	records []Record) error {
 	var err error
-	for _, lasts := range []time.Duration{takeLasts, takeLasts / 10} { // a target may take no more
-		err = take(ctx, target, topic, transactionalID, partition, records, lasts)
+	for _, lasts := range []time.Duration{fencedLasts, fencedLasts / 10} { // a target may take no more
+		err = fenceAndWrite(ctx, target, topic, transactionalID, partition, records, lasts)
 		if !errors.Is(err, kerr.InvalidTransactionTimeout) {
 			break
 		}
@@ -43,11 +43,11 @@ func Take(ctx context.Context, target kafka.Config, topic, transactionalID strin
 	return err
 }
 
-// takeLasts is how long the target lets the transaction of [Take] be open.
-const takeLasts = 40 * time.Second
+// fencedLasts is how long the target lets the transaction of [FenceAndWrite] be open.
+const fencedLasts = 40 * time.Second
 
-func take(ctx context.Context, target kafka.Config, topic, transactionalID string, partition int32, records []Record,
-	lasts time.Duration) error {
+func fenceAndWrite(ctx context.Context, target kafka.Config, topic, transactionalID string, partition int32,
+	records []Record, lasts time.Duration) error {
 	client, err := openProducer(target, topic, kgo.TransactionalID(transactionalID), kgo.TransactionTimeout(lasts))
 	if err != nil {
 		return err
@@ -67,9 +67,9 @@ func take(ctx context.Context, target kafka.Config, topic, transactionalID strin
 	return nil
 }
 
-// ShutOut ends, for each transactional id, what was left open under it, and shuts out
+// Fence ends, for each transactional id, what was left open under it, and shuts out
 // whoever works under it.
-func ShutOut(ctx context.Context, target kafka.Config, transactionalIDs []string) error {
+func Fence(ctx context.Context, target kafka.Config, transactionalIDs []string) error {
 	for _, id := range transactionalIDs {
 		client, err := kafka.NewFranz(target, kgo.TransactionalID(id))
 		if err != nil {

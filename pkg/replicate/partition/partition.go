@@ -82,18 +82,12 @@ const (
 	Continue                    // copying goes on
 )
 
-// Hole is a stretch of the source that was deleted before it was copied; both 0: there is none.
-type Hole struct{ From, To offsets.Source }
-
-// Offsets counts those in the hole: no more records than that were lost.
-func (h Hole) Offsets() int64 { return int64(h.To - h.From) }
-
 // Verdict is what becomes of a partition.
 type Verdict struct {
 	Action Action
 	// From is where copying begins or goes on as soon as nothing is in its way, unless a comparison finds a cut.
 	From offsets.Source
-	Hole Hole // that From leaves behind
+	Hole chunk.Hole // that From leaves behind
 	// Foreign: nothing is known of what the target topic holds. A record in it is somebody else's, and then nothing is
 	// copied there.
 	Foreign bool
@@ -103,7 +97,7 @@ type Verdict struct {
 func Decide(f Facts) Verdict {
 	v := Verdict{Action: f.action(), From: f.from()}
 	if l := f.Ledger; l.Started && !f.Gone() && l.Progress < f.Source.First {
-		v.Hole = Hole{l.Progress, f.Source.First}
+		v.Hole = chunk.Hole{From: l.Progress, To: f.Source.First}
 	}
 	v.Foreign = f.Target.There && !f.same() && !f.Target.Own
 	return v

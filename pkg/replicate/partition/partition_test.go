@@ -54,7 +54,7 @@ func sourceSame(f *Facts)  { f.SourceCompared = true }
 func targetSame(f *Facts)  { f.TargetCompared = true }
 
 func TestDecide(t *testing.T) {
-	none, gap := Hole{}, Hole{100, 120}
+	none, gap := chunk.Hole{}, chunk.Hole{From: 100, To: 120}
 	for _, c := range []struct {
 		why   string
 		facts Facts
@@ -143,7 +143,7 @@ func slow(f Facts) (v Verdict) {
 	v.Foreign = t.There && !atHome && !t.Own          // nobody knows what is there
 	overtaken := known && !gone && l.Progress < f.Source.First
 	if overtaken {
-		v.Hole = Hole{From: l.Progress, To: f.Source.First}
+		v.Hole = chunk.Hole{From: l.Progress, To: f.Source.First}
 	}
 	v.From = f.Source.First
 	if known && !gone && l.Cut {
@@ -234,7 +234,7 @@ func FuzzDecide(f *testing.F) {
 		if got != want {
 			t.Fatalf("%+v, want %+v, of %+v", got, want, facts)
 		}
-		if got.Action == Continue && got.Hole == (Hole{}) && got.From != facts.Ledger.Progress {
+		if got.Action == Continue && got.Hole == (chunk.Hole{}) && got.From != facts.Ledger.Progress {
 			t.Fatalf("something is left out without a word: %+v of %+v", got, facts)
 		}
 		if copies := got.Action >= Begin; copies && (facts.Source.Silent || facts.TopicStopped || facts.Quarantined) {

@@ -111,29 +111,29 @@ func (o *Differing) String() string {
 const MixedRemedy = "give all replicas the same configuration and restart those that have another: until then a " +
 	"topic that only some of them choose is copied only where these own its shard"
 
-// StrangersError reports that another flow's replicas are in the flow's group: the names of
+// ForeignMembersError reports that another flow's replicas are in the flow's group: the names of
 // its clusters are the same, and so would be its transactional ids.
-type StrangersError struct {
+type ForeignMembersError struct {
 	Group, Ledger string
 	Others        []string // the ledgers of the others
 	Hosts         []string
 }
 
-func (e *StrangersError) Error() string {
+func (e *ForeignMembersError) Error() string {
 	return fmt.Sprintf("group %s is that of another flow now: replicas on %s work with ledger %s, this flow's is %s",
 		e.Group, strings.Join(e.Hosts, ", "), strings.Join(e.Others, ", "), e.Ledger)
 }
 
 // Remedy tells what to do.
-func (e *StrangersError) Remedy() string {
+func (e *ForeignMembersError) Remedy() string {
 	return "two flows to one cluster need clusters of other names, of which group and transactional ids are made: name " +
 		"the source or the target of one of them otherwise, and keep its ledger with ledger: NAME. This flow begins by " +
 		"itself when the others are gone"
 }
 
-// Strangers finds members of the group that work for another ledger: a *[StrangersError], or nil.
-func Strangers(c *settings.Config, members []owner.Member) error {
-	e := &StrangersError{Group: c.GroupID(), Ledger: c.LedgerTopic()}
+// ForeignMembers finds members of the group that work for another ledger: a *[ForeignMembersError], or nil.
+func ForeignMembers(c *settings.Config, members []owner.Member) error {
+	e := &ForeignMembersError{Group: c.GroupID(), Ledger: c.LedgerTopic()}
 	for i := range members {
 		m := &members[i]
 		if m.Known && !slices.Contains(m.Topics, c.LedgerTopic()) {
@@ -149,8 +149,8 @@ func Strangers(c *settings.Config, members []owner.Member) error {
 	return e
 }
 
-// AreStrangers says whether that is why a flow ended.
-func AreStrangers(err error) bool {
-	var e *StrangersError
+// AreForeignMembers says whether that is why a flow ended.
+func AreForeignMembers(err error) bool {
+	var e *ForeignMembersError
 	return errors.As(err, &e)
 }

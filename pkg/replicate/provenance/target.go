@@ -119,14 +119,14 @@ func (b *Target) remembered(there []topics.Mirrored) (map[string]topics.Verdict,
 	return verdicts, open
 }
 
-// Strangers tells, by target name, which topics hold records and are not the flow's own.
-func (b *Target) Strangers(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {
+// ForeignTopics tells, by target name, which topics hold records and are not the flow's own.
+func (b *Target) ForeignTopics(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.foreign(ctx, there)
 }
 
-// foreign does the work of Strangers. Where logs begin and end is asked before the ledger is
+// foreign does the work of ForeignTopics. Where logs begin and end is asked before the ledger is
 // read: a replica's first record comes after its map. What stands there is looked at last,
 // up to those ends, and only where the ledger does not know the topic.
 func (b *Target) foreign(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {

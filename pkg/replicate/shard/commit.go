@@ -107,7 +107,7 @@ func (c *copier) change(ctx context.Context, r *route, runs []offsets.Run) (ledg
 	header := state.Header
 	header.Progress, header.Epoch = r.next, r.epoch
 	if len(runs) > 0 {
-		header.Marked = c.flow.exactlyOnce() // else the transaction is the ledger's alone
+		header.MarkerFollows = c.flow.exactlyOnce() // else the transaction is the ledger's alone
 	}
 	change := ledger.Change{Key: r.key, Header: header, Runs: runs}
 	if last, mapped := state.Map.Last(); mapped && len(runs) > 0 && runs[0].Target < last.TargetEnd() {
@@ -115,7 +115,7 @@ func (c *copier) change(ctx context.Context, r *route, runs []offsets.Run) (ledg
 	}
 	end := state.Expected()
 	for i, run := range runs {
-		if i == 0 && (run.Target == end || state.Marked && run.Target == end+1) {
+		if i == 0 && (run.Target == end || state.MarkerFollows && run.Target == end+1) {
 			end = run.TargetEnd() // end+1: one offset is our own commit marker
 			continue
 		}

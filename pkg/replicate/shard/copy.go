@@ -61,7 +61,7 @@ func (c *copier) transact(ctx, finish context.Context, read chunk.Chunk, total *
 	if err := c.gather(ctx, finish, read, total, begun.Add(c.flow.Cfg.CommitInterval)); err != nil {
 		return err
 	}
-	acked, err := c.transactions.out.Settle(finish)
+	acked, err := c.transactions.out.AwaitAcks(finish)
 	if err != nil {
 		return c.flow.Target.Explain(err)
 	}

@@ -235,7 +235,7 @@ func (f *cutFinder) resume(ctx context.Context, c *candidate, cut *ledger.Cut, o
 	}
 	cut.Resumed, cut.Decided, cut.Left = from, order.Ordered, left
 	c.header.Cuts, c.cut = c.header.Cuts.Replace(*cut), &ledger.MapCut{At: cut.At, Load: load}
-	c.header.Progress, c.header.Epoch, c.header.Marked = from, chunk.UnknownEpoch, false
+	c.header.Progress, c.header.Epoch, c.header.MarkerFollows = from, chunk.UnknownEpoch, false
 	f.log.Warn("a log was cut, copying goes on as an operator has ordered", "partition", c.partition,
 		"cluster", f.flow.cutCluster(cut), "cut", cut.At, "copied", cut.Copied, "from", from,
 		"given_up_at_most", int64(from-cut.At),

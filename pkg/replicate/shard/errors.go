@@ -23,7 +23,7 @@ func Final(err error) bool {
 	var damage *ledger.Damage
 	var idless *identity.NoTopicIDsError
 	var strange *ledger.NotLedgerError
-	return identity.IsStranger(err) || errors.As(err, &strange) ||
+	return identity.IsOtherFlow(err) || errors.As(err, &strange) ||
 		errors.As(err, &same) || errors.As(err, &shards) || errors.As(err, &version) || errors.As(err, &damage) ||
 		errors.As(err, &idless) ||
 		handover.IsClosed(err)

@@ -19,7 +19,7 @@ func (a *assigner) refuseForeign(ctx context.Context, list []*candidate) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	stops, err := a.flow.TargetTopics.Strangers(ctx, fresh)
+	stops, err := a.flow.TargetTopics.ForeignTopics(ctx, fresh)
 	if err != nil {
 		return err
 	}

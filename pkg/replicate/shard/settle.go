@@ -82,7 +82,7 @@ func (a *assigner) adopt(ctx context.Context, c *candidate, verdict partition.Ve
 }
 
 // leaveHole has copying go on behind what retention has taken before it was copied.
-func (a *assigner) leaveHole(c *candidate, hole partition.Hole) {
+func (a *assigner) leaveHole(c *candidate, hole chunk.Hole) {
 	lost := hole.Offsets()
 	if lost == 0 {
 		return
@@ -94,7 +94,7 @@ func (a *assigner) leaveHole(c *candidate, hole partition.Hole) {
 	a.flow.Metrics.Hole(a.flow.Name, c.partition, lost)
 	c.header.Holes++
 	c.header.Lost += lost
-	c.header.LastHole = ledger.Hole{From: hole.From, To: hole.To}
+	c.header.LastHole = hole
 	c.header.Progress, c.header.Epoch = hole.To, chunk.UnknownEpoch
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // Writer is the door out: one transaction is Begin, Write (any number of times; Push
-// says that no more is at hand), Settle, Commit. After an error only Close may be called, and nothing is known
+// says that no more is at hand), AwaitAcks, Commit. After an error only Close may be called, and nothing is known
 // of the transaction: Init of another writer settles it, then the ledger tells.
 type Writer interface {
 	Init(context.Context) error
@@ -19,8 +19,8 @@ type Writer interface {
 	Begin() error
 	Write(ctx context.Context, part chunk.Part, topic string) error
 	Push(context.Context) error
-	Settle(context.Context) ([]sink.Acked, error)
-	Commit(context.Context, []sink.LedgerRecord) ([]int64, error)
+	AwaitAcks(context.Context) ([]sink.Acked, error)
+	Commit(context.Context, []chunk.LedgerRecord) ([]int64, error)
 	Close()
 }
 
@@ -62,13 +62,9 @@ func (t *transactions) write(ctx context.Context, p *ledger.Prepared) error {
 
 // commit commits ledger records, with all that was written since begin.
 func (t *transactions) commit(ctx context.Context, p *ledger.Prepared) error {
-	records := make([]sink.LedgerRecord, len(p.Records))
-	for i, r := range p.Records {
-		records[i] = sink.LedgerRecord{Key: r.Key, Value: r.Value}
-	}
 	return t.published.Commit(ctx, p, func() ([]int64, error) {
 		begun := time.Now()
-		at, err := t.out.Commit(ctx, records)
+		at, err := t.out.Commit(ctx, p.Records)
 		if err != nil {
 			return nil, t.flow.Target.Explain(err)
 		}

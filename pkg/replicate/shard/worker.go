@@ -72,7 +72,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.Published.Clear(err)
 		var stop *chunk.Stop
 		if !errors.As(err, &stop) {
-			stop = w.lasting(err)
+			stop = w.stopIfPersistent(err)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -83,7 +83,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			w.awaitOwnership(ctx)
 		case stop != nil:
 			w.quarantine.Put(stop)
-		case w.flow.CatchUp && Hopeless(err), handover.IsClosed(err), identity.IsStranger(err),
+		case w.flow.CatchUp && Hopeless(err), handover.IsClosed(err), identity.IsOtherFlow(err),
 			errors.Is(err, identity.ErrRenamed):
 			return fmt.Errorf("shard %d: %w", w.Shard, err)
 		default:
@@ -157,9 +157,9 @@ func (w *Worker) readLedger(ctx context.Context) (*ledger.Shard, int64, error) {
 	return book, int64(end), err
 }
 
-// lasting is the Stop of an error of one partition, if that has lasted, or is back when its partition is
+// stopIfPersistent is the Stop of an error of one partition, if that has lasted, or is back when its partition is
 // tried again; nil for any other error.
-func (w *Worker) lasting(err error) *chunk.Stop {
+func (w *Worker) stopIfPersistent(err error) *chunk.Stop {
 	if stop := w.flow.troubleOf(err); stop != nil && w.quarantine.Trouble(stop.Partition) {
 		return stop
 	}

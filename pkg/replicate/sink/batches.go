@@ -16,14 +16,14 @@ import (
 )
 
 // Batches writes raw batches in transactions of its own making: the batch lane's
-// door out, with the same promises as [Records]. It speaks both generations of
+// door out, with the same promises as [Records]. It speaks both versions of
 // the transaction protocol: with the second (KIP-890, transaction.version 2) the
-// broker admits partitions by itself and every transaction has an epoch of its
-// own; with the first, partitions are announced before anything is sent to them.
+// broker adds partitions by itself and every transaction has an epoch of its
+// own; with the first, partitions are added before anything is sent to them.
 //
 // Batches of one partition go out in order, each request with at most one of
 // every partition: a broker keeps only the last of two, without a word. In the
-// second generation the first one that a transaction has for a partition goes alone:
+// second version the first one that a transaction has for a partition goes alone:
 // the broker may have to refuse it for now, and then whatever follows it. Small ones
 // that wait for a slow target are joined ([Small]). It belongs to one goroutine.
 type Batches struct {
@@ -81,7 +81,7 @@ const (
 func OpenBatches(cfg Config) *Batches {
 	return &Batches{
 		cfg: cfg, wrote: &wrote{}, queues: map[chunk.Partition]*queue{}, leaders: leaders{known: map[string]*topic{}},
-		txn: transaction{id: cfg.TransactionalID, lasts: cfg.lasts(), announced: map[chunk.Partition]bool{},
+		txn: transaction{id: cfg.TransactionalID, lasts: cfg.lasts(), added: map[chunk.Partition]bool{},
 			next: map[chunk.Partition]int32{}},
 	}
 }
@@ -99,11 +99,11 @@ func (b *Batches) open(ctx context.Context) error {
 	}
 	for _, feature := range answer.FinalizedFeatures {
 		if feature.Name == "transaction.version" && feature.MaxVersionLevel >= 2 {
-			b.txn.second = true
+			b.txn.v2 = true
 		}
 	}
 	b.client = client
-	if b.txn.second {
+	if b.txn.v2 {
 		return nil
 	}
 	client.Close()
@@ -184,10 +184,10 @@ func (b *Batches) Push(ctx context.Context) error {
 	return b.send(ctx)
 }
 
-// Settle waits for all answers. The runs are where the records are, once the
+// AwaitAcks waits for all answers. The runs are where the records are, once the
 // transaction is committed. A *chunk.Stop names a partition whose batch was
 // refused.
-func (b *Batches) Settle(ctx context.Context) ([]Acked, error) {
+func (b *Batches) AwaitAcks(ctx context.Context) ([]Acked, error) {
 	if err := b.flush(ctx); err != nil {
 		return nil, err
 	}
@@ -203,7 +203,7 @@ func (b *Batches) Settle(ctx context.Context) ([]Acked, error) {
 // Commit adds the ledger's records to the transaction and commits it. It answers
 // the offsets that they got. After an error it is not known whether the
 // transaction was committed; Init of another writer settles that.
-func (b *Batches) Commit(ctx context.Context, records []LedgerRecord) ([]int64, error) {
+func (b *Batches) Commit(ctx context.Context, records []chunk.LedgerRecord) ([]int64, error) {
 	at, err := b.writeLedger(ctx, records)
 	if err != nil {
 		return nil, fmt.Errorf("write ledger records: %w", err)
@@ -212,7 +212,7 @@ func (b *Batches) Commit(ctx context.Context, records []LedgerRecord) ([]int64, 
 }
 
 // writeLedger writes the ledger's records, a few batches at most, one after another.
-func (b *Batches) writeLedger(ctx context.Context, records []LedgerRecord) ([]int64, error) {
+func (b *Batches) writeLedger(ctx context.Context, records []chunk.LedgerRecord) ([]int64, error) {
 	if len(records) == 0 {
 		return nil, nil
 	}

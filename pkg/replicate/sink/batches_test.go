@@ -101,7 +101,7 @@ func (f *fixture) inOrder(e *ear, at chunk.Partition, want int) {
 		}
 		s := stampOf(b)
 		switch {
-		case n > 0 && s.epoch != before.epoch && f.second:
+		case n > 0 && s.epoch != before.epoch && f.v2:
 			next = 0
 		case n > 0 && s.epoch != before.epoch:
 			f.t.Errorf("%v: the epoch went from %d to %d", at, before.epoch, s.epoch)
@@ -151,7 +151,7 @@ func TestOnlyTheFirstGenerationAnnouncesPartitions(t *testing.T) {
 	lowered := way{name: "a new broker whose transaction.version is 1", batches: true}
 	on(t, []way{newest, lowered, oldLane,
 		{name: "3.9", batches: true, broker: []kfake.Opt{kfake.MaxVersions(kversion.V3_9_0())}},
-		{name: "4.0", batches: true, second: true, broker: []kfake.Opt{kfake.MaxVersions(kversion.V4_0_0())}},
+		{name: "4.0", batches: true, v2: true, broker: []kfake.Opt{kfake.MaxVersions(kversion.V4_0_0())}},
 	}, func(f *fixture) {
 		if f.name == lowered.name {
 			f.transactionVersion(1)
@@ -163,7 +163,7 @@ func TestOnlyTheFirstGenerationAnnouncesPartitions(t *testing.T) {
 			for _, p := range []chunk.Part{part("orders", 0, 0, 2), part("orders", 1, 0, 2), part("orders", 0, 4, 1)} {
 				f.must("write", s.Write(f.ctx, f.carried(p, 1), "orders"))
 			}
-			_, err := s.Settle(f.ctx)
+			_, err := s.AwaitAcks(f.ctx)
 			f.must("settle", err)
 			f.commit(s, "1")
 		}
@@ -173,7 +173,7 @@ func TestOnlyTheFirstGenerationAnnouncesPartitions(t *testing.T) {
 		}
 		s.Close() // nor of the end of a writer that has nothing open
 		once := []string{"Produce", "Produce", "Produce", "Produce", "EndTxn"}
-		if !f.second {
+		if !f.v2 {
 			once = slices.Concat([]string{"AddPartitionsToTxn"}, once[:3], []string{"AddPartitionsToTxn"}, once[3:])
 		}
 		want := slices.Concat([]string{"InitProducerID"}, once, once)
@@ -196,15 +196,15 @@ func (f *fixture) announced(e *ear) {
 			}
 		case "Produce":
 			for p := range h.of {
-				if !f.second && !known[p] {
+				if !f.v2 && !known[p] {
 					f.t.Errorf("%v was written to before it was announced", p)
 				}
 			}
-			if secondGeneration := h.version >= 12; secondGeneration != f.second {
+			if v2 := h.version >= 12; v2 != f.v2 {
 				f.t.Errorf("Produce has version %d", h.version)
 			}
 		case "EndTxn":
-			if secondGeneration := h.version >= 5; secondGeneration != f.second {
+			if v2 := h.version >= 5; v2 != f.v2 {
 				f.t.Errorf("EndTxn has version %d", h.version)
 			}
 			clear(known)
@@ -261,14 +261,14 @@ func TestFailedTransactionIsNotVisible(t *testing.T) {
 	} {
 		t.Run(strings.TrimSpace(c.key.Name()+" "+c.topic+" "+c.code.Message), func(t *testing.T) {
 			onBatchLanes(t, func(f *fixture) {
-				if f.second && c.key == kmsg.AddPartitionsToTxn {
+				if f.v2 && c.key == kmsg.AddPartitionsToTxn {
 					f.t.Skip("is not sent")
 				}
 				s := f.open()
 				fault := f.fake.Fault(kfake.Fault{Keys: []kmsg.Key{c.key}, Topic: c.topic, Err: c.code, Count: -1})
 				_, err := f.attempt(s, part("orders", 0, 0, 2))
 				if err == nil {
-					_, err = s.Commit(f.ctx, []LedgerRecord{{[]byte("k"), []byte("v")}})
+					_, err = s.Commit(f.ctx, []chunk.LedgerRecord{{Key: []byte("k"), Value: []byte("v")}})
 				}
 				var stop *chunk.Stop
 				if !errors.Is(err, c.code) || errors.As(err, &stop) || fault.Hits() != 1 {

@@ -15,7 +15,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// TestNothingIsVisibleBeforeTheCommit: Settle tells where the records are, Commit where the ledger's are;
+// TestNothingIsVisibleBeforeTheCommit: AwaitAcks tells where the records are, Commit where the ledger's are;
 // before the commit nobody sees anything.
 func TestNothingIsVisibleBeforeTheCommit(t *testing.T) {
 	onLanes(t, func(f *fixture) {
@@ -33,7 +33,7 @@ func TestNothingIsVisibleBeforeTheCommit(t *testing.T) {
 		if end := f.stable("orders", 0); end != 0 {
 			f.t.Errorf("before the commit the stable offset is %d", end)
 		}
-		at, err := s.Commit(f.ctx, []LedgerRecord{{[]byte("a"), []byte("1")}, {[]byte("b"), nil}})
+		at, err := s.Commit(f.ctx, []chunk.LedgerRecord{{Key: []byte("a"), Value: []byte("1")}, {Key: []byte("b")}})
 		if err != nil || !reflect.DeepEqual(at, []int64{0, 1}) {
 			f.t.Fatalf("commit: %v, %v", at, err)
 		}
@@ -58,9 +58,9 @@ func TestNothingIsVisibleBeforeTheCommit(t *testing.T) {
 func TestEveryLedgerRecordGetsItsOffset(t *testing.T) {
 	onLanes(t, func(f *fixture) {
 		s := f.open()
-		var records []LedgerRecord
+		var records []chunk.LedgerRecord
 		for i := range 7 {
-			records = append(records, LedgerRecord{[]byte{byte(i)}, make([]byte, 100_000)})
+			records = append(records, chunk.LedgerRecord{Key: []byte{byte(i)}, Value: make([]byte, 100_000)})
 		}
 		f.must("begin", s.Begin())
 		at, err := s.Commit(f.ctx, records)
@@ -126,7 +126,7 @@ func TestRecordsArriveUnchanged(t *testing.T) {
 func TestPredecessorIsFenced(t *testing.T) {
 	for name, try := range map[string]func(*fixture, door) error{
 		"commit": func(f *fixture, old door) error {
-			_, err := old.Commit(f.ctx, []LedgerRecord{{[]byte("k"), []byte("old")}})
+			_, err := old.Commit(f.ctx, []chunk.LedgerRecord{{Key: []byte("k"), Value: []byte("old")}})
 			return err
 		},
 		"commit nothing more": func(f *fixture, old door) error {
@@ -137,7 +137,7 @@ func TestPredecessorIsFenced(t *testing.T) {
 			if err := old.Write(f.ctx, f.carried(part("orders", 0, 6, 1), 1), "orders"); err != nil {
 				return err
 			}
-			_, err := old.Settle(f.ctx)
+			_, err := old.AwaitAcks(f.ctx)
 			return err
 		},
 	} {
@@ -272,7 +272,7 @@ func TestBusyCoordinatorIsAskedAgain(t *testing.T) {
 			{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.ConcurrentTransactions, Count: times},
 			{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.ConcurrentTransactions, Count: times},
 		}
-		if !f.second {
+		if !f.v2 {
 			faults = append(faults, kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Topic: "orders",
 				Partitions: []int32{0}, Err: kerr.ConcurrentTransactions, Count: times})
 		}

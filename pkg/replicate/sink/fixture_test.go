@@ -28,13 +28,13 @@ func TestMain(m *testing.M) { kafkatest.Main(m) }
 type way struct {
 	name    string
 	batches bool
-	second  bool // generation of the transaction protocol that is to be spoken
+	v2      bool // of the transaction protocol is to be spoken
 	broker  []kfake.Opt
 }
 
 var (
 	recordLane = way{name: "record"}
-	batchLane  = way{name: "batch", batches: true, second: true}
+	batchLane  = way{name: "batch", batches: true, v2: true}
 	oldLane    = way{name: "batch to an old broker", batches: true,
 		broker: []kfake.Opt{kfake.MaxVersions(kversion.V2_8_0())}}
 )
@@ -65,8 +65,8 @@ type door interface {
 	Begin() error
 	Write(context.Context, chunk.Part, string) error
 	Push(context.Context) error
-	Settle(context.Context) ([]Acked, error)
-	Commit(context.Context, []LedgerRecord) ([]int64, error)
+	AwaitAcks(context.Context) ([]Acked, error)
+	Commit(context.Context, []chunk.LedgerRecord) ([]int64, error)
 	Close()
 }
 
@@ -192,13 +192,13 @@ func (f *fixture) attempt(s door, parts ...chunk.Part) ([]Acked, error) {
 			return nil, err
 		}
 	}
-	return s.Settle(f.ctx)
+	return s.AwaitAcks(f.ctx)
 }
 
 // commit ends a transaction with one ledger record.
 func (f *fixture) commit(s door, value string) []int64 {
 	f.t.Helper()
-	at, err := s.Commit(f.ctx, []LedgerRecord{{[]byte("k"), []byte(value)}})
+	at, err := s.Commit(f.ctx, []chunk.LedgerRecord{{Key: []byte("k"), Value: []byte(value)}})
 	f.must("commit", err)
 	return at
 }

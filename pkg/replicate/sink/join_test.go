@@ -47,7 +47,7 @@ func TestWaitingBatchesAreJoined(t *testing.T) {
 	} {
 		t.Run(c.why, func(t *testing.T) {
 			onBatchLanes(t, func(f *fixture) {
-				if c.early > 0 && !f.second {
+				if c.early > 0 && !f.v2 {
 					return // it is announced before
 				}
 				const single = 2 // records of a batch

@@ -2,10 +2,10 @@
 // records with them, so that both become visible together or not at all.
 //
 // There is one writer for each lane: [Records] on librdkafka, [Batches] on raw produce
-// requests. A transaction is Begin, Write (any number of times), Settle, Commit.
+// requests. A transaction is Begin, Write (any number of times), AwaitAcks, Commit.
 // Both guarantee:
 //
-//  1. Settle tells the target offset of every record, or fails;
+//  1. AwaitAcks tells the target offset of every record, or fails;
 //  2. after an error of any of its methods nothing more can be written through
 //     it: Close it, open another one and Init that, which settles whatever was
 //     left open; then the ledger says what holds;
@@ -58,9 +58,6 @@ func (c *Config) lasts() time.Duration {
 // BatchMost is the largest batch of several records where the topics take it: just
 // below Kafka's default of max.message.bytes.
 const BatchMost = 1_000_000
-
-// LedgerRecord is one record for the shard's ledger partition.
-type LedgerRecord struct{ Key, Value []byte }
 
 // Acked is where the records of one partition are, in a transaction that is
 // not committed yet.
@@ -289,10 +286,10 @@ func (s *Records) produce(ctx context.Context, p *ck.Producer, m *ck.Message) er
 	}
 }
 
-// Settle waits for all reports. The runs are where the records are, once the
+// AwaitAcks waits for all reports. The runs are where the records are, once the
 // transaction is committed. A *chunk.Stop names a partition whose record was
 // refused.
-func (s *Records) Settle(ctx context.Context) ([]Acked, error) {
+func (s *Records) AwaitAcks(ctx context.Context) ([]Acked, error) {
 	if err := s.settle(ctx, s.data); err != nil {
 		return nil, err
 	}
@@ -308,7 +305,7 @@ func (s *Records) Settle(ctx context.Context) ([]Acked, error) {
 // Commit adds the ledger's records to the transaction and commits it. It answers
 // the offsets that they got. After an error it is not known whether the
 // transaction was committed; Init of another writer settles that.
-func (s *Records) Commit(ctx context.Context, records []LedgerRecord) ([]int64, error) {
+func (s *Records) Commit(ctx context.Context, records []chunk.LedgerRecord) ([]int64, error) {
 	if !s.cfg.ExactlyOnce {
 		if err := s.fence.BeginTransaction(); err != nil {
 			return nil, fmt.Errorf("begin ledger transaction: %w", err)

@@ -22,12 +22,13 @@ func TestAtLeastOnceWritesDataAtOnce(t *testing.T) {
 	if got := f.stable("orders", 0); got != 3 || len(acked) != 1 || len(acked[0].Runs) != 3 {
 		t.Errorf("before the commit the stable offset is %d and %v has acked, want 3 records", got, acked)
 	}
-	if at, err := old.Commit(f.ctx, []LedgerRecord{{[]byte("k"), []byte("1")}}); err != nil || at[0] != 0 {
+	at, err := old.Commit(f.ctx, []chunk.LedgerRecord{{Key: []byte("k"), Value: []byte("1")}})
+	if err != nil || at[0] != 0 {
 		t.Fatalf("commit: %v, %v", at, err)
 	}
 	f.transaction(old, part("orders", 0, 6, 1))
 	f.open()
-	if at, err := old.Commit(f.ctx, []LedgerRecord{{[]byte("k"), []byte("zombie")}}); err == nil {
+	if at, err := old.Commit(f.ctx, []chunk.LedgerRecord{{Key: []byte("k"), Value: []byte("zombie")}}); err == nil {
 		t.Errorf("the predecessor committed at %v", at)
 	}
 	if got := f.visible("ledger", 1); len(got) != 1 || string(got[0].Value) != "1" {

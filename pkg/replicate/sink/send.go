@@ -17,7 +17,7 @@ func (b *Batches) send(ctx context.Context) error {
 	if b.waiting == 0 {
 		return nil
 	}
-	if err := b.txn.admit(ctx, b.order); err != nil {
+	if err := b.txn.addPartitions(ctx, b.order); err != nil {
 		return err
 	}
 	for {
@@ -50,7 +50,7 @@ func (b *Batches) send(ctx context.Context) error {
 			}
 			batch := b.first(q)
 			q.id = t.id
-			q.alone = b.txn.second && len(q.runs) == 0
+			q.alone = b.txn.v2 && len(q.runs) == 0
 			b.txn.stamp(q.target, batch)
 			r.add(q, batch)
 		}

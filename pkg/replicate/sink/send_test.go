@@ -106,7 +106,7 @@ func TestPushSendsWhatIsAtHand(t *testing.T) {
 		}
 		f.must("push", s.Push(f.ctx))
 		f.must("push", s.Push(f.ctx)) // nothing waits
-		_, err := s.Settle(f.ctx)
+		_, err := s.AwaitAcks(f.ctx)
 		f.must("settle", err)
 		sent := 0
 		for _, key := range e.keys() {

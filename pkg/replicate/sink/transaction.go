@@ -17,21 +17,21 @@ import (
 
 // transaction is what a writer says to the target's coordinator, and what makes batches its own.
 type transaction struct {
-	id        string
-	lasts     time.Duration // the longest that the target lets it be open
-	client    *kgo.Client
-	second    bool // generation of the protocol
-	producer  wire.Producer
-	began     bool                      // something was sent in it
-	begun     time.Time                 // when it was started
-	announced map[chunk.Partition]bool  // partitions that the first generation's transaction knows
-	next      map[chunk.Partition]int32 // sequence
+	id       string
+	lasts    time.Duration // the longest that the target lets it be open
+	client   *kgo.Client
+	v2       bool // of the protocol: transaction.version 2, KIP-890
+	producer wire.Producer
+	began    bool                      // something was sent in it
+	begun    time.Time                 // when it was started
+	added    map[chunk.Partition]bool  // partitions that the first version's transaction knows
+	next     map[chunk.Partition]int32 // sequence
 }
 
 // init shuts out a former owner, and waits until what it left open is settled.
 func (t *transaction) init(ctx context.Context) error {
 	request := t.initRequest()
-	return t.settled(ctx, "take over "+t.id, func(ctx context.Context) error {
+	return t.retryWhileBusy(ctx, "take over "+t.id, func(ctx context.Context) error {
 		answer, err := request.RequestWith(ctx, t.client)
 		if err == nil {
 			err = kerr.ErrorForCode(answer.ErrorCode)
@@ -53,8 +53,8 @@ func (t *transaction) initRequest() *kmsg.InitProducerIDRequest {
 // begin starts one. The target learns of it with the first batch.
 func (t *transaction) begin() {
 	t.began, t.begun = false, time.Now()
-	clear(t.announced)
-	if t.second {
+	clear(t.added)
+	if t.v2 {
 		clear(t.next) // every transaction has an epoch of its own, and begins at 0
 	}
 }
@@ -65,25 +65,25 @@ func (t *transaction) stamp(at chunk.Partition, batch chunk.Batch) {
 	t.next[at] = wire.NextSequence(t.next[at], batch.Count)
 }
 
-// admit makes the first generation's transaction know all partitions that are
+// addPartitions makes the first version's transaction know all partitions that are
 // about to be written to. Before it does, nothing may be sent: a batch that comes
 // too early is committed with no ledger record to tell of it.
-func (t *transaction) admit(ctx context.Context, order []*queue) error {
+func (t *transaction) addPartitions(ctx context.Context, order []*queue) error {
 	t.began = true
-	if t.second {
+	if t.v2 {
 		return nil
 	}
 	var fresh []*queue
 	for _, q := range order {
-		if len(q.batches) > 0 && !t.announced[q.target] {
+		if len(q.batches) > 0 && !t.added[q.target] {
 			fresh = append(fresh, q)
 		}
 	}
-	return t.announce(ctx, fresh)
+	return t.requestPartitions(ctx, fresh)
 }
 
-// announce names the partitions of queues to the transaction.
-func (t *transaction) announce(ctx context.Context, queues []*queue) error {
+// requestPartitions names the partitions of queues to the transaction, with AddPartitionsToTxn.
+func (t *transaction) requestPartitions(ctx context.Context, queues []*queue) error {
 	if len(queues) == 0 {
 		return nil
 	}
@@ -103,19 +103,19 @@ func (t *transaction) announce(ctx context.Context, queues []*queue) error {
 			at[p.Topic] = n
 		}
 		request.Topics[n].Partitions = append(request.Topics[n].Partitions, p.Number)
-		t.announced[p] = true
+		t.added[p] = true
 	}
-	return t.settled(ctx, "announce partitions", func(ctx context.Context) error {
+	return t.retryWhileBusy(ctx, "announce partitions", func(ctx context.Context) error {
 		answer, err := request.RequestWith(ctx, t.client)
 		if err != nil {
 			return err
 		}
-		announced := 0
+		added := 0
 		for _, topic := range answer.Topics {
 			for _, p := range topic.Partitions {
 				err := kerr.ErrorForCode(p.ErrorCode)
 				if err == nil {
-					announced++
+					added++
 				}
 				if err == nil || err == kerr.OperationNotAttempted { // another one is to blame
 					continue
@@ -127,8 +127,8 @@ func (t *transaction) announce(ctx context.Context, queues []*queue) error {
 				return refused(q.partition, topic.Topic, q.batches[0].First, err)
 			}
 		}
-		if announced < len(queues) {
-			return fmt.Errorf("the target names %d of %d", announced, len(queues))
+		if added < len(queues) {
+			return fmt.Errorf("the target names %d of %d", added, len(queues))
 		}
 		return nil
 	})
@@ -142,12 +142,12 @@ func (t *transaction) commit(ctx context.Context) error {
 	request := kmsg.NewPtrEndTxnRequest()
 	request.TransactionalID, request.ProducerID, request.ProducerEpoch, request.Commit =
 		t.id, t.producer.ID, t.producer.Epoch, true
-	err := t.settled(ctx, "commit", func(ctx context.Context) error {
+	err := t.retryWhileBusy(ctx, "commit", func(ctx context.Context) error {
 		answer, err := request.RequestWith(ctx, t.client)
 		if err == nil {
 			err = kerr.ErrorForCode(answer.ErrorCode)
 		}
-		if err == nil && t.second {
+		if err == nil && t.v2 {
 			t.producer.ID, t.producer.Epoch = answer.ProducerID, answer.ProducerEpoch
 		}
 		return err
@@ -183,9 +183,9 @@ func (t *transaction) noted(err error) error {
 	return err
 }
 
-// settled makes a call of the coordinator again while it is busy with the
+// retryWhileBusy makes a call of the coordinator again while it is busy with the
 // transaction before.
-func (t *transaction) settled(ctx context.Context, what string, call func(context.Context) error) error {
+func (t *transaction) retryWhileBusy(ctx context.Context, what string, call func(context.Context) error) error {
 	if err := repeat(ctx, call); err != nil {
 		return fmt.Errorf("%s: %w", what, t.noted(err))
 	}

@@ -271,7 +271,7 @@ func (b *Batches) findLeaders(ctx context.Context) error {
 		}
 		return fmt.Errorf("find the leaders of source partitions: %w", err)
 	}
-	if err := b.lasting(); err != nil {
+	if err := b.stopIfPersistent(); err != nil {
 		return err
 	}
 	for _, topic := range response.Topics {
@@ -299,9 +299,9 @@ func (b *Batches) lossOf(p chunk.Partition) *loss {
 	return l
 }
 
-// lasting is the Stop of a partition that could not be read for long, while the
+// stopIfPersistent is the Stop of a partition that could not be read for long, while the
 // source answered.
-func (b *Batches) lasting() error {
+func (b *Batches) stopIfPersistent() error {
 	for p := range b.lost {
 		l := b.losses[p]
 		switch {

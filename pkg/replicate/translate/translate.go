@@ -93,7 +93,7 @@ func (t *Translator) Translate(ctx context.Context, on Standing, s offsets.Sourc
 		}
 		// The stable offset cannot pass our last record while its transaction is undecided: one more is our marker.
 		mapped := found.Run.Count > 0 && own == found.Run.TargetEnd()
-		if state.Marked && mapped && on.Stable == own+1 {
+		if state.MarkerFollows && mapped && on.Stable == own+1 {
 			a.Target = on.Stable
 			break
 		}

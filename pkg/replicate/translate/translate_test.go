@@ -37,7 +37,7 @@ func TestAheadOfTheEnds(t *testing.T) {
 		{5, 3, true, true, true, 5},
 		{6, 6, true, true, false, 0}, // not copied yet
 	} {
-		state := &ledger.State{Header: ledger.Header{Progress: 5, Marked: c.marked}, Map: m}
+		state := &ledger.State{Header: ledger.Header{Progress: 5, MarkerFollows: c.marked}, Map: m}
 		on := Standing{State: state, Stable: c.stable, Ahead: c.ahead,
 			SourceLog: func(context.Context) (Log, error) { return Log{0, 6}, nil }}
 		got, err := tr.Translate(t.Context(), on, c.s, nil)

@@ -11,7 +11,8 @@
 //  2. what cannot be found out is said to be unknown, and is no reason to advise a deletion;
 //  3. of two flows that start at the same moment, at least one sees the other before it copies anything.
 //
-// One question is not asked here: whether an offset of a target partition is one of the flow's own copies or markers.
-// The commit of each transaction decides that, from the map and the offsets that the brokers answer with, without a
-// question to anybody; the map's stretches of foreign records (package offsets) are what it found.
+// Who asks, when, and by what evidence, is in docs/decisions/035-who-asks-who-wrote-it.md. One question is not asked
+// here: whether an offset of a target partition is one of the flow's own copies or markers. The commit of each
+// transaction decides that, from the map and the offsets that the brokers answer with, without a question to anybody;
+// the map's stretches of foreign records (package offsets) are what it found.
 package provenance

@@ -52,7 +52,10 @@ func (f *Flow) notClosed(ctx context.Context, book *ledger.Shard) error {
 
 // Flow is what all workers of a flow have in common: its rules, the clients of both
 // clusters, and what is known of its topics. It may be used by several goroutines.
+//
+// Package replicate fills it in three stages, newFlow, open and prepare; no worker begins before the last one is over.
 type Flow struct {
+	// From newFlow on, and never changed.
 	Cfg            settings.Config
 	Name           string // of the flow
 	CatchUp        bool   // run until caught up: progress is committed at once
@@ -61,31 +64,34 @@ type Flow struct {
 	Metrics        *metrics.Metrics
 	Wrap           func(shard int, w Writer) Writer // nil: the writer as it is; tests put themselves between
 	TroubleFor     time.Duration                    // DefaultTroubleFor, but for tests
+	Window         *sink.Window                     // what all writers of the batch lane have under way
+	Topology       *topology.Topology               // which partitions there are, and where to; empty before prepare
+	Notify         chan struct{}                    // tells a one-off copy that a shard has come further
 
+	// From open on, which fills them in this order; nil before. After an error of open the later ones stay nil.
 	clients.Clients
 	SourceScan   *scan.Scanner        // reads single stretches of the source; Clients.Scan does at the target
-	Topics       *topics.Topics       // creates target topics and keeps their settings
-	TargetTopics *provenance.Target   // whose they are
-	Owner        *owner.Group         // which shards are this process's
-	Writers      *provenance.Writers  // who wrote to the target what this flow has not
 	LastCopied   *lastcopied.Comparer // whether both sides hold the same last copied record
-	// SourceWriters tells what the flow in the opposite direction wrote; nil: there is none, or no batch tells its writer.
+	Writers      *provenance.Writers  // who wrote to the target what this flow has not
+	TargetTopics *provenance.Target   // whose the target's topics are
+	Topics       *topics.Topics       // creates target topics and keeps their settings
+	// SourceWriters tells what the flow in the opposite direction wrote; nil also afterwards: there is none, or no batch
+	// tells its writer.
 	SourceWriters *provenance.SourceWriters
-	Window        *sink.Window // what all writers of the batch lane have under way
+	Owner         *owner.Group // which shards are this process's
 
-	Topology *topology.Topology // which partitions there are, and where they are copied to
-	Goal     Goal               // where a one-off copy ends
-	stops    quarantine.Lines
-	Notify   chan struct{} // tells a one-off copy that a shard has come further
+	// From prepare on, once both clusters have answered; nil and zero before.
+	Signer   *identity.Signer // compares the flow with what its ledger says it is
+	Identity ledger.Identity  // of this flow, as its configuration and the clusters have it
 
-	Signer     *identity.Signer // compares the flow with what its ledger says it is
-	Identity   ledger.Identity  // of this flow, as its configuration and the clusters have it
-	asking     sync.Mutex       // held while the ledger's identity is read again
-	SameLedger atomic.Bool      // the ledger was seen to be this flow's, as a member of the group
-
-	Owned               atomic.Int32    // shards of this process
+	// What changes while the flow runs, and may be asked at any time: zero is nothing yet.
 	Longest             txlimit.Longest // transaction that the target allows
+	Goal                Goal            // where a one-off copy ends
+	Owned               atomic.Int32    // shards of this process
+	SameLedger          atomic.Bool     // the ledger was seen to be this flow's, as a member of the group
 	Copied, CopiedBytes atomic.Int64    // by this process
+	asking              sync.Mutex      // held while the ledger's identity is read again
+	stops               quarantine.Lines
 	logLeftOut          sync.Once
 }
 

@@ -13,7 +13,7 @@ type Flow struct {
 	SourcePrefix, TargetPrefix string
 	Naming                     Naming
 	Separator                  string // between From and the topic's name, with naming: prefix; at least one character
-	Ledger                     string // topic on the target, without TargetPrefix; "": DefaultLedger
+	Ledger                     string // topic on the target, without TargetPrefix; "": defaultLedger
 
 	// Of a flow of another configuration, which may call the same clusters otherwise:
 	// what it calls its source, and what it is called itself. "": as here.
@@ -36,7 +36,7 @@ func (f Flow) ledger() string {
 	if f.Ledger != "" {
 		return f.Ledger
 	}
-	return DefaultLedger(f.From, f.To)
+	return defaultLedger(f.From, f.To)
 }
 
 // prefix is what naming puts before the logical name of a topic.
@@ -65,8 +65,8 @@ func (f Flow) Apart() bool {
 // LedgerPrefix begins the logical name of the ledger of every flow that names none.
 const LedgerPrefix = "__replicator."
 
-// DefaultLedger is the logical name of the ledger topic of a flow that names none.
-func DefaultLedger(from, to string) string { return LedgerPrefix + from + "." + to }
+// defaultLedger is the logical name of the ledger topic of a flow that names none.
+func defaultLedger(from, to string) string { return LedgerPrefix + from + "." + to }
 
 // visit is a topic of a cluster, by its logical name.
 type visit struct{ cluster, topic string }

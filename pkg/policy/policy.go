@@ -6,7 +6,8 @@
 //
 //  1. a name is selected only if a pattern matches all of it, no exclusion does,
 //     and no built-in rule speaks against it; the verdict says which rule it was;
-//  2. SourceTopic undoes Topic's naming for every name, SourceGroup undoes Group's;
+//  2. SourceTopic undoes Topic's naming for every name; no two groups of the source have
+//     one name on the target;
 //  3. every name that it gives on the target begins with the target's prefix, and a
 //     name of the source that does not begin with the source's is never selected;
 //  4. a topic that has passed through the target already, as far as the prefixes
@@ -254,12 +255,6 @@ func (p *Policy) Group(name string) (target string, v Verdict) {
 		return "", v
 	}
 	return p.self.TargetPrefix + logical, p.groups.judge(logical)
-}
-
-// SourceGroup says which source group would have this name on the target; false if
-// no group would.
-func (p *Policy) SourceGroup(target string) (string, bool) {
-	return renamed(target, p.self.TargetPrefix, p.self.SourcePrefix)
 }
 
 // ours takes the source's prefix off a name; the verdict is about names without it.

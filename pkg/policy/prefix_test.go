@@ -145,10 +145,11 @@ func FuzzPrefixes(f *testing.F) {
 		if err != nil {
 			return
 		}
+		sourceGroup := func(called string) (string, bool) { return renamed(called, target, source) }
 		for _, kind := range []struct {
 			forth func(string) (string, Verdict)
 			back  func(string) (string, bool)
-		}{{p.Topic, p.SourceTopic}, {p.Group, p.SourceGroup}} {
+		}{{p.Topic, p.SourceTopic}, {p.Group, sourceGroup}} {
 			called, v := kind.forth(name)
 			ours := strings.HasPrefix(name, source) && name != source
 			if back, ok := kind.back(called); ours && (!ok || back != name) || !strings.HasPrefix(called, target) && ours {

@@ -353,7 +353,7 @@ func (c *comparison) note(d Difference) {
 // hash says whether two records are the same, where that is asked for more than
 // two at a time.
 func (c *comparison) hash(r *kgo.Record) uint64 {
-	c.scratch = Canonical(c.scratch[:0], r)
+	c.scratch = canonical(c.scratch[:0], r)
 	return maphash.Bytes(c.seed, c.scratch)
 }
 

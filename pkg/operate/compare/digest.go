@@ -9,9 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Canonical appends the form of a record that digests are made of: what a consumer
+// canonical appends the form of a record that digests are made of: what a consumer
 // sees, and nothing that its place in a log decides. See docs/FORMATS.md.
-func Canonical(to []byte, r *kgo.Record) []byte {
+func canonical(to []byte, r *kgo.Record) []byte {
 	to = binary.BigEndian.AppendUint64(to, uint64(timestamp(r)))
 	to = appendBytes(to, r.Key)
 	to = appendBytes(to, r.Value)
@@ -52,7 +52,7 @@ type digest struct {
 func newDigest() *digest { return &digest{hash: sha256.New()} }
 
 func (d *digest) add(r *kgo.Record) {
-	d.gathered = Canonical(d.gathered, r)
+	d.gathered = canonical(d.gathered, r)
 	if len(d.gathered) >= gather {
 		d.hash.Write(d.gathered)
 		d.gathered = d.gathered[:0]

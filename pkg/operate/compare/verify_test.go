@@ -158,7 +158,7 @@ func (s *story) dumb() map[string]int64 {
 	own := map[int64]int64{}            // source to target, of pairs that differ
 	kindOf := map[int64]string{}        // of lonely ones
 	back := map[int64]bool{}            // target offsets that are mapped
-	content := func(r *kgo.Record) string { return string(Canonical(nil, r)) }
+	content := func(r *kgo.Record) string { return string(canonical(nil, r)) }
 	for _, r := range s.runs {
 		for i := range r.Count {
 			from, at := int64(r.Source)+i, int64(r.Target)+i
@@ -479,7 +479,7 @@ func TestCanonicalForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	squeeze := func(s string) string { return strings.Join(strings.Fields(s), "") }
-	for _, want := range []string{fmt.Sprintf("%x", Canonical(nil, r)), d.sum()} {
+	for _, want := range []string{fmt.Sprintf("%x", canonical(nil, r)), d.sum()} {
 		if !strings.Contains(squeeze(string(doc)), want) {
 			t.Errorf("docs/FORMATS.md does not have %s", want)
 		}

@@ -40,7 +40,7 @@ func (c *Cutover) Again(ctx context.Context) (*Again, error) {
 		return nil, err
 	}
 	a := &Again{Found: status.Cutover, Since: since(status.Cutover, status, c.m.o.Groups)}
-	a.Verdict = Decide(c.found, a.Since)
+	a.Verdict = verdictOn(c.found, a.Since)
 	return a, nil
 }
 

@@ -87,7 +87,7 @@ func (c *Cutover) Restored() []topics.Back { return c.back }
 
 // Run brings all steps about, however long it takes; ctx ends it. A cutover that was
 // begun before goes on; one that was done is gone on with, begun anew, or left, as
-// [Decide] says. Settings are put back when all else is done and noted: from then on
+// verdictOn says. Settings are put back when all else is done and noted: from then on
 // no replica sets them again.
 func (c *Cutover) Run(ctx context.Context) (handover.Record, error) {
 	record, err := c.run(ctx)

@@ -28,10 +28,10 @@ const (
 	Refused Verdict = "refused" // both sides were written to, or a group was at work on both
 )
 
-// Decide says what a further cutover is to do. What was moved and is at work on the
+// verdictOn says what a further cutover is to do. What was moved and is at work on the
 // target is never moved again; a copy that would come behind what applications have
 // written there since is refused, as a rollback would not bring back what is before it.
-func Decide(r handover.Record, s Since) Verdict {
+func verdictOn(r handover.Record, s Since) Verdict {
 	switch {
 	case r.State == handover.Begun:
 		return GoOn

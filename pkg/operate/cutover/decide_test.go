@@ -35,7 +35,7 @@ func TestWhatTheNextCutoverDoes(t *testing.T) {
 		{"both sides are written to, and groups are left", handover.Done, Since{Rest: g, Used: 9, Behind: 1}, Refused},
 		{"a group is at work on both sides", handover.Done, Since{Both: g, Moved: g}, Refused},
 	} {
-		if got := Decide((handover.Record{State: row.state}), row.since); got != row.want {
+		if got := verdictOn((handover.Record{State: row.state}), row.since); got != row.want {
 			t.Errorf("%s: %+v is %q, want %q", row.why, row.since, got, row.want)
 		}
 	}

@@ -14,7 +14,7 @@ func GroupsOf(book *ledger.Shard, id string) ([]Group, error) {
 	var list []Group
 	for _, name := range book.Notes() {
 		var g Group
-		if !IsGroup(name) {
+		if !isGroup(name) {
 			continue
 		}
 		if err := Decode(book.Note(name), &g); err != nil {
@@ -32,7 +32,7 @@ func TopicsOf(book *ledger.Shard, id string) (map[string]Topic, error) {
 	ends := map[string]Topic{}
 	for _, name := range book.Notes() {
 		var t Topic
-		if !IsTopic(name) {
+		if !isTopic(name) {
 			continue
 		}
 		if err := Decode(book.Note(name), &t); err != nil {

@@ -121,8 +121,8 @@ func (e *VersionError) Remedy() string {
 	return "go on with the release that began the cutover, or a later one"
 }
 
-// IsTopic says whether a note of that name is about a topic.
-func IsTopic(name string) bool { return strings.HasPrefix(name, topicPrefix) }
+// isTopic says whether a note of that name is about a topic.
+func isTopic(name string) bool { return strings.HasPrefix(name, topicPrefix) }
 
-// IsGroup says whether a note of that name is about a group.
-func IsGroup(name string) bool { return strings.HasPrefix(name, groupPrefix) }
+// isGroup says whether a note of that name is about a group.
+func isGroup(name string) bool { return strings.HasPrefix(name, groupPrefix) }

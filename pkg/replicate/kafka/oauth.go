@@ -231,7 +231,7 @@ func (t *tokens) failed(err error) error {
 		err = about.Err
 	}
 	return &Problem{
-		What: fmt.Sprintf("cluster %s: get a token from %s", t.config.Name, ShowURL(t.endpoint)),
+		What: fmt.Sprintf("cluster %s: get a token from %s", t.config.Name, showURL(t.endpoint)),
 		Fix: fmt.Sprintf("check the sasl.oauthbearer properties of clusters.%s and that the token service can be reached",
 			t.config.Name),
 		Err: t.config.Conceal(err),

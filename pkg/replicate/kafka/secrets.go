@@ -94,7 +94,7 @@ func (c Config) redact(text string) string {
 			}
 		}
 	}
-	return Mask(urls.ReplaceAllStringFunc(text, ShowURL), labels)
+	return Mask(urls.ReplaceAllStringFunc(text, showURL), labels)
 }
 
 // concealed is an error whose text holds no secrets.
@@ -120,9 +120,9 @@ func (c Config) Conceal(err error) error {
 // urls finds what looks like a URL, well formed or not.
 var urls = regexp.MustCompile("[A-Za-z][A-Za-z0-9+.-]*://[^\\s\"'`<>\\\\]+")
 
-// ShowURL is a URL, or an address, as it may be shown: without user, password, query
+// showURL is a URL, or an address, as it may be shown: without user, password, query
 // and fragment. It need not be well formed.
-func ShowURL(text string) string {
+func showURL(text string) string {
 	scheme, rest, found := strings.Cut(text, "://")
 	if scheme += "://"; !found {
 		scheme, rest = "", text

@@ -54,8 +54,8 @@ func TestShowURL(t *testing.T) {
 		"host:9092":                               "host:9092",
 		"https://t.example.com/a?mail=me@example": "https://***@example",
 	} {
-		if got := ShowURL(text); got != want {
-			t.Errorf("ShowURL(%q) = %q, want %q", text, got, want)
+		if got := showURL(text); got != want {
+			t.Errorf("showURL(%q) = %q, want %q", text, got, want)
 		}
 	}
 }

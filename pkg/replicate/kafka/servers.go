@@ -29,7 +29,7 @@ func (c Config) servers() ([]string, error) {
 		address, err := readServer(server, c.security().protocol)
 		if err != nil {
 			return nil, c.notCarried("bootstrap.servers", "give host:port, separated by commas, and security.protocol "+
-				"beside it", "holds %q: %v", ShowURL(strings.TrimSpace(server)), err)
+				"beside it", "holds %q: %v", showURL(strings.TrimSpace(server)), err)
 		}
 		list = append(list, address)
 	}
@@ -80,7 +80,7 @@ func readServer(server, protocol string) (string, error) {
 		return "", errors.New("the host holds a sign that no host has; " + serversAccepted)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return "", fmt.Errorf("port %q is not a number from 1 to 65535; %s", ShowURL(port), serversAccepted)
+		return "", fmt.Errorf("port %q is not a number from 1 to 65535; %s", showURL(port), serversAccepted)
 	}
 	return net.JoinHostPort(host, port), nil
 }

@@ -61,7 +61,7 @@ func (v *validation) brokers() {
 	}
 	for _, server := range strings.Split(list, ",") {
 		if _, err := readServer(server, v.security().protocol); err != nil {
-			v.bad("bootstrap.servers", "%q is not a broker: %v", ShowURL(strings.TrimSpace(server)), err)
+			v.bad("bootstrap.servers", "%q is not a broker: %v", showURL(strings.TrimSpace(server)), err)
 		}
 	}
 }

@@ -81,9 +81,9 @@ func EncodeIdentity(i Identity) []byte {
 	return text
 }
 
-// DecodeIdentity reads the text of the note; nil gives nil. Errors: *VersionError, or that
+// decodeIdentity reads the text of the note; nil gives nil. Errors: *VersionError, or that
 // the text is no such note.
-func DecodeIdentity(text []byte) (*Identity, error) {
+func decodeIdentity(text []byte) (*Identity, error) {
 	if text == nil {
 		return nil, nil
 	}
@@ -98,15 +98,15 @@ func DecodeIdentity(text []byte) (*Identity, error) {
 }
 
 // Identity is the flow that the shard's ledger partition names; nil: none.
-func (s *Shard) Identity() (*Identity, error) { return DecodeIdentity(s.notes[IdentityName]) }
+func (s *Shard) Identity() (*Identity, error) { return decodeIdentity(s.notes[IdentityName]) }
 
 // later is the one of two notes, in the order of the log, that holds.
 func later(before, text []byte) []byte {
-	was, err := DecodeIdentity(before)
+	was, err := decodeIdentity(before)
 	if err != nil || was == nil {
 		return text
 	}
-	if is, err := DecodeIdentity(text); err == nil && is.Revision <= was.Revision {
+	if is, err := decodeIdentity(text); err == nil && is.Revision <= was.Revision {
 		return before
 	}
 	return text
@@ -153,7 +153,7 @@ func ReadIdentity(ctx context.Context, cluster kafka.Config, topic string) (*Ide
 		return nil, fmt.Errorf("read which flow ledger %s on cluster %s belongs to: %w", topic, cluster.Name,
 			readDenied(cluster, topic, err))
 	}
-	return DecodeIdentity(text)
+	return decodeIdentity(text)
 }
 
 // readDenied names the right that is missing, if that is the error.

@@ -65,7 +65,7 @@ func TestFirstIdentityHolds(t *testing.T) {
 		t.Errorf("a topic that is not there says %+v, %v", nothing, err)
 	}
 	var later *VersionError
-	if _, err := DecodeIdentity([]byte(`{"version":2}`)); !errors.As(err, &later) {
+	if _, err := decodeIdentity([]byte(`{"version":2}`)); !errors.As(err, &later) {
 		t.Errorf("a note of a later release gives %v", err)
 	}
 }

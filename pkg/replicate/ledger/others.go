@@ -252,8 +252,8 @@ func (o *Others) one(l *glance.Log, begun bool) (Other, bool) {
 	}
 	one := Other{Topic: l.Topic, Notes: maps.Clone(k.notes), Begun: begun || k.begun}
 	var err error
-	if one.Identity, err = DecodeIdentity(k.notes[IdentityName]); err == nil {
-		one.Rules, err = DecodeRules(k.notes[RulesName])
+	if one.Identity, err = decodeIdentity(k.notes[IdentityName]); err == nil {
+		one.Rules, err = decodeRules(k.notes[RulesName])
 	}
 	if err != nil {
 		one.Err = fmt.Errorf("ledger topic %q on cluster %s: %w", l.Topic, o.cluster.Name, err)

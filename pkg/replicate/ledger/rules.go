@@ -44,8 +44,8 @@ func EncodeRules(r Rules) []byte {
 	return text
 }
 
-// DecodeRules reads the text of the note; nil gives nil.
-func DecodeRules(text []byte) (*Rules, error) {
+// decodeRules reads the text of the note; nil gives nil.
+func decodeRules(text []byte) (*Rules, error) {
 	if text == nil {
 		return nil, nil
 	}

@@ -117,7 +117,7 @@ func (f *Facts) action() Action {
 		return Cut
 	case f.same() && !f.TargetCompared && (f.TargetShort() || f.Doubted):
 		return CompareTarget
-	case f.same() && !f.SourceCompared && (f.SourceShort() || f.Doubted) && l.Progress >= f.Source.First:
+	case f.same() && !f.SourceCompared && (f.sourceShort() || f.Doubted) && l.Progress >= f.Source.First:
 		return CompareSource // else what could be compared was deleted: it is a hole
 	case f.Quarantined:
 		return Stop
@@ -166,8 +166,8 @@ func (f *Facts) TargetShort() bool {
 	return f.Target.End != UnknownOffset && f.Target.End < f.Ledger.End
 }
 
-// SourceShort says that the source's log, or the epoch of the progress, ends before the progress.
-func (f *Facts) SourceShort() bool { return f.Source.Holds(f.Ledger) < f.Ledger.Progress }
+// sourceShort says that the source's log, or the epoch of the progress, ends before the progress.
+func (f *Facts) sourceShort() bool { return f.Source.Holds(f.Ledger) < f.Ledger.Progress }
 
 // Holds is how far the source still holds what was copied, as far as ends tell: the progress, where nothing was cut.
 func (s Source) Holds(l Ledger) offsets.Source {

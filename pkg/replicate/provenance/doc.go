@@ -2,7 +2,7 @@
 //
 // The central type is [Author]: this flow, the opposite one, another of ours, somebody foreign, or unknown. It is the
 // answer about a record of the target ([Writers.Author]), a batch of the source ([SourceWriters.Author]) and a topic
-// that another flow fills ([Writers.Fillers]), and all of it stands on what ledgers claim. [Target] says which target
+// that another flow fills ([Writers.Taken]), and all of it stands on what ledgers claim. [Target] says which target
 // topics are a flow's own, and [Neighbours] finds the flows of other configurations and the circles that records could
 // go in. They guarantee:
 //

@@ -160,9 +160,9 @@ func (w *Writers) oneFlow(by Author) string {
 		"ledger: %s", by.Flow, strings.TrimPrefix(by.Ledger, w.cfg.TargetPrefix))
 }
 
-// Fillers tells, by target name, which topics another flow fills, whether or not it has
+// fillers tells, by target name, which topics another flow fills, whether or not it has
 // copied a record yet: its ledger on the target is about them.
-func (w *Writers) Fillers(ctx context.Context, there []topics.Mirrored) (map[string]Author, error) {
+func (w *Writers) fillers(ctx context.Context, there []topics.Mirrored) (map[string]Author, error) {
 	standing, err := w.others.target.Look(ctx)
 	if err != nil {
 		return nil, err
@@ -193,13 +193,13 @@ func (w *Writers) Fillers(ctx context.Context, there []topics.Mirrored) (map[str
 
 // Taken tells, by target name, why the flow leaves topics to the flows that fill them.
 func (w *Writers) Taken(ctx context.Context, there []topics.Mirrored) (map[string]*chunk.Stop, error) {
-	fillers, err := w.Fillers(ctx, there)
+	filled, err := w.fillers(ctx, there)
 	if err != nil {
 		return nil, err
 	}
 	stops := map[string]*chunk.Stop{}
 	for _, t := range there {
-		if by, taken := fillers[t.Target]; taken {
+		if by, taken := filled[t.Target]; taken {
 			stops[t.Target] = &chunk.Stop{Partition: chunk.Partition{Topic: t.Source}, Kind: chunk.StopTaken,
 				Reason: fmt.Sprintf("flow %s fills topic %s of cluster %s, as its ledger %s says", by.Flow, t.Target, w.cfg.To,
 					by.Ledger), Fix: w.oneFlow(by)}

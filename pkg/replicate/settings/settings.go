@@ -3,7 +3,6 @@ package settings
 import (
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 
 	"replicator/pkg/policy"
@@ -165,17 +164,6 @@ func (c *Config) GroupID() string { return c.TargetPrefix + "replicator." + c.Fr
 // TransactionalID is what the producer of a shard is known by on the target.
 func (c *Config) TransactionalID(shard int32) string {
 	return fmt.Sprintf("%s.%d", c.GroupID(), shard)
-}
-
-// ConfigExcluded is the test whether a topic config key stays the target's own, by
-// ExcludeConfigs, which Validate has accepted.
-func (c *Config) ConfigExcluded() func(key string) bool {
-	if len(c.ExcludeConfigs) == 0 {
-		return func(string) bool { return false }
-	}
-	// Each in a group of its own, so that flags such as (?i) stay inside.
-	whole := regexp.MustCompile(`^(?:(?:` + strings.Join(c.ExcludeConfigs, `)|(?:`) + `))$`)
-	return whole.MatchString
 }
 
 // Validate reports the problems of all flows, each alone and together; i is the

@@ -104,7 +104,7 @@ func (f *Flow) openWriter(shard, batchBytes int) (Writer, error) {
 		BatchBytes: batchBytes, Window: f.Window, Rebuilt: f.rebuilt,
 	}
 	var w Writer
-	if f.InBatches() {
+	if f.inBatches() {
 		w = sink.OpenBatches(cfg)
 	} else {
 		records, err := sink.OpenRecords(cfg)
@@ -140,7 +140,7 @@ func (f *Flow) openReader() (reader, error) {
 		f.Metrics.Failure(f.Name, metrics.ConnectionFailed)
 		f.Log.Debug("source reader is retrying", "error", f.Source.Conceal(err))
 	}
-	if f.InBatches() {
+	if f.inBatches() {
 		return source.OpenBatches(source.BatchesConfig{
 			Cluster: f.Source, AnswerBytes: f.share() / 4, Trouble: trouble, Absent: f.Topology.Refresh,
 			Rebuilt: f.rebuilt, Claimed: f.cameFromTarget(),
@@ -239,8 +239,8 @@ func (f *Flow) ExplainLedger(ctx context.Context, err error) error {
 	return ledger.Deleted(name, f.Target.Name, err)
 }
 
-// InBatches says whether the flow uses the batch lane.
-func (f *Flow) InBatches() bool {
+// inBatches says whether the flow uses the batch lane.
+func (f *Flow) inBatches() bool {
 	lane, _ := f.Cfg.LaneInUse()
 	return lane == settings.LaneBatch
 }

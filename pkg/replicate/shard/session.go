@@ -41,7 +41,7 @@ type takeover struct {
 
 func (w *Worker) newSession(t takeover) *session {
 	now, assigned := time.Now(), newAssignment()
-	intake := newIntake(t.in, w.size, w.flow.InBatches())
+	intake := newIntake(t.in, w.size, w.flow.inBatches())
 	transactions := &transactions{flow: w.flow, shard: w.Shard, out: t.out, book: t.book, published: w.Published,
 		ledgerEnd: t.end}
 	foreign := &foreignRecords{flow: w.flow, log: w.log, committed: map[ledger.Key]bool{}}
@@ -129,7 +129,7 @@ func (s *session) assign(ctx context.Context, version uint64) error {
 	if err := s.copier.commitProgress(ctx); err != nil {
 		return err
 	}
-	if !s.flow.InBatches() && s.flow.batchBytes(s.shard) != s.batch {
+	if !s.flow.inBatches() && s.flow.batchBytes(s.shard) != s.batch {
 		return errAgain // with a writer whose batches fit
 	}
 	return s.assigner.assign(ctx, version)

@@ -52,13 +52,10 @@ func (c *Cluster) ACLs(ctx context.Context) ([]ACL, error) {
 	return list, c.why(err, "Describe", "the cluster")
 }
 
-// Namer says what an entry is about on the target: the name there, which may be a
-// prefix where it was none, and whether it concerns what the flow copies.
-type Namer func(a ACL) (ACL, bool)
-
-// Missing lists the source's entries that have no like on the target: by the
-// target's names, in a fixed order, each once.
-func Missing(source, target []ACL, name Namer) []ACL {
+// Missing lists the source's entries that have no like on the target: by the target's
+// names, in a fixed order, each once. name gives an entry as it is on the target, where it
+// may be about a prefix though it was about a name, and whether it concerns the flow.
+func Missing(source, target []ACL, name func(ACL) (ACL, bool)) []ACL {
 	missing := []ACL{}
 	for _, a := range source {
 		want, concerned := name(a)

@@ -115,7 +115,7 @@ const again = 100 * time.Millisecond
 // UNKNOWN_TOPIC_OR_PARTITION, or of the cluster.
 func ReadAll(ctx context.Context, client *kgo.Client, topics []string, setup func(*Log)) ([]*Log, error) {
 	for {
-		logs, err := Find(ctx, client, topics)
+		logs, err := find(ctx, client, topics)
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return nil, err
 		}
@@ -140,9 +140,9 @@ func ReadAll(ctx context.Context, client *kgo.Client, topics []string, setup fun
 	}
 }
 
-// Find finds the partitions of topics, with where each begins and ends now: At and End.
+// find finds the partitions of topics, with where each begins and ends now: At and End.
 // What is wrong with one stands in its Err; the error is about a topic, or the cluster.
-func Find(ctx context.Context, client *kgo.Client, topics []string) ([]*Log, error) {
+func find(ctx context.Context, client *kgo.Client, topics []string) ([]*Log, error) {
 	logs, err := list(ctx, client, topics)
 	if err != nil {
 		return nil, err

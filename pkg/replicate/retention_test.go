@@ -97,11 +97,11 @@ func TestSilentPartitionIsNotAboutToLoseRecords(t *testing.T) {
 		}
 	}
 	w := flowtest.New(t)
-	marks, err := listoffsets.Open(w.Kafka("new", w.Sides.Target))
+	offsets, err := listoffsets.Open(w.Kafka("new", w.Sides.Target))
 	w.Must("open", err)
-	defer marks.Close()
+	defer offsets.Close()
 	nowhere := []retention.Unread{{Partition: chunk.Partition{Topic: "nowhere"}}}
-	found, err := retention.LeftOf(w.Ctx, marks, map[string]listoffsets.Kept{"nowhere": day}, nowhere, time.Now())
+	found, err := retention.LeftOf(w.Ctx, offsets, map[string]listoffsets.Kept{"nowhere": day}, nowhere, time.Now())
 	if err != nil || len(found) > 0 {
 		t.Errorf("a partition that is not there is told as %v, %v; want nothing", found, err)
 	}

@@ -59,7 +59,7 @@ func (s *Stop) Remedy() string { return s.Fix }
 func (s *Stop) Unwrap() error { return s.Err }
 
 // Trouble is an error of one partition that may pass by itself, such as an
-// election. Where it stays, the partition is put aside with [Trouble.Stop].
+// election. Where it stays, the partition is quarantined with [Trouble.Stop].
 type Trouble struct {
 	Partition Partition
 	Err       error

@@ -62,11 +62,11 @@ func TestNewPartitionsAreSeen(t *testing.T) {
 	ctx, c := cluster(t)
 	asks, other := open(t, c), c.Admin()
 	partitions := func() int {
-		marks, err := asks.Stable(ctx, []string{"orders"})
+		listed, err := asks.Stable(ctx, []string{"orders"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(marks)
+		return len(listed)
 	}
 	if got := partitions(); got != 2 {
 		t.Fatalf("%d partitions, want 2", got)
@@ -90,9 +90,9 @@ func TestNothingIsAskedForNothing(t *testing.T) {
 	if err != nil || len(ids) != 0 {
 		t.Errorf("TopicIDs of no topics = %v, %v, want none", ids, err)
 	}
-	marks, err := w.Stable(ctx, nil)
-	if err != nil || len(marks) != 0 {
-		t.Errorf("Stable of no topics = %v, %v, want none", marks, err)
+	listed, err := w.Stable(ctx, nil)
+	if err != nil || len(listed) != 0 {
+		t.Errorf("Stable of no topics = %v, %v, want none", listed, err)
 	}
 }
 
@@ -121,15 +121,15 @@ func TestSilentBrokerShowsAtItsPartitions(t *testing.T) {
 			return asks.EpochEnds(ctx, []chunk.Position{{Partition: heard}, {Partition: silent}})
 		},
 	} {
-		marks, err := ask()
+		listed, err := ask()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if mark, there := marks[heard]; !there || mark.Err != nil {
-			t.Errorf("%s: %+v, %v of the partition whose broker answers", name, mark, there)
+		if one, there := listed[heard]; !there || one.Err != nil {
+			t.Errorf("%s: %+v, %v of the partition whose broker answers", name, one, there)
 		}
-		if mark, there := marks[silent]; !there || mark.Err == nil {
-			t.Errorf("%s: %+v, %v of the partition whose broker is silent, want its error", name, mark, there)
+		if one, there := listed[silent]; !there || one.Err == nil {
+			t.Errorf("%s: %+v, %v of the partition whose broker is silent, want its error", name, one, there)
 		}
 	}
 }
@@ -154,15 +154,15 @@ func TestRefusedTopicHidesNoOther(t *testing.T) {
 		"At":        func() (Offsets, error) { return w.At(ctx, both, time.Now()) },
 		"EpochEnds": func() (Offsets, error) { return w.EpochEnds(ctx, positions) },
 	} {
-		marks, err := ask()
+		listed, err := ask()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		for _, at := range positions {
-			mark, there := marks[at.Partition]
-			switch answered := there && mark.Err == nil; {
+			one, there := listed[at.Partition]
+			switch answered := there && one.Err == nil; {
 			case at.Partition.Topic == "orders" && !answered, at.Partition.Topic == "secret" && answered:
-				t.Errorf("%s: %s has %+v, %v", name, at.Partition, mark, there)
+				t.Errorf("%s: %s has %+v, %v", name, at.Partition, one, there)
 			}
 		}
 	}

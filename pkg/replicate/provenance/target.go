@@ -40,7 +40,7 @@ type Target struct {
 	cfg     *settings.Config
 	target  kafka.Config
 	logs    *listoffsets.Client // of the target
-	scan    *scan.Scanner
+	scanner *scan.Scanner
 	writers *Writers
 
 	mu   sync.Mutex
@@ -55,9 +55,9 @@ type leftAlone struct {
 }
 
 // NewTarget opens nothing of its own: what it is given stays the caller's.
-func NewTarget(cfg *settings.Config, target kafka.Config, logs *listoffsets.Client, scan *scan.Scanner,
+func NewTarget(cfg *settings.Config, target kafka.Config, logs *listoffsets.Client, scanner *scan.Scanner,
 	writers *Writers) *Target {
-	return &Target{cfg: cfg, target: target, logs: logs, scan: scan, writers: writers,
+	return &Target{cfg: cfg, target: target, logs: logs, scanner: scanner, writers: writers,
 		ours: map[chunk.TopicID]bool{}, left: map[chunk.TopicID]leftAlone{}}
 }
 
@@ -251,7 +251,7 @@ func (b *Target) firstRecord(ctx context.Context, t *topics.Mirrored,
 		if from >= to {
 			continue
 		}
-		first, found, err := b.scan.First(ctx, at.Topic, at.Number, offsets.Target(from), offsets.Target(to), true)
+		first, found, err := b.scanner.First(ctx, at.Topic, at.Number, offsets.Target(from), offsets.Target(to), true)
 		if err != nil {
 			return nil, fmt.Errorf("look for foreign records in %s: %w", at, err)
 		}

@@ -71,12 +71,12 @@ func defaultLedger(from, to string) string { return LedgerPrefix + from + "." + 
 // visit is a topic of a cluster, by its logical name.
 type visit struct{ cluster, topic string }
 
-// cameFromTarget walks the ways on which a topic of the cluster, by its logical name,
+// cameByName walks the ways on which a topic of the cluster, by its logical name,
 // may have come there, and says whether one begins at the policy's target with a prefix that
 // proves it. The walk goes through identity flows as well: a.orders may have been
 // carried on under that name. A record that has left a cluster under a prefix never
 // comes back to it then, and Loops refuses circles without a prefix: every way ends.
-func (p *Policy) cameFromTarget(cluster, topic string, seen map[visit]bool) (by Flow, back bool) {
+func (p *Policy) cameByName(cluster, topic string, seen map[visit]bool) (by Flow, back bool) {
 	if seen[visit{cluster, topic}] {
 		return Flow{}, false
 	}
@@ -96,7 +96,7 @@ func (p *Policy) cameFromTarget(cluster, topic string, seen map[visit]bool) (by 
 			}
 			before = rest
 		}
-		if by, back := p.cameFromTarget(f.From, before, seen); back {
+		if by, back := p.cameByName(f.From, before, seen); back {
 			return by, true
 		}
 	}

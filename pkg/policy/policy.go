@@ -226,7 +226,7 @@ func (p *Policy) Topic(name string) (target string, v Verdict) {
 	if !v.Selected {
 		return target, v
 	}
-	if by, back := p.cameFromTarget(p.self.From, logical, map[visit]bool{}); back {
+	if by, back := p.cameByName(p.self.From, logical, map[visit]bool{}); back {
 		return target, Verdict{Why: fmt.Sprintf("it came from %s by flow %s and is never copied back", p.self.To, by)}
 	}
 	if p.isLedger(p.self.prefix()+logical, p.self.To) {

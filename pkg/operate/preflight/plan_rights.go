@@ -128,7 +128,7 @@ func planReplicas(v *snapshot.Viewer, plan *FlowPlan, list []snapshot.Replica) {
 // planClaims asks whether the ledger of the opposite flow may be read, which tells what
 // came from the target.
 func planClaims(ctx context.Context, v *snapshot.Viewer, plan *FlowPlan) error {
-	name := provenance.OppositeLedger(&v.Flow)
+	name := provenance.AskedOppositeLedger(&v.Flow)
 	if name == "" {
 		return nil
 	}

@@ -389,8 +389,7 @@ func leftOut(viewer *snapshot.Viewer) (test func(context.Context, int64) (bool, 
 	}
 	seen := time.Now() // what is read was there before
 	return func(ctx context.Context, producer int64) (bool, error) {
-		author, err := writers.Author(ctx, producer, seen)
-		return author.Kind == provenance.Opposite, err
+		return writers.WrittenByOpposite(ctx, producer, seen)
 	}, writers.Close, nil
 }
 

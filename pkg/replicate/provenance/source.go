@@ -17,18 +17,18 @@ type SourceWriters struct {
 	claims   *ledger.Claims
 }
 
-// OppositeLedger is the ledger on the source whose flow's records a flow leaves out; "" where it leaves out
+// AskedOppositeLedger is the ledger on the source whose flow's records a flow leaves out; "" where it leaves out
 // none: in the record lane, which does not see who wrote, or where no flow goes in the opposite direction.
-func OppositeLedger(cfg *settings.Config) string {
+func AskedOppositeLedger(cfg *settings.Config) string {
 	if lane, _ := cfg.LaneInUse(); lane != settings.LaneBatch {
 		return ""
 	}
 	return cfg.OppositeLedger()
 }
 
-// OpenSourceWriters opens the question; nil where there is no [OppositeLedger].
+// OpenSourceWriters opens the question; nil where there is no [AskedOppositeLedger].
 func OpenSourceWriters(cfg *settings.Config, source kafka.Config) (*SourceWriters, error) {
-	opposite := OppositeLedger(cfg)
+	opposite := AskedOppositeLedger(cfg)
 	if opposite == "" {
 		return nil, nil
 	}
@@ -42,8 +42,9 @@ func OpenSourceWriters(cfg *settings.Config, source kafka.Config) (*SourceWriter
 // Close ends the connections.
 func (w *SourceWriters) Close() { w.claims.Close() }
 
-// Author is who wrote under a producer id, of which a batch was seen at that time: Opposite or Foreign. It answers
-// without a question to the cluster for ids that it knows. Errors: *ledger.UnknownClaimsError, with Unknown.
-func (w *SourceWriters) Author(ctx context.Context, producer int64, seen time.Time) (Author, error) {
-	return authorOf(ctx, producer, seen, claimant{author: w.opposite, claims: w.claims})
+// WrittenByOpposite says whether the opposite flow wrote under a producer id, of which a batch was seen at that time.
+// It answers without a question to the cluster for ids that it knows. Errors: *ledger.UnknownClaimsError.
+func (w *SourceWriters) WrittenByOpposite(ctx context.Context, producer int64, seen time.Time) (bool, error) {
+	author, err := authorOf(ctx, producer, seen, claimant{author: w.opposite, claims: w.claims})
+	return author.Kind == Opposite, err
 }

@@ -143,7 +143,7 @@ func (f *Flow) openReader() (reader, error) {
 	if f.inBatches() {
 		return source.OpenBatches(source.BatchesConfig{
 			Cluster: f.Source, AnswerBytes: f.share() / 4, Trouble: trouble, Absent: f.Topology.Refresh,
-			Rebuilt: f.rebuilt, Claimed: f.cameFromTarget(),
+			Rebuilt: f.rebuilt, WrittenByOpposite: f.writtenByOpposite(),
 		})
 	}
 	return source.OpenRecords(source.Config{
@@ -157,26 +157,25 @@ func (f *Flow) openReader() (reader, error) {
 // rebuilt counts a batch that did not travel as it was.
 func (f *Flow) rebuilt(why string) { f.Metrics.Rebuilt(f.Name, why) }
 
-// cameFromTarget is the test whether the opposite flow wrote a batch, which is left
+// writtenByOpposite is the test whether the opposite flow wrote a batch, which is left
 // out then; nil where there is no such flow.
-func (f *Flow) cameFromTarget() func(context.Context, int64, time.Time) (bool, error) {
+func (f *Flow) writtenByOpposite() func(context.Context, int64, time.Time) (bool, error) {
 	if f.SourceWriters == nil {
 		return nil
 	}
 	return func(ctx context.Context, producer int64, seen time.Time) (bool, error) {
-		author, err := f.SourceWriters.Author(ctx, producer, seen)
+		is, err := f.SourceWriters.WrittenByOpposite(ctx, producer, seen)
 		var unknown *ledger.UnknownClaimsError
 		if errors.As(err, &unknown) && unknown.Denied {
 			return false, &chunk.Stop{Kind: chunk.StopUnauthorized, Reason: err.Error(), Fix: unknown.Remedy()}
 		}
-		cameBack := author.Kind == provenance.Opposite
-		if cameBack {
+		if is {
 			f.Metrics.LeftOut(f.Name)
 			f.logLeftOut.Do(func() {
 				f.Log.Info("batches that came from the target are left out", "ledger", f.Cfg.OppositeLedger())
 			})
 		}
-		return cameBack, err
+		return is, err
 	}
 }
 

@@ -280,7 +280,7 @@ func TestClaimedBatchesAreProgressOnly(t *testing.T) {
 			batches = append(batches, at(int64(2*i), b))
 		}
 		tries := 0
-		f.claimed = func(_ context.Context, producer int64, seen time.Time) (bool, error) {
+		f.writtenByOpposite = func(_ context.Context, producer int64, seen time.Time) (bool, error) {
 			if tries++; tries == 1 {
 				return false, errors.New("the ledger does not answer")
 			}

@@ -112,10 +112,10 @@ func (f *feeder) fetch(ctx context.Context) answer {
 	seen, response := time.Now(), got.(*kmsg.FetchResponse)
 	f.session.id = response.SessionID
 	tell := callbacks{f.b.cfg.Rebuilt, func(b wire.Batch) (bool, error) {
-		if f.b.cfg.Claimed == nil || b.ProducerID() < 0 {
+		if f.b.cfg.WrittenByOpposite == nil || b.ProducerID() < 0 {
 			return false, nil
 		}
-		return f.b.cfg.Claimed(ctx, b.ProducerID(), seen)
+		return f.b.cfg.WrittenByOpposite(ctx, b.ProducerID(), seen)
 	}}
 	byName := make(map[chunk.Partition]*tail, len(f.tails))
 	for _, t := range f.tails {

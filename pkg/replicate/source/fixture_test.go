@@ -72,9 +72,9 @@ type fixture struct {
 		Next(context.Context, Limit) (chunk.Chunk, error)
 		Close() error
 	}
-	most    int // see chunk.Position
-	rack    string
-	claimed func(context.Context, int64, time.Time) (bool, error)
+	most              int // see chunk.Position
+	rack              string
+	writtenByOpposite func(context.Context, int64, time.Time) (bool, error)
 
 	mu       sync.Mutex
 	rebuilt  map[string]int // batches, by reason
@@ -120,7 +120,7 @@ func (f *fixture) open(answerBytes int) {
 	var err error
 	if f.batches {
 		f.reader, err = OpenBatches(BatchesConfig{Cluster: cluster, AnswerBytes: answerBytes, Trouble: trouble,
-			Claimed: f.claimed, Rebuilt: func(why string) {
+			WrittenByOpposite: f.writtenByOpposite, Rebuilt: func(why string) {
 				f.mu.Lock()
 				defer f.mu.Unlock()
 				f.rebuilt[why]++

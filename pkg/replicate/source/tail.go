@@ -53,8 +53,8 @@ func (t *tail) request(bytes int32) kmsg.FetchRequestTopicPartition {
 
 // callbacks are those who hear of single batches, or are asked about them.
 type callbacks struct {
-	rebuilt func(reason string)              // told of one that could not travel as it was
-	claimed func(b wire.Batch) (bool, error) // asked whether it came from where it would go
+	rebuilt           func(reason string)              // told of one that could not travel as it was
+	writtenByOpposite func(b wire.Batch) (bool, error) // asked whether it came from where it would go
 }
 
 // read reads what a broker answers for the partition and moves on past it. The
@@ -158,20 +158,21 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *wire.Aborted, tell 
 	last := offsets.Source(b.Base())
 	if !old {
 		last = offsets.Source(b.Last())
-		hidden := aborted.Hides(b)
+		hidden := aborted.Hides(b) || b.Count() == 0
 		if last < t.next {
 			return true, nil
 		}
-		if !hidden && b.Count() > 0 {
+		writtenByOpposite := false
+		if !hidden {
 			var stop *chunk.Stop
-			if hidden, err = tell.claimed(b); errors.As(err, &stop) {
+			if writtenByOpposite, err = tell.writtenByOpposite(b); errors.As(err, &stop) {
 				stop.Partition = t.partition
 				return true, stop
 			} else if err != nil {
 				return true, fmt.Errorf("%s: %w", t.partition, err)
 			}
 		}
-		if hidden || b.Count() == 0 {
+		if hidden || writtenByOpposite {
 			t.next, t.epoch = last+1, b.LeaderEpoch()
 			return true, nil
 		}

@@ -20,12 +20,12 @@ import (
 // progress. It covers the shards that the process owns.
 type FlowState struct {
 	Flow       string
-	Shards     int // that it owns
-	Working    int // of them, those that are at work
-	Began      time.Time
+	Shards     int       // that it owns
+	Working    int       // of them, those that are at work
+	Began      time.Time // this process's first try to run the flow
 	Partitions []PartitionState
-	Synced     time.Time // when the groups were last compared with success; zero: not yet
-	GroupKinds map[groups.Kind]int
+	Synced     time.Time           // when the groups were last compared with success; zero: not yet
+	GroupKinds map[groups.Kind]int // positions and failed groups of the last round, by kind
 	// ShareGroups counts those that the flow's patterns choose; nothing of theirs can follow.
 	ShareGroups int
 	GroupLag    map[retention.GroupTopic]int64

@@ -28,8 +28,8 @@ const (
 	mostTries  = 8  // failures in a row
 )
 
-// place is how far one source partition is copied.
-type place struct {
+// copiedTo is how far one source partition is copied.
+type copiedTo struct {
 	next  int64 // source offset
 	nulls int64 // records without a place of their own so far: they go round
 }
@@ -48,7 +48,7 @@ type copier struct {
 
 	out     *kgo.Client
 	readers []*tail.Reader
-	at      []place
+	at      []copiedTo
 }
 
 // open shuts out whoever copied before, and reads how far that came.
@@ -173,11 +173,11 @@ func (c *copier) overtaken(p int) error {
 }
 
 // assign gives each record its partition, in the order of the source's.
-func (c *copier) assign(answers []tail.Answer) ([]place, []*kgo.Record, error) {
-	next := make([]place, len(answers))
+func (c *copier) assign(answers []tail.Answer) ([]copiedTo, []*kgo.Record, error) {
+	next := make([]copiedTo, len(answers))
 	var records []*kgo.Record
 	for p, answer := range answers {
-		next[p] = place{answer.Next, c.at[p].nulls}
+		next[p] = copiedTo{answer.Next, c.at[p].nulls}
 		for _, r := range answer.Records {
 			if here, ok := c.put.of(r.Key, c.source.partitions); ok && here != int32(p) && !c.force {
 				return nil, nil, c.misplaced(answers, r)
@@ -213,7 +213,7 @@ func misplacedKey(source topic, name string, r *kgo.Record, fix string) error {
 }
 
 // commit writes records and progress in one transaction.
-func (c *copier) commit(ctx context.Context, records []*kgo.Record, next []place) error {
+func (c *copier) commit(ctx context.Context, records []*kgo.Record, next []copiedTo) error {
 	if err := c.out.BeginTransaction(); err != nil {
 		return err
 	}
@@ -249,7 +249,7 @@ func (c *copier) commit(ctx context.Context, records []*kgo.Record, next []place
 // note puts progress into the transaction: source partition p is noted with target
 // partition p modulo their number. So it disappears with the target topic, and is
 // never older than the last commit.
-func (c *copier) note(ctx context.Context, next []place) error {
+func (c *copier) note(ctx context.Context, next []copiedTo) error {
 	id, epoch, err := c.out.ProducerID(ctx)
 	if err != nil {
 		return err
@@ -293,7 +293,7 @@ func (c *copier) head() string {
 	return "replicator1 " + hex.EncodeToString(c.source.id[:]) + " " + hex.EncodeToString(c.target.id[:])
 }
 
-func (c *copier) notes(next []place) []string {
+func (c *copier) notes(next []copiedTo) []string {
 	texts := make([]string, min(int(c.target.partitions), len(next)))
 	for p := range texts {
 		texts[p] = c.head()
@@ -311,7 +311,7 @@ func (c *copier) recall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.at = make([]place, c.source.partitions)
+	c.at = make([]copiedTo, c.source.partitions)
 	found := 0
 	for _, o := range noted.Sorted() {
 		rest, ours := strings.CutPrefix(o.Metadata, c.head())
@@ -320,7 +320,7 @@ func (c *copier) recall(ctx context.Context) error {
 		}
 		for _, word := range strings.Fields(rest) {
 			var p int
-			var at place
+			var at copiedTo
 			if _, err := fmt.Sscanf(word, "%d:%d:%d", &p, &at.next, &at.nulls); err != nil || p < 0 || p >= len(c.at) {
 				return fmt.Errorf("group %s: %q is no progress", c.id, word)
 			}
@@ -350,7 +350,7 @@ func (c *copier) begin(ctx context.Context, found int) error {
 	}
 	first, _, err = c.from.span(ctx, c.source)
 	for p := range first {
-		c.at[p] = place{next: first[p]}
+		c.at[p] = copiedTo{next: first[p]}
 	}
 	return err
 }

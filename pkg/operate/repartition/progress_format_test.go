@@ -21,15 +21,15 @@ func TestProgressFormat(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	notes := c.notes([]place{{42, 3}, {5, 0}, {7, 0}})
+	notes := c.notes([]copiedTo{{42, 3}, {5, 0}, {7, 0}})
 	if len(notes) != 2 || !strings.Contains(string(doc), "\n    "+notes[0]+"\n") {
 		t.Errorf("docs/FORMATS.md does not have the example of progress: %q", notes)
 	}
 	// Worst case: the most source partitions for one of the new version, all numbers long.
 	c.target.partitions = 1
-	next := make([]place, mostShared)
+	next := make([]copiedTo, mostShared)
 	for p := range next {
-		next[p] = place{next: 1 << 60, nulls: 1 << 60}
+		next[p] = copiedTo{next: 1 << 60, nulls: 1 << 60}
 	}
 	if n := len(c.notes(next)[0]); n > 4096 {
 		t.Errorf("progress takes %d bytes; a broker takes 4096", n)

@@ -120,8 +120,8 @@ func (c *Chunk) String() string {
 	return fmt.Sprintf("%d records of %d partitions", c.Records, len(c.Parts))
 }
 
-// Hole is a stretch of a source partition that retention or a deletion of records took away before it was copied; both
-// 0: there is none.
+// Hole is a stretch of a source partition, [From,To), that retention or a deletion of records took away before it was
+// copied; both 0: there is none.
 type Hole struct{ From, To offsets.Source }
 
 // Offsets counts those in the hole: no more records than that were lost.

@@ -12,11 +12,11 @@ import (
 
 // Report is what one round did.
 type Report struct {
-	Listed    int // groups on the source
-	Selected  int // of them, those that the policy selects
-	Shares    int // share groups that the policy selects, beside them: nothing of theirs can follow
-	Positions []Position
-	Failed    []Failure
+	Listed    int          // groups on the source
+	Selected  int          // of them, those that the policy selects
+	Shares    int          // share groups that the policy selects, beside them: nothing of theirs can follow
+	Positions []Position   // of the selected groups, each with what was decided about it
+	Failed    []Failure    // groups whose positions could not be read
 	Kinds     map[Kind]int // how many Positions and Failed of each kind
 }
 

@@ -33,8 +33,8 @@ const (
 type Record struct {
 	Source, Target     chunk.Partition
 	SourceID, TargetID chunk.TopicID
-	From               offsets.Source
-	To                 offsets.Target
+	From               offsets.Source // where it is on the source
+	To                 offsets.Target // where its copy is
 }
 
 // Comparer compares records of both sides. It may be used by several goroutines.

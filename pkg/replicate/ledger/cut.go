@@ -82,7 +82,7 @@ func (c *Cuts) Left() []offsets.Stretch {
 	return list
 }
 
-// GivenUp is a stretch of the source that is not copied, since an operator has ordered
+// GivenUp is a stretch of the source, [From,To), that is not copied, since an operator has ordered
 // to go on behind it.
 type GivenUp struct {
 	From, To offsets.Source

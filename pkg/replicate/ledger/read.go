@@ -31,12 +31,12 @@ type Reader struct {
 	client  *kgo.Client
 
 	mu    sync.Mutex
-	cache map[place][]offsets.Run
-	order []place // oldest first
+	cache map[segmentAt][]offsets.Run
+	order []segmentAt // oldest first
 }
 
-// place is where a sealed segment lies.
-type place struct {
+// segmentAt is where a sealed segment lies.
+type segmentAt struct {
 	partition int32
 	offset    int64
 }
@@ -48,7 +48,7 @@ func OpenReader(target kafka.Config, topic string) (*Reader, error) {
 		return nil, fmt.Errorf("open reader of %s: %w", topic, err)
 	}
 	return &Reader{cluster: target, topic: topic, silence: glance.Silence, client: client,
-		cache: map[place][]offsets.Run{}}, nil
+		cache: map[segmentAt][]offsets.Run{}}, nil
 }
 
 // Close ends the reader.
@@ -88,7 +88,7 @@ func (r *Reader) Shards(ctx context.Context, least []int64) ([]*Shard, error) {
 
 // Segment reads a sealed segment back: the Load of offsets.Map.
 func (r *Reader) Segment(ctx context.Context, partition int32, head offsets.Head) ([]offsets.Run, error) {
-	at := place{partition, head.Ledger}
+	at := segmentAt{partition, head.Ledger}
 	r.mu.Lock()
 	runs, cached := r.cache[at]
 	r.mu.Unlock()

@@ -130,8 +130,8 @@ func (r Room) Short() bool { return r.Usable >= 0 && r.Usable < r.Needed }
 // Load is what one partition adds to a cluster: to the brokers at, or, while these
 // are not known, to that many replicas anywhere.
 type Load struct {
-	Bytes    int64
-	At       []int32
+	Bytes    int64   // of one replica
+	At       []int32 // broker ids
 	Replicas int
 }
 

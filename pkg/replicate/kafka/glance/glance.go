@@ -35,7 +35,7 @@ type Log struct {
 	Topic   string
 	ID      chunk.TopicID
 	Number  int32
-	Leader  int32
+	Leader  int32 // broker id
 	At, End int64 // the offset that is read next, and the one before which reading ends
 	// Take gets each record, in order; an error of it ends the reading of this log. Calls come one at a time.
 	// [ErrEnough] ends it as well, and is no error.

@@ -22,7 +22,7 @@ const (
 	reports                  // pkg/operate/inspect
 	verbs                    // pkg/operate/<verb>: allowed by being there
 	engine                   // pkg/replicate
-	movers                   // pkg/operate/cutover: the only verb that starts an engine
+	movers                   // pkg/operate/cutover: alone in pkg/operate, it starts an engine
 	printing                 // what writes answers for people and programs, and decides nothing
 	inside                   // internal/<package>
 	command                  // cmd/<program>

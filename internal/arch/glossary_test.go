@@ -16,7 +16,7 @@ const plain = `
 	time timestamp topic
 	bytes factor info interval kind level ratio seconds total
 	again age anew append at back behind both build by env error exclude file first for from go http inside kept
-	log new nothing old on other problem read reason refresh retries right rolled side since small state to
+	log new nothing old on other problem read refresh retries rolled side since small state to
 	warning why without would`
 
 var (

@@ -157,6 +157,55 @@ func TestPathsLeadSomewhere(t *testing.T) {
 	}
 }
 
+// nameOfOurs is `package.Name` or `Type.Method`; settings of Kafka, such as `retention.ms`, have no capitals.
+var (
+	nameOfOurs = regexp.MustCompile("`([A-Za-z]+)\\.([A-Za-z]+)`")
+	declared   = regexp.MustCompile(`(?m)^(?:package|type|func|func \([^)]*\)|\t*) *([A-Za-z]\w*)\b`)
+)
+
+// Every name of the code that a page has in backticks is declared in the package, or beside the type, that it names.
+func TestNamesOfTheCodeAreThere(t *testing.T) {
+	in := map[string]map[string]bool{} // by package: what it declares; a package declares its own name
+	err := filepath.WalkDir("../../pkg", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		dir := filepath.Dir(path)
+		if in[dir] == nil {
+			in[dir] = map[string]bool{}
+		}
+		for _, found := range declared.FindAllStringSubmatch(read(t, path), -1) {
+			in[dir][found[1]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := func(of, name string) bool {
+		for _, names := range in {
+			if names[of] && names[name] {
+				return true
+			}
+		}
+		return false
+	}
+	count := 0
+	for path, text := range pages(t) {
+		for _, found := range nameOfOurs.FindAllStringSubmatch(text, -1) {
+			if found[0] == strings.ToLower(found[0]) || filepath.Base(path) == "CHANGELOG.md" || found[2] == "md" {
+				continue // it has no capital, or is what was, or a page
+			}
+			if count++; !there(found[1], found[2]) {
+				t.Errorf("%s names %s, which the code has not", path, found[0])
+			}
+		}
+	}
+	if count < 20 {
+		t.Errorf("only %d names of the code were found", count)
+	}
+}
+
 // The table of rooms names every one.
 func TestRoomsAreInTheTable(t *testing.T) {
 	text, err := os.ReadFile("../../docs/ARCHITECTURE.md")

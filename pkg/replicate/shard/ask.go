@@ -17,7 +17,7 @@ type logs struct {
 	targetEnds listoffsets.Offsets
 }
 
-// ask asks both clusters for what settle needs, in a few requests for all partitions.
+// ask asks both clusters for what decide needs, in a few requests for all partitions.
 func (a *assigner) ask(ctx context.Context, list []*candidate) (l logs, err error) {
 	var names, filled []string
 	var positions []chunk.Position

@@ -43,7 +43,7 @@ func (a *assigner) assign(ctx context.Context, version uint64) error {
 		return err
 	}
 	for _, c := range list {
-		if err := a.settle(ctx, c, said); err != nil {
+		if err := a.decide(ctx, c, said); err != nil {
 			return err
 		}
 	}

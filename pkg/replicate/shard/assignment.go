@@ -26,8 +26,8 @@ type route struct {
 	topic   topics.Mirrored
 	next    offsets.Source // progress, including what is not committed yet
 	epoch   int32
-	until   *chunk.Stop // where it is to be cut
-	cut     *chunk.Stop // a record that cannot pass stands at next
+	until   *chunk.Stop // the target has refused its record: end before that
+	stopAt  *chunk.Stop // a record that cannot pass stands at next
 	written bool        // the open transaction has records of it
 
 	newest int64 // timestamp of the last record written, ms
@@ -65,19 +65,19 @@ func (a *assignment) interrupts(c chunk.Chunk) bool {
 	})
 }
 
-// cut is why some partition was cut before a record, if one was: the session ends, so that it is read without it.
-func (a *assignment) cut() error {
+// stopAt is why some partition ended before a record, if one did: the session ends, so that it is read without it.
+func (a *assignment) stopAt() error {
 	for _, r := range a.routes {
-		if r.cut != nil {
-			return r.cut
+		if r.stopAt != nil {
+			return r.stopAt
 		}
 	}
 	return nil
 }
 
-// cutRefused ends a part before the record that the target has refused, if that is
+// endBeforeRefused ends a part before the record that the target has refused, if that is
 // still there.
-func (r *route) cutRefused(part *chunk.Part) {
+func (r *route) endBeforeRefused(part *chunk.Part) {
 	if r.until == nil || part.Next <= r.until.At {
 		return
 	}
@@ -85,7 +85,7 @@ func (r *route) cutRefused(part *chunk.Part) {
 	for i := range part.Records {
 		if found := part.Records[i].Offset; found >= at {
 			if found == at {
-				part.Records, part.Next, r.cut = part.Records[:i], at, r.until
+				part.Records, part.Next, r.stopAt = part.Records[:i], at, r.until
 				if i > 0 {
 					part.Newest = part.Records[i-1].Timestamp
 				}
@@ -96,7 +96,7 @@ func (r *route) cutRefused(part *chunk.Part) {
 	for i := range part.Batches {
 		if b := &part.Batches[i]; b.End() > at {
 			if b.First <= at {
-				part.Batches, part.Next, r.cut = part.Batches[:i], b.First, r.until
+				part.Batches, part.Next, r.stopAt = part.Batches[:i], b.First, r.until
 			}
 			break
 		}
@@ -104,15 +104,15 @@ func (r *route) cutRefused(part *chunk.Part) {
 	r.until = nil // the epoch stays the part's: a source that was cut before that began says so
 }
 
-// cutUncarried ends a part before the first record that the lane would change.
-func (r *route) cutUncarried(part *chunk.Part) {
+// endBeforeUncarried ends a part before the first record that the lane would change.
+func (r *route) endBeforeUncarried(part *chunk.Part) {
 	for i := range part.Records {
 		why := sink.Carries(&part.Records[i])
 		if why == nil {
 			continue
 		}
 		at := part.Records[i].Offset
-		r.cut = &chunk.Stop{
+		r.stopAt = &chunk.Stop{
 			Partition: part.Partition, Kind: chunk.StopUncarried,
 			Reason: fmt.Sprintf("the record at source offset %d cannot be carried unchanged: %v", at, why),
 			Fix: "exclude the topic, or let the record age out of the source; everything before it is on the target, " +

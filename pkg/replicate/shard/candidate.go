@@ -23,11 +23,11 @@ type candidate struct {
 
 	earliest offsets.Source    // where the source's log begins; with a state that is asked for a cut
 	noted    *ledger.Cut       // of either side, seen now
-	cut      *ledger.MapCut    // the order about a cut is carried out
+	mapCut   *ledger.MapCut    // the order about a cut is carried out
 	foreign  []offsets.Stretch // found by that
 }
 
-// becomes is the state that a candidate is settled in.
+// becomes is the state that was decided for a candidate.
 func (c *candidate) becomes() partition.State {
 	switch {
 	case c.stop != nil && c.stop.Waits():

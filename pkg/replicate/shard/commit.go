@@ -88,7 +88,7 @@ func (c *copier) commit(ctx context.Context, acked []sink.Acked) error {
 	}
 	c.markCommitted()
 	for p, list := range runs {
-		if r := c.assigned.routes[p]; r.until == nil && r.cut == nil { // else it is in quarantine again
+		if r := c.assigned.routes[p]; r.until == nil && r.stopAt == nil { // else it is in quarantine again
 			c.quarantine.Copied(p)
 		}
 		count := int64(0)
@@ -176,7 +176,7 @@ func (c *copier) commitProgress(ctx context.Context) error {
 func (c *copier) learnEpochs(ctx context.Context) error {
 	var vague []string
 	for p, r := range c.assigned.routes {
-		if r.epoch < 0 && r.next > 0 && r.cut == nil {
+		if r.epoch < 0 && r.next > 0 && r.stopAt == nil {
 			vague = append(vague, p.Topic)
 		}
 	}

@@ -76,13 +76,13 @@ func (c *copier) transact(ctx, finish context.Context, read chunk.Chunk, total *
 	c.flow.Metrics.Committed(c.flow.Name, *total, time.Since(begun))
 	c.flow.CopiedBytes.Add(int64(total.Bytes))
 	c.retry.Reset()
-	return c.assigned.cut()
+	return c.assigned.stopAt()
 }
 
 // gather writes what has arrived, and what arrives until the transaction is full or its time is over.
 func (c *copier) gather(ctx, finish context.Context, read chunk.Chunk, total *chunk.Chunk, deadline time.Time) (
 	err error) {
-	onlyWaits := c.assigned.reached(c.flow.Goal.Now()) // for others: there is no end to hurry to
+	onlyWaits := c.assigned.reached(c.flow.Goal.Now())
 	for {
 		read = c.intake.fit(read, total.Bytes)
 		total.Records += read.Records
@@ -94,8 +94,7 @@ func (c *copier) gather(ctx, finish context.Context, read chunk.Chunk, total *ch
 		if total.Bytes < littleBytes { // no backlog that a longer transaction would make cheaper
 			left -= c.flow.Cfg.CommitInterval / 2
 		}
-		if c.intake.full(total) || left <= 0 || ctx.Err() != nil ||
-			c.flow.CatchUp && (read.Records == 0 || !onlyWaits && c.assigned.reached(c.flow.Goal.Now())) {
+		if left <= 0 || ctx.Err() != nil || c.endsWith(read, total, onlyWaits) {
 			return nil
 		}
 		if read, err = c.intake.next(ctx, min(left, idleWait)); err != nil {
@@ -111,15 +110,30 @@ func (c *copier) gather(ctx, finish context.Context, read chunk.Chunk, total *ch
 	}
 }
 
+// endsWith says whether a transaction of that total ends with what was read last, before its time is over.
+func (c *copier) endsWith(read chunk.Chunk, total *chunk.Chunk, onlyWaits bool) bool {
+	switch {
+	case c.intake.full(total):
+		return true // it takes no more, or what comes next has no room in it
+	case !c.flow.CatchUp:
+		return false // a daemon uses its time: fewer commits for as many records
+	case read.Records == 0:
+		return true // nothing more is at hand: whoever waits for a one-off copy wants to see this now
+	case onlyWaits:
+		return false // for other shards: there is no end to hurry to
+	}
+	return c.assigned.reached(c.flow.Goal.Now()) // with this, the one-off copy is over here
+}
+
 // write sends a chunk's records on, and notes the progress that they make.
 func (c *copier) write(ctx context.Context, read chunk.Chunk) error {
 	for _, part := range read.Parts {
 		r := c.assigned.routes[part.Partition]
-		if r == nil || r.cut != nil {
+		if r == nil || r.stopAt != nil {
 			continue
 		}
-		r.cutRefused(&part)
-		r.cutUncarried(&part)
+		r.endBeforeRefused(&part)
+		r.endBeforeUncarried(&part)
 		if !part.Empty() {
 			if err := c.transactions.out.Write(ctx, part, r.topic.Target); err != nil {
 				return err
@@ -135,7 +149,7 @@ func (c *copier) write(ctx context.Context, read chunk.Chunk) error {
 // note takes over progress that comes without records.
 func (c *copier) note(read chunk.Chunk) {
 	for _, part := range read.Parts {
-		if r := c.assigned.routes[part.Partition]; r != nil && r.cut == nil {
+		if r := c.assigned.routes[part.Partition]; r != nil && r.stopAt == nil {
 			c.assigned.advance(r, &part)
 			c.published.Progress(part.Partition, part.Next)
 		}

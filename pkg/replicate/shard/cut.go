@@ -32,11 +32,11 @@ type cutFinder struct {
 	foreign    *foreignRecords
 }
 
-// settle finds out whether a log was cut, also where a partition is stopped for another reason: the log may
+// find finds out whether a log was cut, also where a partition is stopped for another reason: the log may
 // have grown by the time that this has passed. It answers what becomes of the partition after that.
-func (f *cutFinder) settle(ctx context.Context, c *candidate, facts partition.Facts) (partition.Verdict, error) {
+func (f *cutFinder) find(ctx context.Context, c *candidate, facts partition.Facts) (partition.Verdict, error) {
 	c.earliest = facts.Source.First
-	verdict, err := f.find(ctx, c, facts)
+	verdict, err := f.compareAndDecide(ctx, c, facts)
 	if err == nil || ctx.Err() != nil {
 		return verdict, err
 	}
@@ -48,11 +48,20 @@ func (f *cutFinder) settle(ctx context.Context, c *candidate, facts partition.Fa
 	return verdict, &chunk.Trouble{Partition: c.partition, Err: fmt.Errorf("look for a cut of a log: %w", err)}
 }
 
-// find compares what the facts cast doubt on, notes a cut that it finds, and acts on the order of an
-// operator about one. Without an order the candidate is stopped.
-func (f *cutFinder) find(ctx context.Context, c *candidate, facts partition.Facts) (verdict partition.Verdict,
-	err error) {
-	p, holds := c.partition, facts.Source.Holds(facts.Ledger)
+// compareAndDecide compares what the facts cast doubt on, notes a cut that it finds, and acts on the order of an
+// operator about one. It asks in this order, and decides anew after each answer, which may have changed the header:
+//
+//  1. the target, if its log may have been cut: a record of the source is compared with what the target has, so that
+//     a cut there would look like one of the source. One that is found is an open cut, and the source is not asked;
+//  2. the source, if its log may have been cut: that also tells up to which offset both hold what was copied;
+//  3. the ledger, if a cut is open by now and the target partition is there, for an order about it. One that still
+//     fits is carried out, which moves the progress to where the order says: what becomes of the partition there, a
+//     hole among it, is decided once more.
+//
+// Without an order the candidate is stopped.
+func (f *cutFinder) compareAndDecide(ctx context.Context, c *candidate, facts partition.Facts) (
+	verdict partition.Verdict, err error) {
+	p, heldUpTo := c.partition, facts.Source.Holds(facts.Ledger)
 	verdict = partition.Decide(facts)
 	if verdict.Action == partition.CompareTarget {
 		if err = f.targetCut(ctx, c, facts); err != nil {
@@ -62,7 +71,7 @@ func (f *cutFinder) find(ctx context.Context, c *candidate, facts partition.Fact
 		verdict = c.decideAgain(&facts)
 	}
 	if verdict.Action == partition.CompareSource {
-		if holds, err = f.sourceCut(ctx, c, holds); err != nil {
+		if heldUpTo, err = f.sourceCut(ctx, c, heldUpTo); err != nil {
 			return verdict, err
 		}
 		facts.SourceCompared = true
@@ -88,7 +97,7 @@ func (f *cutFinder) find(ctx context.Context, c *candidate, facts partition.Fact
 		return verdict, err
 	}
 	if order != nil && order.Fits(cut, facts.Source.End) {
-		if err := f.resume(ctx, c, cut, order, holds); err != nil {
+		if err := f.resume(ctx, c, cut, order, heldUpTo); err != nil {
 			return verdict, err
 		}
 		if c.stop == nil {
@@ -107,23 +116,23 @@ func (c *candidate) decideAgain(facts *partition.Facts) partition.Verdict {
 }
 
 // sourceCut notes it if the source's log was cut before the progress, and answers how far it holds what was copied.
-func (f *cutFinder) sourceCut(ctx context.Context, c *candidate, end offsets.Source) (offsets.Source, error) {
+func (f *cutFinder) sourceCut(ctx context.Context, c *candidate, heldUpTo offsets.Source) (offsets.Source, error) {
 	d, doubted := f.signs.doubts[c.partition]
 	if !doubted {
 		d.at = c.header.Progress
 	}
-	is, err := f.isCut(ctx, c, end, d)
+	is, err := f.isCut(ctx, c, heldUpTo, d)
 	if err != nil || !is {
-		return end, err
+		return heldUpTo, err
 	}
-	if end = min(end, d.at); doubted && d.end >= 0 {
-		end = min(end, d.end)
+	if heldUpTo = min(heldUpTo, d.at); doubted && d.end >= 0 {
+		heldUpTo = min(heldUpTo, d.end)
 	}
-	if end, err = f.lastEqual(ctx, c, end); err != nil {
-		return end, err
+	if heldUpTo, err = f.lastEqual(ctx, c, heldUpTo); err != nil {
+		return heldUpTo, err
 	}
-	c.note(ledger.Cut{At: end})
-	return end, nil
+	c.note(ledger.Cut{At: heldUpTo})
+	return heldUpTo, nil
 }
 
 // note adds a cut that is seen now, about which nobody has decided.
@@ -196,13 +205,13 @@ func (f *cutFinder) replaced(ctx context.Context, c *candidate, at, top offsets.
 	return found != lastcopied.Alike, err
 }
 
-// resume has copying go on as ordered; upTo is how far the source may hold again what
+// resume has copying go on as ordered; heldUpTo is how far the source may hold again what
 // was copied, as when its former data was put back. What the source has lost stays on the target,
 // and what comes now follows it there; the map forgets it, so that a group goes from
 // the last record before the cut to the first one that comes after.
 func (f *cutFinder) resume(ctx context.Context, c *candidate, cut *ledger.Cut, order *ledger.CutOrder,
-	upTo offsets.Source) error {
-	at, err := f.heldUpTo(ctx, c, cut, upTo)
+	heldUpTo offsets.Source) error {
+	at, err := f.heldUpToNow(ctx, c, cut, heldUpTo)
 	if err != nil {
 		return err
 	}
@@ -234,7 +243,7 @@ func (f *cutFinder) resume(ctx context.Context, c *candidate, cut *ledger.Cut, o
 		return err
 	}
 	cut.Resumed, cut.Decided, cut.Left = from, order.Ordered, left
-	c.header.Cuts, c.cut = c.header.Cuts.Replace(*cut), &ledger.MapCut{At: cut.At, Load: load}
+	c.header.Cuts, c.mapCut = c.header.Cuts.Replace(*cut), &ledger.MapCut{At: cut.At, Load: load}
 	c.header.Progress, c.header.Epoch, c.header.MarkerFollows = from, chunk.UnknownEpoch, false
 	f.log.Warn("a log was cut, copying goes on as an operator has ordered", "partition", c.partition,
 		"cluster", f.flow.cutCluster(cut), "cut", cut.At, "copied", cut.Copied, "from", from,
@@ -243,18 +252,18 @@ func (f *cutFinder) resume(ctx context.Context, c *candidate, cut *ledger.Cut, o
 	return nil
 }
 
-// heldUpTo is how far both sides hold what was copied, now that copying is to go on.
-func (f *cutFinder) heldUpTo(ctx context.Context, c *candidate, cut *ledger.Cut, upTo offsets.Source) (offsets.Source,
-	error) {
+// heldUpToNow is how far both sides hold what was copied, now that copying is to go on.
+func (f *cutFinder) heldUpToNow(ctx context.Context, c *candidate, cut *ledger.Cut,
+	heldUpTo offsets.Source) (offsets.Source, error) {
 	if cut.Target {
 		return f.targetHoldsAgain(ctx, c, cut)
 	}
-	found, err := f.compareBefore(ctx, c, upTo)
+	found, err := f.compareBefore(ctx, c, heldUpTo)
 	switch {
 	case err != nil || found == lastcopied.Unknown:
-		return min(cut.At, upTo), err
+		return min(cut.At, heldUpTo), err
 	case found == lastcopied.Alike:
-		return upTo, nil
+		return heldUpTo, nil
 	}
-	return f.lastEqual(ctx, c, upTo)
+	return f.lastEqual(ctx, c, heldUpTo)
 }

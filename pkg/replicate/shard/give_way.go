@@ -69,7 +69,7 @@ func (a *assigner) giveWay(ctx context.Context, list []*candidate) error {
 		if stop := taken[c.topic.Target]; stop != nil {
 			own := *stop
 			own.Partition, c.stop, c.state = c.partition, &own, a.book.State(c.key)
-			c.header, c.cut, c.foreign = c.state.Header, nil, nil
+			c.header, c.mapCut, c.foreign = c.state.Header, nil, nil
 			c.header.TargetTopic, c.header.Floor = chunk.TopicID{}, 0
 			leaving = append(leaving, c)
 		}

@@ -11,9 +11,9 @@ import (
 	"replicator/pkg/replicate/wait"
 )
 
-// settle has one partition go on where the facts have it go on, or says why it does not. Nothing is decided by an
+// decide has one partition go on where the facts have it go on, or says why it does not. Nothing is decided by an
 // answer that did not come: a log is not cut because its leader is silent.
-func (a *assigner) settle(ctx context.Context, c *candidate, l logs) error {
+func (a *assigner) decide(ctx context.Context, c *candidate, l logs) error {
 	unknown := l.unknown(c)
 	facts := a.facts(c, l, unknown != nil)
 	verdict := partition.Decide(facts)
@@ -28,7 +28,7 @@ func (a *assigner) settle(ctx context.Context, c *candidate, l logs) error {
 	case !facts.Ledger.Started:
 		c.header = ledger.Header{Start: verdict.From, Progress: verdict.From, Epoch: chunk.UnknownEpoch}
 	}
-	verdict, err := a.cuts.settle(ctx, c, facts)
+	verdict, err := a.cuts.find(ctx, c, facts)
 	if err != nil || c.stop != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (a *assigner) commitHeaders(ctx context.Context, list []*candidate) error {
 	for _, c := range list {
 		c.header.Stop = keepStop(c)
 		if c.state == nil || !c.header.Equal(c.state.Header) {
-			changes = append(changes, ledger.Change{Key: c.key, Header: c.header, Cut: c.cut, Foreign: c.foreign})
+			changes = append(changes, ledger.Change{Key: c.key, Header: c.header, Cut: c.mapCut, Foreign: c.foreign})
 		}
 	}
 	if len(changes) == 0 && a.book.Made {

@@ -29,7 +29,6 @@ import (
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/metrics"
-	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/shard"
 	"replicator/pkg/replicate/wait"
@@ -113,7 +112,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // runFlow runs one flow, again and again while what ends it may pass.
 func (e *Engine) runFlow(ctx context.Context, cfg settings.Config) error {
 	log := e.options.Log.With("flow", cfg.Name())
-	again := wait.Retry{Log: log, Clock: time.Now}
+	retry := wait.Retry{Log: log, Clock: time.Now}
 	begun := time.Now()
 	own := cfg.Flows
 	var met []policy.Flow
@@ -124,39 +123,32 @@ func (e *Engine) runFlow(ctx context.Context, cfg settings.Config) error {
 		e.enter(f)
 		err := f.run(ctx)
 		e.leave(f, err)
-		var unfinished *UnfinishedError
-		var news *metError
-		switch {
-		case errors.As(err, &news):
-			met = news.flows
-			log.Info("the flows of other configurations are taken into account", "flows", met)
-		case err == nil:
-			if e.options.UntilCaughtUp {
-				return nil
-			}
-		case ctx.Err() != nil && e.options.UntilCaughtUp:
+		a := attempt{
+			err: err, ended: ctx.Err() != nil, catchUp: e.options.UntilCaughtUp, alone: len(e.options.Flows) == 1,
+			compared: f.Topology.VersionNow() != 0, since: time.Since(begun),
+		}
+		switch a.outcome() {
+		case done:
+			return nil
+		case stopped:
 			return &StoppedError{f.Goal.Open(), ctx.Err()}
-		case ctx.Err() != nil:
-		case shard.Final(err), errors.As(err, &unfinished), e.circleEnds(f, err), e.options.UntilCaughtUp &&
-			shard.Hopeless(err),
-			e.options.UntilCaughtUp && f.Topology.VersionNow() == 0 && time.Since(begun) > catchUpLimit:
+		case final:
 			return err
-		case provenance.InCircle(err):
+		case again:
+			var news *metError
+			if errors.As(err, &news) {
+				met = news.flows
+				log.Info("the flows of other configurations are taken into account", "flows", met)
+			}
+		case stands:
 			e.metrics.Failure(f.Name, metrics.CircleFailed)
-			again.Stand(ctx, cfg.RefreshInterval, err)
-		default:
+			retry.Stand(ctx, cfg.RefreshInterval, err)
+		case restart:
 			e.metrics.Failure(f.Name, metrics.FlowFailed)
-			again.Wait(ctx, "flow is starting over", err)
+			retry.Wait(ctx, "flow is starting over", err)
 		}
 	}
 	return nil
-}
-
-// circleEnds says whether a circle ends the engine: one that is found at the start of the
-// only flow. Else the flow stands still, and the others go on.
-func (e *Engine) circleEnds(f *flow, err error) bool {
-	return provenance.InCircle(err) && (e.options.UntilCaughtUp || len(e.options.Flows) == 1 &&
-		f.Topology.VersionNow() == 0)
 }
 
 func (e *Engine) enter(f *flow) {

@@ -13,7 +13,7 @@ import (
 )
 
 // WriteNotes writes notes to one ledger partition, from outside of the shard that
-// owns it: they take no part in its transactions, and shut nobody out. It needs no right
+// owns it: they take no part in its transactions, and fence nobody. It needs no right
 // but that on the topic; a note that is written twice says the same.
 func WriteNotes(ctx context.Context, target kafka.Config, topic string, partition int32, notes []Record) error {
 	client, err := openProducer(target, topic, kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(1))
@@ -28,7 +28,7 @@ func WriteNotes(ctx context.Context, target kafka.Config, topic string, partitio
 }
 
 // FenceAndWrite writes records to one ledger partition in one transaction, under the
-// transactional id of the shard: whoever has worked under it is shut out first, and
+// transactional id of the shard: whoever has worked under it is fenced first, and
 // what it left open is settled. It is for commands that take a shard in hand while no
 // worker should. After an error the same call settles what this one left.
 func FenceAndWrite(ctx context.Context, target kafka.Config, topic, transactionalID string, partition int32,
@@ -67,7 +67,7 @@ func fenceAndWrite(ctx context.Context, target kafka.Config, topic, transactiona
 	return nil
 }
 
-// Fence ends, for each transactional id, what was left open under it, and shuts out
+// Fence ends, for each transactional id, what was left open under it, and fences
 // whoever works under it.
 func Fence(ctx context.Context, target kafka.Config, transactionalIDs []string) error {
 	for _, id := range transactionalIDs {

@@ -86,7 +86,7 @@ func OpenBatches(cfg Config) *Batches {
 	}
 }
 
-// open connects as the generation of the protocol wants it.
+// open connects as the version of the protocol wants it.
 func (b *Batches) open(ctx context.Context) error {
 	client, err := b.connect()
 	if err != nil {
@@ -120,7 +120,7 @@ func (b *Batches) connect(more ...kgo.Opt) (*kgo.Client, error) {
 	return client, nil
 }
 
-// Init shuts out a former owner and waits until the transaction that it left
+// Init fences a former owner and waits until the transaction that it left
 // open, if any, is settled and its markers are written.
 func (b *Batches) Init(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, blindAfter)

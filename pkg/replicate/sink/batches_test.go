@@ -88,7 +88,7 @@ func TestBatchesLandInOrder(t *testing.T) {
 	}
 }
 
-// inOrder holds the sequences of a partition's batches against what the generation wants.
+// inOrder holds the sequences of a partition's batches against what the version wants.
 func (f *fixture) inOrder(e *ear, at chunk.Partition, want int) {
 	f.t.Helper()
 	n := 0
@@ -144,9 +144,9 @@ func TestWindowBoundsWhatIsUnderWay(t *testing.T) {
 	})
 }
 
-// TestOnlyTheFirstGenerationAnnouncesPartitions: the first generation of the protocol announces a partition before
+// TestOnlyVersion1AddsPartitions: the first version of the protocol adds a partition before
 // anything is sent to it, in every transaction anew; the second never does.
-func TestOnlyTheFirstGenerationAnnouncesPartitions(t *testing.T) {
+func TestOnlyVersion1AddsPartitions(t *testing.T) {
 	newest := batchLane
 	lowered := way{name: "a new broker whose transaction.version is 1", batches: true}
 	on(t, []way{newest, lowered, oldLane,
@@ -164,7 +164,7 @@ func TestOnlyTheFirstGenerationAnnouncesPartitions(t *testing.T) {
 				f.must("write", s.Write(f.ctx, f.carried(p, 1), "orders"))
 			}
 			_, err := s.AwaitAcks(f.ctx)
-			f.must("settle", err)
+			f.must("await acks", err)
 			f.commit(s, "1")
 		}
 		f.must("begin", s.Begin())
@@ -180,12 +180,12 @@ func TestOnlyTheFirstGenerationAnnouncesPartitions(t *testing.T) {
 		if got := e.keys(); !reflect.DeepEqual(got, want) {
 			f.t.Errorf("sent %v, want %v", got, want)
 		}
-		f.announced(e)
+		f.added(e)
 	})
 }
 
-// announced checks that every batch goes to a partition that its transaction knows.
-func (f *fixture) announced(e *ear) {
+// added checks that every batch goes to a partition that its transaction knows.
+func (f *fixture) added(e *ear) {
 	f.t.Helper()
 	known := map[chunk.Partition]bool{}
 	for _, h := range e.heard() {
@@ -197,7 +197,7 @@ func (f *fixture) announced(e *ear) {
 		case "Produce":
 			for p := range h.of {
 				if !f.v2 && !known[p] {
-					f.t.Errorf("%v was written to before it was announced", p)
+					f.t.Errorf("%v was written to before it was added", p)
 				}
 			}
 			if v2 := h.version >= 12; v2 != f.v2 {
@@ -282,8 +282,8 @@ func TestFailedTransactionIsNotVisible(t *testing.T) {
 	}
 }
 
-// TestPartitionThatMayNotBeAnnouncedStops: a partition that may not be announced stops; the others are not to blame.
-func TestPartitionThatMayNotBeAnnouncedStops(t *testing.T) {
+// TestPartitionThatMayNotBeAddedStops: a partition that may not be added stops; the others are not to blame.
+func TestPartitionThatMayNotBeAddedStops(t *testing.T) {
 	f := newFixture(t, oldLane)
 	for code, kind := range map[*kerr.Error]string{
 		kerr.TopicAuthorizationFailed: chunk.StopUnauthorized,
@@ -300,8 +300,8 @@ func TestPartitionThatMayNotBeAnnouncedStops(t *testing.T) {
 	}
 }
 
-// TestUnclearAnnouncementIsNoLeaveToWrite: an answer has to say that a partition is announced.
-func TestUnclearAnnouncementIsNoLeaveToWrite(t *testing.T) {
+// TestUnclearAnswerIsNoLeaveToWrite: an answer has to say that a partition is added.
+func TestUnclearAnswerIsNoLeaveToWrite(t *testing.T) {
 	for why, spoil := range map[string]func(*kmsg.AddPartitionsToTxnResponse){
 		"nothing":         func(r *kmsg.AddPartitionsToTxnResponse) { r.Topics = nil },
 		"one is left out": func(r *kmsg.AddPartitionsToTxnResponse) { r.Topics[0].Partitions = r.Topics[0].Partitions[:1] },

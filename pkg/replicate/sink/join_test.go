@@ -48,7 +48,7 @@ func TestWaitingBatchesAreJoined(t *testing.T) {
 		t.Run(c.why, func(t *testing.T) {
 			onBatchLanes(t, func(f *fixture) {
 				if c.early > 0 && !f.v2 {
-					return // it is announced before
+					return // it is added before
 				}
 				const single = 2 // records of a batch
 				parts := []chunk.Part{dense("orders", 0, 7, 400), part("orders", 1, 0, 300)}

@@ -36,7 +36,7 @@ import (
 // Config says where and as whom to write.
 type Config struct {
 	Target          kafka.Config
-	TransactionalID string // of the shard: a second writer under it shuts out the first
+	TransactionalID string // of the shard: a second writer under it fences the first
 	ExactlyOnce     bool
 	Ledger          string           // topic
 	Shard           int32            // its partition
@@ -155,7 +155,7 @@ func OpenRecords(cfg Config) (*Records, error) {
 	return s, nil
 }
 
-// Init shuts out a former owner and waits until the transaction that it left
+// Init fences a former owner and waits until the transaction that it left
 // open, if any, is settled and its markers are written.
 func (s *Records) Init(ctx context.Context) error {
 	if err := s.repeat(ctx, "take over "+s.cfg.TransactionalID, s.fence.InitTransactions); err != nil {
@@ -290,7 +290,7 @@ func (s *Records) produce(ctx context.Context, p *ck.Producer, m *ck.Message) er
 // transaction is committed. A *chunk.Stop names a partition whose record was
 // refused.
 func (s *Records) AwaitAcks(ctx context.Context) ([]Acked, error) {
-	if err := s.settle(ctx, s.data); err != nil {
+	if err := s.awaitReports(ctx, s.data); err != nil {
 		return nil, err
 	}
 	var acked []Acked
@@ -321,7 +321,7 @@ func (s *Records) Commit(ctx context.Context, records []chunk.LedgerRecord) ([]i
 		}
 		s.waiting++
 	}
-	if err := s.settle(ctx, s.fence); err != nil {
+	if err := s.awaitReports(ctx, s.fence); err != nil {
 		return nil, err
 	}
 	if err := s.repeat(ctx, "commit", s.fence.CommitTransaction); err != nil {

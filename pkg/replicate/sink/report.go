@@ -30,9 +30,9 @@ func (s *Records) drain() {
 	}
 }
 
-// settle waits until every record has its report, or until it is certain that
+// awaitReports waits until every record has its report, or until it is certain that
 // the transaction has failed and why.
-func (s *Records) settle(ctx context.Context, p *ck.Producer) error {
+func (s *Records) awaitReports(ctx context.Context, p *ck.Producer) error {
 	for s.waiting > 0 {
 		var stop *chunk.Stop
 		var kerr ck.Error

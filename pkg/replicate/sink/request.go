@@ -18,7 +18,7 @@ import (
 
 // firstGeneration are the newest requests that the older transaction protocol
 // knows: from Produce v12 and EndTxn v5 on a broker takes the client for one of
-// the second generation.
+// the second version.
 func firstGeneration() *kversion.Versions {
 	v := kversion.Stable()
 	v.SetMaxKeyVersion(produceKey, 11)

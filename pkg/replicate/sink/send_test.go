@@ -107,7 +107,7 @@ func TestPushSendsWhatIsAtHand(t *testing.T) {
 		f.must("push", s.Push(f.ctx))
 		f.must("push", s.Push(f.ctx)) // nothing waits
 		_, err := s.AwaitAcks(f.ctx)
-		f.must("settle", err)
+		f.must("await acks", err)
 		sent := 0
 		for _, key := range e.keys() {
 			if key == "Produce" {

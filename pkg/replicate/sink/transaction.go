@@ -28,7 +28,7 @@ type transaction struct {
 	next     map[chunk.Partition]int32 // sequence
 }
 
-// init shuts out a former owner, and waits until what it left open is settled.
+// init fences a former owner, and waits until what it left open is settled.
 func (t *transaction) init(ctx context.Context) error {
 	request := t.initRequest()
 	return t.retryWhileBusy(ctx, "take over "+t.id, func(ctx context.Context) error {

@@ -170,7 +170,7 @@ func locate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition) (*Transl
 	on, err := view.Standing()
 	if err != nil {
 		what, fix := fmt.Sprintf("%s has no map: %v", p, err), "see 'replicator status' for what is going on"
-		if status := PartitionStatusOf(v, seen, view); status.Reason != "" {
+		if status := PartitionStatusOf(seen, view); status.Reason != "" {
 			what += fmt.Sprintf(". It is %s: %s", status.Phase, status.Reason)
 			fix = cmp.Or(status.Remedy, fix)
 		}

@@ -258,8 +258,9 @@ func statusPartitions(v *snapshot.Viewer, snap *snapshot.Snapshot, views map[chu
 	status *FlowStatus) {
 	for _, topic := range slices.Sorted(slices.Values(snap.Topics)) {
 		for n := range snap.Source.Topics[topic].Partitions {
-			status.Partitions = append(status.Partitions,
-				PartitionStatusOf(v, snap, views[chunk.Partition{Topic: topic, Number: int32(n)}]))
+			view := views[chunk.Partition{Topic: topic, Number: int32(n)}]
+			snap.Problems = append(snap.Problems, Ahead(view)...)
+			status.Partitions = append(status.Partitions, PartitionStatusOf(snap, view))
 		}
 	}
 	status.Partitions = append(status.Partitions, hiddenStatus(v, snap)...)
@@ -279,10 +280,20 @@ func statusPartitions(v *snapshot.Viewer, snap *snapshot.Snapshot, views map[chu
 	}
 }
 
-// PartitionStatusOf tells of one partition, and appends to snap.Problems what an operator has to know beside that: an
-// order of resume that cannot be read, and a hole that nobody has noted yet. So whoever reports the problems calls it
-// once for each partition, before that.
-func PartitionStatusOf(v *snapshot.Viewer, snap *snapshot.Snapshot, view *snapshot.PartitionView) PartitionStatus {
+// Ahead are the problems of one partition that nobody has noted yet: an order of resume that cannot be read, and a hole
+// that shows as soon as copying goes on.
+func Ahead(view *snapshot.PartitionView) (problems []error) {
+	if view.OrderErr != nil {
+		problems = append(problems, view.OrderErr)
+	}
+	if hole := view.Verdict.Hole; view.State != nil && hole.Offsets() > 0 && view.Unknown == nil {
+		problems = append(problems, lostAhead(view.Source, hole))
+	}
+	return problems
+}
+
+// PartitionStatusOf tells of one partition; what nobody has noted yet tells [Ahead].
+func PartitionStatusOf(snap *snapshot.Snapshot, view *snapshot.PartitionView) PartitionStatus {
 	one := PartitionStatus{
 		Topic: view.Source.Topic, Partition: view.Source.Number, TargetTopic: view.Target.Topic, Shard: view.Shard,
 		SourceStart: view.Earliest, SourceEnd: view.Stable, SourceOpen: max(int64(view.High-view.Stable), 0),
@@ -297,9 +308,7 @@ func PartitionStatusOf(v *snapshot.Viewer, snap *snapshot.Snapshot, view *snapsh
 	if view.Started() {
 		one.Progress = &view.State.Progress
 	}
-	if one.Cuts = CutStatusOf(view); view.OrderErr != nil {
-		snap.Problems = append(snap.Problems, view.OrderErr)
-	}
+	one.Cuts = CutStatusOf(view)
 	state := partition.StateOf(view.Facts, !snap.Work.Rests(view.Shard))
 	one.Phase = state.Phase()
 	switch state {
@@ -336,9 +345,6 @@ func PartitionStatusOf(v *snapshot.Viewer, snap *snapshot.Snapshot, view *snapsh
 	one.GivenUp = givenUp(view)
 	for _, f := range view.State.Map.Foreign() {
 		one.Foreign = append(one.Foreign, Range{int64(f.From), int64(f.To)})
-	}
-	if hole := view.Verdict.Hole; hole.Offsets() > 0 && view.Unknown == nil {
-		snap.Problems = append(snap.Problems, lostAhead(view.Source, hole))
 	}
 	return one
 }

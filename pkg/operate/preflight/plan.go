@@ -154,6 +154,7 @@ func planSeen(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot) 
 		}
 		one.Kept = kept[change.Source]
 		plan.Topics = append(plan.Topics, one)
+		plan.Warnings = append(plan.Warnings, ahead(snap, change)...)
 	}
 	if err := planTaken(ctx, v, snap, plan.Topics); err != nil {
 		return nil, err
@@ -244,13 +245,23 @@ func planTaken(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot,
 	return err
 }
 
+// ahead warns of what a run will note about a topic's partitions, and nobody has noted yet.
+func ahead(snap *snapshot.Snapshot, change topics.Change) (warnings []string) {
+	for n := range change.Partitions {
+		for _, err := range inspect.Ahead(snap.View(chunk.Partition{Topic: change.Source, Number: int32(n)})) {
+			warnings = append(warnings, fmt.Sprintf("%v; %s", err, chunk.Remedy(err)))
+		}
+	}
+	return warnings
+}
+
 // topicPlan adds what is to be copied, and what is in the way of single partitions.
 func topicPlan(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, change topics.Change) (TopicPlan,
 	error) {
 	one := TopicPlan{Change: change}
 	for n := range change.Partitions {
 		view := snap.View(chunk.Partition{Topic: change.Source, Number: int32(n)})
-		status := inspect.PartitionStatusOf(v, snap, view)
+		status := inspect.PartitionStatusOf(snap, view)
 		one.Behind += status.Behind
 		one.Begun = one.Begun || view.Started()
 		if change.Stop != nil {

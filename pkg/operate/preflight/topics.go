@@ -98,7 +98,7 @@ func (m *migration) size(t *MigrationTopic, sizes survey.Sizes, there survey.Pla
 		if !ok || view.Unknown != nil {
 			return nil
 		}
-		one := survey.Left(bytes, inspect.PartitionStatusOf(m.viewer, m.snap, view).Behind, int64(view.High-view.Earliest))
+		one := survey.Left(bytes, inspect.PartitionStatusOf(m.snap, view).Behind, int64(view.High-view.Earliest))
 		size, left = size+bytes, left+one
 		loads = append(loads, survey.Load{Bytes: one, At: there[view.Target], Replicas: t.ReplicationFactor})
 	}

@@ -238,6 +238,7 @@ func verifyJobs(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Sna
 			if !ok && !o.Since.IsZero() {
 				view.Unknown = fmt.Errorf("the source does not tell where %s stands in the partition", o.Since)
 			}
+			snap.Problems = append(snap.Problems, inspect.Ahead(view)...)
 			job := newJob(ctx, viewer, snap, view, from, o.OwnOnly)
 			job.partition.SourceCompacts = compacts.Source[topic]
 			job.partition.TargetCompacts = compacts.Target[view.Target.Topic]
@@ -252,7 +253,7 @@ func verifyJobs(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Sna
 func newJob(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Snapshot, view *snapshot.PartitionView,
 	from offsets.Source,
 	ownOnly bool) *job {
-	status := inspect.PartitionStatusOf(viewer, snap, view)
+	status := inspect.PartitionStatusOf(snap, view)
 	job := &job{view: view, report: &Partition{
 		Holes: status.Holes, remedy: status.Remedy,
 		Topic: view.Source.Topic, Partition: view.Source.Number, TargetTopic: view.Target.Topic, State: status.Phase,

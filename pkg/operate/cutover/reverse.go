@@ -281,7 +281,7 @@ func (r *reversal) targets(ctx context.Context) (map[string]pairOfTopics, error)
 	pairs := map[string]pairOfTopics{}
 	for _, name := range snap.Topics {
 		target, _ := viewer.Policy.Topic(name)
-		pairs[name] = pairOfTopics{target, snap.Source.Topics[name].Id, snap.Target.Topics[target].Id}
+		pairs[name] = pairOfTopics{target, snap.Source.Topics[name].ID, snap.Target.Topics[target].ID}
 	}
 	return pairs, nil
 }

@@ -20,7 +20,7 @@ func (a *assessment) findPutBack(ctx context.Context, snap *snapshot.Snapshot,
 	for _, view := range views {
 		if last, mapped := lastRun(view); mapped && view.Cut == nil {
 			places = append(places, lastcopied.Record{
-				Source: view.Source, SourceID: snap.Source.Topics[view.Source.Topic].Id, From: last.SourceEnd() - 1,
+				Source: view.Source, SourceID: snap.Source.Topics[view.Source.Topic].ID, From: last.SourceEnd() - 1,
 				Target: view.Target, TargetID: view.State.TargetTopic, To: last.TargetEnd() - 1,
 			})
 		}

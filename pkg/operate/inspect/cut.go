@@ -121,7 +121,7 @@ func OpenCuts(ctx context.Context, v *snapshot.Viewer) ([]OpenCut, error) {
 			Partition: view.Source, Side: ledger.SideOf(cut), At: cut.At, Copied: cut.Copied, Seen: cut.Seen,
 			SourceEnd: view.Stable,
 			New:       max(int64(view.Stable-cut.At), 0), Lost: int64(cut.Copied - cut.At), Unknown: view.Unknown,
-			key: view.Book.KeyOf(snap.Source.Topics[view.Source.Topic].Id, view.Source), cuts: view.State.Cuts,
+			key: view.Book.KeyOf(snap.Source.Topics[view.Source.Topic].ID, view.Source), cuts: view.State.Cuts,
 			shard: view.Shard, Ordered: CutStatusOf(view).Ordered,
 		})
 	}

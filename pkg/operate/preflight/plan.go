@@ -134,8 +134,8 @@ func planSeen(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot) 
 	}
 	plan := &FlowPlan{
 		Flow:    v.Flow.Name(),
-		Source:  ClusterSeen{v.Flow.From, snap.Source.Id, snap.Source.Brokers},
-		Target:  ClusterSeen{v.Flow.To, snap.Target.Id, snap.Target.Brokers},
+		Source:  ClusterSeen{v.Flow.From, snap.Source.ID, snap.Source.Brokers},
+		Target:  ClusterSeen{v.Flow.To, snap.Target.ID, snap.Target.Brokers},
 		Ledger:  LedgerPlan{Topic: v.Flow.LedgerTopic(), Shards: v.Flow.Shards},
 		Skipped: validated.Skipped, GroupsListed: snap.Listed, Problems: snap.Problems,
 	}

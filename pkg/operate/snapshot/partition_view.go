@@ -49,7 +49,7 @@ func (snap *Snapshot) View(at chunk.Partition) *PartitionView {
 	if n := len(snap.Books); n > 0 {
 		view.Shard = at.Shard(n)
 		view.Book = &snap.Books[view.Shard]
-		view.State = view.Book.State(view.Book.KeyOf(snap.Source.Topics[at.Topic].Id, at))
+		view.State = view.Book.State(view.Book.KeyOf(snap.Source.Topics[at.Topic].ID, at))
 	}
 	if view.State != nil && view.State.Start == ledger.NotStarted {
 		view.State = &ledger.State{Header: view.State.Header, Map: &offsets.Map{}} // it may hold a Stop
@@ -67,7 +67,7 @@ func (snap *Snapshot) View(at chunk.Partition) *PartitionView {
 		}
 		*m.into = offsets.Source(listed.Offset)
 	}
-	view.TargetErr, view.TargetID = snap.Target.Topics[target].Err, snap.Target.Topics[target].Id
+	view.TargetErr, view.TargetID = snap.Target.Topics[target].Err, snap.Target.Topics[target].ID
 	var known, knownEnd bool
 	view.TargetEarliest, known = listoffsets.TargetOf(snap.earliest, view.Target)
 	view.TargetStable, knownEnd = listoffsets.TargetOf(snap.stable, view.Target)

@@ -293,7 +293,7 @@ func (t *taker) sameFlow(ctx context.Context) error {
 	if time.Since(t.viewer.elsewhere) <= elsewhereAgain { // all other ledgers are read for it
 		s.AssumeAlone()
 	}
-	searched, err := s.CompareSeen(ctx, identity.Of(&t.viewer.Flow, t.Source.Id, t.Target.Id), seen)
+	searched, err := s.CompareSeen(ctx, identity.Of(&t.viewer.Flow, t.Source.ID, t.Target.ID), seen)
 	if searched && err == nil {
 		t.viewer.elsewhere = time.Now()
 	}

@@ -141,8 +141,8 @@ func (v *Viewer) reach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.SourceID, v.TargetID = source.Id, target.Id
-	return policy.SameCluster(v.Flow.Flow, source.Id, target.Id)
+	v.SourceID, v.TargetID = source.ID, target.ID
+	return policy.SameCluster(v.Flow.Flow, source.ID, target.ID)
 }
 
 // FlowName is the name of the flow, as old->new.

@@ -140,8 +140,8 @@ func planVerify(ctx context.Context, viewer *snapshot.Viewer, o *Options) (*Repo
 		Version: ReportVersion, Program: o.Program, Flow: viewer.Flow.Name(), Delivery: viewer.Flow.Delivery,
 		Incomplete: []Doubt{}, Filters: o.Filters, NeverRan: neverRan(snap), LeftOut: []inspect.LeftOut{},
 		NotCompared: []inspect.LeftOut{},
-		Ledger:      viewer.Flow.LedgerTopic(), Source: ClusterName{viewer.Flow.From, snap.Source.Id},
-		Target: ClusterName{viewer.Flow.To, snap.Target.Id}, Taken: snap.Taken.UTC(),
+		Ledger:      viewer.Flow.LedgerTopic(), Source: ClusterName{viewer.Flow.From, snap.Source.ID},
+		Target: ClusterName{viewer.Flow.To, snap.Target.ID}, Taken: snap.Taken.UTC(),
 		Unverified: map[string]int64{}, Partitions: []Partition{}, Problems: []inspect.ProblemStatus{},
 	}
 	if !o.Since.IsZero() {
@@ -311,7 +311,7 @@ func newJob(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Snapsho
 		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(viewer.Segments(ctx, view)) },
 	}
 	job.source = compare.Remote{Cluster: viewer.SourceCluster, Topic: view.Source.Topic,
-		ID: snap.Source.Topics[view.Source.Topic].Id, Number: view.Source.Number,
+		ID: snap.Source.Topics[view.Source.Topic].ID, Number: view.Source.Number,
 		From: int64(max(begin, view.Earliest)), To: int64(view.State.Progress)}
 	job.next = job.source
 	job.next.From, job.next.To = int64(max(view.State.Progress, view.Earliest)), int64(view.Stable)

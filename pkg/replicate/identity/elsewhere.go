@@ -122,7 +122,7 @@ func (s *Signer) copiedBy(ctx context.Context, name string, source, target *kafk
 			to, verdict := s.policy.Topic(topic)
 			id := book.State(k).TargetTopic
 			found[topic] = found[topic] || verdict.Selected && k.Topic != chunk.TopicID{} && id != chunk.TopicID{} &&
-				source.Topics[topic].Id == k.Topic && target.Topics[to].Id == id
+				source.Topics[topic].ID == k.Topic && target.Topics[to].ID == id
 		}
 	}
 	maps.DeleteFunc(found, func(_ string, same bool) bool { return !same })

@@ -82,7 +82,7 @@ func (e *evidence) sources() (p proof) {
 				continue
 			}
 			seen[topic] = true
-			p.count(k.Topic, found.Id, k.Partition.Topic)
+			p.count(k.Topic, found.ID, k.Partition.Topic)
 		}
 	}
 	return p
@@ -93,7 +93,7 @@ func (e *evidence) sources() (p proof) {
 func (e *evidence) targets() (p proof) {
 	there := map[chunk.TopicID]bool{}
 	for _, topic := range e.Target.Topics {
-		there[topic.Id] = topic.Err == nil
+		there[topic.ID] = topic.Err == nil
 	}
 	for _, book := range e.Books {
 		for _, k := range book.Keys() {

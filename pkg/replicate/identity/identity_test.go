@@ -26,8 +26,8 @@ func TestCompareIdentities(t *testing.T) {
 	holds := func(source, target chunk.TopicID) func() (*evidence, error) {
 		return func() (*evidence, error) {
 			return &evidence{Books: []*ledger.Shard{book},
-				Source: &kafka.Description{Topics: map[string]kafka.TopicDescription{"orders": {Id: source}}},
-				Target: &kafka.Description{Topics: map[string]kafka.TopicDescription{"orders": {Id: target}}}}, nil
+				Source: &kafka.Description{Topics: map[string]kafka.TopicDescription{"orders": {ID: source}}},
+				Target: &kafka.Description{Topics: map[string]kafka.TopicDescription{"orders": {ID: target}}}}, nil
 		}
 	}
 	same := holds(id, other)

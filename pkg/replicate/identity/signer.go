@@ -115,7 +115,7 @@ func (s *Signer) Confirm(ctx context.Context, now ledger.Identity) error {
 func (s *Signer) contradiction(found *evidence) error {
 	names := map[chunk.TopicID]string{}
 	for topic, at := range found.Target.Topics {
-		names[at.Id] = topic
+		names[at.ID] = topic
 	}
 	for _, book := range found.Books {
 		for _, k := range book.Keys() {

@@ -25,7 +25,7 @@ func DescribeAll(ctx context.Context, cluster Config) (*Description, error) {
 // WithoutID is a topic that a cluster describes without an id; "": there is none.
 func (c *Description) WithoutID() string {
 	for name, t := range c.Topics {
-		if t.Err == nil && t.Partitions > 0 && t.Id == (chunk.TopicID{}) {
+		if t.Err == nil && t.Partitions > 0 && t.ID == (chunk.TopicID{}) {
 			return name
 		}
 	}
@@ -37,14 +37,14 @@ const AskLimit = 15 * time.Second
 
 // Description is a cluster as it describes itself.
 type Description struct {
-	Id      string
+	ID      string
 	Brokers int
 	Topics  map[string]TopicDescription
 }
 
 // TopicDescription is a topic as its cluster describes it.
 type TopicDescription struct {
-	Id         chunk.TopicID
+	ID         chunk.TopicID
 	Partitions int
 	rights     int32 // bits by Kafka's number of the operation; RightsUnknown: the cluster does not say
 	Err        error
@@ -71,7 +71,7 @@ func Describe(ctx context.Context, client *kgo.Client, cluster Config, names []s
 	}
 	seen := &Description{Brokers: len(response.Brokers), Topics: map[string]TopicDescription{}}
 	if response.ClusterID != nil {
-		seen.Id = *response.ClusterID
+		seen.ID = *response.ClusterID
 	}
 	for _, topic := range response.Topics {
 		err := kerr.ErrorForCode(topic.ErrorCode)
@@ -82,7 +82,7 @@ func Describe(ctx context.Context, client *kgo.Client, cluster Config, names []s
 			err = cluster.Denied("Describe", "topic "+*topic.Topic, err)
 		}
 		seen.Topics[*topic.Topic] = TopicDescription{
-			Id: chunk.TopicID(topic.TopicID), Partitions: len(topic.Partitions), rights: topic.AuthorizedOperations, Err: err,
+			ID: chunk.TopicID(topic.TopicID), Partitions: len(topic.Partitions), rights: topic.AuthorizedOperations, Err: err,
 		}
 	}
 	return seen, nil

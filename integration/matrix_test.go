@@ -74,10 +74,10 @@ func gather(ctx context.Context, t *testing.T, bootstrap string) *material {
 	m := &material{
 		codecs: []string{name("java"), name("librdkafka"), name("franz-go")},
 		mixed:  []string{name("java-transactions"), name("librdkafka-transactions"), name("franz-go-transactions")},
-		rest:   map[string]string{"holes": name("compacted"), "log_append_time": name("append-time")},
+		rest:   map[string]string{"gaps": name("compacted"), "log_append_time": name("append-time")},
 	}
 	must(t, workload.Topics(ctx, bootstrap, 2, workload.KeepConfigs(), append(m.codecs, m.mixed...)...))
-	must(t, workload.Topics(ctx, bootstrap, 2, workload.CompactedConfigs(), m.rest["holes"]))
+	must(t, workload.Topics(ctx, bootstrap, 2, workload.CompactedConfigs(), m.rest["gaps"]))
 	must(t, workload.Topics(ctx, bootstrap, 2, map[string]string{"message.timestamp.type": "LogAppendTime"},
 		m.rest["log_append_time"]))
 	const n = 600
@@ -88,7 +88,7 @@ func gather(ctx context.Context, t *testing.T, bootstrap string) *material {
 		must(t, err)
 		mixed(ctx, t, bootstrap, []string{m.mixed[2], topic}[i], 22, 2*n, 2)
 	}
-	_, err := workload.Compacted(ctx, bootstrap, m.rest["holes"], workload.CompactedSpec{Seed: 23, Partitions: 2})
+	_, err := workload.Compacted(ctx, bootstrap, m.rest["gaps"], workload.CompactedSpec{Seed: 23, Partitions: 2})
 	must(t, err)
 	m.various(newTalker(ctx, t, bootstrap, kgo.MaxVersions(namesTopics())))
 	return m
@@ -166,8 +166,8 @@ func (m *material) rebuilt(from *talker, address string) {
 	for reason, topic := range m.rest {
 		want := 0.0
 		for _, b := range from.stored(topic) {
-			holes := int(b.LastOffsetDelta) != int(b.NumRecords)-1 && b.NumRecords > 0
-			if reason == "holes" && holes || reason == "log_append_time" && b.Attributes&0x18 == 0x08 {
+			gaps := int(b.LastOffsetDelta) != int(b.NumRecords)-1 && b.NumRecords > 0
+			if reason == "gaps" && gaps || reason == "log_append_time" && b.Attributes&0x18 == 0x08 {
 				want++
 			}
 		}

@@ -140,7 +140,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reasons := []string{wire.OldMagic, wire.LogAppendTime, wire.Holes, wire.Codec, source.ProgressInside, source.TooLarge,
+	reasons := []string{wire.OldMagic, wire.LogAppendTime, wire.Gaps, wire.Codec, source.ProgressInside, source.TooLarge,
 		sink.Small}
 	for _, delivery := range []settings.Delivery{settings.ExactlyOnce, settings.AtLeastOnce} {
 		for _, configured := range []settings.Lane{settings.LaneAuto, settings.LaneBatch, settings.LaneRecord} {

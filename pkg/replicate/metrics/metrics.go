@@ -90,7 +90,7 @@ func (m *Metrics) Born(flow string) {
 	for _, kind := range Failures() {
 		m.failures.WithLabelValues(flow, kind.String())
 	}
-	for _, why := range []string{wire.OldMagic, wire.LogAppendTime, wire.Holes, wire.Codec, source.ProgressInside,
+	for _, why := range []string{wire.OldMagic, wire.LogAppendTime, wire.Gaps, wire.Codec, source.ProgressInside,
 		source.TooLarge, sink.Small} {
 		m.rebuilt.WithLabelValues(flow, why)
 	}

@@ -150,7 +150,7 @@ func TestCompactedBatchesKeepTheirOffsets(t *testing.T) {
 		if !reflect.DeepEqual(offsetsOf(got), want) || string(got[1].Key) != "d" || string(got[1].Value) != "4" {
 			f.t.Errorf("read %v, want %v", offsetsOf(got), want)
 		}
-		f.wasRebuilt(map[string]int{"holes": 1})
+		f.wasRebuilt(map[string]int{"gaps": 1})
 	})
 }
 

@@ -131,7 +131,7 @@ func (b Batch) Transactional() bool { return b.attributes()&transactionalBit != 
 const (
 	OldMagic      = "old_format"      // magic 0 or 1
 	LogAppendTime = "log_append_time" // the records' times are in the header, and a CreateTime topic drops them silently
-	Holes         = "holes"           // compaction removed records, and a broker refuses such a batch
+	Gaps          = "gaps"            // compaction removed records, and a broker refuses such a batch
 	Codec         = "codec"           // unknown here
 )
 
@@ -144,7 +144,7 @@ func (b Batch) Obstacle() string {
 	case b.attributes()&logAppendTimeBit != 0:
 		return LogAppendTime
 	case int(b.int32(atLastOffsetDelta)) != b.Count()-1:
-		return Holes
+		return Gaps
 	case b.attributes()&codecBits > lastCodec:
 		return Codec
 	}

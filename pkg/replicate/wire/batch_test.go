@@ -277,11 +277,11 @@ func TestObstacle(t *testing.T) {
 		{"magic 0", message0(0, 0, nil, nil), OldMagic},
 		{"magic 1", message1(0, 0, 0, nil, nil), OldMagic},
 		{"time of the broker", batch(0x08, 1), LogAppendTime},
-		{"record gone within", batch(0, 4), Holes},
-		{"last record gone", store(t, kmsg.RecordBatch{LastOffsetDelta: 1}, record(0, 0, nil, nil)), Holes},
-		{"all gone", store(t, kmsg.RecordBatch{LastOffsetDelta: 1}), Holes},
-		{"the only one gone", store(t, kmsg.RecordBatch{}), Holes},
-		{"more than offsets", store(t, kmsg.RecordBatch{}, record(0, 0, nil, nil), record(0, 0, nil, nil)), Holes},
+		{"record gone within", batch(0, 4), Gaps},
+		{"last record gone", store(t, kmsg.RecordBatch{LastOffsetDelta: 1}, record(0, 0, nil, nil)), Gaps},
+		{"all gone", store(t, kmsg.RecordBatch{LastOffsetDelta: 1}), Gaps},
+		{"the only one gone", store(t, kmsg.RecordBatch{}), Gaps},
+		{"more than offsets", store(t, kmsg.RecordBatch{}, record(0, 0, nil, nil), record(0, 0, nil, nil)), Gaps},
 		{"codec 5", unknown, Codec},
 	} {
 		if b, _, err := Next(c.b); err != nil || b.Obstacle() != c.want {

@@ -173,7 +173,7 @@ func (d *dice) record(offset int64) *kgo.Record {
 }
 
 // FuzzRebuild: records that are encoded are those that are rebuilt, from any offset, in
-// batches of any size, as they are or in a batch in which compaction left holes.
+// batches of any size, as they are or in a batch in which compaction left gaps.
 func FuzzRebuild(f *testing.F) {
 	for codec := range uint8(5) {
 		f.Add([]byte{}, codec, uint8(0), uint16(0))
@@ -212,6 +212,6 @@ func FuzzRebuild(f *testing.F) {
 		joined(t, "split and joined", split(t, b, int64(from), int(most)), want)
 		b = store(t, kmsg.RecordBatch{Attributes: int16(codec), LastOffsetDelta: int32(len(records)),
 			FirstTimestamp: 1000}, holed...)
-		same(t, "with holes", ours(t, b, int64(from), int(most)), wantHoled)
+		same(t, "with gaps", ours(t, b, int64(from), int(most)), wantHoled)
 	})
 }

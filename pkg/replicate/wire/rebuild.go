@@ -18,7 +18,7 @@ type Rebuilt struct {
 }
 
 // Rebuild decodes a batch, of any magic, and writes its records from an offset
-// on into new batches without holes, compressed as before, each with its own
+// on into new batches without gaps, compressed as before, each with its own
 // create time. Records are spread over several batches where one would have more
 // than most bytes before compression (0: no limit); a record that has more alone
 // stands alone. All is false where the batch holds more than is rebuilt at once: what

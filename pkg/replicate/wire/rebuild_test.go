@@ -40,7 +40,7 @@ func TestRebuild(t *testing.T) {
 			"time of the broker": {0x08, 5, nil},
 			"delete horizon":     {0x40, 5, nil},
 			"first gone":         {0, 5, []int{1, 2, 3, 4, 5}},
-			"holes":              {0x40, 5, []int{1, 4}},
+			"gaps":               {0x40, 5, []int{1, 4}},
 			"last gone":          {0, 5, []int{0, 1}},
 			"end far beyond":     {0, math.MaxInt32, []int{0, 5}},
 			"all gone":           {0, 5, []int{}},

@@ -69,8 +69,8 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	registry := newRegistry()
 	engine := replicate.New(replicate.Options{
 		Clusters: clustersWith(cfg, log), Flows: cfg.Flows, UntilCaughtUp: once, Registry: registry, Log: log,
-		Onlook:  inspect.Onlook(clustersWith(cfg, log), log),
-		Version: versionOf(), Commit: commitOf(),
+		ViewGroups: inspect.ViewGroups(clustersWith(cfg, log), log),
+		Version:    versionOf(), Commit: commitOf(),
 	})
 	at := "nowhere"
 	if listen := cfg.HTTP.Listen; listen != "" {

@@ -188,7 +188,8 @@ func (d *demo) mirror(ctx context.Context) (string, error) {
 		}
 	}
 	engine := replicate.New(replicate.Options{
-		Clusters: clusters, Flows: []settings.Config{flow}, UntilCaughtUp: true, Onlook: inspect.Onlook(clusters, nil),
+		Clusters: clusters, Flows: []settings.Config{flow}, UntilCaughtUp: true, ViewGroups: inspect.ViewGroups(clusters,
+			nil),
 		Registry: prometheus.NewRegistry(), Log: d.options.Log,
 	})
 	begun := time.Now()

@@ -75,8 +75,8 @@ func (w *World) Once() chan error {
 	w.T.Helper()
 	e := replicate.New(replicate.Options{
 		Clusters: w.Clusters(), Flows: []settings.Config{w.Cfg}, Registry: prometheus.NewRegistry(), UntilCaughtUp: true,
-		Onlook: inspect.Onlook(w.Clusters(), nil),
-		Log:    slog.New(slog.NewTextHandler(&w.Log, nil)),
+		ViewGroups: inspect.ViewGroups(w.Clusters(), nil),
+		Log:        slog.New(slog.NewTextHandler(&w.Log, nil)),
 	})
 	done := make(chan error, 1)
 	ended := make(chan struct{})

@@ -95,7 +95,7 @@ func TestServerEndsWhatTakesLong(t *testing.T) {
 	}
 	s.http.ErrorLog.Print("http: something failed")
 	var line map[string]any
-	if err := json.Unmarshal([]byte(log.String()), &line); err != nil || line["level"] != "WARN" ||
+	if err := json.Unmarshal(log.Bytes(), &line); err != nil || line["level"] != "WARN" ||
 		!strings.Contains(line["msg"].(string), "something failed") {
 		t.Errorf("the log holds %q, want one line of JSON: %v", log.String(), err)
 	}

@@ -38,8 +38,8 @@ type catchUp struct {
 	groupSync  *groupSync
 	memory     *memory
 	stableOnly bool // what open transactions hold back is not waited for
-	// onlook opens a view of the groups from outside; nil: there is none, see Options.
-	onlook func(context.Context, settings.Config) (groups.Onlooker, error)
+	// viewGroups opens a view of the groups from outside; nil: there is none, see Options.
+	viewGroups func(context.Context, settings.Config) (groups.Viewer, error)
 }
 
 // run returns once everything that is on the source now is on the target and the groups

@@ -25,7 +25,7 @@ type settling struct {
 	*catchUp
 	goal    map[chunk.Partition]offsets.Source
 	stopped map[chunk.Partition]bool
-	view    groups.Onlooker // nil until it is needed
+	view    groups.Viewer   // nil until it is needed
 	inSync  map[string]bool // positions that were seen in sync
 }
 
@@ -78,10 +78,10 @@ func (s *settling) round(ctx context.Context) (open, stuck []string, err error) 
 		return nil, leftBehind(&report), nil
 	}
 	if s.view == nil {
-		if s.onlook == nil {
+		if s.viewGroups == nil {
 			return nil, nil, errNoView
 		}
-		if s.view, err = s.onlook(ctx, s.flow.Cfg); err != nil {
+		if s.view, err = s.viewGroups(ctx, s.flow.Cfg); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -86,8 +86,8 @@ func TestCatchUpWaitsForGroupsOfOtherShards(t *testing.T) {
 			}
 
 			options := replicate.Options{Clusters: w.Clusters(), Flows: []settings.Config{w.Cfg},
-				Registry: prometheus.NewRegistry(),
-				Onlook:   inspect.Onlook(w.Clusters(), nil)}
+				Registry:   prometheus.NewRegistry(),
+				ViewGroups: inspect.ViewGroups(w.Clusters(), nil)}
 			goal := map[chunk.Partition]offsets.Source{}
 			for number := range int32(4) {
 				goal[chunk.Partition{Topic: "orders", Number: number}] = 0

@@ -110,7 +110,7 @@ func testCircleAtStart(t *testing.T, w *flowtest.World) {
 	r.Stop()
 	// The same flow turned round by mistake, while nothing runs.
 	turned := other(w, "west", "east", nil)
-	turned.UntilCaughtUp, turned.Onlook = true, inspect.Onlook(turned.Clusters, nil)
+	turned.UntilCaughtUp, turned.ViewGroups = true, inspect.ViewGroups(turned.Clusters, nil)
 	circleOf(w, replicate.New(turned).Run(w.Ctx))
 }
 

@@ -40,10 +40,11 @@ type Options struct {
 	Flows    []settings.Config       // validated
 	// UntilCaughtUp ends each flow once everything that was on its source at the start is on its target.
 	UntilCaughtUp bool
-	// Onlook opens a view of a flow's groups from outside: with UntilCaughtUp it is asked where other replicas own shards.
-	Onlook   func(ctx context.Context, flow settings.Config) (groups.Onlooker, error)
-	Registry prometheus.Registerer
-	Log      *slog.Logger
+	// ViewGroups opens a view of a flow's groups from outside: with UntilCaughtUp it is asked where other replicas
+	// own shards.
+	ViewGroups func(ctx context.Context, flow settings.Config) (groups.Viewer, error)
+	Registry   prometheus.Registerer
+	Log        *slog.Logger
 
 	Version, Commit string // of the program, for its metrics
 

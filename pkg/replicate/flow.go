@@ -172,7 +172,7 @@ func (f *flow) chores() []chore {
 // catchUp is what ends a one-off copy.
 func (f *flow) catchUp() *catchUp {
 	return &catchUp{flow: f.Flow, workers: f.workers, groupSync: f.groupSync, memory: f.memory,
-		stableOnly: f.options.StableOnly, onlook: f.options.Onlook}
+		stableOnly: f.options.StableOnly, viewGroups: f.options.ViewGroups}
 }
 
 // prepare checks what must hold before anything is copied: two clusters, a

@@ -29,17 +29,17 @@ func testCutIsRemembered(t *testing.T, w *flowtest.World) {
 	w.CutAt60()
 	w.Commit("before", "orders", 0, 30)
 	r := w.Start(nil)
-	stop := r.Stopped("orders", 0, chunk.StopTruncated)
+	stop := r.Stopped("orders", 0, chunk.StopSourceTruncated)
 	w.Plain(w.Sides.Source, "orders", 0, 80) // up to 140
 	w.Commit("after", "orders", 0, 70)
 	w.Stands("before", "orders", 0, flowtest.Place(w, w.State("orders", 0), 30))
 	w.Topic("others", 1) // the partitions are arranged anew
 	w.Plain(w.Sides.Source, "others", 0, 5)
 	w.Equal([]string{"others"})
-	r.Stopped("orders", 0, chunk.StopTruncated)
+	r.Stopped("orders", 0, chunk.StopSourceTruncated)
 	r.Stop()
 	r = w.Start(nil)
-	if again := r.Stopped("orders", 0, chunk.StopTruncated); again.Reason != stop.Reason {
+	if again := r.Stopped("orders", 0, chunk.StopSourceTruncated); again.Reason != stop.Reason {
 		t.Errorf("the reason is %q by now, it was %q", again.Reason, stop.Reason)
 	}
 	r.Stop()
@@ -98,7 +98,7 @@ func testCutIsFoundWhereItIs(t *testing.T, w *flowtest.World) {
 	w.CutAt60()
 	w.Mixed("orders", 1, 10) // aborted records and markers are in the place of what was copied
 	r := w.Start(nil)
-	r.Stopped("orders", 0, chunk.StopTruncated)
+	r.Stopped("orders", 0, chunk.StopSourceTruncated)
 	if cut := w.OpenCut(); cut.At != 60 {
 		t.Errorf("the cut was found at %d, want 60", cut.At)
 	}
@@ -112,7 +112,7 @@ func TestCutBeforeTheTargetWasMadeAgain(t *testing.T) {
 		w.CutAt60()
 		if noted {
 			r := w.Start(nil)
-			r.Stopped("orders", 0, chunk.StopTruncated)
+			r.Stopped("orders", 0, chunk.StopSourceTruncated)
 			r.Stop()
 		}
 		_, err := w.To.DeleteTopic(w.Ctx, "orders")
@@ -149,7 +149,7 @@ func testResumeFromCut(t *testing.T, w *flowtest.World) {
 	w.Cfg.Shards = 1
 	w.CutAt60()
 	r := w.Start(nil)
-	r.Stopped("orders", 0, chunk.StopTruncated)
+	r.Stopped("orders", 0, chunk.StopSourceTruncated)
 	w.Mixed("orders", 1, 80)
 	before := w.State("orders", 0)
 	w.Resume(false)
@@ -198,11 +198,11 @@ func testResumeAfterAllCameBack(t *testing.T, w *flowtest.World) {
 	r.Stop()
 	w.Source.Restore(older)
 	r = w.Start(nil)
-	r.Stopped("orders", 0, chunk.StopTruncated)
+	r.Stopped("orders", 0, chunk.StopSourceTruncated)
 	r.Stop()
 	w.Source.Restore(newer)
 	r = w.Start(nil)
-	r.Stopped("orders", 0, chunk.StopTruncated) // it is not for the flow to say that this was meant so
+	r.Stopped("orders", 0, chunk.StopSourceTruncated) // it is not for the flow to say that this was meant so
 	w.Resume(false)
 	r.Copies("orders", 0)
 	w.Plain(w.Sides.Source, "orders", 0, 5)
@@ -231,7 +231,7 @@ func testCutIsSeenWithoutAReader(t *testing.T, w *flowtest.World) {
 	})
 	w.Plain(w.Sides.Source, "orders", 0, 80)
 	speaks.Store(true)
-	r.Stopped("orders", 0, chunk.StopTruncated)
+	r.Stopped("orders", 0, chunk.StopSourceTruncated)
 	if cut := w.OpenCut(); cut.At != 60 {
 		t.Errorf("the cut was found at %d, want 60", cut.At)
 	}
@@ -244,7 +244,7 @@ func TestResumeFromEnd(t *testing.T) { flowtest.OnLanes(t, testResumeFromEnd) }
 func testResumeFromEnd(t *testing.T, w *flowtest.World) {
 	w.CutAt60()
 	r := w.Start(nil)
-	r.Stopped("orders", 0, chunk.StopTruncated)
+	r.Stopped("orders", 0, chunk.StopSourceTruncated)
 	r.Stop()
 	w.Plain(w.Sides.Source, "orders", 0, 80)
 	w.Resume(true)
@@ -278,7 +278,7 @@ func testCutThatNobodySaw(t *testing.T, w *flowtest.World) {
 	w.CutAt60()
 	w.Plain(w.Sides.Source, "orders", 0, 80) // up to 140
 	r := w.Start(nil)
-	r.Stopped("orders", 0, chunk.StopTruncated)
+	r.Stopped("orders", 0, chunk.StopSourceTruncated)
 	r.Stop()
 	if cut := w.OpenCut(); cut.At != 60 || cut.Copied != 100 {
 		t.Errorf("the ledger says that %+v, want a cut at 60 of 100", cut)
@@ -302,7 +302,7 @@ func testCutWhileRunning(t *testing.T, w *flowtest.World) {
 	w.Equal([]string{"orders"})
 	w.Source.Restore(saved)
 	w.Plain(w.Sides.Source, "orders", 0, 80)
-	r.Stopped("orders", 0, chunk.StopTruncated)
+	r.Stopped("orders", 0, chunk.StopSourceTruncated)
 	if n := count(w, w.Sides.Target, "orders", 1); n != 100 {
 		t.Errorf("the target holds %d records, want the 100 of before", n)
 	}

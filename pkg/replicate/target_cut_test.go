@@ -18,7 +18,7 @@ import (
 // targetWasCut checks that the partition stops for that, at the right place.
 func targetWasCut(w *flowtest.World, r *flowtest.Replica) {
 	w.T.Helper()
-	r.Stopped("orders", 0, chunk.StopTargetCut)
+	r.Stopped("orders", 0, chunk.StopTargetTruncated)
 	if cut := w.OpenCut(); !cut.Target || cut.At != 60 || cut.Copied != 100 {
 		w.T.Errorf("the ledger says that %+v, want a cut of the target at 60 of 100", cut)
 	}
@@ -40,7 +40,7 @@ func testTargetIsPutBack(t *testing.T, w *flowtest.World) {
 	w.Plain(w.Sides.Source, "orders", 0, 30)
 	r.Stop()
 	r = w.Start(nil)
-	r.Stopped("orders", 0, chunk.StopTargetCut)
+	r.Stopped("orders", 0, chunk.StopTargetTruncated)
 	w.Resume(false)
 	w.Equal([]string{"orders"})
 	w.Groups([]string{"orders"})

@@ -37,7 +37,7 @@ func run(file, cpu, heap string) (err error) {
 		return err
 	}
 	engine := replicate.New(replicate.Options{
-		Clusters: cfg.Clusters, Flows: cfg.Flows, UntilCaughtUp: true, Onlook: inspect.Onlook(cfg.Clusters, nil),
+		Clusters: cfg.Clusters, Flows: cfg.Flows, UntilCaughtUp: true, ViewGroups: inspect.ViewGroups(cfg.Clusters, nil),
 		Registry: prometheus.NewRegistry(), Log: slog.New(cfg.Log.Handler(os.Stderr)),
 	})
 	into, err := os.Create(cpu)

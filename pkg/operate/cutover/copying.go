@@ -37,7 +37,7 @@ func (c *copying) rest(ctx context.Context, replicas *int) error {
 	}
 	err := replicate.New(replicate.Options{
 		Clusters: c.o.Clusters, Flows: []settings.Config{c.o.Flow}, UntilCaughtUp: true, Registry: prometheus.NewRegistry(),
-		Onlook: inspect.Onlook(c.o.Clusters, c.o.Log), Log: c.o.Log, StableOnly: true,
+		ViewGroups: inspect.ViewGroups(c.o.Clusters, c.o.Log), Log: c.o.Log, StableOnly: true,
 		// the step waits for the rest, and says so
 	}).Run(limited)
 	var unfinished *replicate.UnfinishedError

@@ -26,7 +26,7 @@ func cutAndGrown(w *flowtest.World) {
 	w.T.Helper()
 	w.CutAt60()
 	r := w.Start(nil)
-	r.Stopped("orders", 0, chunk.StopTruncated)
+	r.Stopped("orders", 0, chunk.StopSourceTruncated)
 	r.Stop()
 	w.Plain(w.Sides.Source, "orders", 0, 80)
 }

@@ -45,26 +45,26 @@ func GroupStatuses(ctx context.Context, v *snapshot.Viewer) ([]GroupStatus, erro
 	return list, ctx.Err()
 }
 
-// onlooker shows a flow's groups to an engine that waits for them.
-type onlooker struct{ viewer *snapshot.Viewer }
+// groupViewer shows a flow's groups to an engine that waits for them.
+type groupViewer struct{ viewer *snapshot.Viewer }
 
-// Onlook lets an engine see the groups of flows between these clusters.
-func Onlook(clusters map[string]kafka.Config, log *slog.Logger) func(context.Context,
-	settings.Config) (groups.Onlooker, error) {
-	return func(ctx context.Context, flow settings.Config) (groups.Onlooker, error) {
+// ViewGroups lets an engine see the groups of flows between these clusters.
+func ViewGroups(clusters map[string]kafka.Config, log *slog.Logger) func(context.Context,
+	settings.Config) (groups.Viewer, error) {
+	return func(ctx context.Context, flow settings.Config) (groups.Viewer, error) {
 		v, err := snapshot.Open(ctx, clusters, flow, log)
 		if err != nil {
 			return nil, err
 		}
-		return &onlooker{v}, nil
+		return &groupViewer{v}, nil
 	}
 }
 
 // Close ends the connections.
-func (o *onlooker) Close() { o.viewer.Close() }
+func (o *groupViewer) Close() { o.viewer.Close() }
 
 // Groups are as they stand now.
-func (o *onlooker) Groups(ctx context.Context) ([]groups.Seen, error) {
+func (o *groupViewer) Groups(ctx context.Context) ([]groups.Seen, error) {
 	list, err := GroupStatuses(ctx, o.viewer)
 	if err != nil {
 		return nil, err

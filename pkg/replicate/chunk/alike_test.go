@@ -14,7 +14,7 @@ func TestOneLineForATopic(t *testing.T) {
 			Reason: fmt.Sprintf("a record at offset %d", n)})
 	}
 	stops = append(stops,
-		&Stop{Partition: Partition{Topic: "orders", Number: 3}, Kind: StopTruncated, Reason: "cut", Fix: "decide"},
+		&Stop{Partition: Partition{Topic: "orders", Number: 3}, Kind: StopSourceTruncated, Reason: "cut", Fix: "decide"},
 		&Stop{Partition: Partition{Topic: "users"}, Kind: StopForeign, Reason: "a record at offset 0", Fix: "ask"})
 	want := []string{"orders/0, 1, 2, 3, 4, 5, 6, 7 and 4 more: a record at offset 0 (the others alike)",
 		"orders/3: cut", "users/0: a record at offset 0"}

@@ -20,29 +20,29 @@ type Stop struct {
 
 // The kinds of Stop.
 const (
-	StopUnauthorized = "unauthorized"        // a right is missing
-	StopForeign      = "foreign_records"     // the target holds records that we did not write
-	StopTaken        = "target_taken"        // another flow fills the target topic
-	StopPartitions   = "partition_count"     // the target topic has more partitions
-	StopTooLarge     = "record_too_large"    // the target refuses the record's size
-	StopUncarried    = "record_not_carried"  // the record lane cannot carry the record unchanged
-	StopRefused      = "record_refused"      // the target refuses the record for another reason
-	StopTruncated    = "source_truncated"    // the source lost records that were copied
-	StopTargetCut    = "target_truncated"    // the target lost records that were copied
-	StopMissing      = "topic_missing"       // the topic is not there (any more)
-	StopTopic        = "target_topic_failed" // the target topic cannot be created or altered
-	StopUnreadable   = "source_unreadable"   // the source's log is damaged, or the source refuses to read it
-	StopUnavailable  = "unavailable"         // its leader is away, or too few replicas are in sync
+	StopUnauthorized    = "unauthorized"        // a right is missing
+	StopForeign         = "foreign_records"     // the target holds records that we did not write
+	StopTaken           = "target_taken"        // another flow fills the target topic
+	StopPartitions      = "partition_count"     // the target topic has more partitions
+	StopTooLarge        = "record_too_large"    // the target refuses the record's size
+	StopUncarried       = "record_not_carried"  // the record lane cannot carry the record unchanged
+	StopRefused         = "record_refused"      // the target refuses the record for another reason
+	StopSourceTruncated = "source_truncated"    // the source lost records that were copied
+	StopTargetTruncated = "target_truncated"    // the target lost records that were copied
+	StopMissing         = "topic_missing"       // the topic is not there (any more)
+	StopTopic           = "target_topic_failed" // the target topic cannot be created or altered
+	StopUnreadable      = "source_unreadable"   // the source's log is damaged, or the source refuses to read it
+	StopUnavailable     = "unavailable"         // its leader is away, or too few replicas are in sync
 )
 
 // StopKinds returns all kinds.
 func StopKinds() []string {
 	return []string{StopUnauthorized, StopForeign, StopTaken, StopPartitions, StopTooLarge, StopUncarried, StopRefused,
-		StopTruncated, StopTargetCut, StopMissing, StopTopic, StopUnreadable, StopUnavailable}
+		StopSourceTruncated, StopTargetTruncated, StopMissing, StopTopic, StopUnreadable, StopUnavailable}
 }
 
 // Waits says whether the partition waits for the order of an operator.
-func (s *Stop) Waits() bool { return s.Kind == StopTruncated || s.Kind == StopTargetCut }
+func (s *Stop) Waits() bool { return s.Kind == StopSourceTruncated || s.Kind == StopTargetTruncated }
 
 // Error tells the partition and the reason.
 func (s *Stop) Error() string {

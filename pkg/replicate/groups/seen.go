@@ -6,8 +6,8 @@ import (
 	"replicator/pkg/replicate/chunk"
 )
 
-// Onlooker shows groups from outside, as both clusters report them. It belongs to one goroutine.
-type Onlooker interface {
+// Viewer shows groups from outside, as both clusters report them. It belongs to one goroutine.
+type Viewer interface {
 	Groups(context.Context) ([]Seen, error)
 	Close()
 }

@@ -158,7 +158,7 @@ func (c oauthbearer) client() (id, secret string, err error) {
 
 // tokenService is a client for one question.
 func (c oauthbearer) tokenService() (*http.Client, error) {
-	roots, err := pemFiles{c.Config}.roots("https.ca.location", "https.ca.pem")
+	roots, err := pemFiles(c).roots("https.ca.location", "https.ca.pem")
 	if err != nil {
 		return nil, err
 	}

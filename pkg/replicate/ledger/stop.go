@@ -18,7 +18,7 @@ func SideOf(cut *Cut) string {
 func CutStop(p chunk.Partition, cut *Cut) *chunk.Stop {
 	if cut.Target {
 		return &chunk.Stop{
-			Partition: p, Kind: chunk.StopTargetCut,
+			Partition: p, Kind: chunk.StopTargetTruncated,
 			Reason: fmt.Sprintf("the target's log was cut: of what was copied up to source offset %d it does not hold any "+
 				"more what stood from %d on, up to %d records, and nothing is copied behind that", cut.Copied, cut.At,
 				int64(cut.Copied-cut.At)),
@@ -28,7 +28,7 @@ func CutStop(p chunk.Partition, cut *Cut) *chunk.Stop {
 		}
 	}
 	return &chunk.Stop{
-		Partition: p, Kind: chunk.StopTruncated,
+		Partition: p, Kind: chunk.StopSourceTruncated,
 		Reason: fmt.Sprintf("the source's log was cut at offset %d, but records up to %d were copied: up to %d records are "+
 			"on the target alone, and what the source holds from %d on is not copied", cut.At, cut.Copied,
 			int64(cut.Copied-cut.At), cut.At),

@@ -23,7 +23,7 @@ type Goal struct {
 func (g *Goal) Set(ends map[chunk.Partition]offsets.Source) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.ends, g.since = ends, time.Now()
+	g.ends, g.since, g.stable = ends, time.Now(), listoffsets.Offsets{}
 }
 
 // Now gives the ends that are to be reached; nil until they are known.
@@ -33,12 +33,18 @@ func (g *Goal) Now() map[chunk.Partition]offsets.Source {
 	return g.ends
 }
 
-// Observe takes over the source's last stable offsets, as asked for at a time.
+// Observe takes over the source's last stable offsets, as asked for at a time. Where there was no answer, as when the
+// question was given up, what was known stays.
 func (g *Goal) Observe(stable listoffsets.Offsets, at time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if at.After(g.since) {
-		g.stable = stable
+	if g.ends == nil || !at.After(g.since) {
+		return
+	}
+	for p, listed := range stable {
+		if listed.Err == nil {
+			g.stable[p] = listed
+		}
 	}
 }
 

@@ -112,8 +112,8 @@ func (l *Lookout) NoteAs(marked bool, client *kgo.Client, progress offsets.Sourc
 	p.Apply(at)
 }
 
-// Inspect opens a look that waits for an open transaction for a short time only.
-func (l *Lookout) Inspect() *snapshot.Viewer {
+// Look opens a look that waits for an open transaction for a short time only.
+func (l *Lookout) Look() *snapshot.Viewer {
 	l.T.Helper()
 	clusters := map[string]kafka.Config{}
 	for name, c := range map[string]*kafkatest.Cluster{"old": l.Source, "new": l.Target} {

@@ -13,7 +13,6 @@ import (
 	"replicator/pkg/operate/cutover"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate/handover"
-	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 )
 
@@ -40,9 +39,8 @@ func (w *World) Resume(fromEnd bool) {
 // HandoverOptions are a cutover of the world's flow that does not wait long.
 func (w *World) HandoverOptions() cutover.Options {
 	return cutover.Options{
-		Clusters: map[string]kafka.Config{
-			"old": w.Kafka("old", w.Sides.Source), "new": w.Kafka("new", w.Sides.Target)},
-		Flow: w.Cfg, SilentFor: 300 * time.Millisecond, Tail: time.Hour,
+		Clusters: w.Clusters(),
+		Flow:     w.Cfg, SilentFor: 300 * time.Millisecond, Tail: time.Hour,
 		Log:    slog.New(slog.NewTextHandler(&w.Log, nil)),
 		Report: func(step, missing string) { fmt.Fprintf(&w.Log, "waits: %s: %s\n", step, missing) },
 	}

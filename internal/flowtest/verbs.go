@@ -22,8 +22,7 @@ import (
 // Look opens a look at the flow.
 func (w *World) Look() *snapshot.Viewer {
 	w.T.Helper()
-	view, err := snapshot.Open(w.Ctx, map[string]kafka.Config{
-		"old": w.Kafka("old", w.Sides.Source), "new": w.Kafka("new", w.Sides.Target)}, w.Cfg, nil)
+	view, err := snapshot.Open(w.Ctx, w.Clusters(), w.Cfg, nil)
 	w.Must("look", err)
 	w.T.Cleanup(view.Close)
 	return view
@@ -71,15 +70,6 @@ func (w *World) StatusOf(look *snapshot.Viewer, group, topic string,
 		return as(&last)
 	})
 	return last
-}
-
-// Inspect opens a viewer of the flow; it is closed at the end of the test.
-func (w *World) Inspect() *snapshot.Viewer {
-	w.T.Helper()
-	look, err := snapshot.Open(w.Ctx, w.HandoverOptions().Clusters, w.Cfg, nil)
-	w.Must("inspect", err)
-	w.T.Cleanup(look.Close)
-	return look
 }
 
 // RefusedFor makes sure that a cutover is refused, in a plan as well, and goes on by force.
@@ -172,8 +162,7 @@ func (w *World) Kept(topic string) topics.Kept {
 // Verify compares both sides of the world.
 func (w *World) Verify(o verify.Options) *verify.Report {
 	w.T.Helper()
-	i, err := snapshot.Open(w.Ctx, map[string]kafka.Config{
-		"old": w.Kafka("old", w.Sides.Source), "new": w.Kafka("new", w.Sides.Target)}, w.Cfg, nil)
+	i, err := snapshot.Open(w.Ctx, w.Clusters(), w.Cfg, nil)
 	w.Must("inspect", err)
 	defer i.Close()
 	v, err := verify.Flow(w.Ctx, i, o)

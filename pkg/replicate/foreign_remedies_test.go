@@ -13,7 +13,6 @@ import (
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/settings"
 )
@@ -98,8 +97,7 @@ func TestForeignRecordsOfNobodyKnown(t *testing.T) {
 	w.Plain(w.Sides.Source, "orders", 0, 20)
 	w.Must("create", workload.Topics(w.Ctx, w.Sides.Target, 1, workload.KeepConfigs(), "orders"))
 	w.Must("write", workload.Produce(w.Ctx, w.Sides.Target, "orders", &kgo.Record{Value: []byte("someone's")}))
-	flow := replicate.Options{Flows: []settings.Config{w.Cfg}, Clusters: map[string]kafka.Config{
-		"old": w.Kafka("old", w.Sides.Source), "new": w.Kafka("new", w.Sides.Target)}}
+	flow := replicate.Options{Flows: []settings.Config{w.Cfg}, Clusters: w.Clusters()}
 	stop := foreignOf(w, flow)
 	if !strings.Contains(stop.Reason, "no ledger on new claims it") ||
 		!strings.Contains(stop.Fix, "from and to are exchanged") {

@@ -36,8 +36,7 @@ func TestReplicasOfOtherRulesNameEachOther(t *testing.T) {
 	w.Await("both see the other's rules", func() bool { return differ(first) == 1 && differ(second) == 1 })
 	const said = `level=ERROR msg="replicas have different rules" flow=old->new replicas=1 differ="exclude_groups topics"`
 	w.Await("the log says so", func() bool { return strings.Count(w.Log.String(), said) == 2 })
-	look, err := snapshot.Open(w.Ctx, map[string]kafka.Config{
-		"old": w.Kafka("old", w.Sides.Source), "new": w.Kafka("new", w.Sides.Target)}, w.Cfg, nil)
+	look, err := snapshot.Open(w.Ctx, w.Clusters(), w.Cfg, nil)
 	w.Must("inspect", err)
 	defer look.Close()
 	status, err := inspect.Status(w.Ctx, look)

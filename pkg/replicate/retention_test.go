@@ -43,7 +43,7 @@ func TestRetentionIsToldBeforeItDeletes(t *testing.T) {
 	w.Equal([]string{"orders"})
 	w.Setting(w.To, "orders", "cleanup.policy", "delete")
 	w.Setting(w.To, "orders", "retention.ms", fmt.Sprint(int64(80*hour/time.Millisecond)))
-	look := w.Inspect()
+	look := w.Look()
 	w.Stands("done", "orders", 0, w.OnTarget(look, "orders", 4).Target)
 	w.Stands("gone", "orders", 0, w.OnTarget(look, "orders", 0).Target)
 

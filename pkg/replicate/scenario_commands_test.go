@@ -291,7 +291,7 @@ func (s *scenario) awaitCopied(args []string) {
 			}
 		})
 	}
-	view := s.Inspect()
+	view := s.Look()
 	for _, p := range args {
 		topic, number := s.partition(p)
 		want := offsets.Source(0)

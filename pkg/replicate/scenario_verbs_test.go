@@ -16,7 +16,7 @@ import (
 // The verbs that a story can give print what a command would say, in fewer words.
 
 func (s *scenario) status([]string) {
-	status, err := inspect.Status(s.Ctx, s.Inspect())
+	status, err := inspect.Status(s.Ctx, s.Look())
 	s.Must("status", err)
 	for _, p := range status.Partitions {
 		text := fmt.Sprintf("%s/%d %s", p.Topic, p.Partition, p.Phase)
@@ -54,7 +54,7 @@ func (s *scenario) printWhy(reason, remedy string) {
 
 // groups prints where groups stand, once a daemon that runs has nothing left to move.
 func (s *scenario) groups([]string) {
-	view := s.Inspect()
+	view := s.Look()
 	var list []inspect.GroupStatus
 	s.Await("no group is about to be moved", func() bool {
 		var err error
@@ -79,7 +79,7 @@ func (s *scenario) groups([]string) {
 
 func (s *scenario) offsets(args []string) {
 	topic, number := s.partition(args[0])
-	view := s.Inspect()
+	view := s.Look()
 	for _, at := range args[1:] {
 		t, err := inspect.Translate(s.Ctx, view, chunk.Partition{Topic: topic, Number: number}, offsets.Source(s.number(at)))
 		if err != nil {
@@ -96,7 +96,7 @@ func (s *scenario) verify([]string) {
 }
 
 func (s *scenario) resume([]string) {
-	view := s.Inspect()
+	view := s.Look()
 	cuts, err := inspect.OpenCuts(s.Ctx, view)
 	s.Must("list cuts", err)
 	for _, c := range cuts {

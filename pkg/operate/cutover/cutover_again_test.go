@@ -93,7 +93,7 @@ func TestCutoverAgain(t *testing.T) {
 
 	w.Plain(w.Sides.Target, "orders", 0, 7)
 	refusedAgain(w, "both sides are written to", "5 records were written to old", "7 records were written to new")
-	status, err := inspect.Status(w.Ctx, w.Inspect())
+	status, err := inspect.Status(w.Ctx, w.Look())
 	w.Must("look", err)
 	c := status.Cutover
 	at := slices.IndexFunc(c.Groups, func(g inspect.MovedGroup) bool { return g.Group == "billing" })

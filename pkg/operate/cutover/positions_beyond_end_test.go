@@ -27,7 +27,7 @@ func TestPositionBeyondTheEndIsRefused(t *testing.T) {
 	w.Commit("made", "again", 0, 30)
 	r := w.Start(nil)
 	w.Equal([]string{"orders", "again"})
-	look := w.Inspect()
+	look := w.Look()
 	beyond := func(p *inspect.PositionStatus) bool { return p.State == string(groups.BeyondEnd) }
 	far := w.StatusOf(look, "billing", "orders", beyond)
 	if !strings.Contains(far.Why, "9999 is beyond the end of the log there, which is 48") || far.Remedy == "" ||

@@ -107,7 +107,7 @@ func TestLastStagePutsSettingsBack(t *testing.T) {
 		}
 	}
 	timestampType(w, "orders", "LogAppendTime", "after the last stage")
-	if status, err := inspect.Status(w.Ctx, w.Inspect()); err != nil || status.Cutover.State != handover.Done ||
+	if status, err := inspect.Status(w.Ctx, w.Look()); err != nil || status.Cutover.State != handover.Done ||
 		len(status.Cutover.Groups) != 2 {
 		t.Errorf("status says %+v, %v", status.Cutover, err)
 	}
@@ -129,7 +129,7 @@ func TestCreatedTopicEndsAsItsSource(t *testing.T) {
 	w.Must("alter", workload.Alter(w.Ctx, w.Sides.Source, "before",
 		map[string]string{"message.timestamp.type": "CreateTime"}))
 
-	plan, err := preflight.Plan(w.Ctx, w.Inspect())
+	plan, err := preflight.Plan(w.Ctx, w.Look())
 	w.Must("plan", err)
 	listed := map[string]string{}
 	for _, one := range plan.Topics {

@@ -36,7 +36,7 @@ func cutAndGrown(w *flowtest.World) {
 func TestWaitingOrderIsTold(t *testing.T) {
 	w := flowtest.New(t)
 	cutAndGrown(w)
-	look := w.Inspect()
+	look := w.Look()
 	if p := w.Partition(look); p.Cuts.Ordered != nil || !p.Lasting || !p.Cuts.Undecided() {
 		t.Errorf("before any order: %+v, %+v", p, p.Cuts)
 	}
@@ -72,7 +72,7 @@ func testGivenUpIsNamed(t *testing.T, w *flowtest.World) {
 	w.Plain(w.Sides.Source, "orders", 0, 5)
 	r := w.Start(nil)
 	r.Copies("orders", 0)
-	look := w.Inspect()
+	look := w.Look()
 	w.Await("the rest is copied", func() bool { return w.Partition(look).Behind == 0 })
 	p := w.Partition(look)
 	if !p.Cuts.OnTarget || len(p.GivenUp) != 1 ||
@@ -145,7 +145,7 @@ func TestCutIsNotDrained(t *testing.T) {
 	w.Commit("reader", "orders", 0, 140)
 	w.Topic("others", 1)
 	w.Commit("elsewhere", "others", 0, 0)
-	look := w.Inspect()
+	look := w.Look()
 	d := w.Drained(look)
 	if d.Drained() || d.AgedOut() || len(d.Cuts) != 1 || !d.Cuts[0].Undecided || d.Cuts[0].Remedy == "" ||
 		!strings.Contains(d.Cuts[0].Reason, "cut at offset 60") {
@@ -182,7 +182,7 @@ func TestOffsetsOfWhatIsNotCopied(t *testing.T) {
 	w.Equal([]string{"orders"})
 	r.Stop()
 	w.Plain(w.Sides.Source, "orders", 0, 10)
-	_, err := inspect.Translate(w.Ctx, w.Inspect(), chunk.Partition{Topic: "orders"}, 15)
+	_, err := inspect.Translate(w.Ctx, w.Look(), chunk.Partition{Topic: "orders"}, 15)
 	if err == nil || !strings.Contains(err.Error(), "No replica runs") {
 		t.Errorf("while nobody copies: %v", err)
 	}
@@ -197,7 +197,7 @@ func TestAgedOutByTheMap(t *testing.T) {
 	r := w.Start(nil)
 	w.Await("the copy begins", func() bool { return w.Partition(w.Look()).Progress != nil })
 	tied(w, "orders", 10)
-	look := w.Inspect()
+	look := w.Look()
 	w.Await("the rest is copied", func() bool { return w.Partition(look).Behind == 0 })
 	expect := func(what string, lacks int64, why string) {
 		t.Helper()
@@ -231,14 +231,14 @@ func TestAgedOutByTimestamps(t *testing.T) {
 	w.Must("create", w.Target.CreateTopic("orders", 2, nil))
 	tied(w, "orders", 10)
 	w.Plain(w.Sides.Target, "orders", 0, 1)
-	one := w.Drained(w.Inspect()).Topics[0]
+	one := w.Drained(w.Look()).Topics[0]
 	if len(one.ByTimestamps) != 2 || one.Lacks != 10 {
 		t.Errorf("it is told as %+v", one)
 	}
 	// With a ledger that knows nothing of a partition, here as it is refused, nothing else tells either.
 	r := w.Start(nil)
 	r.Stopped("orders", 0, chunk.StopForeign)
-	one = w.Drained(w.Inspect()).Topics[0]
+	one = w.Drained(w.Look()).Topics[0]
 	if len(one.ByTimestamps) != 2 || one.Lacks != 10 || one.ForEver {
 		t.Errorf("with a ledger it is told as %+v", one)
 	}
@@ -250,13 +250,13 @@ func TestAgedOutOfTopicMadeAnew(t *testing.T) {
 	w.Topic("orders", 1)
 	tied(w, "orders", 10)
 	r := w.Start(nil)
-	look := w.Inspect()
+	look := w.Look()
 	w.Await("it is copied", func() bool { p := w.Partition(look); return p.Progress != nil && p.Behind == 0 })
 	r.Stop()
 	w.Delete(w.From, "orders")
 	w.Topic("orders", 1)
 	tied(w, "orders", 3)
-	d := w.Drained(w.Inspect())
+	d := w.Drained(w.Look())
 	if one := d.Topics[0]; d.AgedOut() || one.Lacks != 3 || len(one.ByTimestamps) > 0 || one.ForEver ||
 		one.Why != "partition 0 is not copied yet" {
 		t.Errorf("it is told as %+v", one)
@@ -269,7 +269,7 @@ func TestAgedOutOfTopicMadeSmaller(t *testing.T) {
 	w.Topic("orders", 2)
 	tied(w, "orders", 10)
 	r := w.Start(nil)
-	look := w.Inspect()
+	look := w.Look()
 	w.Await("it is copied", func() bool { p := w.Partition(look); return p.Progress != nil && p.Behind == 0 })
 	r.Stop()
 	w.Delete(w.From, "orders")
@@ -278,7 +278,7 @@ func TestAgedOutOfTopicMadeSmaller(t *testing.T) {
 	r = w.Start(nil)
 	r.Stopped("orders", 0, chunk.StopPartitions)
 	r.Stop()
-	d := w.Drained(w.Inspect())
+	d := w.Drained(w.Look())
 	if one := d.Topics[0]; d.AgedOut() || one.Lacks != 3 || len(one.ByTimestamps) > 0 ||
 		!strings.Contains(one.Why, "partition 0 is stopped: ") {
 		t.Errorf("it is told as %+v", one)

@@ -36,7 +36,7 @@ func TestOpenLedgerTransactionIsNotPassed(t *testing.T) {
 	l.Data(first, 5)
 	l.Note(first, 5, offsets.Run{Source: 0, Target: 0, Count: 5})
 	l.End(first, kgo.TryCommit) // the marker is target offset 5
-	i := l.Inspect()
+	i := l.Look()
 	if got, err := translate(l, i, 5); err != nil || got != 6 {
 		t.Fatalf("5 of 5 copied: %d, %v, want the end, 6", got, err)
 	}
@@ -68,7 +68,7 @@ func TestLedgerIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	l := flowtest.NewLookout(t)
 	l.Data(l.Source.Client(), 5)
-	i := l.Inspect()
+	i := l.Look()
 	i.SettleWait = 20 * time.Second
 	open := l.Begin("shard")
 	l.Data(open, 5)
@@ -128,7 +128,7 @@ func TestEndBehindOurLastRecord(t *testing.T) {
 			l.Note(open, 5, offsets.Run{Source: 0, Target: 0, Count: 5})
 			l.End(open, kgo.TryCommit)
 			c.behind(l)
-			if got, err := translate(l, l.Inspect(), 5); err != nil || got != c.want {
+			if got, err := translate(l, l.Look(), 5); err != nil || got != c.want {
 				t.Errorf("%d, %v, want %d", got, err, c.want)
 			}
 		})
@@ -161,7 +161,7 @@ func TestEndWithoutMarker(t *testing.T) {
 			l.NoteAs(false, open, 5, offsets.Run{Source: 0, Target: 0, Count: 5})
 			l.End(open, kgo.TryCommit)
 			c.behind(l)
-			if got, err := translate(l, l.Inspect(), 5); err != nil || got != c.want {
+			if got, err := translate(l, l.Look(), 5); err != nil || got != c.want {
 				t.Errorf("%d, %v, want %d", got, err, c.want)
 			}
 		})
@@ -176,7 +176,7 @@ func TestStatusOfRecreatedTopics(t *testing.T) {
 	l.Data(open, 5)
 	l.Note(open, 5, offsets.Run{Source: 0, Target: 0, Count: 5})
 	l.End(open, kgo.TryCommit)
-	i := l.Inspect()
+	i := l.Look()
 	look := func() inspect.PartitionStatus {
 		t.Helper()
 		status, err := inspect.Status(l.Ctx, i)
@@ -221,7 +221,7 @@ func TestOtherNumberOfShardsIsTold(t *testing.T) {
 	t.Parallel()
 	l := flowtest.NewLookout(t)
 	l.Cfg.Shards = 4
-	status, err := inspect.Status(l.Ctx, l.Inspect())
+	status, err := inspect.Status(l.Ctx, l.Look())
 	if err != nil || len(status.Problems) != 1 || !strings.Contains(status.Problems[0].Remedy, "set shards: 1") ||
 		status.CaughtUp {
 		t.Errorf("%+v, %v, want one problem: the ledger has one shard", status, err)

@@ -9,7 +9,6 @@ import (
 	"replicator/internal/flowtest"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
-	"replicator/pkg/replicate/kafka"
 )
 
 // A transaction is said to be open where the stable offset is behind an end that was asked
@@ -34,8 +33,7 @@ func TestOpenTransactionIsNoArrival(t *testing.T) {
 		}
 		return nil, nil, false
 	})
-	look, err := snapshot.Open(w.Ctx, map[string]kafka.Config{
-		"old": w.Kafka("old", w.Sides.Source), "new": w.Kafka("new", w.Sides.Target)}, w.Cfg, nil)
+	look, err := snapshot.Open(w.Ctx, w.Clusters(), w.Cfg, nil)
 	w.Must("inspect", err)
 	defer look.Close()
 	status, err := inspect.Status(w.Ctx, look)

@@ -22,7 +22,7 @@ func TestUnreadRecordsDeletedOnTheTarget(t *testing.T) {
 	w.Commit("ahead", "orders", 0, 2900)
 	r := w.Start(nil)
 	w.Equal([]string{"orders"})
-	look := w.Inspect()
+	look := w.Look()
 	start := int64(w.OnTarget(look, "orders", 2500).Target)
 	w.Stands("billing", "orders", 0, w.OnTarget(look, "orders", 200).Target)
 	w.Cut(w.To, "orders", start)

@@ -56,6 +56,8 @@ type TopicPlan struct {
 	Stops []*chunk.Stop
 	// Kept is what the flow has set on the target topic before, as its ledger says, and what becomes of it at its end.
 	Kept []topics.Back
+
+	ahead []error // what a run will note about its partitions, and nobody has noted yet
 }
 
 // GroupPlan is what would be done about one group.
@@ -154,7 +156,9 @@ func planSeen(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot) 
 		}
 		one.Kept = kept[change.Source]
 		plan.Topics = append(plan.Topics, one)
-		plan.Warnings = append(plan.Warnings, ahead(snap, change)...)
+		for _, err := range one.ahead {
+			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%v; %s", err, chunk.Remedy(err)))
+		}
 	}
 	if err := planTaken(ctx, v, snap, plan.Topics); err != nil {
 		return nil, err
@@ -245,16 +249,6 @@ func planTaken(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot,
 	return err
 }
 
-// ahead warns of what a run will note about a topic's partitions, and nobody has noted yet.
-func ahead(snap *snapshot.Snapshot, change topics.Change) (warnings []string) {
-	for n := range change.Partitions {
-		for _, err := range inspect.Ahead(snap.View(chunk.Partition{Topic: change.Source, Number: int32(n)})) {
-			warnings = append(warnings, fmt.Sprintf("%v; %s", err, chunk.Remedy(err)))
-		}
-	}
-	return warnings
-}
-
 // topicPlan adds what is to be copied, and what is in the way of single partitions.
 func topicPlan(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, change topics.Change) (TopicPlan,
 	error) {
@@ -264,6 +258,7 @@ func topicPlan(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot,
 		status := inspect.PartitionStatusOf(snap, view)
 		one.Behind += status.Behind
 		one.Begun = one.Begun || view.Started()
+		one.ahead = append(one.ahead, inspect.Ahead(view)...)
 		if change.Stop != nil {
 			continue // it says more, or the same
 		}

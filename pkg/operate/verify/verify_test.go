@@ -151,7 +151,7 @@ func TestVerifyFindsEachKind(t *testing.T) {
 			l.Note(open, offsets.Source(len(strings.Fields(c.source))), c.runs...)
 			l.End(open, kgo.TryCommit)
 			plant(l, l.Target.Client(), true, values[n:]...)
-			v, err := verify.Flow(l.Ctx, l.Inspect(), verify.Options{})
+			v, err := verify.Flow(l.Ctx, l.Look(), verify.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -200,7 +200,7 @@ func TestVerifyCompactedTopics(t *testing.T) {
 		plant(l, open, true, "a2", "b2", "d1")
 		l.Note(open, 6, offsets.Run{Source: 0, Target: 0, Count: 3}, offsets.Run{Source: 3, Target: 6, Count: 3})
 		l.End(open, kgo.TryCommit)
-		v, err := verify.Flow(l.Ctx, l.Inspect(), verify.Options{})
+		v, err := verify.Flow(l.Ctx, l.Look(), verify.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,7 +233,7 @@ func TestVerifyIsIncomplete(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		v, err := verify.Flow(l.Ctx, l.Inspect(), verify.Options{})
+		v, err := verify.Flow(l.Ctx, l.Look(), verify.Options{})
 		if err != nil || v.Verdict != verify.Incomplete || v.Partitions[0].Error == "" || v.Partitions[0].Remedy == "" {
 			t.Errorf("target topic there again %v: %+v, %v, want incomplete", again, v, err)
 		}

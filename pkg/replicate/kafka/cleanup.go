@@ -17,38 +17,25 @@ type Cleanup struct {
 	Err      error // it does not tell of this topic; the rest is false then
 }
 
-// cleanupsAtOnce is how many topics one request asks for.
-const cleanupsAtOnce = 500
-
 // Cleanups asks for the cleanup.policy of topics. One that the cluster does not name is missing; the error means that
 // it could not be asked.
 func Cleanups(ctx context.Context, client *kgo.Client, topics []string) (map[string]Cleanup, error) {
 	cleanups := make(map[string]Cleanup, len(topics))
-	for names := range slices.Chunk(topics, cleanupsAtOnce) {
-		request := kmsg.NewPtrDescribeConfigsRequest() // kadm gives up at the first topic that may not be asked about
-		for _, name := range names {
-			resource := kmsg.NewDescribeConfigsRequestResource()
-			resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, name
-			resource.ConfigNames = []string{"cleanup.policy"}
-			request.Resources = append(request.Resources, resource)
-		}
-		response, err := request.RequestWith(ctx, client)
-		if err != nil {
-			return nil, err
-		}
-		for _, resource := range response.Resources {
-			one := Cleanup{Err: kerr.ErrorForCode(resource.ErrorCode)}
-			for _, config := range resource.Configs {
-				if config.Name == "cleanup.policy" && config.Value != nil {
-					words := strings.Split(*config.Value, ",")
-					for i := range words {
-						words[i] = strings.TrimSpace(words[i])
-					}
-					one.Compacts, one.Deletes = slices.Contains(words, "compact"), slices.Contains(words, "delete")
+	err := TopicConfigs(ctx, client, topics, []string{"cleanup.policy"}, func(r *kmsg.DescribeConfigsResponseResource) {
+		one := Cleanup{Err: kerr.ErrorForCode(r.ErrorCode)}
+		for _, config := range r.Configs {
+			if config.Name == "cleanup.policy" && config.Value != nil {
+				words := strings.Split(*config.Value, ",")
+				for i := range words {
+					words[i] = strings.TrimSpace(words[i])
 				}
+				one.Compacts, one.Deletes = slices.Contains(words, "compact"), slices.Contains(words, "delete")
 			}
-			cleanups[resource.ResourceName] = one
 		}
+		cleanups[r.ResourceName] = one
+	})
+	if err != nil {
+		return nil, err
 	}
 	return cleanups, nil
 }

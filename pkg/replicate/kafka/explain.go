@@ -135,14 +135,9 @@ func aboutCredentials(text string) bool {
 
 // Explain turns an error of either library into a [Problem] where the operator
 // can do something about it: a cluster that cannot be reached, refused
-// credentials, TLS that does not fit, a missing right. Other errors get the
-// cluster's name before them; nil stays nil, a Problem stays itself.
-func Explain(cluster string, err error) error {
-	return Config{Name: cluster}.Explain(err)
-}
-
-// Explain is the function Explain with more to say: the brokers, the user, and
-// why connections failed lately, which a call that only timed out does not know.
+// credentials, TLS that does not fit, a missing right. It knows the brokers, the user, and
+// why connections failed lately, which a call that only timed out does not know. Other errors
+// get the cluster's name before them; nil stays nil, a Problem stays itself.
 func (c Config) Explain(err error) error {
 	var already *Problem
 	if err == nil || errors.As(err, &already) {

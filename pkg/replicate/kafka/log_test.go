@@ -116,7 +116,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%v: %q does not name the cluster", c.err, got)
 		}
 	}
-	if got := Explain("old", nil); got != nil {
+	if got := (Config{Name: "old"}).Explain(nil); got != nil {
 		t.Errorf("no error: got %v", got)
 	}
 }

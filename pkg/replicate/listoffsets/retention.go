@@ -10,6 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/pkg/replicate/kafka"
 )
 
 // Kept is how long a cluster keeps what is in a topic, by the settings in effect.
@@ -39,42 +41,28 @@ func (k Kept) String() string {
 	return strings.Join(limits, " and ")
 }
 
-const (
-	// describeAtOnce is how many topics' settings one request asks for.
-	describeAtOnce = 500
-	// longest is more milliseconds than any log lasts, and few enough for a time.Duration.
-	longest = 1 << 42
-)
+// longest is more milliseconds than any log lasts, and few enough for a time.Duration.
+const longest = 1 << 42
 
 // Kept asks how long the topics' records are kept. Topics that are not there are left out.
 func (w *Client) Kept(ctx context.Context, topics []string) (map[string]Kept, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	kept := make(map[string]Kept, len(topics))
-	for names := range slices.Chunk(topics, describeAtOnce) {
-		request := kmsg.NewPtrDescribeConfigsRequest() // kadm gives up at the first topic that may not be asked about
-		for _, name := range names {
-			resource := kmsg.NewDescribeConfigsRequestResource()
-			resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, name
-			resource.ConfigNames = []string{"cleanup.policy", "retention.ms", "retention.bytes"}
-			request.Resources = append(request.Resources, resource)
+	keys := []string{"cleanup.policy", "retention.ms", "retention.bytes"}
+	err := kafka.TopicConfigs(ctx, w.client, topics, keys, func(r *kmsg.DescribeConfigsResponseResource) {
+		switch err := kerr.ErrorForCode(r.ErrorCode); err {
+		case nil:
+			kept[r.ResourceName] = keptBy(r.Configs)
+		case kerr.UnknownTopicOrPartition:
+		case kerr.TopicAuthorizationFailed:
+			kept[r.ResourceName] = Kept{Err: w.cluster.Denied("DescribeConfigs", "topic "+r.ResourceName, err)}
+		default:
+			kept[r.ResourceName] = Kept{Err: w.cluster.Explain(err)}
 		}
-		response, err := request.RequestWith(ctx, w.client)
-		if err != nil {
-			return nil, fmt.Errorf("ask how long topics are kept: %w", w.cluster.Explain(err))
-		}
-		for i := range response.Resources {
-			r := &response.Resources[i]
-			switch err := kerr.ErrorForCode(r.ErrorCode); err {
-			case nil:
-				kept[r.ResourceName] = keptBy(r.Configs)
-			case kerr.UnknownTopicOrPartition:
-			case kerr.TopicAuthorizationFailed:
-				kept[r.ResourceName] = Kept{Err: w.cluster.Denied("DescribeConfigs", "topic "+r.ResourceName, err)}
-			default:
-				kept[r.ResourceName] = Kept{Err: w.cluster.Explain(err)}
-			}
-		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask how long topics are kept: %w", w.cluster.Explain(err))
 	}
 	return kept, nil
 }

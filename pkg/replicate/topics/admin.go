@@ -170,24 +170,15 @@ func (c *cluster) about(ctx context.Context) (id string, brokers int, err error)
 func (c *cluster) settings(ctx context.Context, sides map[string]*side) error {
 	asking, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	for _, batch := range batches(sortedKeys(sides), describeAtOnce) {
-		req := kmsg.NewPtrDescribeConfigsRequest()
-		for _, name := range batch {
-			resource := kmsg.NewDescribeConfigsRequestResource()
-			resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, name
-			req.Resources = append(req.Resources, resource)
+	err := kafka.TopicConfigs(asking, c.client, sortedKeys(sides), nil, func(r *kmsg.DescribeConfigsResponseResource) {
+		s := sides[r.ResourceName]
+		s.Settings, s.SettingsErr = nil, kerr.ErrorForCode(r.ErrorCode)
+		if s.SettingsErr == nil {
+			s.Settings = settingsOf(r.Configs)
 		}
-		resp, err := req.RequestWith(asking, c.client)
-		if err != nil {
-			return c.explain(ctx, err)
-		}
-		for _, r := range resp.Resources {
-			s := sides[r.ResourceName]
-			s.Settings, s.SettingsErr = nil, kerr.ErrorForCode(r.ErrorCode)
-			if s.SettingsErr == nil {
-				s.Settings = settingsOf(r.Configs)
-			}
-		}
+	})
+	if err != nil {
+		return c.explain(ctx, err)
 	}
 	return nil
 }

@@ -61,11 +61,11 @@ func (f *handoverFlags) cutOver(cmd *cobra.Command) error {
 	if f.force {
 		claims.Kinds = nil
 	}
-	if _, err := hold(cmd, claims, o.Clusters, []settings.Config{o.Flow}); err != nil {
-		return err
-	}
 	ctx, cancel := f.limited(cmd.Context())
 	defer cancel()
+	if _, err := hold(ctx, cmd, claims, o.Clusters, []settings.Config{o.Flow}); err != nil {
+		return f.inTime(ctx, err)
+	}
 	return f.inTime(ctx, f.cutOverBy(ctx, cmd, o))
 }
 

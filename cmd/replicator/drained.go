@@ -43,7 +43,7 @@ whatever it saw; 'replicator wait --drained' waits.`,
 			if err != nil {
 				return err
 			}
-			flows, err := hold(cmd, selection.OfGroups(pattern), on.clusters, on.flows)
+			flows, err := hold(cmd.Context(), cmd, selection.OfGroups(pattern), on.clusters, on.flows)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,9 +24,9 @@ func clustersOf(clusters map[string]kafka.Config, flow settings.Config) map[stri
 
 // hold says whether the patterns choose something, before a verb answers by them. It answers the flows that there is
 // something to say about.
-func hold(cmd *cobra.Command, claims selection.Claims, clusters map[string]kafka.Config,
+func hold(ctx context.Context, cmd *cobra.Command, claims selection.Claims, clusters map[string]kafka.Config,
 	flows []settings.Config) ([]settings.Config, error) {
-	held := claims.Hold(cmd.Context(), clusters, flows)
+	held := claims.Hold(ctx, clusters, flows)
 	for _, m := range held.Seen {
 		if n := len(m.Shares); claims.Moves && n > 0 {
 			warn(cmd, []string{fmt.Sprintf("warning: %s: %s\n  each is %s", terminal.Count(n, "share group"),

@@ -111,7 +111,8 @@ func topicsOf(cmd *cobra.Command, pattern string, on *chosen) (*regexp.Regexp, e
 	if err != nil || topics == nil {
 		return topics, err
 	}
-	_, err = hold(cmd, selection.Claims{Given: selection.Given("--topic", policy.Topics, pattern)}, on.clusters, on.flows)
+	_, err = hold(cmd.Context(), cmd, selection.Claims{Given: selection.Given("--topic", policy.Topics, pattern)},
+		on.clusters, on.flows)
 	return topics, err
 }
 

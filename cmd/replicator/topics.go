@@ -35,7 +35,7 @@ records is altered only if the flow's ledger knows it.
 			if err != nil {
 				return err
 			}
-			flows, err := hold(cmd, selection.Claims{Kinds: []string{policy.Topics}}, on.clusters, on.flows)
+			flows, err := hold(cmd.Context(), cmd, selection.Claims{Kinds: []string{policy.Topics}}, on.clusters, on.flows)
 			if err != nil {
 				return err
 			}

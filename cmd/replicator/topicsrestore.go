@@ -42,7 +42,7 @@ flow run it is refused but for topics that were cut over: they would set it agai
 				return err
 			}
 			claims := selection.Claims{Kinds: []string{policy.Topics}, Gone: targettopics.KeptTopics}
-			flows, err := hold(cmd, claims, on.clusters, on.flows)
+			flows, err := hold(cmd.Context(), cmd, claims, on.clusters, on.flows)
 			if err != nil {
 				return err
 			}

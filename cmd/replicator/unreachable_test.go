@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,29 @@ func TestUnreachableIsNotNothing(t *testing.T) {
 				})
 			}
 			together.Wait()
+		}
+	}
+}
+
+// A time-out holds from the first question on, also beside a cluster that takes connections and is silent.
+func TestTimeOutHoldsBesideASilentCluster(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	w := newWorld(t)
+	w.source.Topic("orders", 1)
+	w.config = w.write(w.source.Address(), silent.Addr().String())
+	const silentOnes = "the clusters had not answered when the time"
+	for line, says := range map[string]string{
+		"wait --lag 0 --timeout 200ms":                         "not in time: flow old->new: not known yet: " + silentOnes,
+		"cutover --dry-run --silent-for 100ms --timeout 200ms": silentOnes + "-out of 200ms came",
+	} {
+		got := w.run(strings.Fields(line)...)
+		if said := strings.Join(strings.Fields(got.stderr), " "); got.code != exitFailed || !strings.Contains(said, says) {
+			t.Errorf("%s: exit %d, want %d and %q\n%s%s", line, got.code, exitFailed, says, got.stdout, got.stderr)
 		}
 	}
 }

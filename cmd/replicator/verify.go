@@ -110,7 +110,7 @@ func (w *verifyWords) options(now time.Time) (verify.Options, error) {
 func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 	options verify.Options) error {
 	claims := selection.Claims{Given: selection.Given("--topics", policy.Topics, w.topics), Kinds: []string{policy.Topics}}
-	flows, err := hold(cmd, claims, on.clusters, on.flows)
+	flows, err := hold(cmd.Context(), cmd, claims, on.clusters, on.flows)
 	if err != nil {
 		return err
 	}

@@ -89,15 +89,18 @@ func waitFor(cmd *cobra.Command, w *await.Waiter, path, flow, pattern string, ti
 	if pattern == "" && w.Drained {
 		claims.Kinds = append(claims.Kinds, policy.Groups)
 	}
-	flows, err := hold(cmd, claims, on.clusters, on.flows)
-	if err != nil {
-		return err
-	}
 	ctx := cmd.Context()
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
+	}
+	flows, err := hold(ctx, cmd, claims, on.clusters, on.flows)
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		flows = on.flows // waiting says that the time ran out
+	case err != nil:
+		return err
 	}
 	for _, one := range flows {
 		err := w.For(ctx, one, func(missing string) {

@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -59,4 +61,19 @@ func TestConnectionOutlivesItsQuestion(t *testing.T) {
 	exchange("first")
 	cancel()
 	exchange("second")
+}
+
+// Where a question ended before the broker has said anything, the error says that, and not who closed the connection.
+func TestSilenceHasAName(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	conn := ofQuestion(ctx, ours)
+	defer conn.Close()
+	cancel()
+	_, err := conn.Read(make([]byte, 1))
+	var operation *net.OpError
+	if !errors.As(err, &operation) || !strings.Contains(err.Error(), "takes connections, and does not answer") {
+		t.Errorf("%v, want an error of the network that names the silence", err)
+	}
 }

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
@@ -121,4 +125,70 @@ func TestReportIsKeptFromOneThatSaysLess(t *testing.T) {
 		t.Errorf("when it was asked for: %+v", v)
 	}
 	w.must("verify", "--report", path, "--topics", "orders") // the same again
+}
+
+// A report that was signed is checked with the public key, from anywhere.
+func TestReportIsSignedAndChecked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 3)
+	w.must("run", "--until-caught-up")
+	private, public := keyPair(t)
+	path := filepath.Join(t.TempDir(), "proof.json")
+	for _, c := range []struct {
+		flags []string
+		code  int
+		want  string
+	}{
+		{[]string{"--sign", private}, exitUsage, "--sign signs the file of --report"},
+		{[]string{"--sign", public, "--report", path}, exitFailed, `error: --sign: ` + public + ` holds a "PUBLIC KEY"`},
+		{[]string{"--sign", private + ".not", "--report", path}, exitFailed, "error: --sign: "},
+	} {
+		got := w.run(append([]string{"verify"}, c.flags...)...)
+		if got.code != c.code || !strings.Contains(got.stderr, c.want) || got.stdout != "" {
+			t.Errorf("%v: exit %d, want %q\n%s%s", c.flags, got.code, c.want, got.stdout, got.stderr)
+		}
+	}
+	w.must("verify", "--report", path, "--sign", private)
+	check := func(code int, wantOut, wantErr string, flags ...string) {
+		t.Helper()
+		got := command(w.ctx, append([]string{"report", "verify", path, "--key", public}, flags...)...)
+		if got.code != code || !strings.Contains(got.stdout, wantOut) || !strings.Contains(got.stderr, wantErr) {
+			t.Errorf("exit %d, want %d with %q and %q\n%s%s", got.code, code, wantOut, wantErr, got.stdout, got.stderr)
+		}
+	}
+	check(exitDone, "it says     flow old->new: equal, up to ", "")
+	check(exitDone, `"holds": true`, "", "--json")
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, []byte(strings.Replace(string(text), `"compared": 3`, `"compared": 4`, 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(exitFailed, "", "is not what was signed: it was changed since, or "+path+".sig was\nremedy: do not go by it")
+	check(exitFailed, `"holds": false`, "is not what was signed", "--json")
+}
+
+// keyPair writes a private and a public key.
+func keyPair(t *testing.T) (private, public string) {
+	t.Helper()
+	open, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, marshal func(any) ([]byte, error), of any) string {
+		path := filepath.Join(t.TempDir(), name)
+		der, err := marshal(of)
+		if err == nil {
+			err = os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	return write("private.pem", "PRIVATE KEY", x509.MarshalPKCS8PrivateKey, key),
+		write("public.pem", "PUBLIC KEY", x509.MarshalPKIXPublicKey, open)
 }

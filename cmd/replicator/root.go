@@ -133,9 +133,9 @@ Errors are printed with what to do about them.`,
 	root.SetVersionTemplate("replicator {{.Version}}\n")
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newCutover(), newRollback(),
-		newResume(), newWait(), newDrained(), newLedger(), newTopics(), newTopicVersion(), newImport(), newDemo(),
-		newVersion(), newConfigHelp())
+	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newReport(),
+		newCutover(), newRollback(), newResume(), newWait(), newDrained(), newLedger(), newTopics(), newTopicVersion(),
+		newImport(), newDemo(), newVersion(), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -9,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/answers"
-	"replicator/internal/proof"
 	"replicator/internal/report"
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/selection"
@@ -17,20 +17,20 @@ import (
 	"replicator/pkg/operate/verify"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
-	"replicator/pkg/replicate/settings"
 )
 
 // verifyWords are the flags of verify.
 type verifyWords struct {
-	path, flow, topics, since, report string
-	asJSON, overwrite                 bool
+	path, flow, topics, since string
+	asJSON                    bool
+	report                    reportWords
 }
 
 // newVerify makes the verb that compares both sides.
 func newVerify() *cobra.Command {
 	var words verifyWords
 	cmd := &cobra.Command{
-		Use:   "verify -c FILE [--flow F] [--topics RE] [--since TIME] [--json] [--report FILE]",
+		Use:   "verify -c FILE [--flow F] [--topics RE] [--since TIME] [--json] [--report FILE [--sign KEY]]",
 		Short: "Read both sides again and compare every record",
 		Long: `verify reads both sides through the offset map of the flow's ledger, and compares
 key, value, headers and timestamp of every record up to where the flow is now. It
@@ -43,7 +43,8 @@ The flow may run on. Nothing is written to either cluster, and no group is used
 for reading. --report keeps the result in a file, as the proof of a migration: with
 a digest of each partition on both sides, and every group's positions. A report that
 is there already is replaced by one of the same scope that found no worse; else it
-is kept and this one gets a name beside it, or --overwrite replaces it.
+is kept and this one gets a name beside it, or --overwrite replaces it. --sign signs
+it with a private key (Ed25519, PEM), for 'replicator report verify'.
 
 The verdict is one of three. equal: no difference in all that was copied (0).
 different: at least one (1). incomplete: none was seen, but something of what was
@@ -55,12 +56,13 @@ comparison of nothing (1).
 ` + exitCodes,
 		Example: `  replicator verify -c replicator.yaml
   replicator verify -c replicator.yaml --report proof.json
+  replicator verify -c replicator.yaml --report proof.json --sign private.pem
   replicator verify -c replicator.yaml --flow "old->new" --topics "orders.*" --since 24h
   replicator verify -c replicator.yaml --since 2026-01-31T06:00:00Z --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			options, err := words.options(time.Now())
-			if err != nil {
+			if err = errors.Join(err, words.report.check()); err != nil {
 				return &usageError{err, cmd.CommandPath()}
 			}
 			on, err := chooseFlows(words.path, words.flow, io.Discard)
@@ -76,8 +78,7 @@ comparison of nothing (1).
 	cmd.Flags().StringVar(&words.since, "since", "",
 		"only from the first record on that is as new as this: a time, or how long ago (24h)")
 	cmd.Flags().BoolVar(&words.asJSON, "json", false, "print JSON, whose fields are stable (docs/FORMATS.md)")
-	cmd.Flags().StringVar(&words.report, "report", "", "write the JSON to this file, too")
-	cmd.Flags().BoolVar(&words.overwrite, "overwrite", false, "let --report replace whatever file has that name")
+	words.report.flags(cmd)
 	return cmd
 }
 
@@ -114,9 +115,9 @@ func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 	if err != nil {
 		return err
 	}
-	file, err := w.openReport(options.Filters, flows)
+	file, err := w.report.open(options.Filters, flows)
 	if err != nil {
-		return fmt.Errorf("--report: %w", err)
+		return err
 	}
 	defer file.Drop()
 	all := answers.Verified{Flows: []*verify.Report{}, Failed: []answers.Failed{}}
@@ -145,18 +146,6 @@ func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 		failed = append(failed, fmt.Errorf("--report: %w", err))
 	}
 	return together(failed)
-}
-
-// openReport is nil where no report is asked for.
-func (w *verifyWords) openReport(filters verify.Filters, flows []settings.Config) (*proof.File, error) {
-	if w.report == "" {
-		return nil, nil
-	}
-	asked := proof.Report{Path: w.report, Overwrite: w.overwrite, Filters: filters}
-	for _, flow := range flows {
-		asked.Flows = append(asked.Flows, flow.Name())
-	}
-	return proof.Open(asked)
 }
 
 // verifyFlow compares one flow and shows meanwhile how far it is.

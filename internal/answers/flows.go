@@ -2,6 +2,7 @@ package answers
 
 import (
 	"errors"
+	"time"
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/operate/await"
@@ -18,6 +19,27 @@ type Status struct {
 type Verified struct {
 	Flows  []*verify.Report `json:"flows"`  // those that could be looked at
 	Failed []Failed         `json:"failed"` // those that could not
+	// SignedBy is the key that has signed the file of --report: the SHA-256 of the public key.
+	SignedBy string `json:"signed_by,omitempty"`
+}
+
+// Kept is what the documents of --report have in common.
+type Kept struct {
+	Flows []struct {
+		Flow    string    `json:"flow"`
+		Verdict string    `json:"verdict"`
+		Taken   time.Time `json:"taken"`
+	} `json:"flows"`
+	Failed   []Failed `json:"failed"`
+	SignedBy string   `json:"signed_by"`
+}
+
+// Signed is the answer of report verify.
+type Signed struct {
+	Report   string `json:"report"`
+	Holds    bool   `json:"holds"` // it is what was signed
+	SignedBy string `json:"signed_by,omitempty"`
+	Why      string `json:"why,omitempty"` // it does not hold
 }
 
 // Failed is a flow of which nothing is known.

@@ -3,9 +3,14 @@
 // A [File] is written beside its place and put there when it is whole; only a name that is new, or a regular file, is
 // such a place. A report that is there already is only replaced by one that says no less: about the same flows, topics
 // and clusters, with no worse verdict. Else it stays, and the new one gets a name beside it.
+//
+// A report that is signed has its signature in a file beside it, and is only replaced by one that is signed as well;
+// [Check] says whether it still is what was signed.
 package proof
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +29,7 @@ import (
 type Report struct {
 	Path      string
 	Overwrite bool     // whatever is there is replaced
+	Key       *Key     // nil: it is not signed
 	Flows     []string // by name
 	verify.Filters
 }
@@ -39,6 +45,9 @@ type File struct {
 func Open(r Report) (*File, error) {
 	p := &File{Report: r}
 	err := p.place()
+	if err == nil && p.Key != nil {
+		err = p.placeOfSignature()
+	}
 	if err == nil && p.old != nil {
 		err = p.narrower()
 	}
@@ -59,17 +68,9 @@ func (e *placeError) Remedy() string { return e.remedy }
 
 // place looks at what has the report's name.
 func (p *File) place() error {
-	at, err := os.Lstat(p.Path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
+	size, err := regular(p.Path)
+	if err != nil || p.Overwrite || size == 0 {
 		return err
-	case !at.Mode().IsRegular():
-		return &placeError{fmt.Sprintf("%s is %s, and is left as it is", p.Path, kindOfFile(at.Mode())),
-			"name a regular file, or a name that is not taken; --json prints the report"}
-	case p.Overwrite || at.Size() == 0:
-		return nil
 	}
 	text, err := os.ReadFile(p.Path)
 	if err != nil {
@@ -82,6 +83,31 @@ func (p *File) place() error {
 	}
 	p.old = &old
 	return nil
+}
+
+// regular is the size of a regular file; 0 if nothing has that name.
+func regular(path string) (int64, error) {
+	at, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case !at.Mode().IsRegular():
+		return 0, &placeError{fmt.Sprintf("%s is %s, and is left as it is", path, kindOfFile(at.Mode())),
+			"name a regular file, or a name that is not taken; --json prints the report"}
+	}
+	return at.Size(), nil
+}
+
+// placeOfSignature looks at what has the signature's name.
+func (p *File) placeOfSignature() error {
+	size, err := regular(SignatureOf(p.Path))
+	if err != nil || p.Overwrite || size == 0 || size == ed25519.SignatureSize {
+		return err
+	}
+	return &placeError{SignatureOf(p.Path) + " is no signature of a report, and is left as it is",
+		"give the report another name, or --overwrite to replace it"}
 }
 
 func kindOfFile(mode fs.FileMode) string {
@@ -105,6 +131,9 @@ func (p *File) narrower() error {
 	refuse := func(format string, args ...any) error {
 		return &placeError{fmt.Sprintf("%s is kept: %s", p.Path, fmt.Sprintf(format, args...)),
 			"give another name, or --overwrite to replace it"}
+	}
+	if p.Key == nil && p.old.SignedBy != "" {
+		return refuse("it is signed, and this one would not be")
 	}
 	for _, v := range p.old.Flows {
 		switch {
@@ -182,14 +211,48 @@ func (p *File) Keep(all answers.Verified) error {
 	} else if err := p.place(); err != nil { // it may be something else by now
 		return err
 	}
-	err := errors.Join(answers.Print(p.file, all, true), p.file.Chmod(0o644), p.file.Sync(), p.file.Close())
-	if err == nil {
-		err = os.Rename(p.file.Name(), place)
-	}
-	if err != nil || why == "" {
+	if err := p.put(place, all); err != nil || why == "" {
 		return err
 	}
 	return &keptError{p.Path, why, place}
+}
+
+// put writes the report, signs it, and gives both their names. The former signature goes first: a report is without one
+// for a moment, rather than with that of another.
+func (p *File) put(place string, all answers.Verified) error {
+	all.SignedBy = p.Key.ID()
+	var text bytes.Buffer
+	err := answers.Print(&text, all, true)
+	if err == nil {
+		err = written(p.file, text.Bytes())
+	}
+	if err != nil {
+		return err
+	}
+	if p.Key == nil {
+		return os.Rename(p.file.Name(), place)
+	}
+	signature, err := os.CreateTemp(filepath.Dir(place), filepath.Base(SignatureOf(place))+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(signature.Name()) // gone once it is in place
+	if err := written(signature, ed25519.Sign(p.Key.private, text.Bytes())); err != nil {
+		return err
+	}
+	if err := os.Remove(SignatureOf(place)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(p.file.Name(), place); err != nil {
+		return err
+	}
+	return os.Rename(signature.Name(), SignatureOf(place))
+}
+
+// written writes a file as a whole.
+func written(file *os.File, text []byte) error {
+	_, err := file.Write(text)
+	return errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close())
 }
 
 // Drop removes what was not put in place.

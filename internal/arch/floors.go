@@ -37,6 +37,7 @@ var floorOf = map[string]floor{
 	"pkg/replicate/partition": rules,
 	"pkg/replicate/kafka":     clients,
 	"pkg/replicate/wait":      questions, "pkg/replicate/listoffsets": questions,
+	"pkg/replicate/seen":     joints,
 	"pkg/replicate/handover": joints, "pkg/replicate/retention": joints, "pkg/replicate/translate": joints,
 	"pkg/replicate/lastcopied": joints, "pkg/replicate/peers": joints, "pkg/replicate/txlimit": joints,
 	"pkg/replicate/factsof": joints, "pkg/replicate/metrics": joints,

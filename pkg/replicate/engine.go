@@ -53,6 +53,7 @@ type Options struct {
 	// How often clusters are asked whether they answer, and after what silence it is said; 0: the defaults.
 	AskEvery, SayAfter time.Duration
 	TroubleFor         time.Duration // as shard.DefaultTroubleFor, which 0 stands for
+	SeenEvery          time.Duration // as shard.DefaultSeenEvery, which 0 stands for
 	StableOnly         bool          // with UntilCaughtUp: open transactions are not waited for
 }
 

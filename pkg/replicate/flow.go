@@ -49,7 +49,8 @@ func newFlow(o *Options, m *metrics.Metrics, cfg settings.Config, met []policy.F
 	shared := &shard.Flow{
 		Cfg: cfg, Name: cfg.Name(), CatchUp: o.UntilCaughtUp, Metrics: m, Log: o.Log.With("flow", cfg.Name()),
 		TroubleFor: cmp.Or(o.TroubleFor, shard.DefaultTroubleFor), Wrap: o.Wrap,
-		Source: o.Clusters[cfg.From], Target: o.Clusters[cfg.To],
+		SeenEvery: cmp.Or(o.SeenEvery, shard.DefaultSeenEvery),
+		Source:    o.Clusters[cfg.From], Target: o.Clusters[cfg.To],
 		Window: sink.NewWindow(shard.WindowBytes), Topology: topology.New(), Notify: make(chan struct{}, 1),
 	}
 	f := &flow{Flow: shared, options: o, memory: before}

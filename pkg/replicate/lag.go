@@ -8,6 +8,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/listoffsets"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/seen"
 	"replicator/pkg/replicate/shard"
 )
 
@@ -28,6 +29,10 @@ type lag struct {
 	// reached, and the copy that reaches this one was caught up with what was there then.
 	goal   offsets.Source
 	goalAt time.Time
+
+	high   offsets.Source // the source's high watermark
+	next   offsets.Source // progress, when the source was asked last
+	copied time.Time      // what is not copied is younger; zero: not known
 }
 
 // learn takes over an end that the source was asked for at a time.
@@ -35,14 +40,33 @@ func (l lag) learn(end, next offsets.Source, at time.Time) lag {
 	if l.reported.IsZero() || l.goal > end { // the second: another topic of that name
 		l.goal, l.goalAt = end, at
 	}
+	if l.end > end {
+		l.high = end
+	}
 	l.end, l.reported = end, at
 	switch {
 	case next >= end:
-		l.since, l.goal, l.goalAt = at, end, at
+		l.since, l.copied, l.goal, l.goalAt = at, at, end, at
 	case next >= l.goal:
-		l.since, l.goal, l.goalAt = l.goalAt, end, at
+		l.since, l.copied, l.goal, l.goalAt = l.goalAt, l.goalAt, end, at
+	case next < l.next:
+		l.copied = time.Time{} // it begins anew
+	}
+	l.next = next
+	return l
+}
+
+// follow takes over the timestamp of the last record copied, ms: what follows it in the log is younger.
+func (l lag) follow(newest int64) lag {
+	if at := time.UnixMilli(newest); newest > 0 && l.next < l.end && at.After(l.copied) && at.Before(l.reported) {
+		l.copied = at
 	}
 	return l
+}
+
+// seen is where the log was last seen to end.
+func (l lag) seen() seen.End {
+	return seen.End{High: max(l.high, l.end), Stable: l.end, Seen: l.reported, Since: l.copied}
 }
 
 // lagWatch measures how far the partitions that this process owns are behind.
@@ -51,6 +75,8 @@ type lagWatch struct {
 	workers  *workers
 	observer *observer
 	memory   *memory
+
+	highAt time.Time // when high watermarks were last asked for
 }
 
 // round asks the source for its last stable offsets.
@@ -64,8 +90,12 @@ func (l *lagWatch) round(ctx context.Context) error {
 	}
 	at := time.Now()
 	copying := l.workers.copying() // before the ends: they cannot have been behind it then
-	stable, err := l.flow.SourceOffsets.Stable(ctx, names)
-	l.learn(stable, at)
+	var stable listoffsets.Offsets
+	high, err := l.high(ctx, names, at)
+	if err == nil { // after them: a last stable offset that is below one is held there
+		stable, err = l.flow.SourceOffsets.Stable(ctx, names)
+	}
+	l.learn(stable, high, at)
 	l.workers.alarm(copying, stable)
 	if l.observer.unready() == nil {
 		l.memory.wasReady.Store(true)
@@ -73,26 +103,47 @@ func (l *lagWatch) round(ctx context.Context) error {
 	return err
 }
 
+// high asks for high watermarks, more seldom than for the last stable offsets; nil: not now.
+func (l *lagWatch) high(ctx context.Context, names []string, at time.Time) (listoffsets.Offsets, error) {
+	if at.Sub(l.highAt) < l.flow.SeenEvery-lagEvery/2 {
+		return nil, nil
+	}
+	high, err := l.flow.SourceOffsets.Ends(ctx, names)
+	if err == nil {
+		l.highAt = at
+	}
+	return high, err
+}
+
 // learn takes over what the source has reported. Where it has reported nothing, what was
 // known stays and ages: a source that is away is no reason to look caught up.
-func (l *lagWatch) learn(stable listoffsets.Offsets, at time.Time) {
+func (l *lagWatch) learn(stable, high listoffsets.Offsets, at time.Time) {
 	routes := l.observer.routes()
+	ends := make(map[chunk.Partition]seen.End, len(routes))
 	before := l.memory.now().lags
 	lags := make(map[chunk.Partition]lag, len(routes))
 	for p, r := range routes {
-		one, seen := before[p]
-		if !seen {
+		one, known := before[p]
+		if !known {
 			one.since = at
 		}
+		if end, reported := high[p]; reported && end.Err == nil {
+			one.high = offsets.Source(end.Offset)
+		}
 		if end, reported := stable[p]; reported && end.Err == nil && r.Next != unknownProgress {
-			since := one.since
-			one = one.learn(offsets.Source(end.Offset), r.Next, at)
+			if one.reported.IsZero() {
+				one.copied = l.flow.Seen.Since(p, r.Next)
+			}
+			since, copied := one.since, one.copied
+			one = one.learn(offsets.Source(end.Offset), r.Next, at).follow(r.Newest)
 			if r.State == partition.Unseen { // what stands on the target is not seen now
-				one.since = since
+				one.since, one.copied = since, copied
 			}
 		}
 		lags[p] = one
+		ends[p] = one.seen()
 	}
 	l.memory.learn(func(k *known) { k.lags = lags })
+	l.flow.Seen.Show(ends)
 	l.flow.Goal.Observe(stable, at)
 }

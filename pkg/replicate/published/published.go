@@ -39,6 +39,7 @@ type Route struct {
 	Target string // topic
 	Next   offsets.Source
 	Began  offsets.Source  // progress when this process took the shard over
+	Newest int64           // timestamp of the last record that this process copied, ms; 0: none yet
 	Stop   *chunk.Stop     // why it is not copied, or was not when that was seen last
 	State  partition.State // Unseen: no session is at work that has compared it with both clusters
 }
@@ -138,9 +139,10 @@ func (s *Shard) Keep(those map[chunk.Partition]bool) {
 	s.before = nil
 }
 
-// Progress publishes how far a partition was read.
-func (s *Shard) Progress(p chunk.Partition, next offsets.Source) {
-	s.Put(p, func(r *Route) { r.Next = next })
+// Progress publishes how far a partition was read; newest is the timestamp of the last record copied, ms, 0 where there
+// is none.
+func (s *Shard) Progress(p chunk.Partition, next offsets.Source, newest int64) {
+	s.Put(p, func(r *Route) { r.Next, r.Newest = next, newest })
 }
 
 // State gives the committed state of a partition after all commits that were

@@ -138,7 +138,7 @@ func (c *copier) markCommitted() {
 		if r.written {
 			c.foreign.committed[r.key], r.written = true, false
 		}
-		c.published.Progress(p, r.next)
+		c.published.Progress(p, r.next, r.newest)
 	}
 	clear(c.assigned.moved)
 	c.committed = time.Now()

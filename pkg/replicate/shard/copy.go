@@ -151,7 +151,7 @@ func (c *copier) note(read chunk.Chunk) {
 	for _, part := range read.Parts {
 		if r := c.assigned.routes[part.Partition]; r != nil && r.stopAt == nil {
 			c.assigned.advance(r, &part)
-			c.published.Progress(part.Partition, part.Next)
+			c.published.Progress(part.Partition, part.Next, r.newest)
 		}
 	}
 }

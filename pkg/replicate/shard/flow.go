@@ -26,6 +26,7 @@ import (
 	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/quarantine"
 	"replicator/pkg/replicate/scan"
+	"replicator/pkg/replicate/seen"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/sink"
 	"replicator/pkg/replicate/source"
@@ -64,6 +65,7 @@ type Flow struct {
 	Metrics        *metrics.Metrics
 	Wrap           func(shard int, w Writer) Writer // nil: the writer as it is; tests put themselves between
 	TroubleFor     time.Duration                    // DefaultTroubleFor, but for tests
+	SeenEvery      time.Duration                    // DefaultSeenEvery, but for tests
 	Window         *sink.Window                     // what all writers of the batch lane have under way
 	Topology       *topology.Topology               // which partitions there are, and where to; empty before prepare
 	Notify         chan struct{}                    // tells a one-off copy that a shard has come further
@@ -87,6 +89,7 @@ type Flow struct {
 	// What changes while the flow runs, and may be asked at any time: zero is nothing yet.
 	Longest             txlimit.Longest // transaction that the target allows
 	Goal                Goal            // where a one-off copy ends
+	Seen                seen.Watch      // where the source's logs end
 	Owned               atomic.Int32    // shards of this process
 	SameLedger          atomic.Bool     // the ledger was seen to be this flow's, as a member of the group
 	Copied, CopiedBytes atomic.Int64    // by this process

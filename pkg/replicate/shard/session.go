@@ -39,7 +39,7 @@ type takeover struct {
 	end   int64 // of the ledger partition
 }
 
-func (w *Worker) newSession(t takeover) *session {
+func (w *Worker) newSession(t takeover) (*session, error) {
 	now, assigned := time.Now(), newAssignment()
 	intake := newIntake(t.in, w.size, w.flow.inBatches())
 	transactions := &transactions{flow: w.flow, shard: w.Shard, out: t.out, book: t.book, published: w.Published,
@@ -47,15 +47,20 @@ func (w *Worker) newSession(t takeover) *session {
 	foreign := &foreignRecords{flow: w.flow, log: w.log, committed: map[ledger.Key]bool{}}
 	cuts := &cutFinder{flow: w.flow, shard: w.Shard, log: w.log, book: t.book, signs: w.signs, quarantine: w.quarantine,
 		foreign: foreign}
+	assigner := &assigner{flow: w.flow, shard: w.Shard, log: w.log, quarantine: w.quarantine, signs: w.signs,
+		published: w.Published, book: t.book, assigned: assigned, intake: intake, transactions: transactions, cuts: cuts}
+	var err error
+	if transactions.seen, err = newSeenNotes(assigner); err != nil {
+		return nil, err
+	}
 	return &session{flow: w.flow, shard: w.Shard, retry: &w.retry, quarantine: w.quarantine, signs: w.signs,
 		batch: t.batch, begun: now, assigned: assigned, intake: intake, cuts: cuts, transactions: transactions,
-		assigner: &assigner{flow: w.flow, shard: w.Shard, log: w.log, quarantine: w.quarantine, signs: w.signs,
-			published: w.Published, book: t.book, assigned: assigned, intake: intake, transactions: transactions, cuts: cuts},
+		assigner: assigner,
 		copier: &copier{flow: w.flow, log: w.log, retry: &w.retry, quarantine: w.quarantine, size: w.size,
 			published: w.Published, book: t.book, assigned: assigned, intake: intake, transactions: transactions, cuts: cuts,
 			foreign: foreign, committed: now},
 		trimmer: &trimmer{flow: w.flow, book: t.book, assigned: assigned, transactions: transactions, trimmed: now},
-	}
+	}, nil
 }
 
 // run goes on until ctx ends, or something has changed or failed: that is its error. What was begun is finished.
@@ -81,6 +86,11 @@ func withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
 // step copies what has arrived, or commits progress alone, or waits for news. ctx says whether
 // to go on; finish is for what must not be left half done.
 func (s *session) step(ctx, finish context.Context) error {
+	if note := s.transactions.seen.alone(time.Now()); note != nil { // also while the source is away
+		if err := s.transactions.write(finish, note); err != nil {
+			return err
+		}
+	}
 	if version := s.flow.Topology.VersionNow(); version != s.assigned.version || s.quarantine.Due() || s.signs.alarmed() {
 		if err := s.assign(ctx, version); err != nil {
 			return err

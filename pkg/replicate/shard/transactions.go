@@ -35,6 +35,7 @@ type transactions struct {
 	out       Writer
 	book      *ledger.Shard
 	published *published.Shard
+	seen      *seenNotes
 
 	ledgerEnd int64     // where the ledger partition ends, by what this session has read and written
 	asked     time.Time // when the target was last asked for that
@@ -62,7 +63,8 @@ func (t *transactions) write(ctx context.Context, p *ledger.Prepared) error {
 
 // commit commits ledger records, with all that was written since begin.
 func (t *transactions) commit(ctx context.Context, p *ledger.Prepared) error {
-	return t.published.Commit(ctx, p, func() ([]int64, error) {
+	t.seen.join(p)
+	err := t.published.Commit(ctx, p, func() ([]int64, error) {
 		begun := time.Now()
 		at, err := t.out.Commit(ctx, p.Records)
 		if err != nil {
@@ -74,6 +76,10 @@ func (t *transactions) commit(ctx context.Context, p *ledger.Prepared) error {
 		t.flow.Metrics.Commit(t.flow.Name, time.Since(begun))
 		return at, nil
 	})
+	if err == nil {
+		t.seen.committed()
+	}
+	return err
 }
 
 // overtaken ends a session whose ledger partition somebody else has written to: an order about a cut shuts the shard's

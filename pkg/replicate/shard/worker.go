@@ -140,7 +140,11 @@ func (w *Worker) session(ctx context.Context) error {
 	}
 	defer in.Close() // nothing is stored on the source
 	w.Published.Open(book)
-	return w.newSession(takeover{in: in, out: out, batch: batch, book: book, end: end}).run(ctx)
+	s, err := w.newSession(takeover{in: in, out: out, batch: batch, book: book, end: end})
+	if err != nil {
+		return err
+	}
+	return s.run(ctx)
 }
 
 // readLedger reads what the shard's last owner has committed. A new flow has

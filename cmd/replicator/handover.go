@@ -40,14 +40,37 @@ func (f *handoverFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.groups, "groups", "", "only groups whose whole name matches move")
 	cmd.Flags().DurationVar(&f.silent, "silent-for", 5*time.Second, "how long nobody may write before it counts")
 	cmd.Flags().DurationVar(&f.verify, "verify", time.Hour, "how far back records are compared; 0 for not at all")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute,
-		"give up waiting after that, with --force for each step; 0 for never")
+	f.addAgreement(cmd)
+	cmd.Flags().Lookup("timeout").Usage = "give up waiting after that, with --force for each step; 0 for never"
+	cmd.Flags().BoolVar(&f.force, "force", false,
+		"go on where a promise does not hold, or not in time; what that gives up is printed, in records, and noted")
+}
+
+// addAgreement adds what all verbs have that ask before they change something.
+func (f *handoverFlags) addAgreement(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "give up waiting after that; 0 for never")
 	cmd.Flags().BoolVar(&f.dry, "dry-run", false,
 		"print the plan and how far each step is, and change nothing; 1 if it would be refused")
 	jsonFlag(cmd, &f.asJSON)
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "go on without asking")
-	cmd.Flags().BoolVar(&f.force, "force", false,
-		"go on where a promise does not hold, or not in time; what that gives up is printed, in records, and noted")
+}
+
+// mayAsk refuses flags by which nobody could agree.
+func (f *handoverFlags) mayAsk(cmd *cobra.Command) error {
+	if f.asJSON && !f.yes && !f.dry {
+		return &usageError{errAsked, cmd.CommandPath()}
+	}
+	if f.silent < 0 || f.verify < 0 || f.timeout < 0 {
+		return &usageError{errors.New("a time is never negative"), cmd.CommandPath()}
+	}
+	return nil
+}
+
+// waits says on the terminal what is waited for.
+func (f *handoverFlags) waits(cmd *cobra.Command) func(step, missing string) {
+	return func(step, missing string) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s  %-9s %s\n", time.Now().Format(time.TimeOnly), step, missing)
+	}
 }
 
 // options are what the flags and the file say.
@@ -61,11 +84,8 @@ func (f *handoverFlags) options(cmd *cobra.Command) (cutover.Options, error) {
 		return cutover.Options{}, err
 	}
 	f.answer.Flow = flow.Name()
-	if f.asJSON && !f.yes && !f.dry {
-		return cutover.Options{}, &usageError{errAsked, cmd.CommandPath()}
-	}
-	if f.silent < 0 || f.verify < 0 || f.timeout < 0 {
-		return cutover.Options{}, &usageError{errors.New("a time is never negative"), cmd.CommandPath()}
+	if err := f.mayAsk(cmd); err != nil {
+		return cutover.Options{}, err
 	}
 	if f.timeout > 0 && f.timeout <= f.silent && !f.force && !f.undo {
 		return cutover.Options{}, &usageError{fmt.Errorf("--timeout %s can never be enough: the source is watched "+
@@ -73,10 +93,7 @@ func (f *handoverFlags) options(cmd *cobra.Command) (cutover.Options, error) {
 	}
 	o := cutover.Options{
 		Flow: flow, SilentFor: f.silent, Tail: f.verify, Force: f.force, Patience: f.timeout,
-		Log: slog.New(cfg.Log.Handler(cmd.ErrOrStderr())),
-		Report: func(step, missing string) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s  %-9s %s\n", time.Now().Format(time.TimeOnly), step, missing)
-		},
+		Log: slog.New(cfg.Log.Handler(cmd.ErrOrStderr())), Report: f.waits(cmd),
 	}
 	o.Clusters = clustersWith(cfg, o.Log)
 	o.Groups, err = wholeNames(cmd, "--groups", f.groups)

@@ -134,8 +134,8 @@ Errors are printed with what to do about them.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newReport(),
-		newCutover(), newRollback(), newResume(), newWait(), newDrained(), newLedger(), newTopics(), newTopicVersion(),
-		newImport(), newDemo(), newVersion(), newConfigHelp())
+		newCutover(), newFailover(), newRollback(), newResume(), newWait(), newDrained(), newLedger(), newTopics(),
+		newTopicVersion(), newImport(), newDemo(), newVersion(), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {

@@ -17,6 +17,7 @@ import (
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/settings"
@@ -156,7 +157,7 @@ func (w *World) Start(wrap func(shard int, out shard.Writer) shard.Writer) *Repl
 	r.Engine = replicate.New(options)
 	go func() {
 		err := r.Run(ctx)
-		if err != nil {
+		if err != nil && !(w.MayClose && handover.IsClosed(err)) {
 			w.T.Errorf("the engine ended: %v", err)
 		}
 		r.Done <- err

@@ -26,6 +26,7 @@ type World struct {
 	From, To       *kadm.Client
 	Log            logBuffer
 	Tune           func(*replicate.Options) // nil: nothing is to be changed
+	MayClose       bool                     // replicas may end because their flow is closed
 	seed           uint64
 	Written        int // records, aborted ones among them
 }

@@ -257,6 +257,17 @@ func (p *Policy) Group(name string) (target string, v Verdict) {
 	return p.self.TargetPrefix + logical, p.groups.judge(logical)
 }
 
+// SourceGroup says which source group would have this name on the target, and whether it would follow there; "" if
+// none would.
+func (p *Policy) SourceGroup(target string) (source string, v Verdict) {
+	source, named := renamed(target, p.self.TargetPrefix, p.self.SourcePrefix)
+	if !named {
+		return "", Verdict{}
+	}
+	_, v = p.Group(source)
+	return source, v
+}
+
 // ours takes the source's prefix off a name; the verdict is about names without it.
 func (p *Policy) ours(name string) (logical string, v Verdict, ours bool) {
 	if logical, ours = strings.CutPrefix(name, p.self.SourcePrefix); ours {

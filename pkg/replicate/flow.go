@@ -10,6 +10,7 @@ import (
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/clients"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/identity"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/lastcopied"
@@ -179,9 +180,9 @@ func (f *flow) catchUp() *catchUp {
 // prepare checks what must hold before anything is copied: two clusters, a
 // ledger of the right shape, and a first comparison of the topics.
 func (f *flow) prepare(ctx context.Context) error {
-	// A cluster that is away, or refuses the login, shows here at once.
+	// A cluster that is away, or refuses the login, shows here at once. A flow that is closed has no need of its source.
 	if err := f.SourceOffsets.Reach(ctx); err != nil {
-		return err
+		return cmp.Or(f.closed(ctx), err)
 	}
 	if err := f.TargetOffsets.Reach(ctx); err != nil {
 		return err
@@ -201,6 +202,9 @@ func (f *flow) prepare(ctx context.Context) error {
 	f.Identity = identity.Of(&f.Cfg, from, to)
 	kept, changes, err := f.Signer.Compare(ctx, f.Identity)
 	if err != nil {
+		return err
+	}
+	if err := f.closed(ctx); err != nil { // before anything is altered
 		return err
 	}
 	if _, err := f.neighbours.meet(ctx); err != nil { // before anything is made
@@ -233,6 +237,19 @@ func (f *flow) prepare(ctx context.Context) error {
 		return err
 	}
 	return f.topicSync.compare(ctx, seen)
+}
+
+// closed is why nobody may work on the flow, as far as the ledger can be read; nil: somebody may. Each worker asks
+// again, of its own shard.
+func (f *flow) closed(ctx context.Context) error {
+	first, err := ledger.ReadFirstAsItIs(ctx, f.Target, f.Cfg.LedgerTopic())
+	if err != nil || first == nil {
+		return nil
+	}
+	if err := handover.NotClosed(first, first, f.Name); handover.IsClosed(err) {
+		return err
+	}
+	return nil
 }
 
 // targetHasIDs refuses a target whose topics have no ids. Where no topic shows, nothing

@@ -65,7 +65,7 @@ func (w *Waiter) copied(s *inspect.FlowStatus) gap {
 		return gap{missing: s.Problems[0].Error, remedy: s.Problems[0].Remedy}
 	}
 	if closed := s.Closed(); closed != nil {
-		return gap{closed.Error(), !closed.Ended.IsZero(), closed.Remedy()}
+		return gap{closed.Error(), !closed.Ended.IsZero() || closed.Failover != nil, closed.Remedy()}
 	}
 	if w.Lag >= 0 {
 		if found := w.behind(s); found.missing != "" {

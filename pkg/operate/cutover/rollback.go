@@ -70,6 +70,9 @@ func (r *Rollback) find(ctx context.Context, book *ledger.Shard) (err error) {
 	if book == nil {
 		return inspect.NeverRan(ctx, r.viewer, "see whether this is the right flow: nothing tells of a cutover there")
 	}
+	if err = handover.NotFailedOver(book, flow.Name()); err != nil {
+		return err
+	}
 	if r.record, err = handover.RecordOf(book); err != nil {
 		return err
 	}

@@ -39,7 +39,8 @@ func carriesBack(ctx context.Context, v *snapshot.Viewer, clusters map[string]ka
 		return nil, err
 	}
 	var closed *handover.ClosedError
-	if err = handover.NotClosed(books[0], books[0], v.Flow.Name()); !errors.As(err, &closed) || !closed.Ended.IsZero() {
+	err = handover.NotClosed(books[0], books[0], v.Flow.Name())
+	if !errors.As(err, &closed) || !closed.Ended.IsZero() || closed.Failover != nil {
 		return nil, err
 	}
 	back := settings.Opposite(v.Flow, nil)

@@ -36,6 +36,8 @@ type FlowStatus struct {
 	// RolledBack, this flow was the way back of a rollback that was done then.
 	ClosedBy   string     `json:"closed_by,omitempty"`
 	RolledBack *time.Time `json:"rolled_back_at,omitempty"`
+	// Failover is the one that has closed the flow, of which no replica goes on; null: none has.
+	Failover *handover.Failover `json:"failover"`
 	// Unowned are shards that no replica has: nothing of them moves. Null: not known, or being shared out.
 	Unowned []int `json:"unowned_shards"`
 	// CaughtUp: the flow has run and selects something, every partition is copied up to its source end, and every
@@ -204,7 +206,7 @@ func Status(ctx context.Context, v *snapshot.Viewer) (*FlowStatus, error) {
 	}
 	var closed *handover.ClosedError
 	if err := closedOf(snap, v.Flow.Name()); errors.As(err, &closed) {
-		status.ClosedBy, status.CaughtUp = closed.By, false
+		status.ClosedBy, status.Failover, status.CaughtUp = closed.By, closed.Failover, false
 		if !closed.Ended.IsZero() {
 			status.RolledBack = &closed.Ended
 		}
@@ -243,10 +245,10 @@ func Status(ctx context.Context, v *snapshot.Viewer) (*FlowStatus, error) {
 
 // Closed is why the flow does not run; nil: it is not closed.
 func (s *FlowStatus) Closed() *handover.ClosedError {
-	if s.ClosedBy == "" {
+	if s.ClosedBy == "" && s.Failover == nil {
 		return nil
 	}
-	closed := &handover.ClosedError{Flow: s.Flow, By: s.ClosedBy}
+	closed := &handover.ClosedError{Flow: s.Flow, By: s.ClosedBy, Failover: s.Failover}
 	if s.RolledBack != nil {
 		closed.Ended = *s.RolledBack
 	}

@@ -1,6 +1,8 @@
 package handover
 
 import (
+	"strings"
+
 	"replicator/pkg/replicate/ledger"
 )
 
@@ -11,17 +13,22 @@ func RecordOf(book *ledger.Shard) (r Record, err error) {
 
 // GroupsOf lists where groups stood at a cutover.
 func GroupsOf(book *ledger.Shard, id string) ([]Group, error) {
-	var list []Group
+	return notesOf(book, groupPrefix, func(g *Group) bool { return g.ID == id })
+}
+
+// notesOf reads the notes whose names begin so, as far as they are wanted.
+func notesOf[Note any](book *ledger.Shard, prefix string, wanted func(*Note) bool) ([]Note, error) {
+	var list []Note
 	for _, name := range book.Notes() {
-		var g Group
-		if !isGroup(name) {
+		if !strings.HasPrefix(name, prefix) {
 			continue
 		}
-		if err := Decode(book.Note(name), &g); err != nil {
+		var note Note
+		if err := Decode(book.Note(name), &note); err != nil {
 			return nil, err
 		}
-		if g.ID == id {
-			list = append(list, g)
+		if wanted(&note) {
+			list = append(list, note)
 		}
 	}
 	return list, nil
@@ -29,18 +36,13 @@ func GroupsOf(book *ledger.Shard, id string) ([]Group, error) {
 
 // TopicsOf lists where topics ended at a cutover, by their names on the source.
 func TopicsOf(book *ledger.Shard, id string) (map[string]Topic, error) {
-	ends := map[string]Topic{}
-	for _, name := range book.Notes() {
-		var t Topic
-		if !isTopic(name) {
-			continue
-		}
-		if err := Decode(book.Note(name), &t); err != nil {
-			return nil, err
-		}
-		if t.ID == id {
-			ends[t.Topic] = t
-		}
+	list, err := notesOf(book, topicPrefix, func(t *Topic) bool { return t.ID == id })
+	if err != nil {
+		return nil, err
+	}
+	ends := make(map[string]Topic, len(list))
+	for _, t := range list {
+		ends[t.Topic] = t
 	}
 	return ends, nil
 }

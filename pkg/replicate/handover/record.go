@@ -3,7 +3,6 @@ package handover
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -70,6 +69,8 @@ type Direction struct {
 	Cutover string `json:"cutover"` // the id of the cutover that led to this
 	Closed  bool   `json:"closed"`  // no replica may work on the shard: records come the other way
 	By      string `json:"by"`      // the flow that has taken its place, or had it
+	// Failover is the id of the failover that led to this; then no flow has taken its place.
+	Failover string `json:"failover,omitempty"`
 }
 
 // The names of the notes.
@@ -103,26 +104,34 @@ func Decode(text []byte, note any) error {
 	if err := json.Unmarshal(text, note); err != nil {
 		return fmt.Errorf("note %s of the ledger: %w", text, err)
 	}
-	if r, ok := note.(*Record); ok && r.Version > Version {
-		return &VersionError{Got: r.Version}
+	switch r := note.(type) {
+	case *Record:
+		return known("cutover", r.Version)
+	case *Failover:
+		return known("failover", r.Version)
+	}
+	return nil
+}
+
+// known refuses a record that a later release has written.
+func known(verb string, version int) error {
+	if version > Version {
+		return &VersionError{Verb: verb, Got: version}
 	}
 	return nil
 }
 
 // VersionError reports a record that a later release has written.
-type VersionError struct{ Got int }
+type VersionError struct {
+	Verb string // that left it
+	Got  int
+}
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("the ledger's record of a cutover has version %d, this release knows version %d", e.Got, Version)
+	return fmt.Sprintf("the ledger's record of a %s has version %d, this release knows version %d", e.Verb, e.Got, Version)
 }
 
 // Remedy tells what to do.
 func (e *VersionError) Remedy() string {
-	return "go on with the release that began the cutover, or a later one"
+	return "go on with the release that began the " + e.Verb + ", or a later one"
 }
-
-// isTopic says whether a note of that name is about a topic.
-func isTopic(name string) bool { return strings.HasPrefix(name, topicPrefix) }
-
-// isGroup says whether a note of that name is about a group.
-func isGroup(name string) bool { return strings.HasPrefix(name, groupPrefix) }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -89,6 +90,19 @@ func ReadFirst(ctx context.Context, target kafka.Config, name string, shards, n 
 // ReadAsItIs reads all partitions of a ledger topic, however many it has; none where it
 // is not there. It waits for no open transaction.
 func ReadAsItIs(ctx context.Context, target kafka.Config, name string) ([]*Shard, error) {
+	return readAsItIs(ctx, target, name, math.MaxInt)
+}
+
+// ReadFirstAsItIs is ReadAsItIs of the first partition, which holds what concerns the flow as a whole.
+func ReadFirstAsItIs(ctx context.Context, target kafka.Config, name string) (*Shard, error) {
+	books, err := readAsItIs(ctx, target, name, 1)
+	if err != nil || len(books) == 0 {
+		return nil, err
+	}
+	return books[0], nil
+}
+
+func readAsItIs(ctx context.Context, target kafka.Config, name string, most int) ([]*Shard, error) {
 	partitions, err := ledgerPartitions(ctx, target, name)
 	if err != nil || partitions == 0 {
 		return nil, err
@@ -98,7 +112,7 @@ func ReadAsItIs(ctx context.Context, target kafka.Config, name string) ([]*Shard
 		return nil, err
 	}
 	defer reader.Close() // only read
-	books, err := reader.Shards(ctx, make([]int64, partitions))
+	books, err := reader.Shards(ctx, make([]int64, min(partitions, most)))
 	if err != nil {
 		return nil, target.Explain(err)
 	}

@@ -1,0 +1,118 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"replicator/internal/terminal"
+	"replicator/pkg/operate/failover"
+	"replicator/pkg/replicate/handover"
+)
+
+// FailedOver says what is known of a failover, or would be, and what may start; before: it was done by a command
+// before this one.
+func FailedOver(w io.Writer, r *failover.Report, before bool) error {
+	p := terminal.NewPrinter(w)
+	from, to, _ := strings.Cut(r.Record.Flow, "->")
+	if before {
+		p.Line("nothing is to be done: flow %s failed over before", r.Record.Flow)
+	}
+	said(p, &r.Record, from)
+	lost(p, r, from, to)
+	stood(p, r, from, to)
+	for _, open := range r.Record.Open {
+		p.Note("! readers on "+to+" wait at an open transaction of somebody else: "+open,
+			"its owner ends it, or the cluster at its time-out; kafka-transactions.sh abort ends it at once")
+	}
+	if r.Record.State == handover.Done {
+		p.Line("done at %s (%s): applications may start on %s, where %d partitions and %d groups stand",
+			r.Record.Ended.Format(time.RFC3339), r.Record.ID, to, r.Record.Partitions, r.Record.Groups)
+	}
+	return p.Err()
+}
+
+// said tells what the source said.
+func said(p *terminal.Printer, r *handover.Failover, from string) {
+	switch r.Source {
+	case handover.Silent:
+		p.Wrapped("  ", "%s does not answer: %s", from, r.Why)
+	case handover.Partly:
+		p.Wrapped("  ", "%s answers in part: %s", from, r.Why)
+	case handover.Another:
+		p.Wrapped("  ", "%s is not asked: %s", from, r.Why)
+	case handover.Whole:
+		p.Wrapped("  ", "%s answers: 'replicator cutover' would lose nothing", from)
+	}
+}
+
+// lost tells what is known of the loss.
+func lost(p *terminal.Printer, r *failover.Report, from, to string) {
+	switch {
+	case r.Record.EndsUnknown == 0:
+		p.Wrapped("  ", "of what was seen on %s at most %d records are not on %s", from, r.Record.NotCopied, to)
+	case r.Record.EndsUnknown == r.Record.Partitions:
+		p.Wrapped("  ", "how many records of %s are not on %s is not known: nobody has seen where its %s ended", from, to,
+			terminal.Count(r.Record.Partitions, "partition"))
+	default:
+		p.Wrapped("  ", "of what was seen on %s at most %d records are not on %s; of %d of %s nobody has seen where they "+
+			"ended", from, r.Record.NotCopied, to, r.Record.EndsUnknown, terminal.Count(r.Record.Partitions, "partition"))
+	}
+	if len(r.Topics) == 0 {
+		return
+	}
+	rows := [][]string{{"TOPIC", "PARTITIONS", "NOT COPIED", "IN OPEN TRANSACTIONS", "SOURCE LAST SEEN"}}
+	for i := range r.Topics {
+		t := &r.Topics[i]
+		records, unknown := t.NotCopied()
+		seen := "never"
+		if !t.SeenAt.IsZero() {
+			seen = t.SeenAt.Format(time.RFC3339)
+		}
+		rows = append(rows, []string{t.Topic, fmt.Sprint(len(t.Progress)), orUnknown(records, unknown, len(t.Progress)),
+			orUnknown(t.Open(), unknown, len(t.Progress)), seen})
+	}
+	p.Line("")
+	p.Table(rows, nil)
+}
+
+// orUnknown is a sum over some of all, of which so many are not known.
+func orUnknown(sum int64, unknown, all int) string {
+	switch unknown {
+	case 0:
+		return fmt.Sprint(sum)
+	case all:
+		return "?"
+	}
+	return fmt.Sprintf("%d+?", sum)
+}
+
+// stood tells where groups stand.
+func stood(p *terminal.Printer, r *failover.Report, from, to string) {
+	if len(r.Groups) == 0 {
+		p.Line("no group has a position on %s", to)
+		return
+	}
+	rows := [][]string{{"GROUP", "POSITIONS", "LAG ON TARGET", "PUT BY THE FLOW", "MEMBERS"}}
+	notes := map[int]string{}
+	for i := range r.Groups {
+		g := &r.Groups[i]
+		lag, unknown := g.Lag()
+		ours := 0
+		for _, at := range g.Positions {
+			if at.Source >= 0 {
+				ours++
+			}
+		}
+		rows = append(rows, []string{g.Group, fmt.Sprint(len(g.Positions)), orUnknown(lag, unknown, len(g.Positions)),
+			fmt.Sprint(ours), fmt.Sprint(g.Members)})
+		if g.Error != "" {
+			notes[len(rows)-1] = g.Error
+		}
+	}
+	p.Line("")
+	p.Table(rows, notes)
+	p.Wrapped("  ", "a group reads next on %s exactly what followed its last position on %s that was seen; what it has "+
+		"read there since it reads again, at most its lag: how much that is, %s alone knows", to, from, from)
+}

@@ -1,0 +1,201 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/clients"
+	"replicator/pkg/replicate/handover"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/survey"
+	"replicator/pkg/replicate/wait"
+)
+
+const (
+	// Patience is how long one question to the source may take in all.
+	Patience = 4 * time.Second
+	// connectWithin is how long one of its brokers may take to be reached, ms: others may live.
+	connectWithin = "1500"
+	// watchFor is how long the source's ends are watched.
+	watchFor = time.Second
+	// lately is how long ago a producer has written to count as one that writes: a broker of several may be away for a
+	// moment, and its producers go on then.
+	lately = 10 * time.Second
+)
+
+// source asks the source what it says, within bounds.
+type source struct {
+	cluster kafka.Config
+	client  *kgo.Client
+	look    *clients.Clients // of both clusters
+	givenUp bool             // nobody wants to know who writes there
+	id      string           // of the cluster that the flow has copied from, by its ledger; "": not known
+
+	asked        bool
+	answer       handover.Answer
+	why          error // why it does not answer, or a part of it
+	stable, ends listoffsets.Offsets
+	at           time.Time // when the ends were asked for
+	writers      []string  // who writes there
+}
+
+// impatient is a cluster whose brokers are given up soon.
+func impatient(cluster kafka.Config) kafka.Config {
+	cluster.Properties = maps.Clone(cluster.Properties)
+	cluster.Properties["socket.connection.setup.timeout.ms"] = connectWithin
+	return cluster
+}
+
+func openSource(cluster kafka.Config, look *clients.Clients) (*source, error) {
+	client, err := kafka.NewFranz(cluster, kgo.RequestRetries(2), kgo.RetryTimeout(Patience))
+	return &source{look: look, cluster: cluster, client: client}, err
+}
+
+// ask asks the source once; an error is the end of ctx.
+func (s *source) ask(ctx context.Context) error {
+	if s.asked {
+		return nil
+	}
+	topics, answers := s.reach(ctx)
+	if answers {
+		s.watch(ctx, topics)
+	}
+	s.asked = ctx.Err() == nil
+	return ctx.Err()
+}
+
+// reach asks who the source is, and lists the flow's topics there.
+func (s *source) reach(ctx context.Context) (topics []string, answers bool) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	s.answer = handover.Silent
+	seen, err := kafka.Describe(ctx, s.client, s.cluster, nil)
+	switch {
+	case err != nil:
+		s.why = err
+		return nil, false
+	case s.id != "" && seen.ID != s.id:
+		s.answer = handover.Another
+		s.why = fmt.Errorf("cluster %s has the id %s, and the flow has copied from %s", s.cluster.Name, seen.ID, s.id)
+		return nil, false
+	}
+	for name, topic := range seen.Topics {
+		if _, verdict := s.look.Policy.Topic(name); verdict.Selected && topic.Err == nil {
+			topics = append(topics, name)
+		}
+	}
+	s.answer = handover.Whole
+	return topics, true
+}
+
+// watch asks for the source's ends, and who writes.
+func (s *source) watch(ctx context.Context, topics []string) {
+	first := s.offsets(ctx, topics, s.look.SourceOffsets.Ends)
+	s.stable, s.ends, s.at = s.offsets(ctx, topics, s.look.SourceOffsets.Stable), first, time.Now()
+	if s.givenUp || wait.Pause(ctx, watchFor) != nil {
+		return
+	}
+	s.ends, s.at = s.offsets(ctx, topics, s.look.SourceOffsets.Ends), time.Now()
+	writes := map[string]map[string]bool{} // who, by topic
+	var there []chunk.Partition
+	for p, listed := range s.ends {
+		before, known := first[p]
+		if listed.Err != nil {
+			continue
+		}
+		there = append(there, p)
+		if known && before.Err == nil && before.Offset < listed.Offset {
+			writes[p.Topic] = map[string]bool{}
+		}
+	}
+	s.name(ctx, there, writes)
+	for _, topic := range slices.Sorted(maps.Keys(writes)) {
+		text := topic
+		if who := slices.Sorted(maps.Keys(writes[topic])); len(who) > 0 {
+			text += " (" + strings.Join(who, ", ") + ")"
+		}
+		s.writers = append(s.writers, text)
+	}
+}
+
+// offsets asks one question about all partitions; those without an answer make the source a part of itself.
+func (s *source) offsets(ctx context.Context, topics []string,
+	ask func(context.Context, []string) (listoffsets.Offsets, error)) listoffsets.Offsets {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	listed, err := ask(ctx, topics)
+	for _, one := range listed {
+		if one.Err != nil {
+			err = one.Err
+		}
+	}
+	if err != nil {
+		s.answer, s.why = handover.Partly, err
+	}
+	return listed
+}
+
+// name adds the producers that have written lately, as far as brokers tell of them (KIP-664).
+func (s *source) name(ctx context.Context, partitions []chunk.Partition, writes map[string]map[string]bool) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	cluster := survey.Of(s.cluster, s.client)
+	seen, _ := cluster.Producers(ctx, partitions) // that ends move is seen without them
+	now := time.Now()
+	var active []survey.Producer
+	var ids []int64
+	for _, p := range seen {
+		if age := now.Sub(p.Last); age.Abs() < lately {
+			active, ids = append(active, p), append(ids, p.ID)
+		}
+	}
+	slices.Sort(ids)
+	open, _ := cluster.Transactions(ctx, slices.Compact(ids))
+	byID := map[int64]string{}
+	for _, t := range open {
+		byID[t.Producer] = t.ID
+	}
+	for _, p := range active {
+		if writes[p.Partition.Topic] == nil {
+			writes[p.Partition.Topic] = map[string]bool{}
+		}
+		who := fmt.Sprintf("producer id %d", p.ID)
+		if id := byID[p.ID]; id != "" {
+			who = "transactional id " + id
+		}
+		writes[p.Partition.Topic][who] = true
+	}
+}
+
+// end is where a partition's log ended when the source was asked just now, and how much of it an open transaction
+// holds back from readers.
+func (s *source) end(p chunk.Partition) (end, open int64, known bool) {
+	listed, there := s.ends[p]
+	if !there || listed.Err != nil {
+		return -1, -1, false
+	}
+	if stable, there := s.stable[p]; there && stable.Err == nil {
+		return listed.Offset, max(listed.Offset-stable.Offset, 0), true
+	}
+	return listed.Offset, -1, true
+}
+
+// whyText is why the source, or a part of it, did not answer; "": it did.
+func (s *source) whyText() string {
+	switch {
+	case s.why == nil:
+		return ""
+	case errors.Is(s.why, context.DeadlineExceeded):
+		return fmt.Sprintf("no answer within %s", Patience)
+	}
+	return s.why.Error()
+}

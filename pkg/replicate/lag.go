@@ -30,35 +30,49 @@ type lag struct {
 	goal   offsets.Source
 	goalAt time.Time
 
-	high   offsets.Source // the source's high watermark
+	high   offsets.Source // the source's high watermark, behind what open transactions hold
+	held   time.Time      // since when an open transaction holds the end; zero: none does
 	next   offsets.Source // progress, when the source was asked last
+	whole  time.Time      // as goalAt, if the log held nothing beyond the goal then; else zero
 	copied time.Time      // what is not copied is younger; zero: not known
 }
 
-// learn takes over an end that the source was asked for at a time.
+// learn takes over an end that the source was asked for at a time, after its high watermark.
 func (l lag) learn(end, next offsets.Source, at time.Time) lag {
-	if l.reported.IsZero() || l.goal > end { // the second: another topic of that name
-		l.goal, l.goalAt = end, at
-	}
 	if l.end > end {
-		l.high = end
+		l.high = end // of another log
 	}
-	l.end, l.reported = end, at
-	switch {
-	case next >= end:
-		l.since, l.copied, l.goal, l.goalAt = at, at, end, at
-	case next >= l.goal:
-		l.since, l.copied, l.goal, l.goalAt = l.goalAt, l.goalAt, end, at
-	case next < l.next:
+	held, whole := time.Time{}, at
+	if l.high > end {
+		held, whole = at, time.Time{}
+		if l.end == end && !l.held.IsZero() {
+			held = l.held
+		}
+	}
+	if l.reported.IsZero() || l.goal > end { // the second: another topic of that name
+		l.goal, l.goalAt, l.whole = end, at, whole
+	}
+	if next < l.next {
 		l.copied = time.Time{} // it begins anew
 	}
-	l.next = next
+	if next >= end {
+		l.goal, l.goalAt, l.whole = end, at, whole
+	}
+	if next >= l.goal {
+		l.since = l.goalAt
+		if !l.whole.IsZero() {
+			l.copied = l.whole
+		}
+		l.goal, l.goalAt, l.whole = end, at, whole
+	}
+	l.end, l.next, l.held, l.reported = end, next, held, at
 	return l
 }
 
 // follow takes over the timestamp of the last record copied, ms: what follows it in the log is younger.
 func (l lag) follow(newest int64) lag {
-	if at := time.UnixMilli(newest); newest > 0 && l.next < l.end && at.After(l.copied) && at.Before(l.reported) {
+	at := time.UnixMilli(newest)
+	if newest > 0 && l.next < max(l.high, l.end) && at.After(l.copied) && at.Before(l.reported) {
 		l.copied = at
 	}
 	return l
@@ -75,11 +89,9 @@ type lagWatch struct {
 	workers  *workers
 	observer *observer
 	memory   *memory
-
-	highAt time.Time // when high watermarks were last asked for
 }
 
-// round asks the source for its last stable offsets.
+// round asks the source where its logs end.
 func (l *lagWatch) round(ctx context.Context) error {
 	var names []string
 	for _, t := range l.flow.Topology.Now() {
@@ -91,7 +103,7 @@ func (l *lagWatch) round(ctx context.Context) error {
 	at := time.Now()
 	copying := l.workers.copying() // before the ends: they cannot have been behind it then
 	var stable listoffsets.Offsets
-	high, err := l.high(ctx, names, at)
+	high, err := l.flow.SourceOffsets.Ends(ctx, names)
 	if err == nil { // after them: a last stable offset that is below one is held there
 		stable, err = l.flow.SourceOffsets.Stable(ctx, names)
 	}
@@ -101,18 +113,6 @@ func (l *lagWatch) round(ctx context.Context) error {
 		l.memory.wasReady.Store(true)
 	}
 	return err
-}
-
-// high asks for high watermarks, more seldom than for the last stable offsets; nil: not now.
-func (l *lagWatch) high(ctx context.Context, names []string, at time.Time) (listoffsets.Offsets, error) {
-	if at.Sub(l.highAt) < l.flow.SeenEvery-lagEvery/2 {
-		return nil, nil
-	}
-	high, err := l.flow.SourceOffsets.Ends(ctx, names)
-	if err == nil {
-		l.highAt = at
-	}
-	return high, err
 }
 
 // learn takes over what the source has reported. Where it has reported nothing, what was

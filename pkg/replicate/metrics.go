@@ -18,6 +18,8 @@ type collector struct {
 	stopped, partitions, shards, lane                 *prometheus.Desc
 	groupLag, groupAge, groupPositions, cluster, info *prometheus.Desc
 	groupDeleted, shareGroups, groupLeft, differing   *prometheus.Desc
+	rpo, riskRecords, riskBytes                       *prometheus.Desc
+	sourceSeen, openPartitions, openSeconds           *prometheus.Desc
 }
 
 func newCollector(e *Engine) *collector {
@@ -32,7 +34,19 @@ func newCollector(e *Engine) *collector {
 			"grows while one of the clusters does not answer.", "topic", "partition"),
 		lagUnknown: desc("lag_unknown_partitions", "Partitions whose lag_records is old or missing: "+
 			"the source does not tell their ends, or their shard is not at work."),
-		progress:   desc("progress_offset", "Next source offset to fetch.", "topic", "partition"),
+		progress: desc("progress_offset", "Next source offset to fetch.", "topic", "partition"),
+		rpo: desc("rpo_seconds", "Age of the oldest record that would be lost if the source were lost now, at most; 0 where "+
+			"none would; grows while the source or the shard does not answer; left out while it is not known.", "topic"),
+		riskRecords: desc("at_risk_records", "Source offsets that are not on the target yet, those behind open transactions "+
+			"among them: at most that many records would be lost; left out while some are not known.", "topic"),
+		riskBytes: desc("at_risk_bytes", "The same in bytes, by the average size of the topic's records that this process "+
+			"has copied; left out while it has copied none.", "topic"),
+		sourceSeen: desc("source_seen_age_seconds", "Time since the source last told where all partitions of the topic end.",
+			"topic"),
+		openPartitions: desc("open_transaction_partitions",
+			"Partitions on the source in which an open transaction holds back what follows it.", "topic"),
+		openSeconds: desc("open_transaction_seconds", "How long the oldest of these has been seen; 0 where there is none.",
+			"topic"),
 		stopped:    desc("partitions_stopped", "Partitions that are not copied, by kind of reason.", "kind"),
 		partitions: desc("partitions", "Partitions that this process copies."),
 		shards: desc("shards", "Shards: expected are those of the flow, in all processes; owned those that this process "+
@@ -63,7 +77,8 @@ func newCollector(e *Engine) *collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.lagRecords, c.lagSeconds, c.lagUnknown, c.progress, c.stopped, c.partitions,
 		c.shards, c.lane, c.groupLag, c.groupAge, c.groupPositions,
-		c.shareGroups, c.groupDeleted, c.groupLeft, c.cluster, c.info, c.differing} {
+		c.shareGroups, c.groupDeleted, c.groupLeft, c.cluster, c.info, c.differing,
+		c.rpo, c.riskRecords, c.riskBytes, c.sourceSeen, c.openPartitions, c.openSeconds} {
 		ch <- d
 	}
 }
@@ -99,6 +114,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		lane, why := f.Cfg.LaneInUse()
 		out.put(c.lane, 1, f.Name, string(lane), why)
 		c.collectPartitions(out, f.Name, &state, now)
+		c.collectRisks(out, f.Name, &state, now)
 		c.collectGroups(out, f, &state, now)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/published"
 	"replicator/pkg/replicate/retention"
+	"replicator/pkg/replicate/seen"
 	"replicator/pkg/replicate/shard"
 )
 
@@ -45,6 +46,10 @@ type PartitionState struct {
 	Behind    int64           // source offsets, as they were known last; -1 while Progress or End has never been known
 	Since     time.Time       // when it was last seen caught up, or first seen; zero: not seen yet
 	Stop      *chunk.Stop     // why it is not copied
+
+	Last           seen.End  // where the source's log was last seen to end, open transactions among it
+	Held           time.Time // since when an open transaction has held the rest; zero: none does
+	Records, Bytes int64     // that its worker has copied
 }
 
 // unknownProgress is the Progress of a partition whose shard has just been taken over.
@@ -122,7 +127,7 @@ func (o *observer) state() FlowState {
 		l := known.lags[p]
 		one := PartitionState{
 			Partition: p, State: r.State, Progress: r.Next, End: l.end, Reported: l.reported, Behind: -1,
-			Since: l.since, Stop: r.Stop,
+			Since: l.since, Stop: r.Stop, Last: l.seen(), Held: l.held, Records: r.Records, Bytes: r.Bytes,
 		}
 		if !l.reported.IsZero() && r.Next != unknownProgress {
 			one.Behind = max(int64(l.end-r.Next), 0)

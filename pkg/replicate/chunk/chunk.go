@@ -72,6 +72,15 @@ type Record struct {
 	Headers   []Header
 }
 
+// Bytes counts key, value and headers.
+func (r *Record) Bytes() int {
+	n := len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	return n
+}
+
 // Batch is a raw RecordBatch (KIP-98, magic 2) without holes, ready for a
 // producer to put its stamp on.
 type Batch struct {
@@ -107,6 +116,17 @@ type Part struct {
 
 // Empty says that the part is progress alone.
 func (p *Part) Empty() bool { return len(p.Records) == 0 && len(p.Batches) == 0 }
+
+// Bytes counts what the part holds: those of its records, or of its batches as they travel.
+func (p *Part) Bytes() (n int) {
+	for i := range p.Records {
+		n += p.Records[i].Bytes()
+	}
+	for i := range p.Batches {
+		n += len(p.Batches[i].Raw)
+	}
+	return n
+}
 
 // Chunk is what a worker moves at once.
 type Chunk struct {

@@ -39,9 +39,11 @@ type Route struct {
 	Target string // topic
 	Next   offsets.Source
 	Began  offsets.Source  // progress when this process took the shard over
-	Newest int64           // timestamp of the last record that this process copied, ms; 0: none yet
 	Stop   *chunk.Stop     // why it is not copied, or was not when that was seen last
 	State  partition.State // Unseen: no session is at work that has compared it with both clusters
+
+	// What this session has copied: how much, and the timestamp of the last record, ms; 0: nothing yet.
+	Records, Bytes, Newest int64
 }
 
 // Remember takes over what was known of the shard before it was given here.
@@ -139,10 +141,14 @@ func (s *Shard) Keep(those map[chunk.Partition]bool) {
 	s.before = nil
 }
 
-// Progress publishes how far a partition was read; newest is the timestamp of the last record copied, ms, 0 where there
-// is none.
-func (s *Shard) Progress(p chunk.Partition, next offsets.Source, newest int64) {
-	s.Put(p, func(r *Route) { r.Next, r.Newest = next, newest })
+// Progress publishes how far a partition was read.
+func (s *Shard) Progress(p chunk.Partition, next offsets.Source) {
+	s.Put(p, func(r *Route) { r.Next = next })
+}
+
+// Copied publishes that so many records were copied; newest is the timestamp of the last one, in ms.
+func (s *Shard) Copied(p chunk.Partition, records, bytes, newest int64) {
+	s.Put(p, func(r *Route) { r.Records, r.Bytes, r.Newest = r.Records+records, r.Bytes+bytes, newest })
 }
 
 // State gives the committed state of a partition after all commits that were

@@ -71,7 +71,7 @@ func (a *assigner) takeUp(list []*candidate, version uint64) error {
 		a.isIn(c, state)
 		a.published.Put(c.partition, func(r *published.Route) {
 			if r.Key != c.key {
-				r.Began, r.Newest = c.header.Progress, 0
+				r.Began, r.Records, r.Bytes, r.Newest = c.header.Progress, 0, 0, 0
 			}
 			r.Key, r.Target, r.Stop, r.State = c.key, c.topic.Target, c.stop, state
 			r.Next = c.header.Progress

@@ -31,6 +31,7 @@ type route struct {
 	written bool        // the open transaction has records of it
 
 	newest int64 // timestamp of the last record written, ms
+	bytes  int64 // that the open transaction has of it
 }
 
 func newAssignment() *assignment {

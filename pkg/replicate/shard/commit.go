@@ -95,7 +95,10 @@ func (c *copier) commit(ctx context.Context, acked []sink.Acked) error {
 		for _, run := range list {
 			count += run.Count
 		}
-		c.flow.Metrics.Copied(c.flow.Name, p, count, c.assigned.routes[p].newest, time.Now())
+		r := c.assigned.routes[p]
+		c.published.Copied(p, count, r.bytes, r.newest)
+		r.bytes = 0
+		c.flow.Metrics.Copied(c.flow.Name, p, count, r.newest, time.Now())
 		c.flow.Copied.Add(count)
 	}
 	return nil
@@ -138,7 +141,7 @@ func (c *copier) markCommitted() {
 		if r.written {
 			c.foreign.committed[r.key], r.written = true, false
 		}
-		c.published.Progress(p, r.next, r.newest)
+		c.published.Progress(p, r.next)
 	}
 	clear(c.assigned.moved)
 	c.committed = time.Now()

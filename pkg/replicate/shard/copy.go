@@ -140,6 +140,7 @@ func (c *copier) write(ctx context.Context, read chunk.Chunk) error {
 			}
 			r.written = true
 			r.newest = part.Newest
+			r.bytes += int64(part.Bytes())
 		}
 		c.assigned.advance(r, &part)
 	}
@@ -151,7 +152,7 @@ func (c *copier) note(read chunk.Chunk) {
 	for _, part := range read.Parts {
 		if r := c.assigned.routes[part.Partition]; r != nil && r.stopAt == nil {
 			c.assigned.advance(r, &part)
-			c.published.Progress(part.Partition, part.Next, r.newest)
+			c.published.Progress(part.Partition, part.Next)
 		}
 	}
 }

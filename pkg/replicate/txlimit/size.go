@@ -118,8 +118,8 @@ func splitPart(part chunk.Part, most int, some bool) (taken, left chunk.Part, by
 	}
 	taken.Batches, left.Batches = part.Batches[:n], part.Batches[n:]
 	m := 0
-	for ; m < len(part.Records) && fits(m, sizeOf(&part.Records[m])); m++ {
-		bytes += sizeOf(&part.Records[m])
+	for ; m < len(part.Records) && fits(m, part.Records[m].Bytes()); m++ {
+		bytes += part.Records[m].Bytes()
 	}
 	taken.Records, left.Records = part.Records[:m], part.Records[m:]
 	if left.Empty() {
@@ -139,15 +139,6 @@ func splitPart(part chunk.Part, most int, some bool) (taken, left chunk.Part, by
 		taken.Next, taken.Newest = last.Offset+offsets.Source(1), last.Timestamp
 	}
 	return taken, left, bytes
-}
-
-// sizeOf is what a record holds, as chunks count it.
-func sizeOf(r *chunk.Record) int {
-	n := len(r.Key) + len(r.Value)
-	for _, h := range r.Headers {
-		n += len(h.Key) + len(h.Value)
-	}
-	return n
 }
 
 // records counts those of a part.

@@ -278,6 +278,7 @@ func (p *parser) flows(n *yaml.Node, path string) []settings.Config {
 			"exclude_groups":      p.yaml.list(&f.ExcludeGroups),
 			"naming":              p.yaml.text((*string)(&f.Naming)),
 			"separator":           p.yaml.text(&f.Separator),
+			"records":             p.yaml.text((*string)(&f.Records)),
 			"delivery":            p.yaml.text((*string)(&f.Delivery)),
 			"lane":                p.yaml.text((*string)(&f.Lane)),
 			"start":               p.yaml.text((*string)(&f.Start)),

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 
-	"replicator/pkg/policy"
 	"replicator/pkg/replicate/settings"
 )
 
@@ -37,7 +36,6 @@ func (p *parser) validate(c *Config) {
 }
 
 func (p *parser) validateFlows(c *Config) {
-	all := make([]policy.Flow, 0, len(c.Flows))
 	for i, flow := range c.Flows {
 		at := fmt.Sprintf("flows[%d]", i)
 		for _, end := range []struct{ path, name string }{{at + ".from", flow.From}, {at + ".to", flow.To}} {
@@ -49,11 +47,8 @@ func (p *parser) validateFlows(c *Config) {
 		}
 		flow.SourcePrefix, flow.TargetPrefix = p.prefixes[flow.From], p.prefixes[flow.To]
 		c.Flows[i] = flow
-		all = append(all, flow.Flow)
 	}
-	for i := range c.Flows {
-		c.Flows[i].Flows = all
-	}
+	settings.Introduce(c.Flows)
 	settings.Validate(c.Flows, func(i int, path, format string, args ...any) {
 		p.found.bad(join(fmt.Sprintf("flows[%d]", i), path), format, args...)
 	})

@@ -26,7 +26,7 @@ func Circles(c Config, way []Hop, topics []string) ([]string, error) {
 	}
 	others := make([]*Policy, len(way))
 	for i, h := range way {
-		if others[i], err = h.policy(append(c.Flows[:len(c.Flows):len(c.Flows)], self)); err != nil {
+		if others[i], err = h.Policy(append(c.Flows[:len(c.Flows):len(c.Flows)], self)); err != nil {
 			return nil, err
 		}
 	}
@@ -39,8 +39,8 @@ func Circles(c Config, way []Hop, topics []string) ([]string, error) {
 	return found, nil
 }
 
-// policy is what the hop would do, if it knew all flows that are known here.
-func (h *Hop) policy(flows []Flow) (*Policy, error) {
+// Policy is what the hop does, if it knows these flows.
+func (h *Hop) Policy(flows []Flow) (*Policy, error) {
 	return New(Config{Flow: h.Flow, Topics: h.Topics, ExcludeTopics: h.ExcludeTopics, Flows: flows})
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,8 @@ type Flow struct {
 	Naming                     Naming
 	Separator                  string // between From and the topic's name, with naming: prefix; at least one character
 	Ledger                     string // topic on the target, without TargetPrefix; "": defaultLedger
+
+	Habits
 
 	// Of a flow of another configuration, which may call the same clusters otherwise:
 	// what it calls its source, and what it is called itself. "": as here.
@@ -121,7 +124,7 @@ func Loops(flows []Flow) []Problem {
 	}
 	pairs := map[string]int{}
 	ledgers := map[visit]int{}
-	next := map[string][]edge{} // identity flows by source, without those that close a circle
+	var identity []Hop // flows under the same names, without those that close a circle
 	for i, f := range flows {
 		if j, ok := pairs[f.String()]; ok {
 			report(i, "to", "flow %s is there already as flows[%d]; put the topics of both into one", f, j)
@@ -143,48 +146,42 @@ func Loops(flows []Flow) []Problem {
 				"name another cluster, or use naming: prefix", f.From)
 			continue
 		}
-		if way := path(next, f.To, f.From, map[string]bool{}); way != nil {
-			report(i, "naming", "%s", circle(flows, append([]int{i}, way...)))
+		if why := closes(identity, f); why != "" {
+			report(i, "naming", "%s", why)
 			continue
 		}
-		next[f.From] = append(next[f.From], edge{f.To, i})
+		if f.KeepsSettings && slices.ContainsFunc(identity, func(h Hop) bool { return h.KeepsSettings && h.Opposite(f) }) {
+			report(i, "sync_topic_configs", "both flows between %s and %s would set the settings of topics as the other side "+
+				"has them; leave that to one of them, with sync_topic_configs: false here or in flow %s->%s", f.From, f.To,
+				f.To, f.From)
+		}
+		identity = append(identity, Hop{Flow: f})
 	}
 	return found
 }
 
-type edge struct {
-	to   string
-	flow int
-}
-
-// path is the flows that lead from one cluster to another, nil if there are none.
-func path(next map[string][]edge, from, to string, seen map[string]bool) []int {
-	seen[from] = true
-	for _, e := range next[from] {
-		if e.to == to {
-			return []int{e.flow}
+// closes says why a flow under the same names may not be added to others: a record would go in a circle. "": it may.
+func closes(others []Hop, f Flow) string {
+	for _, way := range Ways(others, f.To, f.From) {
+		circle := []Flow{f}
+		for _, h := range way {
+			circle = append(circle, h.Flow)
 		}
-		if seen[e.to] {
+		if Covered(circle) {
 			continue
 		}
-		if way := path(next, e.to, to, seen); way != nil {
-			return append([]int{e.flow}, way...)
+		names := []string{f.From}
+		for _, one := range circle {
+			names = append(names, one.To)
 		}
+		const what = "identity naming all the way %s would copy records in a circle; "
+		if len(circle) == 2 {
+			return fmt.Sprintf(what+"%s, or use naming: prefix in one of them", strings.Join(names, "->"), BothLeaveOut)
+		}
+		return fmt.Sprintf(what+"use records: local in at least two of these flows, with lane: batch, or naming: prefix in "+
+			"one of them", strings.Join(names, "->"))
 	}
-	return nil
-}
-
-func circle(flows []Flow, way []int) string {
-	if len(way) == 2 {
-		return fmt.Sprintf("identity naming in both directions between %s and %s (with flows[%d]) would copy records "+
-			"in a circle; use naming: prefix in one of them", flows[way[0]].From, flows[way[0]].To, way[1])
-	}
-	names := make([]string, 0, len(way)+1)
-	for _, i := range way {
-		names = append(names, flows[i].From)
-	}
-	return fmt.Sprintf("identity naming all the way %s would copy records in a circle; use naming: prefix in one of "+
-		"these flows", strings.Join(append(names, names[0]), "->"))
+	return ""
 }
 
 // SameClusterError reports a flow whose two clusters are one, where what it writes

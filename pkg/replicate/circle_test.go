@@ -125,7 +125,7 @@ func testCircleTogether(t *testing.T, w *flowtest.World) {
 	first, _ := launch(w, one)
 	_, second := launch(w, other(w, "west", "east", nil))
 	w.Await("a flow stops", func() bool {
-		return provenance.InCircle(first.Ready()) || len(second) > 0
+		return provenance.IsConflict(first.Ready()) || len(second) > 0
 	})
 	w.Plain(w.Sides.Source, "orders", 0, 10)
 	w.Plain(w.Sides.Target, "orders", 0, 5)
@@ -171,8 +171,8 @@ func testCircleWhileRunning(t *testing.T, w *flowtest.World) {
 	})
 	w.Topic("orders-new", 1)
 	w.Await("a flow stops", func() bool {
-		return provenance.InCircle(first.Ready()) ||
-			provenance.InCircle(second.Ready())
+		return provenance.IsConflict(first.Ready()) ||
+			provenance.IsConflict(second.Ready())
 	})
 	w.Plain(w.Sides.Source, "orders-new", 0, 10)
 	for _, o := range []replicate.Options{one, two} {

@@ -81,11 +81,11 @@ func (f *flow) open() (err error) {
 	}
 	f.TargetTopics = provenance.NewTarget(&f.Cfg, f.Target, f.TargetOffsets, f.Scan, f.Writers)
 	cfg := clients.TopicsConfig(&f.Cfg, f.Source, f.Target, f.Policy, f.options.Log)
-	cfg.Ledger = f.TargetTopics
+	cfg.Ledger, cfg.CarriesBack = f.TargetTopics, f.Writers.CarriesBack
 	if f.Topics, err = topics.Open(cfg); err != nil {
 		return err
 	}
-	if f.SourceWriters, err = provenance.OpenSourceWriters(&f.Cfg, f.Source); err != nil {
+	if f.SourceWriters, err = provenance.OpenSourceWriters(&f.Cfg, f.Source, f.Target); err != nil {
 		return err
 	}
 	f.Owner, err = owner.Open(owner.Config{

@@ -32,7 +32,7 @@ func (n *neighbours) meet(ctx context.Context) (*provenance.Neighbourhood, error
 	if err != nil {
 		return nil, err
 	}
-	if err := v.Circle(&n.flow.Cfg); err != nil {
+	if err := v.Conflict(&n.flow.Cfg); err != nil {
 		return v, err
 	}
 	if flows := v.Flows(); !slices.Equal(flows, n.known) {
@@ -56,7 +56,7 @@ func (n *neighbours) announce(ctx context.Context) (*provenance.Neighbourhood, e
 		return nil, err
 	}
 	after, err := n.meet(ctx)
-	if provenance.InCircle(err) && !after.Own.Begun {
+	if provenance.IsConflict(err) && !after.Own.Begun {
 		rules := v.Rules(&n.flow.Cfg)
 		rules.Withdrawn = true
 		return nil, errors.Join(err, after.NoteRules(ctx, &n.flow.Cfg, n.flow.Target, rules))

@@ -32,7 +32,7 @@ type attempt struct {
 
 // outcome decides what follows.
 func (a *attempt) outcome() outcome {
-	circle := provenance.InCircle(a.err)
+	circle := provenance.IsConflict(a.err)
 	switch {
 	case errors.As(a.err, new(*metError)):
 		return again // by other rules

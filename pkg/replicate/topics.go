@@ -45,6 +45,9 @@ func (s *topicSync) compare(ctx context.Context, seen *provenance.Neighbourhood)
 	}
 	s.log(list)
 	if s.flow.Topology.Replace(list) {
+		if s.flow.SourceWriters != nil { // a cluster that was rebuilt gives ids anew
+			s.flow.SourceWriters.Forget()
+		}
 		for _, t := range list {
 			s.flow.Metrics.BornTopic(s.flow.Name, t.Source)
 		}

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"strings"
 	"testing"
 )
@@ -25,7 +26,7 @@ func TestBehindTheMap(t *testing.T) {
 		{"the source has compacted it", "b c", "a", func(s *story) { s.p.SourceCompacts = true }, "", 1},
 		{"the opposite flow's on the source", "a o b", "a o b", func(s *story) {
 			s.p.Next.(*fakeLog).records[1].ProducerID = 99
-			s.p.LeftOut = func(_ context.Context, producer int64) (bool, error) { return producer == 99, nil }
+			s.p.LeftOut = func(_ context.Context, r *kgo.Record) (bool, error) { return r.ProducerID == 99, nil }
 		}, "extra ->121", 2},
 		{"no way to tell", "", "x", func(s *story) { s.p.Next = nil }, "", 1},
 	} {

@@ -47,7 +47,7 @@ func (c *comparison) nextComing(ctx context.Context) error {
 		}
 		leftOut := false
 		if c.p.LeftOut != nil {
-			if leftOut, err = c.p.LeftOut(ctx, s.ProducerID); err != nil {
+			if leftOut, err = c.p.LeftOut(ctx, s); err != nil {
 				return err
 			}
 		}

@@ -161,7 +161,7 @@ func (c *comparison) pair(s, t *kgo.Record) {
 // unmapped judges a source record below progress that no run covers.
 func (c *comparison) unmapped(ctx context.Context, s *kgo.Record) error {
 	if c.p.LeftOut != nil {
-		leftOut, err := c.p.LeftOut(ctx, s.ProducerID)
+		leftOut, err := c.p.LeftOut(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -218,6 +218,10 @@ func (c *comparison) notOnSource(t *kgo.Record, source int64) {
 // extra judges a target record that no run explains.
 func (c *comparison) extra(ctx context.Context, t *kgo.Record) error {
 	c.passTarget(t)
+	if c.p.Native != nil && c.p.Native(t) {
+		c.found.Unverified[Native]++
+		return nil
+	}
 	why := "no run of the map explains it"
 	if t.Offset >= int64(c.p.Settled) {
 		ours, err := c.perhapsOurs(ctx, t)

@@ -59,8 +59,11 @@ type Partition struct {
 	SourceStart, TargetStart int64
 	// SourceCompacts and TargetCompacts: records may vanish once a later one has their key.
 	SourceCompacts, TargetCompacts bool
-	// LeftOut says whether the flow leaves out what a producer id wrote on the source; nil: nothing.
-	LeftOut func(ctx context.Context, producer int64) (bool, error)
+	// LeftOut says whether the flow leaves out a record of the source, by who wrote it; nil: nothing.
+	LeftOut func(context.Context, *kgo.Record) (bool, error)
+	// Native says whether a record of the target that the map does not explain began its way there, and is for the flow in
+	// the opposite direction to carry; nil: none is.
+	Native func(*kgo.Record) bool
 	// Repeats: the flow may have written records twice. Then an extra record is looked for among the latest before it.
 	Repeats bool
 	// Most is how many differences are listed; all are counted.
@@ -112,6 +115,7 @@ const (
 	SourceCompacted = "source_compacted" // gone from a compacted source
 	TargetCompacted = "target_compacted" // gone from a compacted target
 	LeftOut         = "left_out"         // the opposite flow wrote it: it is not copied back
+	Native          = "native"           // it began its way on the target: the opposite flow carries it to the source
 	SourceCut       = "source_cut"       // copied before the source's log was cut there: the target alone holds it
 	GivenUp         = "given_up"         // not copied, since an operator has ordered to go on behind it
 	NotNotedYet     = "not_noted_yet"    // at the target's end, like what is copied next: ours, on its way into the map

@@ -426,7 +426,7 @@ func TestExtrasThatAreOurs(t *testing.T) {
 	s.runs = []offsets.Run{{Source: 0, Target: 100, Count: 5}}
 	s.target.records = s.target.records[:5]
 	s.source.records[5].ProducerID = 99
-	s.p.LeftOut = func(_ context.Context, producer int64) (bool, error) { return producer == 99, nil }
+	s.p.LeftOut = func(_ context.Context, r *kgo.Record) (bool, error) { return r.ProducerID == 99, nil }
 	if got := s.compare(t); got.Differences() != 0 || got.Unverified[LeftOut] != 1 ||
 		got.SourceDigest != got.TargetDigest {
 		t.Errorf("a record of the opposite flow: %+v", got)

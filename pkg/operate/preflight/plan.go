@@ -186,6 +186,7 @@ func planTopics(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot
 	err error) {
 	cfg := clients.TopicsConfig(&v.Flow, v.SourceCluster, v.TargetCluster, v.Policy, nil)
 	cfg.Ledger = provenance.NewTarget(&v.Flow, v.TargetCluster, v.TargetOffsets, v.Scan, v.Writers)
+	cfg.CarriesBack = v.Writers.CarriesBack
 	t, err := topics.Open(cfg)
 	if err != nil {
 		return plan, nil, err

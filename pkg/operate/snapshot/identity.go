@@ -24,7 +24,7 @@ func (v *Viewer) CheckCircle(ctx context.Context) []error {
 		return []error{err}
 	}
 	v.Around = around
-	if err := v.Around.Circle(&v.Flow); err != nil {
+	if err := v.Around.Conflict(&v.Flow); err != nil {
 		return []error{&Lasting{err}}
 	}
 	return nil

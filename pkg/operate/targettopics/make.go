@@ -44,6 +44,7 @@ func Make(ctx context.Context, clusters map[string]kafka.Config, flow settings.C
 	}
 	defer writers.Close()
 	cfg.Ledger = provenance.NewTarget(&flow, clusters[flow.To], offsets, scanner, writers)
+	cfg.CarriesBack = writers.CarriesBack
 	t, err := topics.Open(cfg)
 	if err != nil {
 		return nil, err
@@ -63,7 +64,7 @@ func Make(ctx context.Context, clusters map[string]kafka.Config, flow settings.C
 	}
 	around, err := others.Look(ctx)
 	if err == nil {
-		err = around.Circle(&flow)
+		err = around.Conflict(&flow)
 	}
 	if err != nil {
 		return nil, err

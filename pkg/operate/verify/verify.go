@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/offsets"
@@ -310,6 +311,9 @@ func newJob(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Snapsho
 		TargetStart: int64(view.TargetEarliest), Repeats: viewer.Flow.Delivery == settings.AtLeastOnce, Most: verifyListed,
 		Runs: func(ctx context.Context) ([]offsets.Run, error) { return walk.Next(viewer.Segments(ctx, view)) },
 	}
+	if viewer.Writers.CarriesBack(view.Target.Topic) {
+		job.partition.Native = func(r *kgo.Record) bool { return !claimedBy(snap, r.ProducerID) }
+	}
 	job.source = compare.Remote{Cluster: viewer.SourceCluster, Topic: view.Source.Topic,
 		ID: snap.Source.Topics[view.Source.Topic].ID, Number: view.Source.Number,
 		From: int64(max(begin, view.Earliest)), To: int64(view.State.Progress)}
@@ -319,6 +323,11 @@ func newJob(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Snapsho
 		Number: view.Target.Number,
 		From:   int64(max(floor, view.TargetEarliest)), To: int64(end)}
 	return job
+}
+
+// claimedBy says whether the flow wrote under a producer id.
+func claimedBy(snap *snapshot.Snapshot, producer int64) bool {
+	return slices.ContainsFunc(snap.Books, func(b snapshot.Book) bool { return b.Shard != nil && b.Claims(producer) })
 }
 
 // giveUp notes what orders have left out of what is compared.
@@ -381,22 +390,26 @@ func handedOver(snap *snapshot.Snapshot, view *snapshot.PartitionView) (offsets.
 	return offsets.Target(max(topic.TargetEnds[view.Source.Number], 0)), nil
 }
 
-// leftOut is the test whether the flow leaves out what a producer id wrote; nil: it
+// leftOutTest says whether a record of the source is left out, which would go to the topic with that id.
+type leftOutTest func(ctx context.Context, at chunk.Partition, r *kgo.Record, target chunk.TopicID) (bool, error)
+
+// leftOut is the test whether the flow leaves out a record, by who wrote it; nil: it
 // leaves out nothing.
-func leftOut(viewer *snapshot.Viewer) (test func(context.Context, int64) (bool, error), done func(), err error) {
-	writers, err := provenance.OpenSourceWriters(&viewer.Flow, viewer.SourceCluster)
+func leftOut(viewer *snapshot.Viewer) (test leftOutTest, done func(), err error) {
+	writers, err := provenance.OpenSourceWriters(&viewer.Flow, viewer.SourceCluster, viewer.TargetCluster)
 	if writers == nil || err != nil {
 		return nil, func() {}, err
 	}
 	seen := time.Now() // what is read was there before
-	return func(ctx context.Context, producer int64) (bool, error) {
-		return writers.WrittenByOpposite(ctx, producer, seen)
+	return func(ctx context.Context, at chunk.Partition, r *kgo.Record, target chunk.TopicID) (bool, error) {
+		return writers.LeftOut(ctx, chunk.Written{Partition: at, Offset: r.Offset, Producer: r.ProducerID,
+			Transactional: r.Attrs.IsTransactional(), Seen: seen}, target)
 	}, writers.Close, nil
 }
 
 // compareAll works on the jobs, several at a time, each over connections of its own.
 func compareAll(ctx context.Context, viewer *snapshot.Viewer, jobs []*job,
-	leftOut func(context.Context, int64) (bool, error), o *Options) error {
+	leftOut leftOutTest, o *Options) error {
 	queue := make(chan *job)
 	together, ctx := errgroup.WithContext(ctx)
 	together.Go(func() error {
@@ -424,7 +437,11 @@ func compareAll(ctx context.Context, viewer *snapshot.Viewer, jobs []*job,
 			defer target.Close()
 			for job := range queue {
 				job.source.Client, job.next.Client, job.target.Client = source, source, target
-				job.partition.LeftOut = leftOut
+				if leftOut != nil {
+					job.partition.LeftOut = func(ctx context.Context, r *kgo.Record) (bool, error) {
+						return leftOut(ctx, job.view.Source, r, job.view.State.TargetTopic)
+					}
+				}
 				if err := job.compare(ctx, &o.Progress.watch); err != nil {
 					return err
 				}

@@ -17,6 +17,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"time"
 
 	"replicator/pkg/offsets"
 )
@@ -183,4 +184,13 @@ func Murmur2[K string | []byte](s K) uint32 {
 	h *= m
 	h ^= h >> 15
 	return h
+}
+
+// Written is what a log tells of who wrote a record, or a batch, which one producer writes.
+type Written struct {
+	Partition     Partition
+	Offset        int64 // of the last one
+	Producer      int64 // its id; -1: none
+	Transactional bool
+	Seen          time.Time // when the log was read
 }

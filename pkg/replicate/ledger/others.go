@@ -43,6 +43,7 @@ type Standing struct {
 // Other is one ledger, as far as partition 0 tells.
 type Other struct {
 	Topic    string
+	ID       chunk.TopicID
 	Identity *Identity // nil: it does not name its flow
 	Rules    *Rules    // nil: it does not tell what the flow chooses
 	Notes    map[string][]byte
@@ -241,7 +242,7 @@ func (o *Others) one(l *glance.Log, begun bool) (Other, bool) {
 	k.next = max(k.next, l.At)
 	switch {
 	case errors.Is(l.Err, kerr.TopicAuthorizationFailed):
-		return Other{Topic: l.Topic, Err: o.cluster.Denied("Read", "topic "+l.Topic, nil)}, true
+		return Other{Topic: l.Topic, Err: o.cluster.Denied("Read", "topic "+l.Topic, kerr.TopicAuthorizationFailed)}, true
 	case errors.Is(l.Err, errNoLedger):
 		k.verdict = none
 		return Other{}, false
@@ -250,7 +251,7 @@ func (o *Others) one(l *glance.Log, begun bool) (Other, bool) {
 	case k.verdict != ledger:
 		return Other{}, false // nothing stands in it yet
 	}
-	one := Other{Topic: l.Topic, Notes: maps.Clone(k.notes), Begun: begun || k.begun}
+	one := Other{Topic: l.Topic, ID: k.id, Notes: maps.Clone(k.notes), Begun: begun || k.begun}
 	var err error
 	if one.Identity, err = decodeIdentity(k.notes[IdentityName]); err == nil {
 		one.Rules, err = decodeRules(k.notes[RulesName])

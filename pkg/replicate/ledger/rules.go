@@ -3,6 +3,8 @@ package ledger
 import (
 	"encoding/json"
 	"fmt"
+
+	"replicator/pkg/policy"
 )
 
 // RulesName is the name of the note, in partition 0, by which other flows can tell what
@@ -17,6 +19,7 @@ type Rules struct {
 	Version       int      `json:"version"`
 	Topics        []string `json:"topics"` // patterns, by names without the cluster's prefix
 	ExcludeTopics []string `json:"exclude_topics,omitempty"`
+	policy.Habits
 	// Withdrawn: the flow has found that it would carry records in a circle, before it
 	// copied anything.
 	Withdrawn bool `json:"withdrawn,omitempty"`
@@ -32,6 +35,7 @@ type Upstream struct {
 	Identity      Identity `json:"flow"`
 	Topics        []string `json:"topics"`
 	ExcludeTopics []string `json:"exclude_topics,omitempty"`
+	policy.Habits
 }
 
 // EncodeRules is the text of the note.

@@ -62,6 +62,9 @@ func OpenWriters(cfg *settings.Config, others *Neighbours, target kafka.Config) 
 // Close ends the connections.
 func (w *Writers) Close() { w.client.Close() }
 
+// CarriesBack is that of [Neighbours].
+func (w *Writers) CarriesBack(target string) bool { return w.others.CarriesBack(target) }
+
 // Author is who wrote the record at an offset of a target partition. With Unknown the
 // error says why it could not be found out.
 func (w *Writers) Author(ctx context.Context, at chunk.Partition, offset offsets.Target) (Author, error) {
@@ -169,8 +172,12 @@ func (w *Writers) fillers(ctx context.Context, there []topics.Mirrored) (map[str
 	}
 	var names []string
 	others := map[string]Author{} // by ledger
+	seen := w.others.seen.Load()
 	for i := range standing.Ledgers {
 		l := &standing.Ledgers[i]
+		if seen != nil && seen.besides(w.cfg, l) {
+			continue
+		}
 		if by := w.flowOf(l); by.Kind != Own && atWork(l, standing.Cluster) && l.Begun {
 			others[l.Topic] = by
 			names = append(names, l.Topic)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,6 +22,14 @@ import (
 type Neighbours struct {
 	cfg            *settings.Config
 	source, target *ledger.Others
+	seen           atomic.Pointer[Neighbourhood] // by the latest Look; nil: none
+}
+
+// CarriesBack says whether a flow in the opposite direction carries what began its way in a topic of the target to the
+// source, as was seen last.
+func (n *Neighbours) CarriesBack(target string) bool {
+	v := n.seen.Load()
+	return v != nil && v.pair.carriesBack(target)
 }
 
 // OpenNeighbours opens what asks both clusters for their ledgers; nothing is connected yet.
@@ -50,6 +59,7 @@ type Neighbourhood struct {
 	upstream       []ledger.Upstream // flows that lead to the source, by whatever way
 	ways           [][]policy.Hop    // by which records of the target come to the source
 	ledgers        []policy.Flow     // whose ledgers on the source have names of their own
+	pair           pair
 	begun          map[policy.Flow]bool
 	Unread         []error // ledgers of the source that may not be read
 }
@@ -85,6 +95,11 @@ func (n *Neighbours) Look(ctx context.Context) (*Neighbourhood, error) {
 		}
 	}
 	v.ways = policy.Ways(hops, n.cfg.To, n.cfg.From)
+	var err error
+	if v.pair, err = v.pairOf(n.cfg); err != nil {
+		return nil, err
+	}
+	n.seen.Store(v)
 	return v, nil
 }
 
@@ -121,7 +136,7 @@ func (v *Neighbourhood) findUpstream(cfg *settings.Config) {
 		}
 		up := ledger.Upstream{Ledger: l.Topic, Begun: l.Begun, Identity: *l.Identity, Topics: []string{".*"}}
 		if l.Rules != nil {
-			up.Topics, up.ExcludeTopics = l.Rules.Topics, l.Rules.ExcludeTopics
+			up.Topics, up.ExcludeTopics, up.Habits = l.Rules.Topics, l.Rules.ExcludeTopics, l.Rules.Habits
 			named = append(named, l.Rules.Upstream...)
 		}
 		v.upstream = append(v.upstream, up)
@@ -163,7 +178,7 @@ func (n *Neighbours) hop(up *ledger.Upstream, v *Neighbourhood) (policy.Hop, boo
 		From: from, To: to, SourcePrefix: id.SourcePrefix, TargetPrefix: id.TargetPrefix,
 		Naming: policy.Naming(id.Naming), Separator: id.Separator,
 		Ledger:     strings.TrimPrefix(up.Ledger, id.TargetPrefix),
-		CalledFrom: id.From, Called: id.Flow(),
+		CalledFrom: id.From, Called: id.Flow(), Habits: up.Habits,
 	}}
 	if h.Separator == "" {
 		h.Separator = policy.DefaultSeparator
@@ -177,6 +192,9 @@ func (n *Neighbours) hop(up *ledger.Upstream, v *Neighbourhood) (policy.Hop, boo
 func (v *Neighbourhood) Flows() []policy.Flow {
 	list := slices.Clone(v.ledgers)
 	for _, way := range v.ways {
+		if len(way) == 1 && way[0].Naming == policy.Identity {
+			continue // no name tells that something came by it
+		}
 		for _, hop := range way {
 			if !slices.Contains(list, hop.Flow) {
 				list = append(list, hop.Flow)
@@ -189,9 +207,10 @@ func (v *Neighbourhood) Flows() []policy.Flow {
 // anyTopic stands for topics that are not there yet.
 const anyTopic = "any-topic"
 
-// Circle is the circle that this flow would close, or nil. A flow that has begun does not
-// give way to one that has not: that one looks as well before it begins, and will.
-func (v *Neighbourhood) Circle(cfg *settings.Config) error {
+// Conflict is why this flow may not run beside those that are there, or nil: it would close a circle that no flow of
+// it leaves out, or set what the opposite flow sets. A flow that has begun does not give way to one that has not: that
+// one looks as well before it begins, and will.
+func (v *Neighbourhood) Conflict(cfg *settings.Config) error {
 	chosen := cfg.Config
 	chosen.Flows = append(slices.Clone(chosen.Flows), v.Flows()...)
 	names := append(slices.Clone(v.Source.Topics), cfg.SourcePrefix+anyTopic)
@@ -208,7 +227,16 @@ func (v *Neighbourhood) Circle(cfg *settings.Config) error {
 		if err != nil {
 			return err
 		}
-		if len(topics) > 0 {
+		self := cfg.Self()
+		circle := []policy.Flow{self}
+		for _, h := range way {
+			circle = append(circle, h.Flow)
+		}
+		switch covered := policy.Covered(circle); {
+		case len(topics) == 0:
+		case covered && len(way) == 1 && self.KeepsSettings && way[0].KeepsSettings:
+			return &SettingsError{*cfg, way[0]}
+		case !covered:
 			return &CircleError{Flow: *cfg, Way: way, Topics: topics, Upstream: v.upstream}
 		}
 	}
@@ -217,7 +245,8 @@ func (v *Neighbourhood) Circle(cfg *settings.Config) error {
 
 // Rules are what others are to know of this flow.
 func (v *Neighbourhood) Rules(cfg *settings.Config) ledger.Rules {
-	return ledger.Rules{Topics: cfg.Topics, ExcludeTopics: cfg.ExcludeTopics, Upstream: v.upstream}
+	return ledger.Rules{Topics: cfg.Topics, ExcludeTopics: cfg.ExcludeTopics, Upstream: v.upstream,
+		Habits: cfg.Self().Habits}
 }
 
 // NoteRules writes the rules to the ledger, if they are not what stands there.
@@ -267,13 +296,22 @@ func (e *CircleError) Remedy() string {
 			"other's cluster? Then set them right. To go back after a cutover, use 'replicator rollback' of flow %s. ",
 			e.Flow.From, e.Flow.To, last.String())
 	}
-	return text + fmt.Sprintf("To copy both ways, choose topics that are not in both (topics, exclude_topics), or use "+
+	self := e.Flow.Self()
+	switch {
+	case len(e.Way) == 1 && self.LeavesOut == policy.Nothing:
+		text += "To copy both ways under the same names, " + policy.BothLeaveOut + ": this flow does not. "
+	case len(e.Way) == 1 && last.LeavesOut == policy.Nothing:
+		text += fmt.Sprintf("To copy both ways under the same names, %s: flow %s does not, or was started last by a release "+
+			"that did not say so. ", policy.BothLeaveOut, last.String())
+	case len(e.Way) > 1:
+		text += "To copy round such a ring under the same names, at least two of its flows need records: local. "
+	}
+	return text + fmt.Sprintf("To copy both ways otherwise, choose topics that are not in both (topics, exclude_topics), or use "+
 		"naming: prefix in each flow. If flow %s has ended for good: see that no daemon of it runs, then delete its ledger "+
 		"topic %s on cluster %s, which holds no records of applications", last.String(), last.LedgerTopic(), e.Flow.From)
 }
 
-// InCircle says whether an error is a circle.
-func InCircle(err error) bool {
-	var circle *CircleError
-	return errors.As(err, &circle)
+// IsConflict says whether an error is that a flow may not run beside another.
+func IsConflict(err error) bool {
+	return errors.As(err, new(*CircleError)) || errors.As(err, new(*SettingsError))
 }

@@ -2,49 +2,242 @@ package provenance
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/settings"
 )
 
-// SourceWriters tells of records of the source whether the flow in the opposite direction wrote them: they
-// came from the target, and are left out. Ledgers of further flows are not asked, since what those bring is
-// copied on, and each batch is asked about. It may be used by several goroutines.
+// SourceWriters tells of records of the source whether they are left out, by who wrote them there: the flow in the
+// opposite direction, which took them from the target, or with `records: local` any flow. Which flows there are the
+// ledgers on the source tell. It may be used by several goroutines.
+//
+// What the opposite flow brought is left out only while the target still has it: what that flow copied from a topic
+// which was deleted on the target since is carried back, into the one that has its name now.
 type SourceWriters struct {
-	opposite Author
-	claims   *ledger.Claims
+	cfg            *settings.Config
+	source, target kafka.Config
+	others         *ledger.Others // of the source
+	client         *kgo.Client    // of the source
+	lives          *lives
+
+	turn chan struct{} // holds a token while somebody looks for ledgers, with targetID
+	// targetID is the target's cluster id; "": not asked yet.
+	targetID string
+
+	mu        sync.Mutex
+	looked    time.Time // all ledgers are known that stood on the source then
+	flows     map[string]*sourceFlow
+	strangers map[int64]bool // transactional producers that no flow claims
 }
 
-// AskedOppositeLedger is the ledger on the source whose flow's records a flow leaves out; "" where it leaves out
-// none: in the record lane, which does not see who wrote, or where no flow goes in the opposite direction.
+// sourceFlow is a flow that writes, or wrote, to the source.
+type sourceFlow struct {
+	author Author
+	id     ledger.Identity
+	claims *ledger.Claims
+	err    error // why its ledger cannot be read; then it claims what nobody else does
+}
+
+// Claimed asks the flow's ledger.
+func (f *sourceFlow) Claimed(ctx context.Context, producer int64, seen time.Time) (bool, error) {
+	if f.err != nil {
+		return false, f.err
+	}
+	return f.claims.Claimed(ctx, producer, seen)
+}
+
+// AskedOppositeLedger is the ledger on the source of the flow in the opposite direction that the configuration holds
+// as well, if this flow leaves out what that one wrote; else "".
 func AskedOppositeLedger(cfg *settings.Config) string {
-	if lane, _ := cfg.LaneInUse(); lane != settings.LaneBatch {
+	if cfg.Self().LeavesOut == policy.Nothing {
 		return ""
 	}
 	return cfg.OppositeLedger()
 }
 
-// OpenSourceWriters opens the question; nil where there is no [AskedOppositeLedger].
-func OpenSourceWriters(cfg *settings.Config, source kafka.Config) (*SourceWriters, error) {
-	opposite := AskedOppositeLedger(cfg)
-	if opposite == "" {
+// OpenSourceWriters opens the question; nil where the flow leaves out nothing, since it does not see who wrote a record.
+func OpenSourceWriters(cfg *settings.Config, source, target kafka.Config) (*SourceWriters, error) {
+	if cfg.Self().LeavesOut == policy.Nothing {
 		return nil, nil
 	}
-	claims, err := ledger.OpenClaims(source, opposite)
+	others, err := ledger.OpenOthers(source)
 	if err != nil {
 		return nil, err
 	}
-	return &SourceWriters{Author{Kind: Opposite, Flow: cfg.To + "->" + cfg.From, Ledger: opposite}, claims}, nil
+	w := &SourceWriters{cfg: cfg, source: source, target: target, others: others, turn: make(chan struct{}, 1)}
+	if w.client, err = kafka.NewFranz(source); err != nil {
+		others.Close()
+		return nil, err
+	}
+	if w.lives, err = openLives(source); err != nil {
+		others.Close()
+		w.client.Close()
+		return nil, err
+	}
+	w.Forget()
+	return w, nil
 }
 
 // Close ends the connections.
-func (w *SourceWriters) Close() { w.claims.Close() }
+func (w *SourceWriters) Close() {
+	w.lives.close()
+	w.others.Close()
+	w.client.Close()
+}
 
-// WrittenByOpposite says whether the opposite flow wrote under a producer id, of which a batch was seen at that time.
-// It answers without a question to the cluster for ids that it knows. Errors: *ledger.UnknownClaimsError.
-func (w *SourceWriters) WrittenByOpposite(ctx context.Context, producer int64, seen time.Time) (bool, error) {
-	author, err := authorOf(ctx, producer, seen, claimant{author: w.opposite, claims: w.claims})
-	return author.Kind == Opposite, err
+// Forget has everything asked again: producer ids are those of one life of a cluster.
+func (w *SourceWriters) Forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.looked, w.flows, w.strangers = time.Time{}, map[string]*sourceFlow{}, map[int64]bool{}
+	w.lives.forget()
+}
+
+// LeftOut says whether a record of the source is left out; target is the topic that it would go to. For writers that it
+// knows it answers without a question to the cluster. Errors: *ledger.UnknownClaimsError.
+func (w *SourceWriters) LeftOut(ctx context.Context, r chunk.Written, target chunk.TopicID) (bool, error) {
+	if r.Producer < 0 {
+		return false, nil
+	}
+	by, err := w.writer(ctx, r)
+	if by == nil || err != nil {
+		return false, err
+	}
+	if by.author.Kind != Opposite {
+		return w.cfg.Self().LeavesOut == policy.WhatFlowsWrote, nil
+	}
+	if by.id.Naming != string(policy.Identity) || w.cfg.Naming != policy.Identity {
+		return true, nil // by another name it is not in the topic that it would go to
+	}
+	return w.lives.holds(ctx, by, r, target)
+}
+
+// writer is the flow that wrote a record; nil: none did.
+func (w *SourceWriters) writer(ctx context.Context, r chunk.Written) (*sourceFlow, error) {
+	for {
+		flows, stranger, upToDate := w.known(r)
+		if stranger {
+			return nil, nil
+		}
+		for _, f := range flows {
+			claimed, err := f.Claimed(ctx, r.Producer, r.Seen)
+			if claimed || err != nil {
+				return f, err
+			}
+		}
+		if upToDate {
+			w.estrange(r)
+			return nil, nil
+		}
+		if err := w.look(ctx, r.Seen); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// known is which flows there are, and whether that is all there is to know about the writer of a record. Flows that are
+// left out by who they are write in transactions: without one the ledgers that were seen before will do.
+func (w *SourceWriters) known(r chunk.Written) (flows []*sourceFlow, stranger, upToDate bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.strangers[r.Producer] {
+		return nil, true, true
+	}
+	for _, f := range w.flows {
+		flows = append(flows, f)
+	}
+	return flows, false, w.looked.After(r.Seen) || !r.Transactional && !w.looked.IsZero()
+}
+
+// mostStrangers bounds the writers that are remembered; one that is forgotten costs a look.
+const mostStrangers = 100_000
+
+// estrange remembers that no flow claims the writer of a record: what claims it would have done so before.
+func (w *SourceWriters) estrange(r chunk.Written) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !r.Transactional {
+		return
+	}
+	if len(w.strangers) >= mostStrangers {
+		clear(w.strangers)
+	}
+	w.strangers[r.Producer] = true
+}
+
+// look finds the ledgers on the source, unless somebody else has done so after what was seen.
+func (w *SourceWriters) look(ctx context.Context, seen time.Time) error {
+	select {
+	case w.turn <- struct{}{}:
+		defer func() { <-w.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	w.mu.Lock()
+	done := w.looked.After(seen)
+	w.mu.Unlock()
+	if done {
+		return nil
+	}
+	begun := time.Now()
+	standing, err := w.lookAtBoth(ctx)
+	if err != nil {
+		return &ledger.UnknownClaimsError{Ledger: w.cfg.OppositeLedger(), Cluster: w.source.Name, Err: err}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.looked = begun
+	for i := range standing.Ledgers {
+		w.add(&standing.Ledgers[i], standing.Cluster)
+	}
+	return nil
+}
+
+// lookAtBoth finds the source's ledgers, and who the target is.
+func (w *SourceWriters) lookAtBoth(ctx context.Context) (*ledger.Standing, error) {
+	if w.targetID == "" {
+		seen, err := kafka.DescribeAll(ctx, w.target)
+		if err != nil {
+			return nil, err
+		}
+		w.targetID = seen.ID
+	}
+	return w.others.Look(ctx)
+}
+
+// add takes up a ledger that was found, for who holds the lock.
+func (w *SourceWriters) add(l *ledger.Other, source string) {
+	key := l.Topic + "/" + l.ID.String()
+	if f := w.flows[key]; f != nil && f.err == nil {
+		return
+	}
+	f := &sourceFlow{author: Author{Kind: Another, Ledger: l.Topic, Producer: -1}}
+	switch {
+	case l.Err != nil && l.Topic != AskedOppositeLedger(w.cfg):
+		return // whose it is is not known; the flow warns of it
+	case l.Err != nil:
+		f.author.Kind = Opposite
+		f.err = &ledger.UnknownClaimsError{Ledger: l.Topic, Cluster: w.source.Name, Err: l.Err,
+			Denied: errors.Is(l.Err, kerr.TopicAuthorizationFailed)}
+	case l.Identity == nil || l.Identity.TargetCluster != source:
+		return // a copy of a ledger, or one that has claimed nothing
+	default:
+		f.id, f.author.Flow = *l.Identity, l.Identity.Flow()
+		if isOpposite(l, source, w.targetID) {
+			f.author.Kind = Opposite
+		} else if w.cfg.Self().LeavesOut != policy.WhatFlowsWrote {
+			return // what it brings is carried on, whoever it is
+		}
+		f.claims = ledger.NewClaims(w.client, w.source, l.Topic)
+	}
+	w.flows[key] = f
 }

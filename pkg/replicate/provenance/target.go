@@ -151,12 +151,16 @@ func (b *Target) foreign(ctx context.Context, there []topics.Mirrored) (map[stri
 			return nil, err
 		}
 	}
-	stops := map[string]*chunk.Stop{}
+	stops, native := map[string]*chunk.Stop{}, map[chunk.TopicID]bool{}
 	for _, t := range doubtful {
 		if own, err := IsOwn(books, &t); own || err != nil {
 			if err != nil {
 				return nil, err
 			}
+			continue
+		}
+		if taken[t.Target] == nil && b.writers.CarriesBack(t.Target) {
+			native[t.TargetID] = true // what else stands there began its way there
 			continue
 		}
 		stop, err := b.firstRecord(ctx, &t, earliest, stable)
@@ -171,7 +175,7 @@ func (b *Target) foreign(ctx context.Context, there []topics.Mirrored) (map[stri
 		}
 	}
 	for _, t := range there {
-		if stops[t.Target] == nil {
+		if stops[t.Target] == nil && !native[t.TargetID] { // a pair may end
 			b.ours[t.TargetID] = true
 		}
 	}

@@ -41,7 +41,9 @@ func (s Start) Time() (time.Time, bool) {
 type Config struct {
 	// What is selected, and how it is named; its Flows are all flows of the configuration, this one among them.
 	policy.Config
+	Beside []policy.Hop // the configuration's other flows
 
+	Records           Records
 	Delivery          Delivery
 	Lane              Lane
 	Start             Start
@@ -71,6 +73,7 @@ const (
 func DefaultConfig() Config {
 	return Config{
 		Config:           policy.DefaultConfig(),
+		Records:          AllRecords,
 		Delivery:         ExactlyOnce,
 		Lane:             LaneAuto,
 		Start:            Earliest,
@@ -100,6 +103,12 @@ func (c *Config) Validate(bad func(path, format string, args ...any)) {
 	}
 	if c.Delivery != ExactlyOnce && c.Delivery != AtLeastOnce {
 		bad("delivery", "%q is unknown; use %s or %s", c.Delivery, ExactlyOnce, AtLeastOnce)
+	}
+	if c.Records != AllRecords && c.Records != LocalRecords {
+		bad("records", "%q is unknown; use %s or %s", c.Records, AllRecords, LocalRecords)
+	} else if lane, why := c.LaneInUse(); c.Records == LocalRecords && lane != LaneBatch {
+		bad("records", "%s needs to see who wrote a record, which only lane: %s does; this flow has lane %s (%s)",
+			LocalRecords, LaneBatch, lane, why)
 	}
 	switch {
 	case c.Lane != LaneAuto && c.Lane != LaneBatch && c.Lane != LaneRecord:
@@ -174,7 +183,7 @@ func Validate(flows []Config, bad func(i int, path, format string, args ...any))
 	for i := range flows {
 		flows[i].Validate(func(path, format string, args ...any) { bad(i, path, format, args...) })
 		if flows[i].From != "" && flows[i].To != "" {
-			named, index = append(named, flows[i].Flow), append(index, i)
+			named, index = append(named, flows[i].Self()), append(index, i)
 		}
 	}
 	for _, problem := range policy.Loops(named) {

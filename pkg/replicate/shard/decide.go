@@ -63,7 +63,8 @@ func (a *assigner) adopt(ctx context.Context, c *candidate, verdict partition.Ve
 	if err != nil {
 		return err
 	}
-	if end > 0 && verdict.Foreign {
+	shared := a.flow.Writers.CarriesBack(c.topic.Target)
+	if end > 0 && verdict.Foreign && !shared {
 		at, found, err := a.flow.Scan.First(ctx, c.topic.Target, c.partition.Number, 0, end, true)
 		if err != nil {
 			return fmt.Errorf("look for foreign records in %s: %w", name, err)
@@ -73,7 +74,7 @@ func (a *assigner) adopt(ctx context.Context, c *candidate, verdict partition.Ve
 				Number: c.partition.Number}, at)
 			return nil
 		}
-	} else if end > 0 {
+	} else if end > 0 && !shared {
 		a.log.Warn("source topic was created again, its records follow those of the former one",
 			"partition", c.partition, "target", name, "remedy", "nothing to do, if that was intended")
 	}

@@ -146,7 +146,7 @@ func (f *Flow) openReader() (reader, error) {
 	if f.inBatches() {
 		return source.OpenBatches(source.BatchesConfig{
 			Cluster: f.Source, AnswerBytes: f.share() / 4, Trouble: trouble, Absent: f.Topology.Refresh,
-			Rebuilt: f.rebuilt, WrittenByOpposite: f.writtenByOpposite(),
+			Rebuilt: f.rebuilt, LeftOut: f.leftOut(),
 		})
 	}
 	return source.OpenRecords(source.Config{
@@ -160,14 +160,13 @@ func (f *Flow) openReader() (reader, error) {
 // rebuilt counts a batch that did not travel as it was.
 func (f *Flow) rebuilt(why string) { f.Metrics.Rebuilt(f.Name, why) }
 
-// writtenByOpposite is the test whether the opposite flow wrote a batch, which is left
-// out then; nil where there is no such flow.
-func (f *Flow) writtenByOpposite() func(context.Context, int64, time.Time) (bool, error) {
+// leftOut is the test whether a batch is left out, by who wrote it; nil where the flow does not see that.
+func (f *Flow) leftOut() func(context.Context, chunk.Written) (bool, error) {
 	if f.SourceWriters == nil {
 		return nil
 	}
-	return func(ctx context.Context, producer int64, seen time.Time) (bool, error) {
-		is, err := f.SourceWriters.WrittenByOpposite(ctx, producer, seen)
+	return func(ctx context.Context, batch chunk.Written) (bool, error) {
+		is, err := f.SourceWriters.LeftOut(ctx, batch, f.Topology.TargetID(batch.Partition.Topic))
 		var unknown *ledger.UnknownClaimsError
 		if errors.As(err, &unknown) && unknown.Denied {
 			return false, &chunk.Stop{Kind: chunk.StopUnauthorized, Reason: err.Error(), Fix: unknown.Remedy()}
@@ -175,7 +174,7 @@ func (f *Flow) writtenByOpposite() func(context.Context, int64, time.Time) (bool
 		if is {
 			f.Metrics.LeftOut(f.Name)
 			f.logLeftOut.Do(func() {
-				f.Log.Info("batches that came from the target are left out", "ledger", f.Cfg.OppositeLedger())
+				f.Log.Info("batches that other flows wrote are left out", "records", f.Cfg.Records)
 			})
 		}
 		return is, err

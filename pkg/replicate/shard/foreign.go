@@ -28,6 +28,9 @@ type foreignRecords struct {
 func (f *foreignRecords) between(ctx context.Context, key ledger.Key, topic topics.Mirrored,
 	from, to offsets.Target, before bool) ([]offsets.Stretch, error) {
 	p := key.Partition
+	if f.flow.Writers.CarriesBack(topic.Target) {
+		return nil, nil // it began its way there, and goes the other way
+	}
 	if before && !f.flow.exactlyOnce() && !f.committed[key] {
 		return nil, nil // after a crash these may be our own records: at least once, they are there twice
 	}

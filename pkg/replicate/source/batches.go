@@ -43,9 +43,9 @@ type BatchesConfig struct {
 	Trouble     func(error)
 	Absent      func()              // told that a topic may be gone, or another one by now; nil: nobody is
 	Rebuilt     func(reason string) // told of each batch that could not travel as it was
-	// WrittenByOpposite says whether a batch, seen at that time, was written by a flow that copies from the cluster
-	// that is written to here: it must not go back. Nil: there is no such flow.
-	WrittenByOpposite func(ctx context.Context, producer int64, seen time.Time) (bool, error)
+	// LeftOut says whether a batch is not copied, by who wrote it: it must not go back to where it came from. Nil:
+	// nobody knows, and all are copied.
+	LeftOut func(context.Context, chunk.Written) (bool, error)
 }
 
 // Batches reads raw batches: the batch lane's door in. One goroutine for each

@@ -280,14 +280,15 @@ func TestClaimedBatchesAreProgressOnly(t *testing.T) {
 			batches = append(batches, at(int64(2*i), b))
 		}
 		tries := 0
-		f.writtenByOpposite = func(_ context.Context, producer int64, seen time.Time) (bool, error) {
+		f.leftOut = func(_ context.Context, batch chunk.Written) (bool, error) {
 			if tries++; tries == 1 {
 				return false, errors.New("the ledger does not answer")
 			}
-			if producer == nobody || time.Since(seen) > time.Minute {
-				f.t.Errorf("asked about producer %d as seen at %s", producer, seen)
+			if batch.Producer == nobody || batch.Partition != f.from(0).Partition || batch.Offset%2 != 1 ||
+				time.Since(batch.Seen) > time.Minute {
+				f.t.Errorf("asked about %+v", batch)
 			}
-			return producer == ours, nil
+			return batch.Producer == ours, nil
 		}
 		f.open(1 << 20)
 		p := holds(8, batches...)

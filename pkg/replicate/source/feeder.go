@@ -111,11 +111,12 @@ func (f *feeder) fetch(ctx context.Context) answer {
 	}
 	seen, response := time.Now(), got.(*kmsg.FetchResponse)
 	f.session.id = response.SessionID
-	tell := callbacks{f.b.cfg.Rebuilt, func(b wire.Batch) (bool, error) {
-		if f.b.cfg.WrittenByOpposite == nil || b.ProducerID() < 0 {
+	tell := callbacks{f.b.cfg.Rebuilt, func(p chunk.Partition, b wire.Batch) (bool, error) {
+		if f.b.cfg.LeftOut == nil || b.ProducerID() < 0 {
 			return false, nil
 		}
-		return f.b.cfg.WrittenByOpposite(ctx, b.ProducerID(), seen)
+		return f.b.cfg.LeftOut(ctx, chunk.Written{Partition: p, Offset: b.Last(), Producer: b.ProducerID(),
+			Transactional: b.Transactional(), Seen: seen})
 	}}
 	byName := make(map[chunk.Partition]*tail, len(f.tails))
 	for _, t := range f.tails {

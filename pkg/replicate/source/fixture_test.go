@@ -74,7 +74,7 @@ type fixture struct {
 	}
 	most              int // see chunk.Position
 	rack              string
-	writtenByOpposite func(context.Context, int64, time.Time) (bool, error)
+	leftOut func(context.Context, chunk.Written) (bool, error)
 
 	mu       sync.Mutex
 	rebuilt  map[string]int // batches, by reason
@@ -120,7 +120,7 @@ func (f *fixture) open(answerBytes int) {
 	var err error
 	if f.batches {
 		f.reader, err = OpenBatches(BatchesConfig{Cluster: cluster, AnswerBytes: answerBytes, Trouble: trouble,
-			WrittenByOpposite: f.writtenByOpposite, Rebuilt: func(why string) {
+			LeftOut: f.leftOut, Rebuilt: func(why string) {
 				f.mu.Lock()
 				defer f.mu.Unlock()
 				f.rebuilt[why]++

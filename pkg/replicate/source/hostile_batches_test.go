@@ -186,7 +186,7 @@ func TestBatchesThatGrowAreTakenAFewAtATime(t *testing.T) {
 	for tail.next < batches*each {
 		part, err := tail.read(&kmsg.FetchResponseTopicPartition{RecordBatches: data, LastStableOffset: batches * each,
 			DivergingEpoch: kmsg.NewFetchResponseTopicPartitionDivergingEpoch()}, callbacks{func(string) {},
-			func(wire.Batch) (bool, error) { return false, nil }})
+			func(chunk.Partition, wire.Batch) (bool, error) { return false, nil }})
 		if err != nil || part.Next == 0 {
 			t.Fatalf("after %d answers, at %d: %v", answers, tail.next, err)
 		}

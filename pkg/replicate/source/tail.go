@@ -53,8 +53,8 @@ func (t *tail) request(bytes int32) kmsg.FetchRequestTopicPartition {
 
 // callbacks are those who hear of single batches, or are asked about them.
 type callbacks struct {
-	rebuilt           func(reason string)              // told of one that could not travel as it was
-	writtenByOpposite func(b wire.Batch) (bool, error) // asked whether it came from where it would go
+	rebuilt func(reason string)                                 // told of one that could not travel as it was
+	leftOut func(p chunk.Partition, b wire.Batch) (bool, error) // asked whether it is not copied, by who wrote it
 }
 
 // read reads what a broker answers for the partition and moves on past it. The
@@ -162,17 +162,17 @@ func (t *tail) pass(part *chunk.Part, b wire.Batch, aborted *wire.Aborted, tell 
 		if last < t.next {
 			return true, nil
 		}
-		writtenByOpposite := false
+		leftOut := false
 		if !hidden {
 			var stop *chunk.Stop
-			if writtenByOpposite, err = tell.writtenByOpposite(b); errors.As(err, &stop) {
+			if leftOut, err = tell.leftOut(t.partition, b); errors.As(err, &stop) {
 				stop.Partition = t.partition
 				return true, stop
 			} else if err != nil {
 				return true, fmt.Errorf("%s: %w", t.partition, err)
 			}
 		}
-		if hidden || writtenByOpposite {
+		if hidden || leftOut {
 			t.next, t.epoch = last+1, b.LeaderEpoch()
 			return true, nil
 		}

@@ -64,7 +64,8 @@ type rules struct {
 	SyncConfigs       bool
 	Watched           bool // see Config
 	Exclude           []*regexp.Regexp
-	From, To          kafka.Config // name the clusters in reasons
+	From, To          kafka.Config             // name the clusters in reasons
+	CarriesBack       func(target string) bool // see Config
 }
 
 // plan says for each pair what is to be done, in the order of the source names.
@@ -189,7 +190,7 @@ func (r rules) targetStop(p pair) *chunk.Stop {
 		return stop(p.Source, chunk.StopTopic,
 			fmt.Sprintf("cluster %s cannot describe topic %s", r.To.Name, p.Target),
 			"look at the brokers' logs if it stays so; it is tried again at every refresh", p.target.Err)
-	case p.target.Partitions > p.source.Partitions:
+	case p.target.Partitions > p.source.Partitions && (r.CarriesBack == nil || !r.CarriesBack(p.Target)):
 		return stop(p.Source, chunk.StopPartitions,
 			fmt.Sprintf("topic %s has %d partitions on cluster %s and %d on cluster %s", p.Target,
 				p.target.Partitions, r.To.Name, p.source.Partitions, r.From.Name),

@@ -43,7 +43,10 @@ type Config struct {
 	SyncConfigs bool
 	// Watched: whoever writes notices by himself that a topic replaces timestamps. Then,
 	// without SyncConfigs, a target topic need not let its settings be read.
-	Watched        bool
+	Watched bool
+	// CarriesBack says whether a topic of the target is carried to the source as well, by a flow that gives the one there
+	// as many partitions; nil: none is.
+	CarriesBack    func(target string) bool
 	ExcludeConfigs []string // anchored regular expressions: settings that are not copied
 	Ledger         Ledger   // nil: every target topic is altered, and nobody keeps what it had
 	Log            *slog.Logger
@@ -80,7 +83,7 @@ func Open(cfg Config) (*Topics, error) {
 		t.log = slog.New(slog.DiscardHandler)
 	}
 	t.log = t.log.With("flow", cfg.Flow)
-	t.rules = rules{ReplicationFactor: cfg.ReplicationFactor, SyncConfigs: cfg.SyncConfigs,
+	t.rules = rules{CarriesBack: cfg.CarriesBack, ReplicationFactor: cfg.ReplicationFactor, SyncConfigs: cfg.SyncConfigs,
 		Watched: cfg.Watched, From: cfg.Source, To: cfg.Target}
 	for _, pattern := range cfg.ExcludeConfigs {
 		re, err := regexp.Compile("^(?:" + pattern + ")$")

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/topics"
 	"replicator/pkg/replicate/wait"
 )
@@ -16,8 +17,9 @@ type Topology struct {
 
 	mu      sync.Mutex
 	list    []topics.Mirrored
-	version uint64        // 0: not known yet
-	changed chan struct{} // closed when the version moves on
+	targets map[string]chunk.TopicID // by source topic
+	version uint64                   // 0: not known yet
+	changed chan struct{}            // closed when the version moves on
 }
 
 // New knows of no topics yet.
@@ -30,6 +32,13 @@ func (t *Topology) Now() []topics.Mirrored {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.list
+}
+
+// TargetID is the id of the topic that one of the source is copied to; zero: it is not there, or not known.
+func (t *Topology) TargetID(source string) chunk.TopicID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.targets[source]
 }
 
 // VersionNow counts the changes; 0: the topics were not compared yet.
@@ -46,7 +55,10 @@ func (t *Topology) Replace(list []topics.Mirrored) bool {
 	if t.version > 0 && same(t.list, list) {
 		return false
 	}
-	t.list = list
+	t.list, t.targets = list, make(map[string]chunk.TopicID, len(list))
+	for i := range list {
+		t.targets[list[i].Source] = list[i].TargetID
+	}
 	t.version++
 	close(t.changed)
 	t.changed = make(chan struct{})

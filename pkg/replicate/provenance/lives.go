@@ -1,0 +1,96 @@
+package provenance
+
+import (
+	"context"
+	"sync"
+
+	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/listoffsets"
+)
+
+// lives knows from which offset on a partition of the source holds what the opposite flow copied from the topic of the
+// target that is there now: what it copied before came from a topic that was deleted since.
+type lives struct {
+	source kafka.Config
+	logs   *listoffsets.Client // of the source
+
+	mu    sync.Mutex
+	known map[lifeOf]life
+}
+
+// lifeOf is a partition of the source, and the topic of the target that it goes to.
+type lifeOf struct {
+	partition chunk.Partition
+	target    chunk.TopicID
+}
+
+// life is what the opposite flow's ledger says of one.
+type life struct {
+	first offsets.Target // of what was copied from that topic; -1: nothing yet
+	upTo  int64          // offset of the source below which that is all
+}
+
+func openLives(source kafka.Config) (*lives, error) {
+	logs, err := listoffsets.Open(source)
+	if err != nil {
+		return nil, err
+	}
+	return &lives{source: source, logs: logs, known: map[lifeOf]life{}}, nil
+}
+
+func (l *lives) close() { l.logs.Close() }
+
+func (l *lives) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.known)
+}
+
+// holds says whether the topic of the target holds what a flow has copied from it to that place of the source.
+func (l *lives) holds(ctx context.Context, by *sourceFlow, r chunk.Written, target chunk.TopicID) (bool, error) {
+	at := lifeOf{r.Partition, target}
+	l.mu.Lock()
+	now, known := l.known[at]
+	l.mu.Unlock()
+	if !known || now.first < 0 && r.Offset >= now.upTo {
+		var err error
+		if now, err = l.ask(ctx, by, at); err != nil {
+			return false, &ledger.UnknownClaimsError{Ledger: by.author.Ledger, Cluster: l.source.Name,
+				Err: l.source.Explain(err)}
+		}
+		l.mu.Lock()
+		l.known[at] = now
+		l.mu.Unlock()
+	}
+	return now.first >= 0 && r.Offset >= int64(now.first), nil
+}
+
+// ask reads the flow's ledger. What it copied below the end that is asked for first, it has noted there.
+func (l *lives) ask(ctx context.Context, by *sourceFlow, at lifeOf) (life, error) {
+	stable, err := l.logs.Stable(ctx, []string{at.partition.Topic})
+	if err != nil {
+		return life{}, err
+	}
+	end, err := listoffsets.OffsetOf(stable, at.partition)
+	if err != nil {
+		return life{}, err
+	}
+	books, err := ledger.ReadWhole(ctx, l.source, by.author.Ledger, by.id.Shards)
+	if err != nil {
+		return life{}, err
+	}
+	now := life{first: -1, upTo: end}
+	if len(books) == 0 {
+		return now, nil
+	}
+	book := books[at.partition.Shard(by.id.Shards)]
+	if state := book.State(book.KeyOf(at.target, at.partition)); state != nil {
+		if run, mapped := state.Map.First(); mapped {
+			now.first = run.Target
+		}
+	}
+	return now, nil
+}

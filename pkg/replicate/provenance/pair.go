@@ -1,0 +1,128 @@
+package provenance
+
+import (
+	"slices"
+	"strings"
+
+	"replicator/pkg/policy"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/settings"
+)
+
+// pair is what a flow knows of the flows in the opposite direction that leave out what it brings, as it leaves out what
+// they bring: whatever else stands in a topic that they choose began its way on the target, and they carry it to the
+// source.
+type pair struct {
+	own  *policy.Policy
+	back []*policy.Policy
+}
+
+// pairOf finds the flows that a flow makes a pair with: those of its own configuration, and those whose ledgers stand
+// on the source.
+func (v *Neighbourhood) pairOf(cfg *settings.Config) (p pair, err error) {
+	self, known := cfg.Self(), append(slices.Clone(cfg.Flows), v.Flows()...)
+	chosen := cfg.Config
+	chosen.Flows = known
+	if p.own, err = policy.New(chosen); err != nil {
+		return pair{}, err
+	}
+	candidates := slices.Clone(cfg.Beside)
+	for _, way := range v.ways {
+		if len(way) == 1 {
+			candidates = append(candidates, way[0])
+		}
+	}
+	for _, h := range candidates {
+		if !h.Opposite(self) || !policy.Covered([]policy.Flow{self, h.Flow}) {
+			continue
+		}
+		back, err := h.Policy(known)
+		if err != nil {
+			return pair{}, err
+		}
+		p.back = append(p.back, back)
+	}
+	return p, nil
+}
+
+// carriesBack says whether a topic of the target is carried to the source, under the name from which it comes back
+// here.
+func (p *pair) carriesBack(target string) bool {
+	return slices.ContainsFunc(p.back, func(back *policy.Policy) bool {
+		name, verdict := back.Topic(target)
+		if !verdict.Selected {
+			return false
+		}
+		again, verdict := p.own.Topic(name)
+		return verdict.Selected && again == target
+	})
+}
+
+// isOpposite says whether a ledger of the source is that of a flow which copied from the target to it, whether or not
+// it still does: what it wrote came from there.
+func isOpposite(l *ledger.Other, source, target string) bool {
+	return l.Err == nil && l.Identity != nil && l.Identity.TargetCluster == source && l.Identity.SourceCluster == target &&
+		source != target
+}
+
+// origins are the clusters, by id, on which records begin their way that a flow brings to its target: its source, and
+// whatever brings more to that, by flows that are known. A flow that leaves out what came back brings nothing that its
+// target sent.
+func origins(of *ledger.Upstream, known []ledger.Upstream, seen map[string]bool) map[string]bool {
+	found := map[string]bool{of.Identity.SourceCluster: true}
+	key := of.Identity.TargetCluster + "/" + of.Ledger
+	if of.LeavesOut == policy.WhatFlowsWrote || seen[key] {
+		return found
+	}
+	seen[key] = true
+	for i := range known {
+		before := &known[i]
+		opposite := before.Identity.SourceCluster == of.Identity.TargetCluster
+		if before.Identity.TargetCluster != of.Identity.SourceCluster || opposite && of.LeavesOut != policy.Nothing {
+			continue
+		}
+		for cluster := range origins(before, known, seen) {
+			found[cluster] = true
+		}
+	}
+	return found
+}
+
+// besides says whether another flow may fill the topics of the target that this one fills: both leave out what came
+// back, and nothing that one brings is brought by the other.
+func (v *Neighbourhood) besides(cfg *settings.Config, other *ledger.Other) bool {
+	if other.Identity == nil || other.Rules == nil {
+		return false
+	}
+	self := ledger.Upstream{Ledger: cfg.LedgerTopic(), Habits: cfg.Self().Habits,
+		Identity: ledger.Identity{SourceCluster: v.Source.Cluster, TargetCluster: v.target.Cluster}}
+	beside := ledger.Upstream{Ledger: other.Topic, Identity: *other.Identity, Habits: other.Rules.Habits}
+	if self.LeavesOut == policy.Nothing || beside.LeavesOut == policy.Nothing || self.KeepsSettings && beside.KeepsSettings {
+		return false
+	}
+	known := append(slices.Clone(v.upstream), other.Rules.Upstream...)
+	ours := origins(&self, known, map[string]bool{})
+	for cluster := range origins(&beside, known, map[string]bool{}) {
+		if ours[cluster] {
+			return false
+		}
+	}
+	return true
+}
+
+// SettingsError reports two flows that would both keep the settings of topics on each other's side.
+type SettingsError struct {
+	Flow  settings.Config
+	Other policy.Hop
+}
+
+func (e *SettingsError) Error() string {
+	return "both flow " + e.Flow.Name() + " and flow " + e.Other.String() + " would set the settings of topics as the other " +
+		"side has them (ledger topic " + e.Other.LedgerTopic() + " on cluster " + e.Flow.From + ")"
+}
+
+// Remedy tells what to do.
+func (e *SettingsError) Remedy() string {
+	return strings.Join([]string{"nothing is copied until one of them leaves that to the other: set sync_topic_configs: " +
+		"false here or in flow", e.Other.String(), "and start it again"}, " ")
+}

@@ -107,7 +107,8 @@ flows: [{from: old, to: new}]`), variables())
 		switch name {
 		case "Config", "Flow": // their fields are seen as well
 			continue
-		case "Flows", "SourcePrefix", "TargetPrefix", "CalledFrom", "Called": // no keys of a flow
+		case "Flows", "SourcePrefix", "TargetPrefix", "CalledFrom", "Called", "Habits", "LeavesOut",
+			"KeepsSettings", "Beside": // no keys of a flow
 			continue
 		case "Separator": // only with prefix
 			continue
@@ -172,6 +173,7 @@ log: {level: warn, format: json}
 			Groups: []string{"a", "kafka.*"}, ExcludeGroups: []string{},
 			Flows: []policy.Flow{{From: "old", To: "new", Naming: policy.Prefix, Separator: "-", Ledger: "acme.ledger"}},
 		},
+		Records:  settings.AllRecords,
 		Delivery: settings.AtLeastOnce, Lane: settings.LaneRecord,
 		Start:             "2026-01-31T06:00:00Z",
 		ReplicationFactor: 3, ExcludeConfigs: []string{"c"}, Shards: 4,

@@ -37,14 +37,14 @@ func TestLoops(t *testing.T) {
 		{"a->a:prefix", "", "within one cluster under a prefix"},
 		{"a->b b->c c->a:prefix", "", "a circle that a prefix breaks"},
 		{"a->a", "0 naming: identity naming from a to itself", "onto itself"},
-		{"a->b b->a", "1 naming: identity naming in both directions between b and a (with flows[0])", "both directions"},
+		{"a->b b->a", "1 naming: identity naming all the way b->a->b would", "both directions"},
 		{"a->b b->c c->a", "2 naming: identity naming all the way c->a->b->c", "a circle over three"},
 		{"a->b c->d b->c d->a c->a", "3 naming: all the way d->a->b->c->d|4 naming: all the way c->a->b->c", "two circles"},
 		{"a->b a->b:prefix", "1 to: flow a->b is there already as flows[0]", "one flow twice"},
 		{"a->c=x b->c=x", "1 ledger: flows[0], a->c, keeps its ledger in topic x of c too", "one ledger on one target"},
 		{"a->c=x a->b=x", "", "one ledger name on two targets"},
 		{"a->c b->c=__replicator.a.c", "1 ledger: flows[0]", "a ledger that is another's default"},
-		{"a->b=x b->a", "1 naming: both directions", "ledgers apart, still a circle"},
+		{"a->b=x b->a", "1 naming: both flows have to see", "ledgers apart, still a circle"},
 	} {
 		got := Loops(flowsOf(t, c.flows))
 		var want []string

@@ -40,8 +40,8 @@ func TestPairCarriesEachRecordOnce(t *testing.T) {
 	look := w.Look()
 	w.Await("all is copied", func() bool { return w.Partition(look).Behind == 0 })
 	v := w.Verify(verify.Options{})
-	if v.Verdict != verify.Equal || v.Compared != int64(written/2) || v.Unverified[compare.Native] != int64(written/2-before) ||
-		v.Unverified[compare.LeftOut] != int64(written/2) {
+	if v.Verdict != verify.Equal || v.Compared != int64(written/2) ||
+		v.Unverified[compare.Native] != int64(written/2-before) || v.Unverified[compare.LeftOut] != int64(written/2) {
 		t.Errorf("verify says %+v", v)
 	}
 }

@@ -314,15 +314,21 @@ func newJob(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Snapsho
 	if viewer.Writers.CarriesBack(view.Target.Topic) {
 		job.partition.Native = func(r *kgo.Record) bool { return !claimedBy(snap, r.ProducerID) }
 	}
-	job.source = compare.Remote{Cluster: viewer.SourceCluster, Topic: view.Source.Topic,
+	job.readsFrom(viewer, snap, view, begin, floor, end)
+	return job
+}
+
+// readsFrom says which parts of the logs are read.
+func (j *job) readsFrom(viewer *snapshot.Viewer, snap *snapshot.Snapshot, view *snapshot.PartitionView,
+	begin offsets.Source, floor, end offsets.Target) {
+	j.source = compare.Remote{Cluster: viewer.SourceCluster, Topic: view.Source.Topic,
 		ID: snap.Source.Topics[view.Source.Topic].ID, Number: view.Source.Number,
 		From: int64(max(begin, view.Earliest)), To: int64(view.State.Progress)}
-	job.next = job.source
-	job.next.From, job.next.To = int64(max(view.State.Progress, view.Earliest)), int64(view.Stable)
-	job.target = compare.Remote{Cluster: viewer.TargetCluster, Topic: view.Target.Topic, ID: view.State.TargetTopic,
+	j.next = j.source
+	j.next.From, j.next.To = int64(max(view.State.Progress, view.Earliest)), int64(view.Stable)
+	j.target = compare.Remote{Cluster: viewer.TargetCluster, Topic: view.Target.Topic, ID: view.State.TargetTopic,
 		Number: view.Target.Number,
 		From:   int64(max(floor, view.TargetEarliest)), To: int64(end)}
-	return job
 }
 
 // claimedBy says whether the flow wrote under a producer id.

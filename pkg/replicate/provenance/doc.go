@@ -1,7 +1,7 @@
 // Package provenance tells who wrote what stands in a log, and whose the target's topics are.
 //
 // The central type is [Author]: this flow, the opposite one, another of ours, somebody foreign, or unknown. It is the
-// answer about a record of the target ([Writers.Author]), a batch of the source ([SourceWriters.WrittenByOpposite])
+// answer about a record of the target ([Writers.Author]), a batch of the source ([SourceWriters.LeftOut])
 // and a topic that another flow fills ([Writers.Taken]), and all of it stands on what ledgers claim. [Target] says
 // which target topics are a flow's own, and [Neighbours] finds the flows of other configurations and the circles that
 // records could go in. They guarantee:

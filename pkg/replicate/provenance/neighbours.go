@@ -235,7 +235,7 @@ func (v *Neighbourhood) Conflict(cfg *settings.Config) error {
 		switch covered := policy.Covered(circle); {
 		case len(topics) == 0:
 		case covered && len(way) == 1 && self.KeepsSettings && way[0].KeepsSettings:
-			return &SettingsError{*cfg, way[0]}
+			return &SettingsError{*cfg, way[0], topics}
 		case !covered:
 			return &CircleError{Flow: *cfg, Way: way, Topics: topics, Upstream: v.upstream}
 		}
@@ -268,16 +268,7 @@ type CircleError struct {
 }
 
 func (e *CircleError) Error() string {
-	var topics []string
-	for _, topic := range e.Topics {
-		if topic != e.Flow.SourcePrefix+anyTopic {
-			topics = append(topics, topic)
-		}
-	}
-	what := "any topic that all of them choose"
-	if len(topics) > 0 {
-		what = "topics " + kafka.Few(topics)
-	}
+	what := named(e.Topics, e.Flow.SourcePrefix)
 	var flows []string
 	for _, h := range e.Way {
 		flows = append(flows, "flow "+h.String())
@@ -285,6 +276,15 @@ func (e *CircleError) Error() string {
 	last := e.Way[len(e.Way)-1]
 	return fmt.Sprintf("records would go in a circle: what this flow copies to %s comes back to %s by %s (ledger topic "+
 		"%s on cluster %s): %s", e.Flow.To, e.Flow.From, strings.Join(flows, ", "), last.LedgerTopic(), e.Flow.From, what)
+}
+
+// named names topics of the source that come back to it.
+func named(list []string, prefix string) string {
+	there := slices.DeleteFunc(slices.Clone(list), func(topic string) bool { return topic == prefix+anyTopic })
+	if len(there) == 0 {
+		return "any topic that all of them choose"
+	}
+	return "topics " + kafka.Few(there)
 }
 
 // Remedy tells what to do.
@@ -301,14 +301,15 @@ func (e *CircleError) Remedy() string {
 	case len(e.Way) == 1 && self.LeavesOut == policy.Nothing:
 		text += "To copy both ways under the same names, " + policy.BothLeaveOut + ": this flow does not. "
 	case len(e.Way) == 1 && last.LeavesOut == policy.Nothing:
-		text += fmt.Sprintf("To copy both ways under the same names, %s: flow %s does not, or was started last by a release "+
-			"that did not say so. ", policy.BothLeaveOut, last.String())
+		text += fmt.Sprintf("To copy both ways under the same names, %s: flow %s does not, or was started last by a "+
+			"release that did not say so. ", policy.BothLeaveOut, last.String())
 	case len(e.Way) > 1:
 		text += "To copy round such a ring under the same names, at least two of its flows need records: local. "
 	}
-	return text + fmt.Sprintf("To copy both ways otherwise, choose topics that are not in both (topics, exclude_topics), or use "+
-		"naming: prefix in each flow. If flow %s has ended for good: see that no daemon of it runs, then delete its ledger "+
-		"topic %s on cluster %s, which holds no records of applications", last.String(), last.LedgerTopic(), e.Flow.From)
+	return text + fmt.Sprintf("To copy both ways otherwise, choose topics that are not in both (topics, exclude_topics), "+
+		"or use naming: prefix in each flow. If flow %s has ended for good: see that no daemon of it runs, then delete its "+
+		"ledger topic %s on cluster %s, which holds no records of applications; what that flow wrote there is copied like "+
+		"any other record then", last.String(), last.LedgerTopic(), e.Flow.From)
 }
 
 // IsConflict says whether an error is that a flow may not run beside another.

@@ -1,8 +1,8 @@
 package provenance
 
 import (
+	"fmt"
 	"slices"
-	"strings"
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/ledger"
@@ -61,8 +61,8 @@ func (p *pair) carriesBack(target string) bool {
 // isOpposite says whether a ledger of the source is that of a flow which copied from the target to it, whether or not
 // it still does: what it wrote came from there.
 func isOpposite(l *ledger.Other, source, target string) bool {
-	return l.Err == nil && l.Identity != nil && l.Identity.TargetCluster == source && l.Identity.SourceCluster == target &&
-		source != target
+	return l.Err == nil && l.Identity != nil && source != target &&
+		l.Identity.TargetCluster == source && l.Identity.SourceCluster == target
 }
 
 // origins are the clusters, by id, on which records begin their way that a flow brings to its target: its source, and
@@ -97,7 +97,7 @@ func (v *Neighbourhood) besides(cfg *settings.Config, other *ledger.Other) bool 
 	self := ledger.Upstream{Ledger: cfg.LedgerTopic(), Habits: cfg.Self().Habits,
 		Identity: ledger.Identity{SourceCluster: v.Source.Cluster, TargetCluster: v.target.Cluster}}
 	beside := ledger.Upstream{Ledger: other.Topic, Identity: *other.Identity, Habits: other.Rules.Habits}
-	if self.LeavesOut == policy.Nothing || beside.LeavesOut == policy.Nothing || self.KeepsSettings && beside.KeepsSettings {
+	if self.LeavesOut == policy.Nothing || beside.LeavesOut == policy.Nothing {
 		return false
 	}
 	known := append(slices.Clone(v.upstream), other.Rules.Upstream...)
@@ -112,17 +112,21 @@ func (v *Neighbourhood) besides(cfg *settings.Config, other *ledger.Other) bool 
 
 // SettingsError reports two flows that would both keep the settings of topics on each other's side.
 type SettingsError struct {
-	Flow  settings.Config
-	Other policy.Hop
+	Flow   settings.Config
+	Other  policy.Hop
+	Topics []string // of the source
 }
 
 func (e *SettingsError) Error() string {
-	return "both flow " + e.Flow.Name() + " and flow " + e.Other.String() + " would set the settings of topics as the other " +
-		"side has them (ledger topic " + e.Other.LedgerTopic() + " on cluster " + e.Flow.From + ")"
+	return fmt.Sprintf("both flow %s and flow %s would set the settings of topics as the other side has them (ledger "+
+		"topic %s on cluster %s): %s", e.Flow.Name(), e.Other.String(), e.Other.LedgerTopic(), e.Flow.From,
+		named(e.Topics, e.Flow.SourcePrefix))
 }
 
 // Remedy tells what to do.
 func (e *SettingsError) Remedy() string {
-	return strings.Join([]string{"nothing is copied until one of them leaves that to the other: set sync_topic_configs: " +
-		"false here or in flow", e.Other.String(), "and start it again"}, " ")
+	return fmt.Sprintf("nothing is copied until that is decided. Are from and to of this flow exchanged? Then set them "+
+		"right; to go back after a cutover, use 'replicator rollback' of flow %s. If both directions are meant to run under "+
+		"the same names, one of them leaves settings to the other: set sync_topic_configs: false here or in flow %s, and "+
+		"start it again", e.Other.String(), e.Other.String())
 }

@@ -3,6 +3,7 @@ package provenance
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,7 +65,8 @@ func AskedOppositeLedger(cfg *settings.Config) string {
 	return cfg.OppositeLedger()
 }
 
-// OpenSourceWriters opens the question; nil where the flow leaves out nothing, since it does not see who wrote a record.
+// OpenSourceWriters opens the question; nil where the flow leaves out nothing, since it does not see who wrote a
+// record.
 func OpenSourceWriters(cfg *settings.Config, source, target kafka.Config) (*SourceWriters, error) {
 	if cfg.Self().LeavesOut == policy.Nothing {
 		return nil, nil
@@ -211,7 +213,20 @@ func (w *SourceWriters) lookAtBoth(ctx context.Context) (*ledger.Standing, error
 		}
 		w.targetID = seen.ID
 	}
-	return w.others.Look(ctx)
+	standing, err := w.others.Look(ctx)
+	name := AskedOppositeLedger(w.cfg)
+	listed := func(l ledger.Other) bool { return l.Topic == name }
+	if err != nil || name == "" || slices.ContainsFunc(standing.Ledgers, listed) {
+		return standing, err
+	}
+	seen, err := kafka.Describe(ctx, w.client, w.source, []string{name}) // by name: what may not be seen is not listed
+	if err != nil {
+		return nil, err
+	}
+	if topic, there := seen.Topics[name]; there && topic.Err != nil {
+		standing.Ledgers = append(standing.Ledgers, ledger.Other{Topic: name, Err: topic.Err})
+	}
+	return standing, nil
 }
 
 // add takes up a ledger that was found, for who holds the lock.

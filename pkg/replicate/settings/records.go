@@ -35,7 +35,7 @@ func (c *Config) hop() policy.Hop {
 func Introduce(flows []Config) {
 	var all []policy.Flow
 	for i := range flows {
-		all = append(all, flows[i].Self())
+		all = append(all, flows[i].Flow)
 	}
 	for i := range flows {
 		flows[i].Flows, flows[i].Beside = all, nil

@@ -72,8 +72,8 @@ type fixture struct {
 		Next(context.Context, Limit) (chunk.Chunk, error)
 		Close() error
 	}
-	most              int // see chunk.Position
-	rack              string
+	most    int // see chunk.Position
+	rack    string
 	leftOut func(context.Context, chunk.Written) (bool, error)
 
 	mu       sync.Mutex

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/files"
 	"replicator/internal/config"
 	"replicator/internal/mm2"
 	"replicator/pkg/operate/selection"
@@ -133,9 +134,9 @@ Errors are printed with what to do about them.`,
 	root.SetVersionTemplate("replicator {{.Version}}\n")
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newReport(),
-		newCutover(), newFailover(), newRollback(), newResume(), newWait(), newDrained(), newLedger(), newTopics(),
-		newTopicVersion(), newImport(), newDemo(), newVersion(), newConfigHelp())
+	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newDrill(),
+		files.NewReport(exitCodes), newCutover(), newFailover(), newRollback(), newResume(), newWait(), newDrained(),
+		newLedger(), newTopics(), newTopicVersion(), files.NewImport(exitCodes), newDemo(), newVersion(), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {

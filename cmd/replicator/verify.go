@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/files"
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/internal/terminal"
@@ -23,7 +24,7 @@ import (
 type verifyWords struct {
 	path, flow, topics, since string
 	asJSON                    bool
-	report                    reportWords
+	report                    files.Report
 }
 
 // newVerify makes the verb that compares both sides.
@@ -62,7 +63,7 @@ comparison of nothing (1).
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			options, err := words.options(time.Now())
-			if err = errors.Join(err, words.report.check()); err != nil {
+			if err = errors.Join(err, words.report.Check()); err != nil {
 				return &usageError{err, cmd.CommandPath()}
 			}
 			on, err := chooseFlows(words.path, words.flow, io.Discard)
@@ -78,7 +79,7 @@ comparison of nothing (1).
 	cmd.Flags().StringVar(&words.since, "since", "",
 		"only from the first record on that is as new as this: a time, or how long ago (24h)")
 	cmd.Flags().BoolVar(&words.asJSON, "json", false, "print JSON, whose fields are stable (docs/FORMATS.md)")
-	words.report.flags(cmd)
+	words.report.Flags(cmd)
 	return cmd
 }
 
@@ -115,7 +116,7 @@ func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 	if err != nil {
 		return err
 	}
-	file, err := w.report.open(options.Filters, flows)
+	file, err := w.report.Verify(options.Filters, flows)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/operate/await"
+	"replicator/pkg/operate/drill"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/verify"
 )
@@ -23,15 +24,26 @@ type Verified struct {
 	SignedBy string `json:"signed_by,omitempty"`
 }
 
+// Rehearsed is the document of drill's --json and --report.
+type Rehearsed struct {
+	Drills   []*drill.Report `json:"drills"` // of the flows that could be looked at
+	Failed   []Failed        `json:"failed"`
+	SignedBy string          `json:"signed_by,omitempty"`
+}
+
 // Kept is what the documents of --report have in common.
 type Kept struct {
-	Flows []struct {
-		Flow    string    `json:"flow"`
-		Verdict string    `json:"verdict"`
-		Taken   time.Time `json:"taken"`
-	} `json:"flows"`
-	Failed   []Failed `json:"failed"`
-	SignedBy string   `json:"signed_by"`
+	Flows    []Concluded `json:"flows"`  // of verify
+	Drills   []Concluded `json:"drills"` // of drill
+	Failed   []Failed    `json:"failed"`
+	SignedBy string      `json:"signed_by"`
+}
+
+// Concluded is what a report says of a flow in a word.
+type Concluded struct {
+	Flow    string    `json:"flow"`
+	Verdict string    `json:"verdict"`
+	Taken   time.Time `json:"taken"`
 }
 
 // Signed is the answer of report verify.

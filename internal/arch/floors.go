@@ -22,7 +22,7 @@ const (
 	reports                  // pkg/operate/inspect
 	verbs                    // pkg/operate/<verb>: allowed by being there
 	engine                   // pkg/replicate
-	movers                   // pkg/operate/cutover: alone in pkg/operate, it starts an engine
+	movers                   // what stands on other verbs: pkg/operate/cutover, which starts an engine, and drill
 	printing                 // what writes answers for people and programs, and decides nothing
 	inside                   // internal/<package>
 	command                  // cmd/<program>
@@ -46,8 +46,8 @@ var floorOf = map[string]floor{
 	"pkg/replicate/shard":  workers,
 	"pkg/operate/snapshot": views, "pkg/operate/stepwise": views, "pkg/operate/compare": views,
 	"pkg/operate/inspect": reports,
-	"pkg/operate/cutover": movers,
-	"internal/terminal":   printing, "internal/answers": printing,
+	"pkg/operate/cutover": movers, "pkg/operate/drill": movers,
+	"internal/terminal": printing, "internal/answers": printing,
 	"internal/kafkatest": integration,
 	"internal/flowtest":  integration,
 }

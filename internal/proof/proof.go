@@ -45,11 +45,17 @@ type File struct {
 func Open(r Report) (*File, error) {
 	p := &File{Report: r}
 	err := p.place()
-	if err == nil && p.Key != nil {
-		err = p.placeOfSignature()
-	}
 	if err == nil && p.old != nil {
 		err = p.narrower()
+	}
+	return p.begin(err)
+}
+
+// begin opens where the report is written meanwhile, unless its place is refused.
+func (p *File) begin(refused error) (*File, error) {
+	err := refused
+	if err == nil && p.Key != nil {
+		err = p.placeOfSignature()
 	}
 	if err != nil {
 		return nil, err
@@ -211,6 +217,7 @@ func (p *File) Keep(all answers.Verified) error {
 	} else if err := p.place(); err != nil { // it may be something else by now
 		return err
 	}
+	all.SignedBy = p.Key.ID()
 	if err := p.put(place, all); err != nil || why == "" {
 		return err
 	}
@@ -219,10 +226,9 @@ func (p *File) Keep(all answers.Verified) error {
 
 // put writes the report, signs it, and gives both their names. The former signature goes first: a report is without one
 // for a moment, rather than with that of another.
-func (p *File) put(place string, all answers.Verified) error {
-	all.SignedBy = p.Key.ID()
+func (p *File) put(place string, document any) error {
 	var text bytes.Buffer
-	err := answers.Print(&text, all, true)
+	err := answers.Print(&text, document, true)
 	if err == nil {
 		err = written(p.file, text.Bytes())
 	}

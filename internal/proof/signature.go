@@ -128,7 +128,7 @@ func Check(report, public string) (*Checked, error) {
 		return nil, err
 	}
 	checked := &Checked{Key: idOf(with)}
-	if json.Unmarshal(text, &checked.Kept) != nil || len(checked.Flows)+len(checked.Failed) == 0 {
+	if json.Unmarshal(text, &checked.Kept) != nil || len(checked.Flows)+len(checked.Drills)+len(checked.Failed) == 0 {
 		return nil, &signatureError{report + " is no report", "give the file that --report has written"}
 	}
 	signature, err := os.ReadFile(SignatureOf(report))

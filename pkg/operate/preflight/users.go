@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/survey"
 )
@@ -51,6 +53,24 @@ func (m *migration) askGroups(ctx context.Context) {
 		m.warn("stop it on the target if it is to follow; its positions are not moved while it has members",
 			"group %s is active on cluster %s; members: %d", g.Group, m.viewer.Flow.To, g.Members)
 	}
+}
+
+// MissingACLs are entries for applications on the source that have no like on the target, for the topics and groups of
+// a snapshot with groups; the warnings tell what else they are in for there, and what could not be asked.
+func MissingACLs(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot) ([]MissingACL,
+	[]inspect.ProblemStatus) {
+	m := migration{viewer: v, snap: snap, source: survey.Of(v.SourceCluster, v.SourceClient),
+		target: survey.Of(v.TargetCluster, v.TargetClient), Migration: &Migration{}}
+	for i := range snap.Held {
+		m.SourceGroups = append(m.SourceGroups, MigrationGroup{Group: survey.Group{Group: snap.Held[i].Group}})
+	}
+	m.askACLs(ctx)
+	for _, one := range m.NotKnown {
+		if one.Remedy != "" { // else there can be none
+			m.Warnings = append(m.Warnings, one)
+		}
+	}
+	return m.MissingACLs, m.Warnings
 }
 
 // askACLs compares what applications may do on both sides.

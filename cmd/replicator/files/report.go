@@ -1,8 +1,9 @@
-package main
+package files
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,42 +15,36 @@ import (
 	"replicator/pkg/replicate/settings"
 )
 
-// reportWords are the flags of a verb that keeps its report.
-type reportWords struct {
+// Report is the flags of a verb that keeps its report.
+type Report struct {
 	path, key string
 	overwrite bool
 }
 
-func (w *reportWords) flags(cmd *cobra.Command) {
+// Flags adds them to a verb.
+func (w *Report) Flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&w.path, "report", "", "write the JSON to this file, too")
 	cmd.Flags().StringVar(&w.key, "sign", "", "sign the report with this file's private key, into FILE.sig")
 	cmd.Flags().BoolVar(&w.overwrite, "overwrite", false, "let --report replace whatever file has that name")
 	_ = cmd.MarkFlagFilename("sign", "pem", "key")
 }
 
-// check refuses flags that mean nothing without another one.
-func (w *reportWords) check() error {
+// Check refuses flags that mean nothing without another one.
+func (w *Report) Check() error {
 	if w.key != "" && w.path == "" {
 		return errors.New("--sign signs the file of --report: name that too")
 	}
 	return nil
 }
 
-// open makes sure, before the work begins, that the report can be kept; nil where none is asked for.
-func (w *reportWords) open(filters verify.Filters, flows []settings.Config) (*proof.File, error) {
+// Verify makes sure, before the work begins, that the report of verify can be kept; nil where none is asked for.
+func (w *Report) Verify(filters verify.Filters, flows []settings.Config) (*proof.File, error) {
 	if w.path == "" {
 		return nil, nil
 	}
-	asked := proof.Report{Path: w.path, Overwrite: w.overwrite, Filters: filters}
-	if w.key != "" {
-		key, err := proof.ReadKey(w.key)
-		if err != nil {
-			return nil, fmt.Errorf("--sign: %w", err)
-		}
-		asked.Key = key
-	}
-	for _, flow := range flows {
-		asked.Flows = append(asked.Flows, flow.Name())
+	asked, err := w.asked(filters, flows)
+	if err != nil {
+		return nil, err
 	}
 	file, err := proof.Open(asked)
 	if err != nil {
@@ -58,14 +53,45 @@ func (w *reportWords) open(filters verify.Filters, flows []settings.Config) (*pr
 	return file, nil
 }
 
-// newReport makes the verb for reports that were kept.
-func newReport() *cobra.Command {
+// Drill is Verify for the report of drill.
+func (w *Report) Drill(flows []settings.Config) (*proof.DrillFile, error) {
+	if w.path == "" {
+		return nil, nil
+	}
+	asked, err := w.asked(verify.Filters{}, flows)
+	if err != nil {
+		return nil, err
+	}
+	file, err := proof.OpenDrill(asked)
+	if err != nil {
+		return nil, fmt.Errorf("--report: %w", err)
+	}
+	return file, nil
+}
+
+func (w *Report) asked(filters verify.Filters, flows []settings.Config) (proof.Report, error) {
+	asked := proof.Report{Path: w.path, Overwrite: w.overwrite, Filters: filters}
+	if w.key != "" {
+		key, err := proof.ReadKey(w.key)
+		if err != nil {
+			return asked, fmt.Errorf("--sign: %w", err)
+		}
+		asked.Key = key
+	}
+	for _, flow := range flows {
+		asked.Flows = append(asked.Flows, flow.Name())
+	}
+	return asked, nil
+}
+
+// NewReport makes the verb for reports that were kept.
+func NewReport(exitCodes string) *cobra.Command {
 	cmd := &cobra.Command{Use: "report", Short: "Check a report that was kept", Args: cobra.NoArgs}
-	cmd.AddCommand(newReportVerify())
+	cmd.AddCommand(newReportVerify(exitCodes))
 	return cmd
 }
 
-func newReportVerify() *cobra.Command {
+func newReportVerify(exitCodes string) *cobra.Command {
 	var key string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -92,14 +118,17 @@ is signed with another key, or not signed, and where the file is no report.`,
 				} else {
 					answer.Why = err.Error()
 				}
-				return errorsOf(answers.Print(cmd.OutOrStdout(), answer, true), err)
+				if printing := answers.Print(cmd.OutOrStdout(), answer, true); printing != nil {
+					return printing
+				}
+				return err
 			}
 			if err != nil {
 				return err
 			}
 			p := terminal.NewPrinter(cmd.OutOrStdout())
 			p.Line("%s is what was signed with %s", args[0], checked.Key)
-			for _, v := range checked.Flows {
+			for _, v := range slices.Concat(checked.Flows, checked.Drills) {
 				p.Line("it says     flow %s: %s, up to %s", v.Flow, v.Verdict, v.Taken.Format(time.RFC3339))
 			}
 			for _, f := range checked.Failed {
@@ -108,7 +137,7 @@ is signed with another key, or not signed, and where the file is no report.`,
 			return p.Err()
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, whose fields are stable")
 	cmd.Flags().StringVar(&key, "key", "", "the public key of who has signed (PEM)")
 	_ = cmd.MarkFlagRequired("key")
 	return cmd

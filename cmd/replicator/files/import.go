@@ -1,4 +1,4 @@
-package main
+package files
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 	"replicator/internal/mm2"
 )
 
-// newImport makes the verb that writes a configuration from MirrorMaker 2's.
-func newImport() *cobra.Command {
+// NewImport makes the verb that writes a configuration from MirrorMaker 2's.
+func NewImport(exitCodes string) *cobra.Command {
 	var asJSON bool
 	var out, reported string
 	var options mm2.Options

@@ -45,6 +45,7 @@ var floorOf = map[string]floor{
 	"pkg/replicate/provenance": origins, "pkg/replicate/identity": origins,
 	"pkg/replicate/shard":  workers,
 	"pkg/operate/snapshot": views, "pkg/operate/stepwise": views, "pkg/operate/compare": views,
+	"pkg/operate/replay":  views,
 	"pkg/operate/inspect": reports,
 	"pkg/operate/cutover": movers, "pkg/operate/drill": movers,
 	"internal/terminal": printing, "internal/answers": printing,

@@ -191,7 +191,11 @@ func (r *reading) page() (*Page, error) {
 		if errors.Is(err, wire.ErrPartial) { // also where nothing is left: the rest comes with the next answer
 			break
 		}
+		if err == nil && len(page.Records) > 0 && b.Times() != page.Times {
+			return page, nil // one page, one kind of times
+		}
 		if err == nil && !r.hidden(b) {
+			page.Times = b.Times()
 			err = wire.Records(b, r.at, func(one *kgo.Record) bool {
 				if one.Offset >= r.To || size >= unpackedBytes {
 					r.at = one.Offset

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/offsets"
+	"replicator/pkg/replicate/wire"
 )
 
 // Log is one side of a partition, over the range that is compared.
@@ -35,6 +36,7 @@ type Page struct {
 	Records []*kgo.Record // visible ones, ascending; nil keys and values are not empty ones
 	Start   int64         // the log's first offset when the page was read
 	More    bool          // the log holds something stable beyond the range
+	Times   wire.Times    // what the records' timestamps are
 }
 
 // Partition is what is known of a partition before it is compared.

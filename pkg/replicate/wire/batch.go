@@ -127,6 +127,26 @@ func (b Batch) Control() bool { return b.attributes()&controlBit != 0 }
 // Transactional says that the batch is part of a transaction.
 func (b Batch) Transactional() bool { return b.attributes()&transactionalBit != 0 }
 
+// Times says who gave the records of a batch their times.
+type Times string
+
+const (
+	Created  Times = "create"    // who wrote them
+	Appended Times = "logappend" // the broker that took them
+	Untimed  Times = "unknown"   // nobody: messages of magic 0 have none
+)
+
+// Times says what the timestamps of the records are.
+func (b Batch) Times() Times {
+	switch {
+	case b.Magic() == 0:
+		return Untimed
+	case b.Magic() == 1 && b[atChecksum]&logAppendTimeBit != 0, b.Magic() >= 2 && b.attributes()&logAppendTimeBit != 0:
+		return Appended
+	}
+	return Created
+}
+
 // Why a batch cannot travel as it is.
 const (
 	OldMagic      = "old_format"      // magic 0 or 1

@@ -28,7 +28,7 @@ func TestFlowIsClosedAfterItsRollback(t *testing.T) {
 	says(t, "status --json", w.must("status", "--json"), `"closed_by": "old->new"`, `"rolled_back_at": "`)
 	for _, line := range []string{
 		"drained", "wait --lag 0 --timeout 20s", "wait --drained --timeout 20s", "cutover --dry-run", "ledger",
-		"resume --dry-run",
+		"resume --dry-run", "orphans",
 	} {
 		got := w.run(strings.Fields(line)...)
 		said := words(got.stderr)

@@ -57,6 +57,11 @@ func TestEveryAnswerIsThereAsJSON(t *testing.T) {
 	says("rollback --dry-run --silent-for 0s --json", 0, map[string]any{"done": false, "back.records": 0.0})
 	says("rollback --yes --silent-for 0s --json", 0, map[string]any{"done": true, "on": "old"})
 	says("topics restore --json", 0, map[string]any{"flows.0.put_back": false})
+	w.source.Fill("orders", 0, 3)
+	says("orphans --json", 0, map[string]any{"records": 3.0, "partitions.0.first.offset": 10.0, "partitions.0.open": 0.0})
+	file := filepath.Join(t.TempDir(), "orphans.jsonl")
+	says("orphans --json --export "+file, 0, map[string]any{"file": file, "records": 3.0})
+	says("import-records --to new --json --dry-run "+file, 0, map[string]any{"records": 3.0, "dry_run": true})
 	if got := w.run("cutover", "--json"); got.code != exitUsage || !strings.Contains(got.stderr, errAsked.Error()) {
 		t.Errorf("JSON with a question: exit %d\n%s", got.code, got.stderr)
 	}

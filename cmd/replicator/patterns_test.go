@@ -23,6 +23,7 @@ func TestAPatternThatMatchesNothingIsNoSuccess(t *testing.T) {
 	w.must("run", "--until-caught-up")
 	for line, want := range map[string]string{
 		"verify --topics oders":                          "matches no topic of old\nremedy: did you mean orders?",
+		"orphans --topics oders":                         "matches no topic of old\nremedy: did you mean orders?",
 		"verify --topics ord*":                           `did you mean "ord.*"?`,
 		"wait --groups biling.*":                         "did you mean billing-eu?",
 		"wait --drained --groups nope":                   `--groups "nope" matches no group of old`,
@@ -192,6 +193,7 @@ func TestAFlowOfNothingIsNotDone(t *testing.T) {
 			{"status --json", `"caught_up": false`, exitDone},
 			{"check --connect", "no topic is selected", exitDone},
 			{"topics", nothing, exitUsage},
+			{"orphans", nothing, exitUsage},
 			{"topics restore", nothing, exitUsage},
 			{"run --until-caught-up", "no topic of cluster old is selected: nothing was copied", exitFailed},
 		} {

@@ -136,7 +136,8 @@ Errors are printed with what to do about them.`,
 	root.SetErr(stderr)
 	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newDrill(),
 		files.NewReport(exitCodes), newCutover(), newFailover(), newRollback(), newResume(), newWait(), newDrained(),
-		newLedger(), newTopics(), newTopicVersion(), files.NewImport(exitCodes), newDemo(), newVersion(), newConfigHelp())
+		newOrphans(), newImportRecords(), newLedger(), newTopics(), newTopicVersion(), files.NewImport(exitCodes),
+		newDemo(), newVersion(), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {

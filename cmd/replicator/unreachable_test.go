@@ -17,6 +17,7 @@ func TestUnreachableIsNotNothing(t *testing.T) {
 		"rollback --dry-run", "rollback --yes", "cutover --dry-run", "cutover --yes", "cutover --undo --yes",
 		"verify", "status", "wait --lag 0", "wait --drained", "drained", "offsets --topic orders --partition 0 --at 1",
 		"check --connect", "plan --rate 1MiB", "ledger", "topics", "topics restore", "resume --dry-run",
+		"orphans",
 	}
 	for _, name := range []string{"old", "new"} {
 		for _, over := range []bool{false, true} {

@@ -35,6 +35,7 @@ import (
 // Config is the whole configuration of a daemon.
 type Config struct {
 	Clusters map[string]kafka.Config // by name
+	Prefixes map[string]string       // by cluster: what all names begin with that are ours there
 	Flows    []settings.Config       // in the file's order, at least one
 	HTTP     HTTP
 	Log      Log
@@ -188,7 +189,7 @@ func parse(name string, data []byte, getenv func(string) (string, bool), without
 
 func (p *parser) config(root *yaml.Node, c *Config) {
 	seen := p.yaml.mapping(root, "", map[string]field{
-		"clusters": func(n *yaml.Node, path string) { c.Clusters = p.clusters(n, path) },
+		"clusters": func(n *yaml.Node, path string) { c.Clusters, c.Prefixes = p.clusters(n, path), p.prefixes },
 		"env_file": func(*yaml.Node, string) {}, // read before
 		"flows":    func(n *yaml.Node, path string) { c.Flows = p.flows(n, path) },
 		"http": func(n *yaml.Node, path string) {

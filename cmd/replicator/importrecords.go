@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/answers"
+	"replicator/internal/config"
+	"replicator/internal/report"
+	"replicator/pkg/operate/replay"
+)
+
+// newImportRecords makes the verb that replays a file of records.
+func newImportRecords() *cobra.Command {
+	var path, to string
+	var dry, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "import-records -c FILE --to CLUSTER FILE.jsonl",
+		Short: "Write a file of records to the topics that it names, exactly and once",
+		Long: `import-records writes the records of a file, as 'replicator orphans --export' or
+kcat -J make it, to the topics and partitions that it names: with their keys,
+values, headers and timestamps, byte for byte, in the file's order (docs/FORMATS.md).
+
+The whole file is read before the first record is written. Topics have to be
+there, with enough partitions; what would alter a record is refused.
+
+Records go in transactions, together with how far the file is written, on topic
+__replicator_replayed. So the same command can be given again after it was
+killed: what is written is not written twice, as long as the file holds the same
+and the topic was not made anew. A second run at the same time ends the first.
+
+On a cluster that is one of a pair these are records like those of applications:
+the flow that copies from it carries them on.
+
+` + exitCodes,
+		Example: `  replicator import-records -c replicator.yaml --to new orphans.jsonl --dry-run
+  replicator import-records -c replicator.yaml --to new orphans.jsonl`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := config.LoadClusters(path)
+			if err != nil {
+				return err
+			}
+			clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
+			if _, known := clusters[to]; !known {
+				return &usageError{fmt.Errorf("--to %q: the clusters are %s", to,
+					strings.Join(slices.Sorted(maps.Keys(clusters)), ", ")), cmd.CommandPath()}
+			}
+			im, err := replay.Import(cmd.Context(), replay.Options{
+				Path: args[0], Cluster: clusters[to], Prefix: cfg.Prefixes[to], DryRun: dry})
+			if im == nil {
+				return apart(err)
+			}
+			out := cmd.OutOrStdout()
+			if asJSON {
+				return errorsOf(answers.Print(out, im, true), apart(err))
+			}
+			printed := report.Imported(out, im)
+			switch {
+			case err != nil:
+			case dry:
+				fmt.Fprintf(out, "all of it can be written to %s; nothing was\n", to)
+			default:
+				report.Replayed(out, to, im.Written)
+			}
+			return errorsOf(printed, apart(err))
+		},
+	}
+	configFlag(cmd, &path)
+	jsonFlag(cmd, &asJSON)
+	cmd.Flags().StringVar(&to, "to", "", "the cluster, by its name in the configuration")
+	_ = cmd.MarkFlagRequired("to")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "read the file and look at the topics; write nothing")
+	return cmd
+}

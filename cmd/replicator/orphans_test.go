@@ -30,6 +30,8 @@ func TestOrphansAreKeptAndImported(t *testing.T) {
 	says(t, "import", w.must("import-records", "--to", "new", file), "written to new: 4 records\n")
 	says(t, "import again", w.must("import-records", "--to", "new", file),
 		"written to new: 0 records; 4 records were by former runs, and are not written again\n")
+	w.must("failover", "--yes", "--source-is-dead")
+	says(t, "after the failover", w.must("orphans"), "  orphans: 4 records, 40 B, in 1 partition\n")
 	if n := len(w.target.Read("orders", 1, 0)); n != 14 {
 		t.Errorf("the target holds %d records, want 14", n)
 	}

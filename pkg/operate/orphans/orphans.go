@@ -103,7 +103,7 @@ func Find(ctx context.Context, view *snapshot.Viewer, wanted func(topic string) 
 		err = inspect.NeverRan(ctx, view, "start it with 'replicator run': nothing was copied yet")
 	}
 	if err == nil {
-		err = handover.NotClosed(snap.Books[0].Shard, snap.Books[0].Shard, view.FlowName())
+		err = notReversed(snap, view.FlowName())
 	}
 	if err == nil {
 		err = view.FindHidden(ctx, snap)
@@ -120,6 +120,17 @@ func Find(ctx context.Context, view *snapshot.Viewer, wanted func(topic string) 
 		f.parts = append(f.parts, partOf(snap, views[at], view.SourceCluster))
 	}
 	return f, nil
+}
+
+// notReversed refuses a flow whose records go the other way: its progress says nothing. One that failed over is closed,
+// and as it was.
+func notReversed(snap *snapshot.Snapshot, flow string) error {
+	err := handover.NotClosed(snap.Books[0].Shard, snap.Books[0].Shard, flow)
+	var closed *handover.ClosedError
+	if errors.As(err, &closed) && closed.Failover != nil {
+		return nil
+	}
+	return err
 }
 
 func partOf(snap *snapshot.Snapshot, view *snapshot.PartitionView, cluster kafka.Config) part {

@@ -49,7 +49,7 @@ type Partition struct {
 	Deleted int64 `json:"deleted"`
 	// Open counts offsets behind To, held by transactions that are open: what is committed of them is an orphan as well.
 	Open int64 `json:"open"`
-	// LeftOut counts records that the opposite flow has written: the target has them.
+	// LeftOut counts records that the flow leaves out, by who wrote them: the target has them.
 	LeftOut int64  `json:"left_out"`
 	Error   string `json:"error,omitempty"` // why it could not be read
 	Remedy  string `json:"remedy,omitempty"`
@@ -86,7 +86,8 @@ type Found struct {
 // part is one partition to be read.
 type part struct {
 	seen   Partition
-	of     int // partitions that the topic has
+	of     int           // partitions that the topic has
+	target chunk.TopicID // where it would be copied to
 	log    compare.Remote
 	failed error
 }
@@ -142,7 +143,7 @@ func partOf(snap *snapshot.Snapshot, view *snapshot.PartitionView, cluster kafka
 		To: int64(view.Stable), Deleted: max(int64(view.Earliest-from), 0), Open: max(int64(view.High-view.Stable), 0)},
 		failed: view.Unknown}
 	topic := snap.Source.Topics[view.Source.Topic]
-	p.of = topic.Partitions
+	p.of, p.target = topic.Partitions, view.TargetID
 	p.log = compare.Remote{Cluster: cluster, Topic: view.Source.Topic, ID: topic.ID, Number: view.Source.Number,
 		From: max(p.seen.From, int64(view.Earliest)), To: p.seen.To}
 	return p
@@ -158,7 +159,7 @@ func (f *Found) Read(ctx context.Context, give func(r *kgo.Record, times wire.Ti
 func (f *Found) read(ctx context.Context, parts []part, give func(*kgo.Record, wire.Times) error) (*Report, error) {
 	report := &Report{Flow: f.view.FlowName(), Source: f.view.Flow.From, Target: f.view.Flow.To, Taken: f.taken.UTC(),
 		Partitions: []Partition{}, Gone: f.gone}
-	writers, err := provenance.OpenSourceWriters(&f.view.Flow, f.view.SourceCluster)
+	writers, err := provenance.OpenSourceWriters(&f.view.Flow, f.view.SourceCluster, f.view.TargetCluster)
 	if err != nil {
 		return nil, err
 	}
@@ -190,8 +191,8 @@ type reading struct {
 	part
 	give    func(*kgo.Record, wire.Times) error
 	writers *provenance.SourceWriters // nil: no record is the opposite flow's
-	seen    time.Time
-	given   error // what give has answered
+	seen    time.Time                 // what is read was there before
+	given   error                     // what give has answered
 }
 
 func (r *reading) read(ctx context.Context) error {
@@ -224,11 +225,12 @@ func (r *reading) read(ctx context.Context) error {
 func (r *reading) take(ctx context.Context, one *kgo.Record, times wire.Times) error {
 	p := &r.part.seen
 	if r.writers != nil {
-		opposite, err := r.writers.WrittenByOpposite(ctx, one.ProducerID, r.seen)
+		out, err := r.writers.LeftOut(ctx, chunk.Written{Partition: chunk.Partition{Topic: p.Topic, Number: p.Partition},
+			Offset: one.Offset, Producer: one.ProducerID, Transactional: one.Attrs.IsTransactional(), Seen: r.seen}, r.target)
 		if err != nil {
 			return err
 		}
-		if opposite {
+		if out {
 			p.LeftOut++
 			return nil
 		}

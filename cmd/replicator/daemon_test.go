@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"replicator/internal/answers"
+	"replicator/internal/interrupt"
 )
 
 // asReplicator makes the test binary be the program, so that signals reach it alone.
@@ -141,8 +142,8 @@ func TestDaemonServesAndIsSeen(t *testing.T) {
 		if got != exitDone || stdout.String() != "" {
 			t.Errorf("told to stop: exit %d, %q\n%s", got, stdout.String(), log.String())
 		}
-	case <-time.After(stopLimit):
-		t.Fatalf("still running %s after it was told to stop:\n%s", stopLimit, log.String())
+	case <-time.After(interrupt.StopLimit):
+		t.Fatalf("still running %s after it was told to stop:\n%s", interrupt.StopLimit, log.String())
 	}
 	if _, err := http.Get(at + "/healthz"); err == nil {
 		t.Error("/healthz answers after the end")
@@ -179,7 +180,7 @@ func (w *world) exit(cmd *exec.Cmd, log *output) int {
 			w.t.Fatal(err)
 		}
 		return cmd.ProcessState.ExitCode()
-	case <-time.After(stopLimit + 2*time.Second):
+	case <-time.After(interrupt.StopLimit + 2*time.Second):
 		w.t.Fatalf("did not end:\n%s", log.String())
 	}
 	return -1

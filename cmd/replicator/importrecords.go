@@ -60,15 +60,7 @@ the flow that copies from it carries them on.
 			if asJSON {
 				return errorsOf(answers.Print(out, im, true), apart(err))
 			}
-			printed := report.Imported(out, im)
-			switch {
-			case err != nil:
-			case dry:
-				fmt.Fprintf(out, "all of it can be written to %s; nothing was\n", to)
-			default:
-				report.Replayed(out, to, im.Written)
-			}
-			return errorsOf(printed, apart(err))
+			return errorsOf(report.Imported(out, im, err), apart(err))
 		},
 	}
 	configFlag(cmd, &path)

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"replicator/internal/interrupt"
 )
 
 func main() {
@@ -16,7 +18,7 @@ func main() {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
-		why := obey(signals, cancel)
+		why := interrupt.Obey(signals, cancel)
 		fmt.Fprintf(os.Stderr, "error: %s; nothing is lost, the next start settles what was under way\n", why)
 		os.Exit(exitFailed)
 	}()

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"regexp"
 
@@ -13,7 +11,6 @@ import (
 	"replicator/internal/config"
 	"replicator/internal/report"
 	"replicator/pkg/operate/orphans"
-	"replicator/pkg/operate/replay"
 	"replicator/pkg/operate/selection"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/policy"
@@ -93,55 +90,19 @@ func (f *orphanFlags) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	return f.keep(ctx, cmd, found, flow.To)
+	kept, err := found.Keep(ctx, orphans.Where{File: f.export, Topics: f.toTopic})
+	if kept.Report == nil {
+		return apart(err)
+	}
+	if f.asJSON {
+		return errorsOf(answers.Print(cmd.OutOrStdout(), kept, true), apart(err))
+	}
+	return errorsOf(report.Orphans(cmd.OutOrStdout(), kept), apart(err))
 }
 
 // matching says whether a name is one of the pattern's; all are of nil.
 func matching(pattern *regexp.Regexp) func(string) bool {
 	return func(name string) bool { return pattern == nil || pattern.MatchString(name) }
-}
-
-// keptOrphans is the answer as JSON.
-type keptOrphans struct {
-	*orphans.Report
-	File    string          `json:"file,omitempty"`
-	SHA256  string          `json:"sha256,omitempty"`
-	Written *replay.Written `json:"written,omitempty"` // to topics of their own
-}
-
-// keep shows what there is and puts it where it was asked to.
-func (f *orphanFlags) keep(ctx context.Context, cmd *cobra.Command, found *orphans.Found, target string) error {
-	var answer keptOrphans
-	var err error
-	switch {
-	case f.export != "":
-		if answer.Report, answer.SHA256, err = found.Export(ctx, f.export); err == nil {
-			answer.File = f.export
-		}
-	case f.toTopic != "":
-		var written replay.Written
-		answer.Report, written, err = found.ToTopics(ctx, f.toTopic)
-		answer.Written = &written
-	default:
-		if answer.Report, err = found.Count(ctx); err == nil {
-			err = answer.Report.Unread()
-		}
-	}
-	if answer.Report == nil {
-		return apart(err)
-	}
-	out := cmd.OutOrStdout()
-	if f.asJSON {
-		return errorsOf(answers.Print(out, answer, true), apart(err))
-	}
-	printed := report.Orphans(out, answer.Report)
-	switch {
-	case answer.File != "":
-		fmt.Fprintf(out, "written to %s, sha256 %s\n", answer.File, answer.SHA256)
-	case answer.Written != nil && err == nil:
-		report.Replayed(out, target, *answer.Written)
-	}
-	return errorsOf(printed, apart(err))
 }
 
 // apart lists errors that were joined, so that each is printed with its remedy.

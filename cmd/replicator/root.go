@@ -11,6 +11,7 @@ import (
 
 	"replicator/cmd/replicator/files"
 	"replicator/internal/config"
+	"replicator/internal/interrupt"
 	"replicator/internal/mm2"
 	"replicator/pkg/operate/selection"
 	"replicator/pkg/replicate/chunk"
@@ -47,7 +48,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case !began:
 		err = &usageError{err, cmd.CommandPath()}
 	case ctx.Err() != nil && cmd.Name() != "run": // which says so by itself
-		err = interruption(cmd, err)
+		err = interrupt.Of(cmd.Name(), err)
 	}
 	printError(stderr, err)
 	var usage *usageError

@@ -18,6 +18,7 @@ import (
 
 	"replicator/internal/config"
 	"replicator/internal/httpserver"
+	"replicator/internal/interrupt"
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate"
@@ -118,12 +119,12 @@ const gcPercent = 40
 
 // interruptedCopy is the end of a one-off copy that was told to stop.
 func interruptedCopy(err error) error {
-	said := &interruptedError{errors.New("interrupted before it had caught up"),
-		"run the same command again: it goes on where it stopped, and nothing is copied twice"}
+	said := &interrupt.InterruptedError{What: "interrupted before it had caught up",
+		Fix: "run the same command again: it goes on where it stopped, and nothing is copied twice"}
 	var stopped *replicate.StoppedError
 	if errors.As(err, &stopped) && len(stopped.Open) > 0 {
-		said.error = fmt.Errorf("%w: %s", said.error, strings.Join(stopped.Open, "; "))
-		said.remedy += "; " + chunk.OpenRemedy
+		said.What += ": " + strings.Join(stopped.Open, "; ")
+		said.Fix += "; " + chunk.OpenRemedy
 	}
 	return said
 }

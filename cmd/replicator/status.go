@@ -14,10 +14,7 @@ import (
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/selection"
-	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate/kafka"
-	"replicator/pkg/replicate/settings"
 )
 
 // watchEvery is how often --watch looks again.
@@ -81,8 +78,8 @@ type view struct{ asJSON, watch, all bool }
 
 // showStatus looks once, or again and again.
 func showStatus(cmd *cobra.Command, on *chosen, part *status.Part, how view) error {
-	v := newViewer(on.clusters, on.flows)
-	defer v.close()
+	v := inspect.Watch(on.clusters, on.flows)
+	defer v.Close()
 	show := status.Show
 	switch {
 	case how.asJSON:
@@ -98,7 +95,7 @@ func showStatus(cmd *cobra.Command, on *chosen, part *status.Part, how view) err
 	if how.watch {
 		return watchFlows(cmd.Context(), cmd.OutOrStdout(), v, shown, !how.asJSON)
 	}
-	seen, failed := v.status(cmd.Context())
+	seen, failed := v.Status(cmd.Context())
 	if err := shown(cmd.OutOrStdout(), seen); err != nil {
 		return err
 	}
@@ -118,12 +115,12 @@ func topicsOf(cmd *cobra.Command, pattern string, on *chosen) (*regexp.Regexp, e
 
 // watchFlows looks until ctx ends, which is how it is meant to end. What cannot be
 // looked at now is tried again.
-func watchFlows(ctx context.Context, w io.Writer, v *viewer, show func(io.Writer, []*inspect.FlowStatus) error,
+func watchFlows(ctx context.Context, w io.Writer, v *inspect.Watcher, show func(io.Writer, []*inspect.FlowStatus) error,
 	redraw bool) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		seen, failed := v.status(ctx)
+		seen, failed := v.Status(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -148,50 +145,5 @@ func watchFlows(ctx context.Context, w io.Writer, v *viewer, show func(io.Writer
 			return nil
 		case <-tick.C:
 		}
-	}
-}
-
-// viewer looks at flows again and again, over the same connections.
-type viewer struct {
-	clusters map[string]kafka.Config
-	flows    []settings.Config
-	open     map[string]*snapshot.Viewer // by flow
-}
-
-func newViewer(clusters map[string]kafka.Config, flows []settings.Config) *viewer {
-	return &viewer{clusters: clusters, flows: flows, open: map[string]*snapshot.Viewer{}}
-}
-
-// status answers the flows that could be looked at, and why others could not.
-func (v *viewer) status(ctx context.Context) ([]*inspect.FlowStatus, []error) {
-	seen := []*inspect.FlowStatus{}
-	var failed []error
-	for _, flow := range v.flows {
-		status, err := v.one(ctx, flow)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		seen = append(seen, status)
-	}
-	return seen, failed
-}
-
-func (v *viewer) one(ctx context.Context, flow settings.Config) (*inspect.FlowStatus, error) {
-	view := v.open[flow.Name()]
-	if view == nil {
-		opened, err := snapshot.Open(ctx, v.clusters, flow, nil)
-		if err != nil {
-			return nil, err
-		}
-		view = opened
-		v.open[flow.Name()] = view
-	}
-	return inspect.Status(ctx, view)
-}
-
-func (v *viewer) close() {
-	for _, view := range v.open {
-		view.Close()
 	}
 }

@@ -13,8 +13,8 @@ import (
 // orphansListed is how many partitions are listed where nothing is wrong with them.
 const orphansListed = 20
 
-// Orphans writes which records the source holds and the target lacks, and what is not known of them.
-func Orphans(w io.Writer, r *orphans.Report) error {
+// Orphans writes which records the source holds and the target lacks, what is not known, and where they were put.
+func Orphans(w io.Writer, r orphans.Kept) error {
 	p := terminal.NewPrinter(w)
 	p.Wrapped("  ", "flow %s: what %s holds and was not copied, as of %s", r.Flow, r.Source, r.Taken.Format(time.RFC3339))
 	listed, with, leftOut := 0, 0, int64(0)
@@ -40,6 +40,12 @@ func Orphans(w io.Writer, r *orphans.Report) error {
 		p.Wrapped("      ", "  left out: %s that the opposite flow has written: %s has them", records(leftOut), r.Target)
 	}
 	p.Line("  orphans: %s, %s, in %s", records(r.Records), terminal.Size(&r.Bytes), terminal.Count(with, "partition"))
+	if r.File != "" {
+		p.Line("written to %s, sha256 %s", r.File, r.SHA256)
+	}
+	if r.Written != nil {
+		replayed(p, r.Target, *r.Written)
+	}
 	return p.Err()
 }
 
@@ -68,17 +74,17 @@ func records(n int64) string {
 	return fmt.Sprintf("%d records", n)
 }
 
-// Replayed writes what a job has written.
-func Replayed(w io.Writer, cluster string, done replay.Written) {
-	fmt.Fprintf(w, "written to %s: %s", cluster, records(done.Records))
+// replayed writes what a job has written.
+func replayed(p *terminal.Printer, cluster string, done replay.Written) {
+	text := fmt.Sprintf("written to %s: %s", cluster, records(done.Records))
 	if done.Before > 0 {
-		fmt.Fprintf(w, "; %s were by former runs, and are not written again", records(done.Before))
+		text += fmt.Sprintf("; %s were by former runs, and are not written again", records(done.Before))
 	}
-	fmt.Fprintln(w)
+	p.Line("%s", text)
 }
 
-// Imported writes what is in a file, and what became of it.
-func Imported(w io.Writer, im *replay.Imported) error {
+// Imported writes what is in a file, and, unless that failed, what became of it.
+func Imported(w io.Writer, im *replay.Imported, failed error) error {
 	p := terminal.NewPrinter(w)
 	p.Line("%s: %s, sha256 %s", im.File, records(im.Records), im.SHA256)
 	for i := range im.Partitions[:min(orphansListed, len(im.Partitions))] {
@@ -87,6 +93,13 @@ func Imported(w io.Writer, im *replay.Imported) error {
 	}
 	if more := len(im.Partitions) - orphansListed; more > 0 {
 		p.Line("  and %d partitions more; --json lists all", more)
+	}
+	switch {
+	case failed != nil:
+	case im.DryRun:
+		p.Line("all of it can be written to %s; nothing was", im.Cluster)
+	default:
+		replayed(p, im.Cluster, im.Written)
 	}
 	return p.Err()
 }

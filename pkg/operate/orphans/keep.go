@@ -18,6 +18,40 @@ import (
 	"replicator/pkg/replicate/wire"
 )
 
+// Where says where orphans are put; neither: nowhere, they are counted.
+type Where struct {
+	File   string // a new file
+	Topics string // topics of the target that are made for them, whose names begin so
+}
+
+// Kept is what was found, and where it was put.
+type Kept struct {
+	*Report
+	File    string          `json:"file,omitempty"`
+	SHA256  string          `json:"sha256,omitempty"`
+	Written *replay.Written `json:"written,omitempty"` // to topics of their own
+}
+
+// Keep puts all orphans where they are wanted. Where a partition cannot be read nothing is put anywhere, and the report
+// comes with the error.
+func (f *Found) Keep(ctx context.Context, w Where) (kept Kept, err error) {
+	switch {
+	case w.File != "":
+		if kept.Report, kept.SHA256, err = f.Export(ctx, w.File); err == nil {
+			kept.File = w.File
+		}
+	case w.Topics != "":
+		var written replay.Written
+		kept.Report, written, err = f.ToTopics(ctx, w.Topics)
+		kept.Written = &written
+	default:
+		if kept.Report, err = f.Count(ctx); err == nil {
+			err = kept.Unread()
+		}
+	}
+	return kept, err
+}
+
 // Count reads all orphans and keeps nothing of them.
 func (f *Found) Count(ctx context.Context) (*Report, error) {
 	return f.Read(ctx, func(*kgo.Record, wire.Times) error { return nil })

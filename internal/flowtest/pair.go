@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/replicate"
@@ -107,4 +108,12 @@ func (w *World) Holds(bootstrap, topic string) (list []string) {
 		})
 	}
 	return list
+}
+
+// There says whether a cluster has a topic.
+func (w *World) There(admin *kadm.Client, topic string) bool {
+	w.T.Helper()
+	listed, err := admin.ListTopics(w.Ctx, topic)
+	w.Must("list topics", err)
+	return listed.Has(topic)
 }

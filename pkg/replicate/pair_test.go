@@ -1,6 +1,8 @@
 package replicate_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"replicator/integration/workload"
@@ -44,4 +46,78 @@ func TestPairCarriesEachRecordOnce(t *testing.T) {
 		v.Unverified[compare.Native] != int64(written/2-before) || v.Unverified[compare.LeftOut] != int64(written/2) {
 		t.Errorf("verify says %+v", v)
 	}
+}
+
+// TestLostTopicIsRefilled: a topic that is deleted on one side and made again gets all that the other has, what began on
+// it among that, in order and once; and both flows go on.
+func TestLostTopicIsRefilled(t *testing.T) {
+	for _, lost := range []string{"old", "new"} {
+		for _, running := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, running %t", lost, running), func(t *testing.T) { testLostTopicIsRefilled(t, lost, running) })
+		}
+	}
+}
+
+func testLostTopicIsRefilled(t *testing.T, lost string, running bool) {
+	w := flowtest.New(t)
+	p := w.Pair()
+	w.Topic("orders", 1)
+	w.Must("make the topic", w.MakeTopic(w.Sides.Target, "orders"))
+	written := 0
+	write := func(n int) {
+		w.Plain(w.Sides.Source, "orders", 0, n)
+		w.Plain(w.Sides.Target, "orders", 0, n)
+		written += 2 * n
+	}
+	write(10)
+	r := p.StartFlows(p.There, p.Back)
+	p.SameOnBoth("orders", written)
+	write(10)
+	p.SameOnBoth("orders", written)
+	admin, side, kept := w.From, w.Sides.Source, w.Sides.Target
+	if lost == "new" {
+		admin, side, kept = w.To, w.Sides.Target, w.Sides.Source
+	}
+	if !running {
+		r.Stop()
+	}
+	before := w.Holds(kept, "orders")
+	w.Delete(admin, "orders")
+	w.Await("the topic is there again", func() bool { return !running || w.There(admin, "orders") })
+	if !running {
+		w.Must("make it again", w.MakeTopic(side, "orders"))
+		p.StartFlows(p.There)
+		p.StartFlows(p.Back)
+	}
+	p.SameOnBoth("orders", written)
+	if got := w.Holds(side, "orders"); !slices.Equal(got, before) {
+		t.Errorf("it was refilled with %q, want %q", got, before)
+	}
+	write(10)
+	p.SameOnBoth("orders", written)
+}
+
+// TestLostSideIsRefilled: a cluster whose topics are all gone, the ledger among them, is one.
+func TestLostSideIsRefilled(t *testing.T) {
+	w := flowtest.New(t)
+	p := w.Pair()
+	w.Topic("orders", 1)
+	w.Must("make the topic", w.MakeTopic(w.Sides.Target, "orders"))
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	w.Plain(w.Sides.Target, "orders", 0, 10)
+	r := p.StartFlows(p.There, p.Back)
+	p.SameOnBoth("orders", 20)
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	w.Plain(w.Sides.Target, "orders", 0, 10)
+	p.SameOnBoth("orders", 40)
+	r.Stop()
+	w.Delete(w.From, "orders")
+	w.Delete(w.From, p.Back.LedgerTopic())
+	w.Plain(w.Sides.Target, "orders", 0, 5)
+	p.StartFlows(p.There)
+	p.StartFlows(p.Back)
+	p.SameOnBoth("orders", 45)
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	w.Plain(w.Sides.Target, "orders", 0, 10)
+	p.SameOnBoth("orders", 65)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/settings"
 )
 
@@ -34,19 +35,25 @@ func (w *World) Pair() *Pair {
 // StartFlows runs flows of the pair in one process.
 func (p *Pair) StartFlows(flows ...settings.Config) *Replica {
 	p.T.Helper()
-	ctx, cancel := context.WithCancel(p.Ctx)
-	r := &Replica{W: p.World, Registry: prometheus.NewRegistry(), Cancel: cancel, Done: make(chan error, 1)}
+	return p.World.StartFlows(p.Clusters(), flows...)
+}
+
+// StartFlows runs flows in one process.
+func (w *World) StartFlows(clusters map[string]kafka.Config, flows ...settings.Config) *Replica {
+	w.T.Helper()
+	ctx, cancel := context.WithCancel(w.Ctx)
+	r := &Replica{W: w, Registry: prometheus.NewRegistry(), Cancel: cancel, Done: make(chan error, 1)}
 	r.Engine = replicate.New(replicate.Options{
-		Clusters: p.Clusters(), Flows: flows, Registry: r.Registry, Log: slog.New(slog.NewTextHandler(&p.Log, nil)),
+		Clusters: clusters, Flows: flows, Registry: r.Registry, Log: slog.New(slog.NewTextHandler(&w.Log, nil)),
 	})
 	go func() {
 		err := r.Run(ctx)
 		if err != nil {
-			p.T.Errorf("the engine ended: %v", err)
+			w.T.Errorf("the engine ended: %v", err)
 		}
 		r.Done <- err
 	}()
-	p.T.Cleanup(func() {
+	w.T.Cleanup(func() {
 		cancel()
 		<-r.Done
 	})
@@ -74,17 +81,22 @@ func (p *Pair) SameOnBoth(topic string, want int) {
 	}
 }
 
-// Holds lists the committed records of a topic: partition and value.
+// Holds lists the committed records of a topic on either side: partition and value.
 func (w *World) Holds(bootstrap, topic string) (list []string) {
+	w.T.Helper()
+	if bootstrap == w.Sides.Target {
+		return w.HoldsAt(w.To, bootstrap, topic)
+	}
+	return w.HoldsAt(w.From, bootstrap, topic)
+}
+
+// HoldsAt is Holds, of any cluster.
+func (w *World) HoldsAt(admin *kadm.Client, bootstrap, topic string) (list []string) {
 	w.T.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.ConsumeTopics(topic),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords()) // a log may end with markers
 	w.Must("open a reader", err)
 	defer client.Close()
-	admin := w.From
-	if bootstrap == w.Sides.Target {
-		admin = w.To
-	}
 	ends, err := admin.ListCommittedOffsets(w.Ctx, topic)
 	w.Must("list ends", err)
 	left := map[int32]int64{}

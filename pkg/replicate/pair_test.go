@@ -53,7 +53,9 @@ func TestPairCarriesEachRecordOnce(t *testing.T) {
 func TestLostTopicIsRefilled(t *testing.T) {
 	for _, lost := range []string{"old", "new"} {
 		for _, running := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, running %t", lost, running), func(t *testing.T) { testLostTopicIsRefilled(t, lost, running) })
+			t.Run(fmt.Sprintf("%s, running %t", lost, running), func(t *testing.T) {
+				testLostTopicIsRefilled(t, lost, running)
+			})
 		}
 	}
 }

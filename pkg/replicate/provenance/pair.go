@@ -88,8 +88,16 @@ func origins(of *ledger.Upstream, known []ledger.Upstream, seen map[string]bool)
 	return found
 }
 
-// besides says whether another flow may fill the topics of the target that this one fills: both leave out what came
-// back, and nothing that one brings is brought by the other.
+// isPaired says whether a flow in the opposite direction of one is known, and leaves out what that one brings.
+func isPaired(one *ledger.Upstream, known []ledger.Upstream) bool {
+	return slices.ContainsFunc(known, func(u ledger.Upstream) bool {
+		return u.LeavesOut != policy.Nothing && u.Identity.SourceCluster == one.Identity.TargetCluster &&
+			u.Identity.TargetCluster == one.Identity.SourceCluster
+	})
+}
+
+// besides says whether another flow may fill the topics of the target that this one fills: both are of a pair, and
+// nothing that one brings is brought by the other.
 func (v *Neighbourhood) besides(cfg *settings.Config, other *ledger.Other) bool {
 	if other.Identity == nil || other.Rules == nil {
 		return false
@@ -101,6 +109,9 @@ func (v *Neighbourhood) besides(cfg *settings.Config, other *ledger.Other) bool 
 		return false
 	}
 	known := append(slices.Clone(v.upstream), other.Rules.Upstream...)
+	if !isPaired(&self, known) || !isPaired(&beside, known) {
+		return false // two originals in one topic, whose records nobody carries on
+	}
 	ours := origins(&self, known, map[string]bool{})
 	for cluster := range origins(&beside, known, map[string]bool{}) {
 		if ours[cluster] {

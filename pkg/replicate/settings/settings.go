@@ -192,6 +192,7 @@ func Validate(flows []Config, bad func(i int, path, format string, args ...any))
 	chosen := make([]policy.Config, len(index))
 	for i, at := range index {
 		chosen[i] = flows[at].Config
+		chosen[i].Flow = flows[at].Self()
 	}
 	for _, problem := range policy.Shared(chosen) {
 		bad(index[problem.Flow], problem.Path, "%s", problem.Message)

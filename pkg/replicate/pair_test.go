@@ -48,8 +48,8 @@ func TestPairCarriesEachRecordOnce(t *testing.T) {
 	}
 }
 
-// TestLostTopicIsRefilled: a topic that is deleted on one side and made again gets all that the other has, what began on
-// it among that, in order and once; and both flows go on.
+// TestLostTopicIsRefilled: a topic that is deleted on one side and made again gets all that the other has, what began
+// on it among that, in order and once; and both flows go on.
 func TestLostTopicIsRefilled(t *testing.T) {
 	for _, lost := range []string{"old", "new"} {
 		for _, running := range []bool{true, false} {

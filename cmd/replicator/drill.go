@@ -46,7 +46,7 @@ it stands, and what would be read again or lost from there. --report keeps it, -
 signs it with a private key (Ed25519, PEM), for 'replicator report verify'.
 
 What is younger than --in-flight counts as in flight: records that are not copied yet,
-and positions of groups that still follow.
+or that a group would read again, since its position still follows.
 
 ` + exitCodes + ` It fails where a failover now would
 lose more than what is in flight, or where a group would not stand exactly.`,
@@ -72,7 +72,7 @@ lose more than what is in flight, or where a group would not stand exactly.`,
 	configFlag(cmd, &words.path)
 	flowFlag(cmd, &words.flow, "only this flow, as old->new")
 	cmd.Flags().DurationVar(&words.inFlight, "in-flight", 10*time.Second,
-		"how old what is not copied may be, and how long groups may take to follow")
+		"how old what is not copied, or read again, may be, and how long groups may take to follow")
 	cmd.Flags().BoolVar(&words.asJSON, "json", false, "print JSON, whose fields are stable (docs/FORMATS.md)")
 	words.report.Flags(cmd)
 	return cmd

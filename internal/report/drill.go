@@ -70,15 +70,15 @@ func Drill(p *terminal.Printer, r *drill.Report) {
 
 // receipts prints those that are not exact at once, and counts the others.
 func receipts(p *terminal.Printer, list []drill.Receipt) {
-	exactly, followed, printed := 0, 0, 0
+	exactly, inFlight, printed := 0, 0, 0
 	for i := range list {
 		r := &list[i]
 		switch {
-		case r.Exactly && r.Stands != nil && r.Exact != nil && *r.Stands == *r.Exact:
+		case r.Exactly:
 			exactly++
 			continue
-		case r.Exactly:
-			followed++
+		case r.InFlight:
+			inFlight++
 		}
 		if printed++; printed <= drillLines {
 			p.Wrapped(drillIndent, "receipt     %s in %s/%d: at %d on the source, exactly %s on the target, stands at %s; "+
@@ -89,7 +89,7 @@ func receipts(p *terminal.Printer, list []drill.Receipt) {
 	if more := printed - drillLines; more > 0 {
 		p.Line("receipt     and %d more: see --json", more)
 	}
-	p.Line("groups      %d of %d positions stand exactly, %d followed meanwhile", exactly, len(list), followed)
+	p.Line("groups      %d of %d positions stand exactly, %d are in flight", exactly, len(list), inFlight)
 }
 
 func lossOf(t *drill.TopicRPO) string {

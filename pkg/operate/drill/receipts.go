@@ -105,6 +105,7 @@ func (d *drill) receipt(ctx context.Context, g *inspect.GroupStatus, p *inspect.
 	}
 	if r.Lost, err = count(exact, *r.Stands); err == nil {
 		*r.Lost += p.UnreadDeleted
+		r.Exactly = r.Exactly || !r.left && *r.ReadAgain+*r.Lost == 0
 	}
 	return r, err
 }
@@ -129,6 +130,9 @@ func (d *drill) follow(ctx context.Context) error {
 			open[place{r.Group, chunk.Partition{Topic: r.Topic, Number: r.Partition}}] = r
 		}
 	}
+	if err := d.young(ctx, open); err != nil {
+		return err
+	}
 	if len(open) == 0 {
 		return errNothingToDo
 	}
@@ -150,7 +154,7 @@ func (d *drill) follow(ctx context.Context) error {
 				p := &list[i].Positions[j]
 				at := place{list[i].Group, chunk.Partition{Topic: p.Topic, Number: p.Partition}}
 				if r := open[at]; r != nil && came(r, p, exact, at) {
-					r.Exactly = true
+					r.InFlight = true
 					delete(open, at)
 				}
 			}
@@ -165,6 +169,40 @@ func (d *drill) follow(ctx context.Context) error {
 	}
 	if err != nil {
 		return errors.Join(errors.New("whether groups follow is not known"), err)
+	}
+	return nil
+}
+
+// young takes out the positions from which nothing is read again but what is young enough to be in flight: those of a
+// group that reads at the source's end are always a little behind.
+func (d *drill) young(ctx context.Context, open map[place]*Receipt) error {
+	byGroup := map[string]map[chunk.Partition]int64{}
+	for at, r := range open {
+		if r.ReadAgain == nil || *r.ReadAgain == 0 || *r.Lost > 0 {
+			continue
+		}
+		if byGroup[at.group] == nil {
+			byGroup[at.group] = map[chunk.Partition]int64{}
+		}
+		byGroup[at.group][d.views[at.at].Target] = int64(*r.Stands)
+	}
+	for group, from := range byGroup {
+		first, err := firstRecords(ctx, d.viewer.TargetCluster, from, true)
+		if err != nil {
+			return err
+		}
+		for at, r := range open {
+			record := first[d.views[at.at].Target]
+			if at.group != group || record == nil {
+				continue
+			}
+			age := d.age(record)
+			seconds := age.Seconds()
+			r.AgainSeconds = &seconds
+			if r.InFlight = age <= d.o.InFlight; r.InFlight {
+				delete(open, at)
+			}
+		}
 	}
 	return nil
 }
@@ -197,6 +235,9 @@ func (d *drill) astray(r *Receipt) {
 	}
 	if r.ReadAgain != nil && *r.ReadAgain > 0 {
 		stands += fmt.Sprintf(": %d records would be read again", *r.ReadAgain)
+		if r.AgainSeconds != nil {
+			stands += fmt.Sprintf(", the oldest is %s old", short(time.Duration(*r.AgainSeconds*float64(time.Second))))
+		}
 	}
 	if r.Lost != nil && *r.Lost > 0 {
 		stands += fmt.Sprintf(": %d records would not be read", *r.Lost)

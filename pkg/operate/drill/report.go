@@ -36,8 +36,8 @@ type Report struct {
 	Begun    time.Time               `json:"begun"`
 	Taken    time.Time               `json:"taken"` // the moment that "now" is about
 	Ended    time.Time               `json:"ended"`
-	// InFlight is how old a record that is not copied may be, and how long a group may take to follow, to count as in
-	// flight.
+	// InFlight is how old a record that is not copied may be, or that a group would read again, and how long a group may
+	// take to follow, to count as in flight.
 	InFlight float64                 `json:"in_flight_seconds"`
 	RPO      RPO                     `json:"rpo"`
 	RTO      RTO                     `json:"rto"`
@@ -128,8 +128,12 @@ type Receipt struct {
 	// ReadAgain and Lost are the records that it would read again, and skip, from where it stands.
 	ReadAgain *int64 `json:"read_again"`
 	Lost      *int64 `json:"lost"`
-	// Exactly: it stands at its exact translation, or came there within InFlight.
-	Exactly bool `json:"exactly"`
+	// AgainSeconds is how old the oldest record is that it would read again; left out: not known, or nothing is.
+	AgainSeconds *float64 `json:"read_again_seconds,omitempty"`
+	// Exactly: it stands where it would read nothing again and lose nothing. InFlight: it does not, but what it would read
+	// again is young enough to be in flight, or it came to its translation while that would.
+	Exactly  bool `json:"exactly"`
+	InFlight bool `json:"in_flight"`
 
 	remedy string
 	left   bool // it does not follow by itself

@@ -30,10 +30,10 @@ func (d *drill) measure(ctx context.Context) error {
 			open[at] = int64(p.SourceEnd)
 		}
 	}
-	waiting, err := d.firstRecords(ctx, rest, true)
+	waiting, err := firstRecords(ctx, d.viewer.SourceCluster, rest, true)
 	var held map[chunk.Partition]*kgo.Record
 	if err == nil {
-		held, err = d.firstRecords(ctx, open, false)
+		held, err = firstRecords(ctx, d.viewer.SourceCluster, open, false)
 	}
 	topics := map[string]*TopicRPO{}
 	for i := range d.parts {
@@ -74,8 +74,8 @@ func (d *drill) age(r *kgo.Record) time.Duration {
 	return max(d.report.Taken.Sub(r.Timestamp), 0)
 }
 
-// firstRecords are the first visible records of the source from those offsets on; with committed, only committed ones.
-func (d *drill) firstRecords(ctx context.Context, from map[chunk.Partition]int64, committed bool) (
+// firstRecords are the first visible records of partitions from those offsets on; with committed, only committed ones.
+func firstRecords(ctx context.Context, cluster kafka.Config, from map[chunk.Partition]int64, committed bool) (
 	map[chunk.Partition]*kgo.Record, error) {
 	if len(from) == 0 {
 		return nil, nil
@@ -86,7 +86,7 @@ func (d *drill) firstRecords(ctx context.Context, from map[chunk.Partition]int64
 	for at := range from {
 		names[at.Topic] = true
 	}
-	reader, err := glance.Open(d.viewer.SourceCluster)
+	reader, err := glance.Open(cluster)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (d *drill) firstRecords(ctx context.Context, from map[chunk.Partition]int64
 			return glance.ErrEnough
 		}
 	})
-	return found, d.viewer.SourceCluster.Explain(err)
+	return found, cluster.Explain(err)
 }
 
 // judgePartition says whether a failover now would lose more of a partition than what is in flight.

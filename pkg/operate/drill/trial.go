@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
 
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
@@ -24,9 +25,9 @@ import (
 	"replicator/pkg/replicate/wait"
 )
 
-// trial is the topic that a drill makes on the target, writes to, reads, and deletes. One transactional id of the flow
-// is used for all drills: whoever takes it has fenced every other drill of the flow, so that what these have left can
-// be deleted without asking whether they are at work.
+// trial is the topic that a drill makes on the target, writes to, reads, and deletes. All drills of a flow use the same
+// transactional ids: whoever takes them has fenced every other drill, so that what these have left can be deleted
+// without asking whether they are at work.
 type trial struct {
 	flow    *settings.Config
 	cluster kafka.Config
@@ -62,14 +63,24 @@ func nameOf(flow *settings.Config) string {
 // lastPart is what follows: when the drill began, and chance.
 var lastPart = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{12}$`)
 
-func transactionalID(flow *settings.Config) string { return flow.GroupID() + ".drill" }
+// shardsAtOnce is how many shards a failover fences at a time.
+const shardsAtOnce = 8
+
+// transactionalIDs are those of the drills of a flow.
+func transactionalIDs(flow *settings.Config) []string {
+	ids := make([]string, min(flow.Shards, shardsAtOnce))
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%s.drill.%d", flow.GroupID(), i)
+	}
+	return ids
+}
 
 // begin makes the topic, if it may be deleted again.
 func (t *trial) begin(ctx context.Context) (err error) {
 	if t.client, err = client(t.cluster); err != nil {
 		return err
 	}
-	if err := ledger.Fence(ctx, t.cluster, []string{transactionalID(t.flow)}); err != nil {
+	if err := ledger.Fence(ctx, t.cluster, transactionalIDs(t.flow)); err != nil {
 		return t.cluster.ExplainTransactions(t.flow.GroupID()+".", err)
 	}
 	if err := t.clear(ctx); err != nil {
@@ -173,21 +184,40 @@ func (t *trial) fence(ctx context.Context) error {
 	if t.id == (chunk.TopicID{}) {
 		return errNothingToDo
 	}
-	for shard := range t.flow.Shards {
-		text, err := json.Marshal(record{1, t.name, shard, time.Now().UTC()})
-		if err != nil {
-			return err
-		}
-		err = ledger.FenceAndWrite(ctx, t.cluster, t.name, transactionalID(t.flow), 0,
-			[]ledger.Record{{Key: []byte(recordKey), Value: text}})
-		if errors.Is(err, kerr.TopicAuthorizationFailed) {
-			return t.cluster.Denied("Write", "topic "+t.name, err)
-		}
-		if err != nil {
-			return t.cluster.ExplainTransactions(t.flow.GroupID()+".", err)
-		}
+	ids := transactionalIDs(t.flow)
+	g, fencing := errgroup.WithContext(ctx)
+	for first, id := range ids {
+		g.Go(func() error {
+			for shard := first; shard < t.flow.Shards; shard += len(ids) {
+				if err := t.fenceOne(fencing, id, shard); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	t.written = true
+	err := g.Wait()
+	t.written = err == nil
+	return err
+}
+
+// fenceOne does it for one shard.
+func (t *trial) fenceOne(ctx context.Context, id string, shard int) error {
+	text, err := json.Marshal(record{1, t.name, shard, time.Now().UTC()})
+	if err != nil {
+		return err
+	}
+	err = ledger.FenceAndWrite(ctx, t.cluster, t.name, id, 0, []ledger.Record{{Key: []byte(recordKey), Value: text}})
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return t.cluster.Denied("Write", "topic "+t.name, err)
+	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch),
+		errors.Is(err, kerr.UnknownTopicOrPartition):
+		return &kafka.Problem{What: fmt.Sprintf("another drill of flow %s has begun meanwhile", t.flow.Name()), Err: err,
+			Fix: "let it end, and rehearse again"}
+	case err != nil:
+		return t.cluster.ExplainTransactions(t.flow.GroupID()+".", err)
+	}
 	return nil
 }
 

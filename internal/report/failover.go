@@ -59,22 +59,33 @@ func lost(p *terminal.Printer, r *failover.Report, from, to string) {
 		p.Wrapped("  ", "of what was seen on %s at most %d records are not on %s; of %d of %s nobody has seen where they "+
 			"ended", from, r.Record.NotCopied, to, r.Record.EndsUnknown, terminal.Count(r.Record.Partitions, "partition"))
 	}
+	if since, at := r.Record.NotCopiedSince, r.Record.SeenAt; !since.IsZero() {
+		p.Wrapped("  ", "what was not copied is younger than %s, %.0f s before %s was last seen", since.Format(time.RFC3339),
+			max(at.Sub(since).Seconds(), 0), from)
+	}
+	if !r.Record.SeenAt.IsZero() {
+		p.Wrapped("  ", "what came to %s after %s nobody has seen", from, r.Record.SeenAt.Format(time.RFC3339))
+	}
 	if len(r.Topics) == 0 {
 		return
 	}
-	rows := [][]string{{"TOPIC", "PARTITIONS", "NOT COPIED", "IN OPEN TRANSACTIONS", "SOURCE LAST SEEN"}}
+	rows := [][]string{{"TOPIC", "PARTITIONS", "NOT COPIED", "IN OPEN TRANSACTIONS", "YOUNGER THAN", "LAST SEEN"}}
 	for i := range r.Topics {
 		t := &r.Topics[i]
 		records, unknown := t.NotCopied()
-		seen := "never"
-		if !t.SeenAt.IsZero() {
-			seen = t.SeenAt.Format(time.RFC3339)
-		}
 		rows = append(rows, []string{t.Topic, fmt.Sprint(len(t.Progress)), orUnknown(records, unknown, len(t.Progress)),
-			orUnknown(t.Open(), unknown, len(t.Progress)), seen})
+			orUnknown(t.Open(), unknown, len(t.Progress)), when(t.NotCopiedSince, "-"), when(t.SeenAt, "never")})
 	}
 	p.Line("")
 	p.Table(rows, nil)
+}
+
+// when is a time, or a word where it is not known.
+func when(at time.Time, otherwise string) string {
+	if at.IsZero() {
+		return otherwise
+	}
+	return at.Format(time.RFC3339)
 }
 
 // orUnknown is a sum over some of all, of which so many are not known.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -15,6 +16,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/seen"
 	"replicator/pkg/replicate/survey"
 )
 
@@ -42,15 +44,16 @@ type known struct {
 // report says what is known now, for a record.
 func (k *known) report(ctx context.Context, record handover.Failover) (*Report, error) {
 	r := &Report{Record: record}
-	states, names, err := k.states(ctx)
+	targets := k.targets()
+	list, err := k.partitions(ctx, targets)
 	if err != nil {
 		return nil, err
 	}
-	stable, err := k.look.TargetOffsets.Stable(ctx, names)
+	stable, err := k.look.TargetOffsets.Stable(ctx, targets)
 	if err != nil {
 		return nil, err
 	}
-	k.lost(r, states, stable)
+	k.lost(r, list, stable)
 	if err := k.stood(ctx, r, stable); err != nil {
 		return nil, err
 	}
@@ -59,10 +62,14 @@ func (k *known) report(ctx context.Context, record handover.Failover) (*Report, 
 	return r, nil
 }
 
-// states are those of the partitions whose records are on the target's topics of now. Of several that fill the same
-// one, as when a topic of the source was made again, it is the last.
-func (k *known) states(ctx context.Context) (map[chunk.Partition]*ledger.State, []string, error) {
-	var names []string
+// partition is what is known of a partition of the source.
+type partition struct {
+	state *ledger.State // whose records are on the target's topic of now; nil: it has none there
+	end   seen.End      // as it was seen last
+}
+
+// targets lists the topics that the flow copies to.
+func (k *known) targets() (names []string) {
 	for _, book := range k.books {
 		for _, key := range book.Keys() {
 			if target, v := k.look.Policy.Topic(key.Partition.Topic); v.Selected {
@@ -71,59 +78,108 @@ func (k *known) states(ctx context.Context) (map[chunk.Partition]*ledger.State, 
 		}
 	}
 	slices.Sort(names)
-	names = slices.Compact(names)
-	if len(names) == 0 {
-		return nil, nil, nil
+	return slices.Compact(names)
+}
+
+// partitions are all that the ledger knows, or the source has just told of.
+func (k *known) partitions(ctx context.Context, targets []string) (map[chunk.Partition]*partition, error) {
+	there := &kafka.Description{}
+	if len(targets) > 0 {
+		var err error
+		if there, err = kafka.Describe(ctx, k.client, k.o.Clusters[k.o.Flow.To], targets); err != nil {
+			return nil, err
+		}
 	}
-	seen, err := kafka.Describe(ctx, k.client, k.o.Clusters[k.o.Flow.To], names)
-	if err != nil {
-		return nil, nil, err
-	}
-	states := map[chunk.Partition]*ledger.State{}
+	list := map[chunk.Partition]*partition{}
 	for _, book := range k.books {
-		for _, key := range book.Keys() {
-			target, v := k.look.Policy.Topic(key.Partition.Topic)
-			state := book.State(key)
-			if !v.Selected || state.TargetTopic == (chunk.TopicID{}) || seen.Topics[target].ID != state.TargetTopic {
-				continue
-			}
-			if before := states[key.Partition]; before == nil || before.Expected() < state.Expected() {
-				states[key.Partition] = state
+		if err := k.ofBook(book, there, list); err != nil {
+			return nil, err
+		}
+	}
+	for p := range k.source.ends {
+		if list[p] == nil {
+			list[p] = &partition{}
+		}
+		k.source.lastSeen(p, list[p])
+	}
+	return list, nil
+}
+
+// ofBook adds what one partition of the ledger knows. Of several states that fill the same partition of the target, as
+// when a topic of the source was made again, it is the last.
+func (k *known) ofBook(book *ledger.Shard, there *kafka.Description, list map[chunk.Partition]*partition) error {
+	note, err := seen.Of(book)
+	if err != nil {
+		return err
+	}
+	for _, key := range book.Keys() {
+		target, v := k.look.Policy.Topic(key.Partition.Topic)
+		state := book.State(key)
+		if !v.Selected || state.TargetTopic == (chunk.TopicID{}) || there.Topics[target].ID != state.TargetTopic {
+			continue
+		}
+		if before := list[key.Partition]; before == nil || before.state.Expected() < state.Expected() {
+			list[key.Partition] = &partition{state: state, end: note.End(key.Partition, state.Progress)}
+		}
+	}
+	for _, topic := range note.Topics {
+		for _, one := range topic.Partitions {
+			p := chunk.Partition{Topic: topic.Topic, Number: one.Partition}
+			if _, v := k.look.Policy.Topic(p.Topic); v.Selected && list[p] == nil {
+				list[p] = &partition{end: note.End(p, 0)}
 			}
 		}
 	}
-	return states, names, nil
+	return nil
 }
 
 // lost adds what is known of each topic.
-func (k *known) lost(r *Report, states map[chunk.Partition]*ledger.State, stable listoffsets.Offsets) {
+func (k *known) lost(r *Report, list map[chunk.Partition]*partition, stable listoffsets.Offsets) {
 	topics := map[string]*handover.LostTopic{}
-	for p, state := range states {
+	for p, known := range list {
 		t := topics[p.Topic]
 		if t == nil {
 			target, _ := k.look.Policy.Topic(p.Topic)
 			t = &handover.LostTopic{ID: r.Record.ID, Topic: p.Topic, Target: target}
 			topics[p.Topic] = t
 		}
-		for len(t.Progress) <= int(p.Number) { // one that never began has no state
+		for len(t.Progress) <= int(p.Number) { // one that nobody has ever seen has none
 			t.Progress, t.TargetEnds = append(t.Progress, -1), append(t.TargetEnds, -1)
 			t.SeenEnds, t.SeenOpen = append(t.SeenEnds, -1), append(t.SeenOpen, -1)
 		}
-		t.Progress[p.Number] = int64(state.Progress)
+		if known.state != nil {
+			t.Progress[p.Number] = int64(known.state.Progress)
+		}
 		if end, known := listoffsets.TargetOf(stable, chunk.Partition{Topic: t.Target, Number: p.Number}); known {
 			t.TargetEnds[p.Number] = int64(end)
 		}
-		if end, open, known := k.source.end(p); known {
-			t.SeenEnds[p.Number], t.SeenOpen[p.Number] = end, open
-			t.Saw(k.source.at)
+		if known.end.Known() {
+			t.SeenEnds[p.Number], t.SeenOpen[p.Number] = int64(known.end.High), known.end.Held()
+			t.SeenAt = earlier(t.SeenAt, known.end.Seen)
+			if at := known.end.Seen.UTC().Truncate(time.Millisecond); at.After(r.Record.SeenAt) {
+				r.Record.SeenAt = at
+			}
+			if int64(known.end.High) > max(t.Progress[p.Number], 0) {
+				t.NotCopiedSince = earlier(t.NotCopiedSince, known.end.Since)
+			}
 		}
 	}
 	for _, t := range topics {
 		records, unknown := t.NotCopied()
 		r.Record.Partitions += len(t.Progress)
 		r.Record.NotCopied, r.Record.EndsUnknown = r.Record.NotCopied+records, r.Record.EndsUnknown+unknown
+		r.Record.NotCopiedSince = earlier(r.Record.NotCopiedSince, t.NotCopiedSince)
 		r.Topics = append(r.Topics, *t)
 	}
+}
+
+// earlier is the earlier one of two times, of which a zero one is not known.
+func earlier(a, b time.Time) time.Time {
+	b = b.UTC().Truncate(time.Millisecond)
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // stood adds where each group stands on the target.
@@ -162,10 +218,7 @@ func stoodAt(at *groups.Stand, stable listoffsets.Offsets) handover.StoodPositio
 // open names the transactions of others that are open on the flow's topics of the target, and counts the
 // flow's own.
 func (k *known) open(ctx context.Context) (others []string, own int, err error) {
-	_, names, err := k.states(ctx)
-	if err != nil || len(names) == 0 {
-		return nil, 0, err
-	}
+	names := k.targets()
 	stable, err := k.look.TargetOffsets.Stable(ctx, names)
 	if err != nil {
 		return nil, 0, err

@@ -11,11 +11,13 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/clients"
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/seen"
 	"replicator/pkg/replicate/survey"
 	"replicator/pkg/replicate/wait"
 )
@@ -176,17 +178,19 @@ func (s *source) name(ctx context.Context, partitions []chunk.Partition, writes 
 	}
 }
 
-// end is where a partition's log ended when the source was asked just now, and how much of it an open transaction
-// holds back from readers.
-func (s *source) end(p chunk.Partition) (end, open int64, known bool) {
-	listed, there := s.ends[p]
-	if !there || listed.Err != nil {
-		return -1, -1, false
+// lastSeen takes over where a partition's log ended when the source was asked just now. Since when something of it is
+// not copied only the ledger tells.
+func (s *source) lastSeen(p chunk.Partition, known *partition) {
+	end, stable := s.ends[p], s.stable[p]
+	if _, there := s.stable[p]; end.Err != nil || stable.Err != nil || !there {
+		return
 	}
-	if stable, there := s.stable[p]; there && stable.Err == nil {
-		return listed.Offset, max(listed.Offset-stable.Offset, 0), true
+	now := seen.End{High: offsets.Source(end.Offset), Stable: offsets.Source(min(stable.Offset, end.Offset)), Seen: s.at,
+		Since: known.end.Since}
+	if known.state != nil && now.High <= known.state.Progress {
+		now.Since = s.at
 	}
-	return listed.Offset, -1, true
+	known.end = now
 }
 
 // whyText is why the source, or a part of it, did not answer; "": it did.

@@ -51,6 +51,10 @@ type Failover struct {
 	// many records of what was seen are not on the target. EndsUnknown counts the other partitions.
 	NotCopied   int64 `json:"records_not_copied"`
 	EndsUnknown int   `json:"ends_unknown"`
+	// SeenAt is when the source was last seen at all; left out: never.
+	SeenAt time.Time `json:"seen_at,omitzero"`
+	// NotCopiedSince is the earliest of all topics.
+	NotCopiedSince time.Time `json:"not_copied_since,omitzero"`
 }
 
 // LostTopic is what is known of a topic when a flow failed over, by partition; -1 where it is not known.
@@ -64,26 +68,21 @@ type LostTopic struct {
 	SeenOpen   []int64 `json:"seen_open"`   // of them the offsets that open transactions held back from readers
 	// SeenAt is when the ends were seen, of the partition that was seen longest ago; left out: never.
 	SeenAt time.Time `json:"seen_at,omitzero"`
+	// What was not copied is younger than NotCopiedSince; left out: nothing was seen that was not copied, or not known.
+	NotCopiedSince time.Time `json:"not_copied_since,omitzero"`
 }
 
-// NotCopied sums what was seen on the source and is not on the target, in offsets; unknown counts the partitions of
-// which that is not known.
+// NotCopied sums what readers of the source were seen to have and the target has not, in offsets; unknown counts the
+// partitions of which that is not known.
 func (t *LostTopic) NotCopied() (records int64, unknown int) {
 	for n, progress := range t.Progress {
 		if t.SeenEnds[n] < 0 {
 			unknown++
 			continue
 		}
-		records += max(t.SeenEnds[n]-max(progress, 0), 0)
+		records += max(t.SeenEnds[n]-max(t.SeenOpen[n], 0)-max(progress, 0), 0)
 	}
 	return records, unknown
-}
-
-// Saw notes when the end of one of its partitions was seen.
-func (t *LostTopic) Saw(at time.Time) {
-	if at = at.UTC().Truncate(time.Millisecond); t.SeenAt.IsZero() || at.Before(t.SeenAt) {
-		t.SeenAt = at
-	}
 }
 
 // Open sums the offsets that open transactions of the source held back.

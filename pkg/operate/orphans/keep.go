@@ -29,7 +29,7 @@ type Kept struct {
 	*Report
 	File    string          `json:"file,omitempty"`
 	SHA256  string          `json:"sha256,omitempty"`
-	Written *replay.Written `json:"written,omitempty"` // to topics of their own
+	Written *replay.Written `json:"to_topics,omitempty"` // of their own
 }
 
 // Keep puts all orphans where they are wanted. Where a partition cannot be read nothing is put anywhere, and the report

@@ -30,7 +30,7 @@ type Imported struct {
 	Records    int64    `json:"records"`
 	Partitions []InFile `json:"partitions"`
 	DryRun     bool     `json:"dry_run"`
-	Written    `json:"written"`
+	Written
 }
 
 // InFile is a partition in a file.

@@ -41,8 +41,8 @@ type Job struct {
 
 // Written is what a job has done.
 type Written struct {
-	Records int64 `json:"records"` // by this run
-	Before  int64 `json:"before"`  // by former ones, and not again
+	Records int64 `json:"written"`        // by this run
+	Before  int64 `json:"written_before"` // by former ones, and not again
 }
 
 const (

@@ -119,8 +119,8 @@ func bothHold(ctx context.Context, t *testing.T, s *site, topic string, want int
 	}
 }
 
-// TestBothDirectionsUnderTheSameNames: applications write on both sides, in transactions and without, while the daemon is
-// killed again and again; a topic is lost on either side. Each record is on each side once, unchanged.
+// TestBothDirectionsUnderTheSameNames: applications write on both sides, in transactions and without, while the daemon
+// is killed again and again; a topic is lost on either side. Each record is on each side once, unchanged.
 func TestBothDirectionsUnderTheSameNames(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -181,13 +181,11 @@ func TestBothDirectionsUnderTheSameNames(t *testing.T) {
 		admin := kadm.NewClient(client)
 		_, err = admin.DeleteTopic(ctx, topic)
 		must(t, err)
-		for there := false; !there; {
+		eventually(t, time.Minute, "the topic is made again", func() bool {
 			listed, err := admin.ListTopics(ctx, topic)
 			must(t, err)
-			if there = listed.Has(topic) && len(listed[topic].Partitions) == 3; !there {
-				time.Sleep(100 * time.Millisecond)
-			}
-		}
+			return listed.Has(topic) && len(listed[topic].Partitions) == 3
+		})
 		write(500) // while it is refilled
 		bothHold(ctx, t, s, topic, want)
 		if refilled := shownBy(ctx, t, bootstrap, topic); len(refilled) < len(kept) {

@@ -63,6 +63,9 @@ func TestBench(t *testing.T) {
 			}
 		})
 	}
+	if loss := TheLoss(o.Rounds); loss.Wanted(o.Only) {
+		t.Run("failover", func(t *testing.T) { all.Losses = lose(t, loss) })
+	}
 	text := Markdown(machine, all)
 	fmt.Println(text)
 	if size == "full" && only == "" && !t.Failed() {
@@ -70,6 +73,27 @@ func TestBench(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// lose measures a failover on clusters of its own, new ones in each round.
+func lose(t *testing.T, loss Loss) (runs []LossRun) {
+	t.Setenv("REPLICATOR_KAFKA_PROVIDER", "jvm")
+	program, err := Build(t.Context(), t.TempDir(), "replicator/cmd/replicator")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range loss.Rounds {
+		t.Run(strconv.Itoa(round+1), func(t *testing.T) { // its brokers end with it
+			source, target := cluster.Start(t, cluster.Named("source")), cluster.Start(t, cluster.Named("target"))
+			run, err := loss.Lose(t.Context(), Pair{source.Bootstrap(), target.Bootstrap(), source.Kill}, program, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			say("j: round %d: %s", round+1, run)
+			runs = append(runs, run)
+		})
+	}
+	return runs
 }
 
 // number reads a variable that holds a number of at least 1.

@@ -80,6 +80,7 @@ type Result struct {
 type Results struct {
 	Copies  []Result
 	Streams []StreamResult
+	Losses  []LossRun
 }
 
 func (r *Results) add(more Results) {

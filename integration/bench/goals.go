@@ -27,6 +27,7 @@ const (
 // the record lane was made for, for both.
 func goalList(results Results) []goal {
 	list := append(againstLimit(results), whileFollowing(results)...)
+	list = append(list, whenLost(results)...)
 	for _, name := range []string{exactlyOnce, recordExactOnce} {
 		list = append(list, againstOthers(results, name)...)
 	}

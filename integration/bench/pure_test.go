@@ -46,7 +46,8 @@ func TestMarkdown(t *testing.T) {
 		{Stream: Streams()[1], Runs: []StreamRun{
 			stream(mm2ExactOnce, 300, 478, 700), stream(exactlyOnce, 260, 502.4, 510), stream(fastCommits, 30, 61.5, 80),
 		}},
-	}})
+	}, Losses: []LossRun{{Records: 1200, Age: 1250 * time.Millisecond, SaidRPO: time.Second, SaidRTO: time.Second / 2,
+		Verb: time.Second / 4, First: time.Second / 2}}})
 	const golden = "testdata/results.md"
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {

@@ -23,6 +23,10 @@ func Markdown(machine []string, results Results) string {
 		fmt.Fprintf(&b, "\n### (%s) %s\n\n", r.Stream.Name, r.Stream)
 		r.table(&b)
 	}
+	if len(results.Losses) > 0 {
+		fmt.Fprintf(&b, "\n### (j) the source is killed under load: %s\n\n", TheLoss(0).load())
+		lossTable(&b, results.Losses)
+	}
 	b.WriteString("\n### Goals\n\n")
 	goals(&b, goalList(results))
 	b.WriteString("\n### Every run\n\n")

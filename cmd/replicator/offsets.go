@@ -34,7 +34,8 @@ the source: what it would read next is the same record on both sides. With
 
 --topic is the topic's name on the source, in both directions. The answer is read
 from the clusters alone; nothing is changed, and no daemon needs to run. An
-offset that has not been copied yet has no answer: that is an error.
+offset that has not been copied yet has no answer: that is an error. What was
+copied is translated by ledger and target alone, also while the source is away.
 
 ` + exitCodes,
 		Example: `  replicator offsets -c replicator.yaml --topic orders --partition 3 --at 1200
@@ -53,7 +54,8 @@ offset that has not been copied yet has no answer: that is an error.
 			if err != nil {
 				return err
 			}
-			view, err := snapshot.Open(cmd.Context(), clustersWith(cfg, slog.New(slog.DiscardHandler)), chosen, nil)
+			view, err := snapshot.OpenTolerant(cmd.Context(), clustersWith(cfg, slog.New(slog.DiscardHandler)), chosen,
+				nil)
 			if err != nil {
 				return err
 			}
@@ -90,6 +92,9 @@ offset that has not been copied yet has no answer: that is an error.
 // named is why there is no answer; that there is no such topic is an error of its own,
 // with names that look like it.
 func named(ctx context.Context, view *snapshot.Viewer, topic string, err error) error {
+	if view.Away != nil {
+		return err // what names there are is not known
+	}
 	seen, failed := inspect.MatchNames(ctx, view, selection.Given("--topic", policy.Topics, regexp.QuoteMeta(topic)))
 	if failed != nil || !seen.Given[0].Nothing() {
 		return err

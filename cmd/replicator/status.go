@@ -44,8 +44,12 @@ the first line says is of the whole flow all the same. Columns that do not fit a
 It reads the clusters alone: no daemon needs to run. Ends are last stable
 offsets: what committed readers see.
 
-` + exitCodes + ` It is done when it could look,
-whatever it saw.`,
+Where the source does not answer, or not soon, status tells what the ledger and the
+target know: progress, where the source ended when it was last seen (>= in the table,
+since more may have come), and where groups stand on the target, and fails.
+
+` + exitCodes + ` It is done when it could look
+at both sides, whatever it saw.`,
 		Example: `  replicator status -c replicator.yaml
   replicator status -c replicator.yaml --watch
   replicator status -c replicator.yaml --behind
@@ -108,8 +112,8 @@ func topicsOf(cmd *cobra.Command, pattern string, on *chosen) (*regexp.Regexp, e
 	if err != nil || topics == nil {
 		return topics, err
 	}
-	_, err = hold(cmd.Context(), cmd, selection.Claims{Given: selection.Given("--topic", policy.Topics, pattern)},
-		on.clusters, on.flows)
+	claims := selection.Claims{Given: selection.Given("--topic", policy.Topics, pattern), Tolerant: true}
+	_, err = hold(cmd.Context(), cmd, claims, on.clusters, on.flows)
 	return topics, err
 }
 

@@ -15,7 +15,7 @@ func TestUnreachableIsNotNothing(t *testing.T) {
 	t.Parallel()
 	verbs := []string{
 		"rollback --dry-run", "rollback --yes", "cutover --dry-run", "cutover --yes", "cutover --undo --yes",
-		"verify", "status", "wait --lag 0", "wait --drained", "drained", "offsets --topic orders --partition 0 --at 1",
+		"verify", "status", "wait --lag 0", "wait --drained", "drained", "offsets --topic orders --partition 0 --at 9",
 		"check --connect", "plan --rate 1MiB", "ledger", "topics", "topics restore", "resume --dry-run",
 		"orphans",
 	}

@@ -52,7 +52,8 @@ different: at least one (1). incomplete: none was seen, but something of what wa
 asked for is not known to be equal, and each reason is told: a partition that is
 stopped, not begun or could not be read, records known lost, a group that has not
 read what the target has deleted, or that cannot be read, a flow that never ran, a
-comparison of nothing (1).
+comparison of nothing, or a source that does not answer: then nothing is compared,
+and what ledger and target know is told (1).
 
 ` + exitCodes,
 		Example: `  replicator verify -c replicator.yaml
@@ -111,7 +112,8 @@ func (w *verifyWords) options(now time.Time) (verify.Options, error) {
 
 func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 	options verify.Options) error {
-	claims := selection.Claims{Given: selection.Given("--topics", policy.Topics, w.topics), Kinds: []string{policy.Topics}}
+	claims := selection.Claims{Given: selection.Given("--topics", policy.Topics, w.topics), Kinds: []string{policy.Topics},
+		Tolerant: true}
 	flows, err := hold(cmd.Context(), cmd, claims, on.clusters, on.flows)
 	if err != nil {
 		return err
@@ -124,7 +126,7 @@ func (w *verifyWords) run(cmd *cobra.Command, on *chosen,
 	all := answers.Verified{Flows: []*verify.Report{}, Failed: []answers.Failed{}}
 	var failed []error
 	for _, flow := range flows {
-		view, err := snapshot.Open(cmd.Context(), on.clusters, flow, nil)
+		view, err := snapshot.OpenTolerant(cmd.Context(), on.clusters, flow, nil)
 		if err == nil {
 			var v *verify.Report
 			if v, err = verifyFlow(cmd.Context(), cmd.ErrOrStderr(), view, options); err == nil {

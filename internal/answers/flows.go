@@ -77,19 +77,23 @@ type StoppedTopic struct {
 
 // Translated is the answer of offsets.
 type Translated struct {
-	Flow      string          `json:"flow"`
-	Topic     string          `json:"topic"`
-	Target    string          `json:"target_topic"`
-	Partition int32           `json:"partition"`
-	Inverse   bool            `json:"inverse"` // from target to source
-	At        offsets.Source  `json:"source_offset"`
-	Is        offsets.Target  `json:"target_offset"`
-	Rule      string          `json:"rule"`
-	Why       string          `json:"why"`
-	Progress  offsets.Source  `json:"progress"`
-	SourceEnd offsets.Source  `json:"source_end"`
-	TargetEnd offsets.Target  `json:"target_end"`
-	Foreign   []inspect.Range `json:"foreign"` // stretches of the target that the flow did not write
+	Flow      string         `json:"flow"`
+	Topic     string         `json:"topic"`
+	Target    string         `json:"target_topic"`
+	Partition int32          `json:"partition"`
+	Inverse   bool           `json:"inverse"` // from target to source
+	At        offsets.Source `json:"source_offset"`
+	Is        offsets.Target `json:"target_offset"`
+	Rule      string         `json:"rule"`
+	Why       string         `json:"why"`
+	Progress  offsets.Source `json:"progress"`
+	SourceEnd offsets.Source `json:"source_end"`
+	TargetEnd offsets.Target `json:"target_end"`
+	// EndsUnknown: the source does not tell where it ends, and source_end is 0 and means nothing; LastSeen is what was
+	// noted of it.
+	EndsUnknown bool              `json:"ends_unknown,omitempty"`
+	LastSeen    *inspect.LastSeen `json:"last_seen,omitempty"`
+	Foreign     []inspect.Range   `json:"foreign"` // stretches of the target that the flow did not write
 	// GivenUp is the stretch around the source's offset that an order of resume has left out; SourceLost: what stands
 	// at the target's offset, from which was asked, was copied before the source lost it.
 	GivenUp    *inspect.GivenUp `json:"given_up,omitempty"`
@@ -100,7 +104,7 @@ type Translated struct {
 // TranslatedOf is the answer about one translated position.
 func TranslatedOf(t *inspect.Translation) Translated {
 	one := Translated{t.Flow, t.Topic, t.TargetTopic, t.Partition, t.Inverse, t.Source, t.Target, t.RuleCode, t.Words(),
-		t.Progress, t.SourceEnd, t.TargetEnd, []inspect.Range{}, t.GivenUp, t.SourceLost, t.Skips}
+		t.Progress, t.SourceEnd, t.TargetEnd, t.EndsUnknown, t.LastSeen, []inspect.Range{}, t.GivenUp, t.SourceLost, t.Skips}
 	for _, f := range t.Foreign {
 		one.Foreign = append(one.Foreign, inspect.Range{From: int64(f.From), To: int64(f.To)})
 	}

@@ -18,8 +18,13 @@ func Translation(w io.Writer, t *inspect.Translation) error {
 	if t.Run.Count > 0 {
 		text += fmt.Sprintf("run       %s\n", t.Run)
 	}
-	text += fmt.Sprintf("progress  copied up to source offset %d of %d; the target ends at %d\n",
-		t.Progress, t.SourceEnd, t.TargetEnd)
+	if t.EndsUnknown {
+		text += fmt.Sprintf("progress  copied up to source offset %d; the target ends at %d\nsource    %s\n", t.Progress,
+			t.TargetEnd, t.SourceWords())
+	} else {
+		text += fmt.Sprintf("progress  copied up to source offset %d of %d; the target ends at %d\n",
+			t.Progress, t.SourceEnd, t.TargetEnd)
+	}
 	for _, f := range t.Foreign {
 		text += fmt.Sprintf("foreign   target offsets %s hold records of somebody else\n", f)
 	}

@@ -10,6 +10,7 @@ import (
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/partition"
 )
@@ -39,6 +40,8 @@ func headline(s *inspect.FlowStatus) string {
 		parts = append(parts, "caught up")
 	case len(s.Partitions) == 0:
 		parts = append(parts, "NOTHING IS SELECTED")
+	case s.SourceAway:
+		parts = append(parts, "SOURCE AWAY")
 	case s.EndsUnknown > 0:
 		parts = append(parts, "at least "+behind, terminal.Count(s.EndsUnknown, "partition")+" of UNKNOWN lag")
 	default:
@@ -71,6 +74,9 @@ func attention(s *inspect.FlowStatus, each bool) (list []remark) {
 	if noteProblems(s, true, note) { // first: what is said to do about others may not help before
 		start = "see to what is said above, then " + start
 	}
+	if s.SourceAway {
+		start = "once the source answers, " + start
+	}
 	closed := s.Closed()
 	switch {
 	case closed != nil:
@@ -85,6 +91,7 @@ func attention(s *inspect.FlowStatus, each bool) (list []remark) {
 		note(fmt.Sprintf("! %s of %d belong to no replica, and nothing of them moves: %s", terminal.Count(len(s.Unowned),
 			"shard"), s.Shards, terminal.Few(shards)), "look at the logs of the replicas: "+hosts(s.Members))
 	}
+	noteSeen(s, note)
 	if s.Shards == 0 && (s.Replicas == nil || *s.Replicas == 0) {
 		note("! the flow has never run: there is no ledger topic "+s.Ledger+" on the target", "")
 	}
@@ -109,6 +116,32 @@ func attention(s *inspect.FlowStatus, each bool) (list []remark) {
 		note("! "+warning.Error, warning.Remedy)
 	}
 	return append(list, histories(s, each)...)
+}
+
+// noteSeen notes what was last seen of what the source does not tell now.
+func noteSeen(s *inspect.FlowStatus, note func(fact, remedy string)) {
+	last := s.LastSeen
+	if last == nil {
+		return
+	}
+	if last.Seen != nil {
+		fact := fmt.Sprintf("! when the source was last seen, at %s, %s", last.Seen.Format(time.RFC3339),
+			"it held nothing that was not copied")
+		if last.Behind > 0 || last.Open > 0 {
+			fact = fmt.Sprintf("! when the source was last seen, at %s, up to %d records were not copied", last.Seen.
+				Format(time.RFC3339), last.Behind)
+			if last.Since != nil {
+				fact += ", younger than " + last.Since.Format(time.RFC3339)
+			}
+			if last.Open > 0 {
+				fact += fmt.Sprintf("; open transactions held %d offsets", last.Open)
+			}
+		}
+		note(fact+". What came later is not known", "")
+	}
+	if last.Never > 0 {
+		note(fmt.Sprintf("! of %s it was never noted where the source ends", terminal.Count(last.Never, "partition")), "")
+	}
 }
 
 // noteProblems notes those that last, or the others, and says whether there is any.
@@ -169,7 +202,10 @@ func partitions(p *terminal.Printer, s *inspect.FlowStatus) {
 	for i := range s.Partitions {
 		one := &s.Partitions[i]
 		end, behind := fmt.Sprint(one.SourceEnd), fmt.Sprint(one.Behind)
-		if one.EndsUnknown {
+		switch {
+		case one.EndsUnknown && one.LastSeen != nil: // there may be more by now
+			end, behind = fmt.Sprintf(">=%d", one.LastSeen.SourceEnd), fmt.Sprintf(">=%d", one.LastSeen.Behind)
+		case one.EndsUnknown:
 			end, behind = "?", "?"
 		}
 		rows = append(rows, []string{
@@ -211,8 +247,15 @@ func positions(p *terminal.Printer, s *inspect.FlowStatus) {
 		said := ""
 		for j := range g.Positions {
 			one := &g.Positions[j]
+			source, lag := fmt.Sprint(one.Source), fmt.Sprint(one.SourceLag)
+			if one.SourceUnknown {
+				lag = "?"
+				if one.State == string(groups.ForeignCommit) || one.Translation == nil && one.Source == 0 {
+					source = "?"
+				}
+			}
 			rows = append(rows, []string{
-				fmt.Sprintf("  %s/%d", one.Topic, one.Partition), fmt.Sprint(one.Source), fmt.Sprint(one.SourceLag),
+				fmt.Sprintf("  %s/%d", one.Topic, one.Partition), source, lag,
 				terminal.OrDash(one.Translation), terminal.OrWord(one.Rule, "-"), terminal.OrDash(one.Target),
 				terminal.OrDash(one.TargetLag),
 				one.Standing(),

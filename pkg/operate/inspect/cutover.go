@@ -25,7 +25,8 @@ type CutoverStatus struct {
 	GivenUp    []string     `json:"given_up,omitempty"` // by --force
 	// TakesBack is the cutover of the opposite flow that a rollback takes back by this one; left out: none.
 	TakesBack string `json:"takes_back,omitempty"`
-	// Since it was done, at most that many records: written to the source, and to the target by somebody else.
+	// Since it was done, at most that many records: written to the source, and to the target by somebody else. -1: not
+	// known, as the source does not answer.
 	Written int64 `json:"written_to_source_since"`
 	Used    int64 `json:"written_to_target_since"`
 }
@@ -63,7 +64,11 @@ func cutoverStatus(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snaps
 		c.Groups = append(c.Groups, movedGroup(&held[j], status.Groups))
 	}
 	slices.SortFunc(c.Groups, func(a, b MovedGroup) int { return strings.Compare(a.Group, b.Group) })
-	if record.State != handover.Done {
+	switch {
+	case record.State != handover.Done:
+		return c, nil
+	case snap.Away != nil:
+		c.Written, c.Used = -1, -1
 		return c, nil
 	}
 	for j := range status.Partitions {
@@ -98,7 +103,7 @@ func movedGroup(then *handover.Group, now []GroupStatus) MovedGroup {
 			was := slices.IndexFunc(then.Positions, func(p handover.Position) bool {
 				return p.Topic == at.Topic && p.Partition == at.Partition
 			})
-			m.OnSource = m.OnSource || was < 0 || then.Positions[was].Source != int64(at.Source)
+			m.OnSource = m.OnSource || !at.SourceUnknown && (was < 0 || then.Positions[was].Source != int64(at.Source))
 			elsewhere := was < 0 || then.Positions[was].Target != handover.OffsetOrNone(at.Target)
 			kind := groups.Kind(at.State)
 			m.OnTarget = m.OnTarget || (kind == groups.ForeignCommit || kind == groups.Active) && elsewhere

@@ -27,20 +27,23 @@ const Pending = "pending"
 func GroupStatuses(ctx context.Context, v *snapshot.Viewer) ([]GroupStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	held, _, err := v.ReadGroups(ctx) // before the ends, see snapshot.Snapshot
-	if err != nil {
-		return nil, err
-	}
-	snap, err := v.Take(ctx, func(string) bool { return true }, false)
+	snap, err := v.Take(ctx, func(string) bool { return true }, true)
 	if err == nil {
 		err = snap.LedgerErr
 	}
 	if err != nil {
 		return nil, err
 	}
-	list, views := make([]GroupStatus, len(held)), snap.Views()
-	for j := range held {
-		list[j], _ = GroupStatusOf(ctx, v, &held[j], views)
+	views := snap.Views()
+	if snap.Alone {
+		return standing(ctx, v, views)
+	}
+	if snap.HeldErr != nil {
+		return nil, snap.HeldErr
+	}
+	list := make([]GroupStatus, len(snap.Held))
+	for j := range snap.Held {
+		list[j], _ = GroupStatusOf(ctx, v, &snap.Held[j], views)
 	}
 	return list, ctx.Err()
 }

@@ -3,6 +3,7 @@ package inspect
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"replicator/pkg/offsets"
@@ -26,7 +27,9 @@ type Translation struct {
 	RuleCode    string      // in_run, in_gap, before_first or at_end
 	Run         offsets.Run // what gave it; Count 0: none
 	Progress    offsets.Source
-	SourceEnd   offsets.Source // last stable offset
+	SourceEnd   offsets.Source // last stable offset; with EndsUnknown 0, and without meaning
+	EndsUnknown bool           // the source does not tell where it ends
+	LastSeen    *LastSeen      // where it was last seen to, then; nil: it was never noted
 	TargetEnd   offsets.Target // last stable offset
 	// Foreign are the target's stretches with records that the flow did not write.
 	Foreign []offsets.Stretch
@@ -82,9 +85,12 @@ func Translate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition, at of
 func notCopied(ctx context.Context, v *snapshot.Viewer, view *snapshot.PartitionView, at offsets.Source,
 	t *Translation) error {
 	no := &kafka.Problem{
-		What: fmt.Sprintf("source offset %d of %s is beyond what has been copied: progress is %d, the source ends at %d",
-			at, view.Source, t.Progress, t.SourceEnd),
+		What: fmt.Sprintf("source offset %d of %s is beyond what has been copied: progress is %d, %s", at, view.Source,
+			t.Progress, t.SourceWords()),
 		Fix: "ask again when it has been copied; 'replicator status' shows how far the flow is",
+	}
+	if view.Unknown != nil {
+		no.What += fmt.Sprintf(" (%v)", view.Unknown)
 	}
 	if stop := view.Stop(); stop != nil {
 		no.What += fmt.Sprintf(". The partition is stopped as %s: %s", stop.Kind, stop.Reason)
@@ -150,6 +156,9 @@ func locate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition) (*Transl
 	}
 	topic, there := seen.Source.Topics[p.Topic]
 	switch {
+	case !there && seen.Away != nil:
+		return nil, nil, translate.Standing{}, &kafka.Problem{Fix: chunk.Remedy(seen.Away), What: fmt.Sprintf("flow %s: %v; "+
+			"the ledger knows nothing of topic %s", v.Flow.Name(), errors.Unwrap(seen.Away), p.Topic)}
 	case !there:
 		fix := fmt.Sprintf("name a topic that is on cluster %s and that the program may describe", v.Flow.From)
 		if source, ok := v.Policy.SourceTopic(p.Topic); ok && source != p.Topic {
@@ -176,8 +185,12 @@ func locate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition) (*Transl
 		}
 		return nil, nil, translate.Standing{}, &kafka.Problem{What: what, Fix: fix}
 	}
-	return &Translation{
+	t := &Translation{
 		Flow: v.Flow.Name(), Topic: p.Topic, TargetTopic: target, Partition: p.Number, Progress: view.State.Progress,
 		SourceEnd: view.Stable, TargetEnd: view.TargetStable, Foreign: view.State.Map.Foreign(),
-	}, view, on, nil
+	}
+	if view.Unknown != nil {
+		t.SourceEnd, t.EndsUnknown, t.LastSeen = 0, true, lastSeenOf(view)
+	}
+	return t, view, on, nil
 }

@@ -48,6 +48,11 @@ type FlowStatus struct {
 	// EndsUnknown counts the partitions of which the source does not tell where they end: how many records of them are
 	// not on the target is not known.
 	EndsUnknown int `json:"ends_unknown"`
+	// SourceAway: the source does not answer at all. Partitions are those that the ledger knows, groups those of the
+	// target, and nothing is known of what came to the source since LastSeen.
+	SourceAway bool `json:"source_away"`
+	// LastSeen sums up what the ledger noted of the partitions in EndsUnknown; null: there are none.
+	LastSeen *SourceSeen `json:"last_seen"`
 	// UnreadDeleted sums, over groups and partitions, the records that were deleted on the target before a group read
 	// them, and that the source still holds.
 	UnreadDeleted int64 `json:"unread_deleted"`
@@ -90,8 +95,9 @@ type PartitionStatus struct {
 	// EndsUnknown: the source does not tell where the partition begins and ends; source_start, source_end, source_open and
 	// records_behind are 0 then, and mean nothing.
 	EndsUnknown bool           `json:"ends_unknown,omitempty"`
-	SourceStart offsets.Source `json:"source_start"` // first offset of the source's log
-	SourceEnd   offsets.Source `json:"source_end"`   // its last stable offset: committed readers see all below
+	LastSeen    *LastSeen      `json:"last_seen,omitempty"` // with EndsUnknown; left out: it was never noted
+	SourceStart offsets.Source `json:"source_start"`        // first offset of the source's log
+	SourceEnd   offsets.Source `json:"source_end"`          // its last stable offset: committed readers see all below
 	// SourceOpen counts offsets from source_end to the high watermark: an open transaction holds them back.
 	SourceOpen int64           `json:"source_open"`
 	Progress   *offsets.Source `json:"progress"` // next source offset to copy; null: not started
@@ -148,6 +154,9 @@ type PositionStatus struct {
 	TargetTopic string         `json:"target_topic"`
 	Source      offsets.Source `json:"source_offset"` // committed on the source: what is read next
 	SourceLag   int64          `json:"source_lag"`    // to the source's last stable offset
+	// SourceUnknown: the source does not answer. source_offset is then the one that the target's position was translated
+	// from, 0 where the flow has not put it there; source_lag is 0 and means nothing.
+	SourceUnknown bool `json:"source_unknown,omitempty"`
 	// Translation is the exact translation of source_offset, null while there is none; Rule is what gave it:
 	// in_run, in_gap, before_first, at_end or not_yet.
 	Translation *offsets.Target `json:"translation"`
@@ -155,7 +164,8 @@ type PositionStatus struct {
 	Target      *offsets.Target `json:"target_offset"` // committed on the target; null: nothing
 	TargetLag   *int64          `json:"target_lag"`    // to the target's last stable offset; null: nothing is committed
 	// State: right; pending (the next sync moves it); not_copied_yet; no_answer; active; foreign_commit;
-	// stopped_before_foreign; unread_deleted; beyond_source_end; refused; retried. Why says it in words, with all but
+	// stopped_before_foreign; unread_deleted; beyond_source_end; refused; retried; carried_over (the flow has put it
+	// there; where the group stands on the source is not known). Why says it in words, with all but
 	// right; Remedy what to do, where nothing but a person can change it.
 	State  string `json:"state"`
 	Why    string `json:"why,omitempty"`
@@ -179,7 +189,8 @@ type PositionStatus struct {
 	WouldSkip      int64  `json:"would_skip,omitempty"`
 }
 
-// Status tells of all of the flow. An error means that a cluster does not answer.
+// Status tells of all of the flow. An error means that a cluster does not answer; where the viewer is tolerant, the
+// target.
 func Status(ctx context.Context, v *snapshot.Viewer) (*FlowStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
@@ -196,7 +207,7 @@ func Status(ctx context.Context, v *snapshot.Viewer) (*FlowStatus, error) {
 	}
 	status := &FlowStatus{
 		Flow: v.Flow.Name(), Taken: snap.Taken, Delivery: v.Flow.Delivery, Ledger: v.Flow.LedgerTopic(),
-		Shards:     len(snap.Books),
+		Shards: len(snap.Books), SourceAway: snap.Away != nil,
 		Partitions: []PartitionStatus{}, Groups: []GroupStatus{}, Problems: []ProblemStatus{},
 		CaughtUp: len(snap.Books) > 0 && len(snap.Topics) > 0, // else there is nothing that could be
 	}
@@ -219,18 +230,12 @@ func Status(ctx context.Context, v *snapshot.Viewer) (*FlowStatus, error) {
 	if closed == nil { // else it copies nothing, and no record goes round
 		snap.Problems = append(snap.Problems, v.CheckCircle(ctx)...)
 	}
-	for j := range snap.Held {
-		one, settled := GroupStatusOf(ctx, v, &snap.Held[j], views)
-		status.Groups = append(status.Groups, one)
-		for k := range one.Positions {
-			status.UnreadDeleted += one.Positions[k].UnreadDeleted
-		}
-		status.CaughtUp = status.CaughtUp && settled
-	}
-	if err := statusNames(ctx, v, snap, status); err != nil {
+	if err := statusGroups(ctx, v, snap, views, status); err != nil {
 		return nil, err
 	}
-	if err := warnOfRetention(ctx, v, snap, status); err != nil {
+	if status.SourceAway {
+		status.Warnings, status.LeftOut = []ProblemStatus{}, []LeftOut{}
+	} else if err := statusSource(ctx, v, snap, status); err != nil {
 		return nil, err
 	}
 	if status.Cutover, err = cutoverStatus(ctx, v, snap, views, status); err != nil {
@@ -241,6 +246,32 @@ func Status(ctx context.Context, v *snapshot.Viewer) (*FlowStatus, error) {
 		status.CaughtUp = false
 	}
 	return status, ctx.Err()
+}
+
+// statusGroups fills in the groups: by both sides, or where the source tells of none, by the target alone.
+func statusGroups(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot,
+	views map[chunk.Partition]*snapshot.PartitionView, status *FlowStatus) (err error) {
+	if snap.Alone {
+		status.Groups, err = standing(ctx, v, views)
+		return err
+	}
+	for j := range snap.Held {
+		one, settled := GroupStatusOf(ctx, v, &snap.Held[j], views)
+		status.Groups = append(status.Groups, one)
+		for k := range one.Positions {
+			status.UnreadDeleted += one.Positions[k].UnreadDeleted
+		}
+		status.CaughtUp = status.CaughtUp && settled
+	}
+	return nil
+}
+
+// statusSource fills in what only a source that answers tells.
+func statusSource(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, status *FlowStatus) error {
+	if err := statusNames(ctx, v, snap, status); err != nil {
+		return err
+	}
+	return warnOfRetention(ctx, v, snap, status)
 }
 
 // Closed is why the flow does not run; nil: it is not closed.
@@ -276,7 +307,10 @@ func statusPartitions(v *snapshot.Viewer, snap *snapshot.Snapshot, views map[chu
 			status.Stopped++
 		}
 		if one.EndsUnknown {
-			status.EndsUnknown++
+			if status.EndsUnknown++; status.LastSeen == nil {
+				status.LastSeen = &SourceSeen{}
+			}
+			status.LastSeen.add(one.LastSeen)
 		}
 		status.CaughtUp = status.CaughtUp && one.Phase.Free() && one.Behind == 0 && !one.EndsUnknown
 	}
@@ -303,6 +337,7 @@ func PartitionStatusOf(snap *snapshot.Snapshot, view *snapshot.PartitionView) Pa
 	one.Behind = max(int64(view.Stable-view.Next()), 0)
 	if view.Unknown != nil {
 		one.EndsUnknown, one.SourceStart, one.SourceEnd, one.SourceOpen, one.Behind = true, 0, 0, 0, 0
+		one.LastSeen = lastSeenOf(view)
 	}
 	if view.TargetThere {
 		one.TargetStart, one.TargetEnd = &view.TargetEarliest, &view.TargetStable
@@ -323,6 +358,9 @@ func PartitionStatusOf(snap *snapshot.Snapshot, view *snapshot.PartitionView) Pa
 		stop := view.Stop()
 		one.Reason, one.Remedy, one.StoppedSince = stop.Reason, stop.Fix, &stop.Since
 	case partition.SourceSilent:
+		if snap.Away != nil { // that is said once
+			break
+		}
 		one.Reason = "the source does not tell where the partition ends: " + view.Unknown.Error()
 		one.Remedy = "see whether its leader is up; copying goes on by itself"
 	case partition.TargetHidden:

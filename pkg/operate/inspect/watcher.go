@@ -2,6 +2,8 @@ package inspect
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/kafka"
@@ -30,6 +32,9 @@ func (w *Watcher) Status(ctx context.Context) ([]*FlowStatus, []error) {
 			failed = append(failed, err)
 			continue
 		}
+		if away := w.away(flow); away != nil {
+			failed = append(failed, fmt.Errorf("flow %s: %w", flow.Name(), away))
+		}
 		seen = append(seen, status)
 	}
 	return seen, failed
@@ -38,7 +43,7 @@ func (w *Watcher) Status(ctx context.Context) ([]*FlowStatus, []error) {
 func (w *Watcher) one(ctx context.Context, flow settings.Config) (*FlowStatus, error) {
 	view := w.open[flow.Name()]
 	if view == nil {
-		opened, err := snapshot.Open(ctx, w.clusters, flow, nil)
+		opened, err := snapshot.OpenTolerant(ctx, w.clusters, flow, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -46,6 +51,17 @@ func (w *Watcher) one(ctx context.Context, flow settings.Config) (*FlowStatus, e
 		w.open[flow.Name()] = view
 	}
 	return Status(ctx, view)
+}
+
+// away is why the source of a flow did not answer. The next look begins with new connections then.
+func (w *Watcher) away(flow settings.Config) error {
+	view := w.open[flow.Name()]
+	if view.Away == nil {
+		return nil
+	}
+	delete(w.open, flow.Name())
+	view.Close()
+	return errors.Unwrap(view.Away) // what follows from it was told
 }
 
 // Close ends the connections.

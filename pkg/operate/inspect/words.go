@@ -24,6 +24,31 @@ func (t *Translation) Words() string {
 	return t.Rule.String()
 }
 
+// SourceWords say where the source ends.
+func (t *Translation) SourceWords() string {
+	if t.EndsUnknown {
+		return seenWords(t.LastSeen)
+	}
+	return fmt.Sprintf("the source ends at %d", t.SourceEnd)
+}
+
+// seenWords say where the source ended when it was last seen.
+func seenWords(last *LastSeen) string {
+	if last == nil {
+		return "where the source ends is not known, and was never noted"
+	}
+	return fmt.Sprintf("the source does not tell where it ends: it was at %d when it last did, at %s", last.SourceEnd,
+		last.Seen.Format(time.RFC3339))
+}
+
+// KnownAlone says what is known of a partition while the source does not tell.
+func KnownAlone(p *PartitionStatus) string {
+	if p.Progress == nil {
+		return "nothing of it was copied, and " + seenWords(p.LastSeen)
+	}
+	return fmt.Sprintf("copied up to source offset %d, and %s", *p.Progress, seenWords(p.LastSeen))
+}
+
 // Standing is a position's state as people say it: right is only what passes nothing by.
 func (one *PositionStatus) Standing() string {
 	if one.State == string(groups.InSync) && one.Skips != nil {

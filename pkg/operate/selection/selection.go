@@ -57,6 +57,8 @@ type Claims struct {
 	Given []inspect.Pattern // by flags
 	Kinds []string          // of which the file's patterns have to choose something
 	Moves bool              // applications are moved: share groups among them begin anew
+	// Tolerant: the verb tells by itself of a source that does not answer; patterns cannot be held against names then.
+	Tolerant bool
 	// Gone answers topics that are gone from the source and count all the same; nil: none does.
 	Gone func(context.Context, *snapshot.Viewer) ([]string, error)
 }
@@ -104,7 +106,9 @@ func (c Claims) Hold(ctx context.Context, clusters map[string]kafka.Config, flow
 		}
 	}
 	if len(held.Seen) == 0 && len(away) > 0 {
-		held.Problems = away
+		if !c.Tolerant {
+			held.Problems = away
+		}
 		return held
 	}
 	held.Warnings, held.Problems = c.judge(held.Seen, len(away) > 0)
@@ -118,11 +122,18 @@ func (c Claims) Hold(ctx context.Context, clusters map[string]kafka.Config, flow
 
 func (c Claims) match(ctx context.Context, clusters map[string]kafka.Config,
 	flow settings.Config) (*inspect.Matches, error) {
-	v, err := snapshot.Open(ctx, clusters, flow, nil)
+	open := snapshot.Open
+	if c.Tolerant {
+		open = snapshot.OpenTolerant
+	}
+	v, err := open(ctx, clusters, flow, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
+	if v.Away != nil {
+		return nil, v.Away
+	}
 	var gone []string
 	if c.Gone != nil {
 		if gone, err = c.Gone(ctx, v); err != nil {

@@ -15,7 +15,7 @@ import (
 func (view *PartitionView) seeCut(snap *Snapshot) {
 	if view.Facts.OpenCut() {
 		view.Cut = view.State.Cuts.Open()
-		key := view.Book.KeyOf(snap.Source.Topics[view.Source.Topic].ID, view.Source)
+		key := snap.keyOf(view.Book, view.Source)
 		view.Order, view.OrderErr = ledger.OrderOf(view.Book.Shard, key, view.State.Cuts)
 		return
 	}

@@ -19,6 +19,9 @@ func (v *Viewer) CheckIdentity(ctx context.Context) error {
 
 // CheckCircle answers the faults that show together with the flows of others, as they are now.
 func (v *Viewer) CheckCircle(ctx context.Context) []error {
+	if v.Away != nil {
+		return nil // what other flows bring there is not known, and nothing is copied from it
+	}
 	around, err := v.others.Look(ctx)
 	if err != nil {
 		return []error{err}

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -10,6 +11,7 @@ import (
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/listoffsets"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/seen"
 	"replicator/pkg/replicate/translate"
 )
 
@@ -29,6 +31,7 @@ type PartitionView struct {
 	Earliest, Stable offsets.Source // of the source: its first record; where committed readers end
 	High             offsets.Source // of the source: where the log ends, open transactions included
 	Unknown          error          // why the source does not tell them
+	Last             seen.End       // where the log was last seen to end, by the ledger
 
 	Blocked                      string         // why no topic of the target can have its records; "": one can
 	TargetErr                    error          // why the target topic cannot be described
@@ -49,7 +52,8 @@ func (snap *Snapshot) View(at chunk.Partition) *PartitionView {
 	if n := len(snap.Books); n > 0 {
 		view.Shard = at.Shard(n)
 		view.Book = &snap.Books[view.Shard]
-		view.State = view.Book.State(view.Book.KeyOf(snap.Source.Topics[at.Topic].ID, at))
+		view.State = view.Book.State(snap.keyOf(view.Book, at))
+		view.Last = view.Book.Seen.End(at, view.progress())
 	}
 	if view.State != nil && view.State.Start == ledger.NotStarted {
 		view.State = &ledger.State{Header: view.State.Header, Map: &offsets.Map{}} // it may hold a Stop
@@ -60,7 +64,7 @@ func (snap *Snapshot) View(at chunk.Partition) *PartitionView {
 	}{{&view.Earliest, snap.sourceEarliest}, {&view.Stable, snap.sourceStable}, {&view.High, snap.sourceHigh}} {
 		listed, ok := m.offsets[at]
 		if !ok {
-			listed.Err = errors.New("the source does not answer for this partition")
+			listed.Err = cmp.Or(snap.Away, errors.New("the source does not answer for this partition"))
 		}
 		if listed.Err != nil {
 			view.Unknown = listed.Err
@@ -76,6 +80,22 @@ func (snap *Snapshot) View(at chunk.Partition) *PartitionView {
 	view.decide(snap)
 	view.seeCut(snap)
 	return view
+}
+
+// keyOf is what the ledger calls a partition of the source's topic of now.
+func (snap *Snapshot) keyOf(book *Book, at chunk.Partition) ledger.Key {
+	if key, known := snap.keys[at]; known {
+		return key
+	}
+	return book.KeyOf(snap.Source.Topics[at.Topic].ID, at)
+}
+
+// progress is the next source offset to copy; 0 where nothing was.
+func (view *PartitionView) progress() offsets.Source {
+	if view.State == nil {
+		return 0
+	}
+	return max(view.State.Progress, 0)
 }
 
 // decide says what a run of the flow would do with the partition.

@@ -10,6 +10,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/seen"
 )
 
 // Snapshot is what both clusters said, in the order of the fields. The order
@@ -25,6 +26,7 @@ import (
 type Snapshot struct {
 	Held    []groups.Held      // groups of the source that the flow selects, with their positions
 	Listed  int                // groups on the source
+	HeldErr error              // why the source does not tell of its groups
 	Source  *kafka.Description // with all topics that it lets us see
 	Target  *kafka.Description // the ledger, and the topics that those of the source are copied to
 	Topics  []string           // selected ones of the source
@@ -43,6 +45,11 @@ type Snapshot struct {
 	Work      Work             // who works on which shards; the zero Work where nobody asked
 	Hidden    map[string]error // topics that the ledger knows and the source does not let us see
 	LedgerErr error            // why the ledger could not be read: then nothing is known of the flow
+	// Away is why the source has not answered: Source, Topics and all positions are then as ledger and target know them.
+	Away error
+	// Alone: a tolerant viewer was not told of groups by the source. Held is nil then, and the target alone tells.
+	Alone bool
+	keys  map[chunk.Partition]ledger.Key // what the ledger calls partitions, then
 
 	policy *policy.Policy // what names topics of the target
 	shards int            // of a flow that has no ledger yet
@@ -53,6 +60,7 @@ type Book struct {
 	*ledger.Shard
 	// Unsettled: a transaction on it stayed open. Records of it may be on the target already, unexplained.
 	Unsettled bool
+	Seen      seen.Note // what was last seen of the source
 }
 
 // Lasting is a problem that stays however long one waits, whatever runs.

@@ -17,6 +17,7 @@ import (
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/listoffsets"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/seen"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/wait"
 )
@@ -30,6 +31,14 @@ type taker struct {
 // Take takes a snapshot; only the topics for which wanted is true, and the groups
 // where withGroups is.
 func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withGroups bool) (*Snapshot, error) {
+	if v.tolerant {
+		if err := v.askSource(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if v.Away != nil {
+		return takeAlone(ctx, v, wanted)
+	}
 	var held []groups.Held
 	var listed int
 	var hidden error
@@ -40,8 +49,8 @@ func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withG
 	if err != nil {
 		return nil, err
 	}
-	if snap.Held, snap.Listed = held, listed; hidden != nil {
-		snap.Problems = append(snap.Problems, hidden)
+	if snap.Held, snap.Listed, snap.HeldErr = held, listed, hidden; hidden != nil {
+		snap.Problems, snap.Alone = append(snap.Problems, hidden), bool(v.tolerant)
 	}
 	t := &taker{snap, v}
 	if err := t.findIDs(ctx); err != nil {
@@ -56,7 +65,11 @@ func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withG
 	if err := t.readLedger(ctx); err != nil {
 		return nil, err
 	}
-	if err := v.ReadSource(ctx, snap); err != nil {
+	switch err := v.ReadSource(ctx, snap); {
+	case err != nil && bool(v.tolerant) && ctx.Err() == nil: // it has gone, or is too slow
+		snap.Taken, snap.Away, snap.Alone = time.Now(), away(v.SourceCluster, err), true
+		snap.Problems = append(snap.Problems, snap.Away)
+	case err != nil:
 		return nil, err
 	}
 	return snap, t.findTargetCuts(ctx)
@@ -68,7 +81,9 @@ func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withG
 func (v *Viewer) Describe(ctx context.Context, wanted func(topic string) bool) (*Snapshot, error) {
 	snap := &Snapshot{policy: v.Policy, shards: v.Flow.Shards}
 	var err error
-	if snap.Source, err = kafka.Describe(ctx, v.SourceClient, v.SourceCluster, nil); err != nil {
+	describing, cancel := v.tolerant.bounded(ctx)
+	defer cancel()
+	if snap.Source, err = kafka.Describe(describing, v.SourceClient, v.SourceCluster, nil); err != nil {
 		return nil, err
 	}
 	names := []string{v.Flow.LedgerTopic()}
@@ -95,24 +110,31 @@ func (v *Viewer) Describe(ctx context.Context, wanted func(topic string) bool) (
 
 // ReadSource adds to a snapshot where the source's logs end, and where partitions start that have not started yet.
 func (v *Viewer) ReadSource(ctx context.Context, snap *Snapshot) (err error) {
-	if snap.sourceEarliest, err = v.SourceOffsets.Earliest(ctx, snap.Topics); err != nil {
+	ask := func(question func(context.Context, []string) (listoffsets.Offsets, error)) (listoffsets.Offsets, error) {
+		ctx, cancel := v.tolerant.bounded(ctx)
+		defer cancel()
+		return question(ctx, snap.Topics)
+	}
+	if snap.sourceEarliest, err = ask(v.SourceOffsets.Earliest); err != nil {
 		return err
 	}
 	snap.starts = snap.sourceEarliest
 	if at, isTime := v.Flow.Start.Time(); isTime {
-		snap.starts, err = v.SourceOffsets.At(ctx, snap.Topics, at)
+		snap.starts, err = ask(func(ctx context.Context, topics []string) (listoffsets.Offsets, error) {
+			return v.SourceOffsets.At(ctx, topics, at)
+		})
 	} else if v.Flow.Start == settings.Latest {
-		snap.starts, err = v.SourceOffsets.Stable(ctx, snap.Topics)
+		snap.starts, err = ask(v.SourceOffsets.Stable)
 	}
 	if err != nil {
 		return err
 	}
 	// The high watermarks come first: a stable offset that has not reached one by now is held back by a transaction,
 	// not by records that came in between.
-	if snap.sourceHigh, err = v.SourceOffsets.Ends(ctx, snap.Topics); err != nil {
+	if snap.sourceHigh, err = ask(v.SourceOffsets.Ends); err != nil {
 		return err
 	}
-	if snap.sourceStable, err = v.SourceOffsets.Stable(ctx, snap.Topics); err != nil {
+	if snap.sourceStable, err = ask(v.SourceOffsets.Stable); err != nil {
 		return err
 	}
 	snap.Taken = time.Now()
@@ -123,6 +145,9 @@ func (v *Viewer) ReadSource(ctx context.Context, snap *Snapshot) (err error) {
 // does not list: those that we may not see look like deleted ones. It notes each of
 // them, and why it cannot be seen.
 func (v *Viewer) FindHidden(ctx context.Context, snap *Snapshot) error {
+	if snap.Away != nil {
+		return nil // what the ledger knows is all that is known
+	}
 	missing := map[string]bool{}
 	for _, b := range snap.Books {
 		for _, k := range b.Keys() {
@@ -203,6 +228,9 @@ func (t *taker) readLedger(ctx context.Context) error {
 	}
 	for shard := range read {
 		t.Books[shard].Shard = read[shard]
+		if t.Books[shard].Seen, err = seen.Of(read[shard]); err != nil {
+			return err
+		}
 	}
 	return t.sameFlow(ctx)
 }
@@ -237,6 +265,8 @@ func (t *taker) askEpochs(ctx context.Context) error {
 			}
 		}
 	}
+	ctx, cancel := t.viewer.tolerant.bounded(ctx)
+	defer cancel()
 	var err error
 	t.epochs, err = t.viewer.SourceOffsets.EpochEnds(ctx, at)
 	return err
@@ -273,27 +303,30 @@ func (t *taker) findTargetCuts(ctx context.Context) error {
 // sameFlow compares what the ledger says of its flow with this one, and notes in the
 // snapshot why nothing that it holds is about it.
 func (t *taker) sameFlow(ctx context.Context) error {
-	seen := identity.Seen{Source: t.Source}
+	read := identity.Seen{Source: t.Source}
 	for _, b := range t.Books {
-		seen.Books = append(seen.Books, b.Shard)
+		read.Books = append(read.Books, b.Shard)
 	}
 	if len(t.Books) > 0 {
 		var err error
-		if seen.Kept, err = t.Books[0].Identity(); err != nil {
+		if read.Kept, err = t.Books[0].Identity(); err != nil {
 			return err
 		}
 	}
-	if seen.Kept != nil {
-		t.viewer.Groups.AlsoKnownAs(seen.Kept.Formerly)
+	if read.Kept != nil {
+		t.viewer.Groups.AlsoKnownAs(read.Kept.Formerly)
+		if t.Away != nil {
+			t.Source.ID = read.Kept.SourceCluster // nobody says otherwise
+		}
 	}
-	seen.Target = func() (*kafka.Description, error) {
+	read.Target = func() (*kafka.Description, error) {
 		return kafka.Describe(ctx, t.viewer.TargetClient, t.viewer.TargetCluster, nil)
 	}
 	s := identity.NewSigner(&t.viewer.Flow, t.viewer.SourceCluster, t.viewer.TargetCluster, t.viewer.Policy, nil)
-	if time.Since(t.viewer.elsewhere) <= elsewhereAgain { // all other ledgers are read for it
+	if t.Away != nil || time.Since(t.viewer.elsewhere) <= elsewhereAgain { // all other ledgers are read for it
 		s.AssumeAlone()
 	}
-	searched, err := s.CompareSeen(ctx, identity.Of(&t.viewer.Flow, t.Source.ID, t.Target.ID), seen)
+	searched, err := s.CompareSeen(ctx, identity.Of(&t.viewer.Flow, t.Source.ID, t.Target.ID), read)
 	if searched && err == nil {
 		t.viewer.elsewhere = time.Now()
 	}

@@ -35,7 +35,11 @@ type Viewer struct {
 	// SettleWait is how long a snapshot waits for a ledger partition's open transaction, which ends within
 	// milliseconds unless its owner was killed in the middle of a commit.
 	SettleWait time.Duration
+	// Away is why the source did not answer when it was last asked; nil: it did. Only a tolerant viewer has it.
+	Away error
 
+	tolerant  tolerance // see OpenTolerant
+	asked     time.Time // when a tolerant viewer last asked the source whether it answers
 	others    *provenance.Neighbours
 	elsewhere time.Time // when no other ledger held this flow's copy
 	retention Retention // as it was asked for last
@@ -55,8 +59,14 @@ const (
 // that they are two. Errors have a remedy.
 func Open(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
 	log *slog.Logger) (*Viewer, error) {
+	return open(ctx, clusters, flow, log, false)
+}
+
+func open(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config, log *slog.Logger,
+	tolerant bool) (*Viewer, error) {
 	v := &Viewer{
 		Flow: flow, SourceCluster: clusters[flow.From], TargetCluster: clusters[flow.To], SettleWait: usualSettleWait,
+		tolerant: tolerance(tolerant),
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -65,7 +75,7 @@ func Open(ctx context.Context, clusters map[string]kafka.Config, flow settings.C
 	if err == nil {
 		err = v.reach(ctx)
 	}
-	if err == nil {
+	if err == nil && v.Away == nil {
 		err = v.meet(ctx, log)
 	}
 	if err != nil {
@@ -103,7 +113,15 @@ func (v *Viewer) openRooms(log *slog.Logger) (err error) {
 
 // meet finds the flows of other configurations, some of which the policy has to know.
 func (v *Viewer) meet(ctx context.Context, log *slog.Logger) (err error) {
-	if v.Around, err = v.others.Look(ctx); err != nil {
+	asking, cancel := context.WithTimeout(ctx, TakeLimit)
+	if v.tolerant {
+		asking, cancel = context.WithTimeout(ctx, kafka.AskLimit)
+	}
+	defer cancel()
+	if v.Around, err = v.others.Look(asking); err != nil {
+		if bool(v.tolerant) && ctx.Err() == nil {
+			return nil // whoever looks again says why
+		}
 		return err
 	}
 	flows := v.Around.Flows()
@@ -133,16 +151,18 @@ func (v *Viewer) Close() {
 
 // reach asks both clusters who they are.
 func (v *Viewer) reach(ctx context.Context) error {
-	source, err := kafka.Describe(ctx, v.SourceClient, v.SourceCluster, []string{})
-	if err != nil {
+	if err := v.askSource(ctx); err != nil {
 		return err
 	}
 	target, err := kafka.Describe(ctx, v.TargetClient, v.TargetCluster, []string{})
 	if err != nil {
 		return err
 	}
-	v.SourceID, v.TargetID = source.ID, target.ID
-	return policy.SameCluster(v.Flow.Flow, source.ID, target.ID)
+	v.TargetID = target.ID
+	if v.Away != nil {
+		return nil
+	}
+	return policy.SameCluster(v.Flow.Flow, v.SourceID, v.TargetID)
 }
 
 // FlowName is the name of the flow, as old->new.
@@ -151,6 +171,8 @@ func (v *Viewer) FlowName() string { return v.Flow.Name() }
 // ReadGroups reads where the groups stand on the source, and how many the source lists. It asks again while groups have
 // no coordinator yet.
 func (v *Viewer) ReadGroups(ctx context.Context) (held []groups.Held, listed int, err error) {
+	ctx, cancel := v.tolerant.bounded(ctx)
+	defer cancel()
 	giveUp := time.Now().Add(kafka.AskLimit)
 	waiting := func(h groups.Held) bool { return h.Err != nil && groups.NoCoordinatorYet(h.Err) }
 	err = wait.Until(ctx, groups.CoordinatorEvery, func() (done bool, err error) {

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"replicator/pkg/operate/compare"
@@ -200,6 +201,10 @@ func doubts(g *inspect.GroupStatus) (list []Doubt) {
 	if g.Error != "" {
 		list = append(list, Doubt{Why: fmt.Sprintf("group %s: its positions are not known: %s", g.Group, g.Error),
 			Remedy: g.Remedy})
+	}
+	if slices.ContainsFunc(g.Positions, func(at inspect.PositionStatus) bool { return at.SourceUnknown }) {
+		list = append(list, Doubt{Why: fmt.Sprintf("group %s: where it stands on the source is not known", g.Group),
+			Remedy: "see what is said of the source"})
 	}
 	for i := range g.Positions {
 		if at := &g.Positions[i]; at.UnreadDeleted > 0 {

@@ -165,6 +165,9 @@ func neverRan(snap *snapshot.Snapshot) bool {
 // verifyNames adds what the flow's patterns choose and is not among the partitions.
 func verifyNames(ctx context.Context, viewer *snapshot.Viewer, report *Report, snap *snapshot.Snapshot,
 	wanted func(topic string) bool) error {
+	if snap.Away != nil {
+		return nil // nobody tells
+	}
 	names, err := viewer.Groups.Names(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -212,12 +215,15 @@ type job struct {
 func verifyJobs(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Snapshot, o *Options) ([]*job, error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	compacts, err := inspect.CompactedTopics(ctx, viewer, snap)
-	if err != nil {
-		return nil, err
+	var compacts inspect.Compactions
+	var err error
+	if snap.Away == nil { // else nothing is compared
+		if compacts, err = inspect.CompactedTopics(ctx, viewer, snap); err != nil {
+			return nil, err
+		}
 	}
 	begins := map[chunk.Partition]offsets.Source{}
-	if !o.Since.IsZero() {
+	if !o.Since.IsZero() && snap.Away == nil {
 		starts, err := viewer.SourceOffsets.At(ctx, snap.Topics, o.Since)
 		if err != nil {
 			return nil, err
@@ -236,7 +242,7 @@ func verifyJobs(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Sna
 			if !ok {
 				from, ok = begins[view.Source]
 			}
-			if !ok && !o.Since.IsZero() {
+			if !ok && !o.Since.IsZero() && snap.Away == nil {
 				view.Unknown = fmt.Errorf("the source does not tell where %s stands in the partition", o.Since)
 			}
 			snap.Problems = append(snap.Problems, inspect.Ahead(view)...)
@@ -261,6 +267,9 @@ func newJob(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Snapsho
 		Reason: status.Reason, NotCopied: status.Behind, Unverified: map[string]int64{}, Differences: []compare.Difference{},
 	}}
 	switch {
+	case snap.Away != nil:
+		job.failed = errors.New("nothing is compared: " + inspect.KnownAlone(&status))
+		return job
 	case view.Unknown != nil:
 		job.failed = view.Unknown
 		return job

@@ -1,0 +1,158 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/settings"
+)
+
+const (
+	// Patience is how long one question to a source may take that need not answer.
+	Patience = 5 * time.Second
+	// connectWithin is how long one of its brokers may take to be reached, ms: others may live.
+	connectWithin = "1500"
+)
+
+// OpenTolerant is [Open] for verbs that tell what ledger and target know where the source does not answer: no
+// question to it lasts longer than [Patience], and what it does not answer is unknown in the snapshots.
+func OpenTolerant(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
+	log *slog.Logger) (*Viewer, error) {
+	source := clusters[flow.From]
+	source.Properties = maps.Clone(source.Properties)
+	source.Properties["socket.connection.setup.timeout.ms"] = connectWithin
+	clusters = maps.Clone(clusters)
+	clusters[flow.From] = source
+	return open(ctx, clusters, flow, log, true)
+}
+
+// tolerance says whether a viewer makes do without answers of the source.
+type tolerance bool
+
+// bounded bounds a question to the source.
+func (t tolerance) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if t {
+		return context.WithTimeout(ctx, Patience)
+	}
+	return context.WithCancel(ctx)
+}
+
+// askSource asks the source who it is. That it does not answer is no error for a tolerant viewer, but noted in Away.
+func (v *Viewer) askSource(ctx context.Context) error {
+	if v.Away != nil && time.Since(v.asked) < Patience {
+		return nil // one command asks several times
+	}
+	defer func() { v.asked = time.Now() }()
+	asking, cancel := v.tolerant.bounded(ctx)
+	defer cancel()
+	source, err := kafka.Describe(asking, v.SourceClient, v.SourceCluster, []string{})
+	if err == nil {
+		v.SourceID, v.Away = source.ID, nil
+		return nil
+	}
+	if !v.tolerant || ctx.Err() != nil {
+		return err
+	}
+	v.Away = away(v.SourceCluster, err)
+	return nil
+}
+
+// away says that the source does not answer, with what to do.
+func away(source kafka.Config, err error) error {
+	fix := chunk.Remedy(err)
+	if fix == "" {
+		fix = "see whether its brokers run, and can be reached from here"
+	}
+	return &kafka.Problem{Err: err, Fix: fix, What: fmt.Sprintf("the source, cluster %s, does not answer: what is told "+
+		"is what ledger and target know", source.Name)}
+}
+
+// takeAlone takes a snapshot without the source: topics and partitions are those that the ledger knows, and where the
+// source's logs end is not known.
+func takeAlone(ctx context.Context, v *Viewer, wanted func(topic string) bool) (*Snapshot, error) {
+	snap := &Snapshot{policy: v.Policy, shards: v.Flow.Shards, Away: v.Away, Alone: true, Taken: time.Now(),
+		Source: &kafka.Description{Topics: map[string]kafka.TopicDescription{}}, Problems: []error{v.Away}}
+	var err error
+	if snap.Target, err = kafka.Describe(ctx, v.TargetClient, v.TargetCluster, nil); err != nil {
+		return nil, err
+	}
+	t := &taker{snap, v}
+	for name, topic := range snap.Target.Topics {
+		if source, named := v.Policy.SourceTopic(name); named && topic.Err == nil && t.selects(source) {
+			snap.Targets = append(snap.Targets, name)
+		}
+	}
+	if snap.earliest, err = v.TargetOffsets.Earliest(ctx, snap.Targets); err != nil {
+		return nil, err
+	}
+	if snap.stable, err = v.TargetOffsets.Stable(ctx, snap.Targets); err != nil {
+		return nil, err
+	}
+	if err := t.readLedger(ctx); err != nil {
+		return nil, err
+	}
+	if len(snap.Books) == 0 && snap.LedgerErr == nil { // then nobody knows anything
+		return nil, fmt.Errorf("flow %s: %w", v.Flow.Name(), errors.Unwrap(v.Away))
+	}
+	t.knowTopics(wanted)
+	return snap, nil
+}
+
+// selects says whether the flow copies a topic of the source.
+func (t *taker) selects(topic string) bool {
+	_, verdict := t.viewer.Policy.Topic(topic)
+	return verdict.Selected
+}
+
+// knowTopics takes the topics of the source from the ledger. Of several that had one name it is the last, whose records
+// stand furthest on the target's topic of now.
+func (t *taker) knowTopics(wanted func(topic string) bool) {
+	t.keys = map[chunk.Partition]ledger.Key{}
+	topics := t.Source.Topics
+	know := func(p chunk.Partition) bool {
+		if !wanted(p.Topic) || !t.selects(p.Topic) {
+			return false
+		}
+		topics[p.Topic] = kafka.TopicDescription{Partitions: max(topics[p.Topic].Partitions, int(p.Number)+1)}
+		return true
+	}
+	for i := range t.Books {
+		book := &t.Books[i]
+		for _, key := range book.Keys() {
+			before, several := t.keys[key.Partition]
+			if know(key.Partition) && (!several || t.later(book.State(key), book.State(before))) {
+				t.keys[key.Partition] = key
+			}
+		}
+		for _, topic := range book.Seen.Topics {
+			for _, p := range topic.Partitions {
+				know(chunk.Partition{Topic: topic.Topic, Number: p.Partition})
+			}
+		}
+	}
+	t.Topics = slices.Collect(maps.Keys(topics))
+}
+
+// later says whether a state of a partition is about a topic that came after the other one's.
+func (t *taker) later(a, b *ledger.State) bool {
+	now := func(s *ledger.State) bool {
+		for _, name := range t.Targets {
+			if t.Target.Topics[name].ID == s.TargetTopic {
+				return true
+			}
+		}
+		return false
+	}
+	if here := now(a); here != now(b) {
+		return here
+	}
+	return a.Expected() > b.Expected()
+}

@@ -22,7 +22,7 @@ func Watch(clusters map[string]kafka.Config, flows []settings.Config) *Watcher {
 	return &Watcher{clusters: clusters, flows: flows, open: map[string]*snapshot.Viewer{}}
 }
 
-// Status answers the flows that could be looked at, and why others could not.
+// Status answers the flows that could be looked at, and why others could not, or not on both sides.
 func (w *Watcher) Status(ctx context.Context) ([]*FlowStatus, []error) {
 	seen := []*FlowStatus{}
 	var failed []error

@@ -259,6 +259,7 @@ func (a *apps) act(line string) {
 		"start the consumers on old":                 func() { a.goOnReading(a.source) },
 		"start consumers on new beside those on old": func() { a.consume(a.target) },
 		"stop the daemon":                            func() { a.daemon.stop() },
+		"old dies":                                   func() { a.oldDies() },
 		"wait until it says that records arrive": func() {
 			a.says("silent    records arrive") // and not: no records arrive
 		},

@@ -56,6 +56,7 @@ type Decision struct {
 	Why     string           // for the operator
 	Foreign *offsets.Stretch // with BeforeForeign: the first stretch in the way
 	Deleted int64            // with UnreadDeleted: how many records
+	Reached *Reached         // with NotCopiedYet and Write: what Target is the translation of
 }
 
 // Ours says that a committed position is, to the offset, what this flow wrote: only
@@ -78,7 +79,11 @@ func Decide(flow string, source Committed, target *Committed, a Answer) Decision
 		return Decision{Kind: BeyondEnd, Rule: a.Rule, Why: a.Why + ": nothing is translated or written; a " +
 			"consumer with it begins where its auto.offset.reset says, on either side"}
 	case a.Rule == offsets.NotYet:
-		return Decision{Kind: NotCopiedYet, Rule: a.Rule, Why: orElse(a.Why, "the source position is ahead of the copy")}
+		d := Decision{Kind: NotCopiedYet, Rule: a.Rule, Why: orElse(a.Why, "the source position is ahead of the copy")}
+		if r := a.Reached; r != nil && (target == nil || target.Offset < int64(r.Target)) {
+			d.Write, d.Target, d.Known, d.Reached = true, r.Target, true, r // else one that is always ahead would never move
+		}
+		return d
 	case !a.Ready:
 		return Decision{Kind: NoAnswer, Rule: a.Rule, Why: orElse(a.Why, "it cannot be translated at the moment")}
 	case a.Target < 0 || source.Offset < 0:

@@ -58,6 +58,15 @@ type Answer struct {
 	Deleted, DeletedOnBoth int64
 	// Beyond: not Ready, as the position is behind the end of the source's log.
 	Beyond bool
+	// Reached: not Ready, as the position is ahead of what was copied; this is where a group stands that has read all
+	// of that. Nil: not known.
+	Reached *Reached
+}
+
+// Reached is the end of what was copied, on both sides.
+type Reached struct {
+	Source offsets.Source
+	Target offsets.Target
 }
 
 // Translator answers where on the target a group reads next that would read source

@@ -226,7 +226,11 @@ func (t *target) commit(one *group) *kmsg.OffsetCommitRequest {
 			request.Topics = append(request.Topics, topic)
 			n++
 		}
-		mark := Mark{Flow: t.flow, Source: offsets.Source(p.Source.Offset), Target: p.Decision.Target}.Format()
+		source := offsets.Source(p.Source.Offset)
+		if r := p.Decision.Reached; r != nil {
+			source = r.Source
+		}
+		mark := Mark{Flow: t.flow, Source: source, Target: p.Decision.Target}.Format()
 		partition := kmsg.NewOffsetCommitRequestTopicPartition()
 		partition.Partition = p.Partition.Number
 		partition.Offset = int64(p.Decision.Target)

@@ -65,8 +65,8 @@ type deletedCount struct {
 	only, both int64
 }
 
-// beyond says why a position is no position of today's log: it is behind the log's end.
-func (t *Translator) beyond(ctx context.Context, on Standing, s offsets.Source, a *groups.Answer) {
+// within says whether a position is one of today's log, and why not: it is behind the log's end, or that is not known.
+func (t *Translator) within(ctx context.Context, on Standing, s offsets.Source, a *groups.Answer) bool {
 	log, err := on.SourceLog(ctx)
 	switch {
 	case err != nil:
@@ -74,5 +74,8 @@ func (t *Translator) beyond(ctx context.Context, on Standing, s offsets.Source, 
 	case s > log.End:
 		a.Beyond = true
 		a.Why = fmt.Sprintf("source offset %d is beyond the end of the log there, which is %d", s, log.End)
+	default:
+		return true
 	}
+	return false
 }

@@ -83,8 +83,10 @@ func (t *Translator) Translate(ctx context.Context, on Standing, s offsets.Sourc
 	switch {
 	case found.Rule == offsets.NotYet:
 		a.Why = fmt.Sprintf("copied up to source offset %d", progress)
-		t.beyond(ctx, on, s, &a.Answer)
-		return a, nil
+		if t.within(ctx, on, s, &a.Answer) {
+			a.Reached, err = t.reached(ctx, on, progress, position)
+		}
+		return a, err
 	case found.Rule == offsets.AtEnd:
 		own := state.Expected()
 		if on.Stable < own && !on.Ahead {
@@ -121,6 +123,16 @@ func (t *Translator) Translate(ctx context.Context, on Standing, s offsets.Sourc
 		a.Target, a.Foreign = max(to, on.Earliest), &stretch
 	}
 	return a, nil
+}
+
+// reached is where a reader stands that has read all that was copied, up to progress; nil: not known now.
+func (t *Translator) reached(ctx context.Context, on Standing, progress offsets.Source,
+	position *offsets.Target) (*groups.Reached, error) {
+	end, err := t.Translate(ctx, on, progress, position)
+	if err != nil || !end.Ready {
+		return nil, err
+	}
+	return &groups.Reached{Source: progress, Target: end.Target}, nil
 }
 
 // tailEnd says where a reader goes on that has read all our records, which end

@@ -33,6 +33,7 @@ var runbooks = []struct {
 	{name: "production-later"},
 	{name: "double-write", again: (*apps).readOnBoth},
 	{name: "rollback", back: true},
+	{name: "drill"},
 }
 
 func TestRunbooks(t *testing.T) {

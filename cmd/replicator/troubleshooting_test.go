@@ -17,8 +17,7 @@ import (
 // said is how docs/troubleshooting.md names each error that has a remedy; errors whose
 // message stands in another one's, and those of the demo, are noted as such.
 var said = map[string]string{
-	"belowError":    "a record was written at offset",
-	"SettingsError": "would set the settings of topics", "LostLedgerError": "is gone, or another one by now",
+	"belowError":  "a record was written at offset",
 	"CircleError": "records would go in a circle", "ClosedError": "is closed: a rollback is under way",
 	"Damage": "does not fit together", "DamagedError": "of the offset map", "SegmentError": "of the offset map",
 	"StretchError": "of the offset map", "RunError": "of the offset map", "VersionError": "format version",
@@ -39,6 +38,7 @@ var said = map[string]string{
 	"notReadyError": "is not ready for a failover",
 	"keyError":      "holds no key in PEM", "signatureError": "is not what was signed",
 	"keptError": "is kept:", "placeError": "is kept:", "notPutBack": "what was there before keeps less",
+	"OneWayError": "shared groups in a one-way flow", "SharedOtherwiseError": "names other shared groups",
 	"NeverError":  "it does not come by waiting:",
 	"NotYetError": "not in time:", "InterruptedError": "interrupted", "usageError": "exit code 2",
 	"Problems": "problems", "ForeignMembersError": "is that of another flow now", "EmptyFlowError": "selects no topic of",

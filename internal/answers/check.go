@@ -30,6 +30,7 @@ type Flow struct {
 	ExcludeTopics []string          `json:"exclude_topics"`
 	Groups        []string          `json:"groups"`
 	ExcludeGroups []string          `json:"exclude_groups"`
+	SharedGroups  []string          `json:"shared_groups"`
 	Naming        policy.Naming     `json:"naming"`
 	Delivery      settings.Delivery `json:"delivery"`
 	Start         string            `json:"start"`
@@ -42,7 +43,7 @@ type Flow struct {
 func flowOf(f *settings.Config) Flow {
 	lane, why := f.LaneInUse()
 	return Flow{f.Name(), Listed(f.Topics), Listed(f.ExcludeTopics), Listed(f.Groups), Listed(f.ExcludeGroups),
-		f.Naming, f.Delivery, string(f.Start), lane, why, f.LedgerTopic(), f.Shards}
+		Listed(f.SharedGroups), f.Naming, f.Delivery, string(f.Start), lane, why, f.LedgerTopic(), f.Shards}
 }
 
 // Planned is the answer of check --connect about one flow.

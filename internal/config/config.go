@@ -277,6 +277,7 @@ func (p *parser) flows(n *yaml.Node, path string) []settings.Config {
 			"exclude_topics":      p.yaml.list(&f.ExcludeTopics),
 			"groups":              p.yaml.list(&f.Groups),
 			"exclude_groups":      p.yaml.list(&f.ExcludeGroups),
+			"shared_groups":       p.yaml.list(&f.SharedGroups),
 			"naming":              p.yaml.text((*string)(&f.Naming)),
 			"separator":           p.yaml.text(&f.Separator),
 			"records":             p.yaml.text((*string)(&f.Records)),

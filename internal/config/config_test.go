@@ -97,7 +97,7 @@ flows: [{from: old, to: new}]`), variables())
 	if full.Flows[0].ExcludeTopics == nil || full.Flows[0].ExcludeGroups == nil {
 		t.Error("the reference leaves out exclude_topics or exclude_groups")
 	}
-	full.Flows[0].ExcludeTopics, full.Flows[0].ExcludeGroups = nil, nil // none is none
+	full.Flows[0].ExcludeTopics, full.Flows[0].ExcludeGroups, full.Flows[0].SharedGroups = nil, nil, nil // none is none
 	if !reflect.DeepEqual(full, bare) {
 		t.Errorf("the reference means\n%+v, without its optional keys\n%+v", full, bare)
 	}
@@ -142,6 +142,7 @@ flows:
     exclude_topics: [b]
     groups: *list
     exclude_groups: []
+    shared_groups: [s]
     naming: prefix
     separator: "-"
     delivery: at_least_once
@@ -171,7 +172,8 @@ log: {level: warn, format: json}
 			Flow:   policy.Flow{From: "old", To: "new", Naming: policy.Prefix, Separator: "-", Ledger: "acme.ledger"},
 			Topics: []string{"a", "kafka.*"}, ExcludeTopics: []string{"b"},
 			Groups: []string{"a", "kafka.*"}, ExcludeGroups: []string{},
-			Flows: []policy.Flow{{From: "old", To: "new", Naming: policy.Prefix, Separator: "-", Ledger: "acme.ledger"}},
+			SharedGroups: []string{"s"},
+			Flows:        []policy.Flow{{From: "old", To: "new", Naming: policy.Prefix, Separator: "-", Ledger: "acme.ledger"}},
 		},
 		Records:  settings.AllRecords,
 		Delivery: settings.AtLeastOnce, Lane: settings.LaneRecord,

@@ -6,6 +6,7 @@ import (
 
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
+	"replicator/pkg/replicate/groups"
 )
 
 // Renamed is a name on the source, with what it is called on the target where that is
@@ -15,6 +16,35 @@ func Renamed(source, target string) string {
 		return source
 	}
 	return source + " as " + target
+}
+
+// Lives says where a group is in use, and what a move now would cost a shared one.
+func Lives(flow string, g *inspect.GroupStatus) string {
+	from, to, _ := strings.Cut(flow, "->")
+	var parts []string
+	switch g.Side {
+	case groups.OnSource:
+		parts = append(parts, "shared, on "+from)
+	case groups.OnTarget:
+		parts = append(parts, "shared, on "+to)
+	case groups.OnBoth:
+		parts = append(parts, "SHARED, WITH MEMBERS ON BOTH SIDES")
+	case groups.OnSomeSide:
+		parts = append(parts, "shared, not known on which side")
+	}
+	if g.SourceMembers > 0 {
+		parts = append(parts, terminal.Count(g.SourceMembers, "member")+" on the source")
+	}
+	if g.Members > 0 {
+		parts = append(parts, terminal.Count(g.Members, "member")+" on the target")
+	}
+	if n := g.ReadAgain; n != nil && (*n > 0 || g.Side != "") {
+		parts = append(parts, fmt.Sprintf("on %s it would read %s again", to, terminal.Count(int(*n), "record")))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 // LeftOut prints what the patterns choose and a rule leaves out, by reason.

@@ -10,7 +10,7 @@ import (
 type TwoWay struct {
 	Out *Map // this flow's, from source to target
 	// Back is the opposite flow's: what it calls source is our target. It carries the natives of the target from
-	// BackStart on, and has come to BackProgress.
+	// BackStart on, and has come to BackProgress; where it leaves out some of them as well, both are the target's end.
 	Back                    *Map
 	BackStart, BackProgress Target
 	LoadOut, LoadBack       Load
@@ -30,8 +30,8 @@ type Unread struct {
 	Rule   Rule // how the place of the reader on the source led to it; AtEnd where nothing is found
 	Run    Run  // of Out: what gave the answer, or the last run where nothing is found; Count 0: none, or Native
 	// Look are the stretches, ascending, in which natives may stand that the opposite flow has not carried, so that no map
-	// knows them: the first record there that Out does not hold (see [TwoWay.Copied]) comes before Target. The last one
-	// ends at Target, or never where nothing is found.
+	// knows them: the first record there that is not [TwoWay.Known] comes before Target. The last one ends at Target, or
+	// never where nothing is found.
 	Look []Stretch
 }
 
@@ -109,9 +109,13 @@ func (w *TwoWay) unreadNative(read Read) (at Target, found bool, err error) {
 	return max(here, there), found, err
 }
 
-// Copied says whether the record at an offset of the target is a copy of this flow's.
-func (w *TwoWay) Copied(at Target) (bool, error) {
+// Known says whether one of the maps knows the record at an offset of the target.
+func (w *TwoWay) Known(at Target) (bool, error) {
 	rule, _, err := w.Out.find(targetSide, int64(at), w.LoadOut)
+	if rule == InRun || err != nil {
+		return rule == InRun, err
+	}
+	rule, _, err = w.Back.find(sourceSide, int64(at), w.LoadBack)
 	return rule == InRun, err
 }
 

@@ -129,11 +129,11 @@ func (l *twoLogs) answer(w *TwoWay, read Read) Target {
 	end := Target(len(l.side[1]))
 	for _, s := range u.Look {
 		for at := s.From; at < min(s.To, end); at++ {
-			copied, err := w.Copied(at)
+			known, err := w.Known(at)
 			if err != nil {
 				l.t.Fatal(err)
 			}
-			if l.side[1][at].record != 0 && !copied {
+			if l.side[1][at].record != 0 && !known {
 				return at
 			}
 		}

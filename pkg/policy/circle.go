@@ -5,6 +5,7 @@ package policy
 type Hop struct {
 	Flow
 	Topics, ExcludeTopics []string // patterns, by logical names
+	SharedGroups          []string // patterns, by logical names
 }
 
 // rounds is how often names are followed round a way: one that is another name each

@@ -12,6 +12,8 @@ import (
 const (
 	Topics = "topic"
 	Groups = "group"
+	// SharedGroups are groups; their patterns are listed in shared_groups.
+	SharedGroups = "shared_group"
 )
 
 // Candidate is a name that a pattern may mean.
@@ -117,10 +119,16 @@ func (p *Policy) TopicMatches(names []string) []*Match {
 
 // GroupMatches is the same for groups.
 func (p *Policy) GroupMatches(names []string) []*Match {
-	return p.groups.matches(p.self.From, p.candidates(names, func(name string) Verdict {
+	candidates := p.candidates(names, func(name string) Verdict {
 		_, v := p.Group(name)
 		return v
-	}))
+	})
+	list := p.groups.matches(p.self.From, candidates)
+	for _, m := range p.shared.matches(p.self.From, candidates) {
+		m.Kind = Groups
+		list = append(list, m)
+	}
+	return list
 }
 
 // candidates are names of the source with what the flow makes of them; names that are

@@ -55,6 +55,7 @@ type Config struct {
 	ExcludeTopics []string // beside the built-in ones
 	Groups        []string // whose offsets follow; no pattern: no group follows
 	ExcludeGroups []string // beside the built-in ones
+	SharedGroups  []string // of them, those that are one application, which runs on one side at a time
 
 	// Flows are all flows that are known, this one may be among them. They tell
 	// which topics of the source are copies, and which are ledgers.
@@ -148,7 +149,7 @@ type list struct {
 func (c *Config) lists() []list {
 	return []list{
 		{"topics", c.Topics}, {"exclude_topics", c.ExcludeTopics},
-		{"groups", c.Groups}, {"exclude_groups", c.ExcludeGroups},
+		{"groups", c.Groups}, {"exclude_groups", c.ExcludeGroups}, {"shared_groups", c.SharedGroups},
 	}
 }
 
@@ -168,6 +169,7 @@ type Policy struct {
 	flows  []Flow // every flow known, this one and its implied opposite among them
 	topics selection
 	groups selection
+	shared selection
 }
 
 // New compiles a Config. The error is an *Error with every problem Validate finds.
@@ -183,6 +185,7 @@ func New(c Config) (*Policy, error) {
 		self:   c.Flow,
 		topics: newSelection(Topics, c.Topics, c.ExcludeTopics, builtinTopics),
 		groups: newSelection(Groups, c.Groups, c.ExcludeGroups, builtinGroups),
+		shared: newSelection(SharedGroups, c.SharedGroups, nil, nil),
 	}
 	p.flows = append([]Flow{p.self}, c.Flows...)
 	if c.Naming == Prefix {
@@ -266,6 +269,12 @@ func (p *Policy) SourceGroup(target string) (source string, v Verdict) {
 	}
 	_, v = p.Group(source)
 	return source, v
+}
+
+// Shared says whether a source group is one application that runs on one side at a time.
+func (p *Policy) Shared(name string) bool {
+	logical, _, ours := p.ours(name)
+	return ours && p.shared.judge(logical).Selected
 }
 
 // ours takes the source's prefix off a name; the verdict is about names without it.

@@ -71,7 +71,6 @@ func (f *flow) open() (err error) {
 	if f.neighbours.others, err = provenance.OpenNeighbours(&f.Cfg, f.Source, f.Target); err != nil {
 		return err
 	}
-	f.groupSync = newGroupSync(f.Flow, f.workers, f.memory)
 	f.SourceScan = scan.Open(f.Source, f.Log)
 	if f.LastCopied, err = lastcopied.Open(f.Source, f.Target); err != nil {
 		return err
@@ -79,6 +78,7 @@ func (f *flow) open() (err error) {
 	if f.Writers, err = provenance.OpenWriters(&f.Cfg, f.neighbours.others, f.Target); err != nil {
 		return err
 	}
+	f.groupSync = newGroupSync(f.Flow, f.workers, f.memory)
 	f.TargetTopics = provenance.NewTarget(&f.Cfg, f.Target, f.TargetOffsets, f.Scan, f.Writers)
 	cfg := clients.TopicsConfig(&f.Cfg, f.Source, f.Target, f.Policy, f.options.Log)
 	cfg.Ledger, cfg.CarriesBack = f.TargetTopics, f.Writers.CarriesBack
@@ -113,6 +113,9 @@ func (f *flow) close() {
 	}
 	if f.neighbours.others != nil {
 		f.neighbours.others.Close()
+	}
+	if f.groupSync != nil {
+		f.groupSync.opposites.Close()
 	}
 	if f.LastCopied != nil {
 		f.LastCopied.Close()
@@ -233,6 +236,9 @@ func (f *flow) prepare(ctx context.Context) error {
 	}
 	f.Groups.AlsoKnownAs(kept.Formerly)
 	seen, err := f.neighbours.announce(ctx)
+	if err == nil { // others know of this flow by now, and wait for it as well
+		err = seen.OneWay(&f.Cfg)
+	}
 	if err != nil {
 		return err
 	}

@@ -23,13 +23,15 @@ type groupSync struct {
 	workers    *workers
 	memory     *memory
 	translator *translate.Translator
+	opposites  *translate.Opposites
 	ends       ends
 }
 
 // newGroupSync makes one of a flow that is open.
 func newGroupSync(f *shard.Flow, w *workers, m *memory) *groupSync {
-	return &groupSync{flow: f, workers: w, memory: m, translator: translate.New(f.Ledger, f.Scan),
-		ends: ends{policy: f.Policy, sourceOffsets: f.SourceOffsets, targetOffsets: f.TargetOffsets}}
+	back := translate.NewOpposites(f.Source, f.SourceOffsets, f.Writers.CarrierOf)
+	return &groupSync{flow: f, workers: w, memory: m, translator: translate.New(f.Ledger, f.Scan), opposites: back,
+		ends: ends{policy: f.Policy, sourceOffsets: f.SourceOffsets, targetOffsets: f.TargetOffsets, opposites: back}}
 }
 
 // round compares all positions. Without the group on the target this process owns no partition, and a round would
@@ -40,8 +42,8 @@ func (s *groupSync) round(ctx context.Context) error {
 	}
 	whole := s.workers.allAtWork()
 	report, err := s.flow.Groups.Sync(ctx, s.workers.knows, s.ends.take,
-		func(p chunk.Partition, at offsets.Source, position *offsets.Target) groups.Answer {
-			return s.translate(ctx, p, at, position)
+		func(p chunk.Partition, at offsets.Source, stands groups.Place) groups.Answer {
+			return s.translate(ctx, p, at, stands)
 		})
 	if err != nil {
 		return err
@@ -83,9 +85,9 @@ func (s *groupSync) summarise(report groups.Report) lastSync {
 }
 
 // translate answers where on the target a group goes on that stands at an offset of the
-// source; position is what it has committed on the target.
+// source, and so on the target.
 func (s *groupSync) translate(ctx context.Context, p chunk.Partition, at offsets.Source,
-	position *offsets.Target) groups.Answer {
+	stands groups.Place) groups.Answer {
 	no := func(format string, args ...any) groups.Answer {
 		return groups.Answer{Why: fmt.Sprintf(format, args...)}
 	}
@@ -110,7 +112,8 @@ func (s *groupSync) translate(ctx context.Context, p chunk.Partition, at offsets
 		// Past trailing markers the worker's progress is ahead of the ledger's for some seconds.
 		Noted:     route.Next,
 		SourceLog: func(ctx context.Context) (translate.Log, error) { return s.ends.sourceLog(ctx, p) },
-	}, at, position)
+		Opposite:  s.opposites.Of(target, route.Key, state),
+	}, at, stands)
 	if err != nil && ctx.Err() == nil {
 		s.flow.Log.Warn("group position cannot be translated", "partition", p, "offset", at, "error", err)
 	}
@@ -121,10 +124,11 @@ func (s *groupSync) translate(ctx context.Context, p chunk.Partition, at offsets
 }
 
 // ends are the target's log starts and last stable offsets, as taken before one round of
-// translations, and where the source's logs lie.
+// translations, and where the source's logs lie. What the opposite flow says is read with them.
 type ends struct {
 	policy                       *policy.Policy
 	sourceOffsets, targetOffsets *listoffsets.Client
+	opposites                    *translate.Opposites
 
 	earliest, stable listoffsets.Offsets   // by target topic
 	logs             map[string]sourceLogs // asked for in this round, by topic
@@ -149,6 +153,9 @@ func (e *ends) take(ctx context.Context, partitions []chunk.Partition) error {
 		return err
 	}
 	e.logs = map[string]sourceLogs{}
+	if err := e.opposites.ReadOn(ctx, names); err != nil {
+		return err
+	}
 	e.stable, err = e.targetOffsets.Stable(ctx, names)
 	return err
 }

@@ -18,6 +18,7 @@ type neighbours struct {
 	others     *provenance.Neighbours // nil before the flow is open
 	known      []policy.Flow          // that the flow's policy takes into account, beside its configuration's own
 	tellUnread sync.Once
+	tellShared sync.Once
 }
 
 // metError ends a flow whose policy has to know more flows than it did.
@@ -35,11 +36,14 @@ func (n *neighbours) meet(ctx context.Context) (*provenance.Neighbourhood, error
 	if err := v.Conflict(&n.flow.Cfg); err != nil {
 		return v, err
 	}
-	if err := n.others.LostLedger(ctx, v); err != nil {
-		return v, err
-	}
 	if flows := v.Flows(); !slices.Equal(flows, n.known) {
 		return v, &metError{flows}
+	}
+	n.flow.Groups.Opposed(v.Opposites())
+	if err := v.SharedOtherwise(&n.flow.Cfg); err != nil {
+		n.tellShared.Do(func() {
+			n.flow.Log.Warn("the opposite flow names other shared groups", "error", err, "remedy", chunk.Remedy(err))
+		})
 	}
 	for _, err := range v.Unread {
 		n.tellUnread.Do(func() {

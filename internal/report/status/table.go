@@ -226,10 +226,7 @@ func positions(p *terminal.Printer, s *inspect.FlowStatus) {
 	notes := map[int]string{} // by the row that they stand below
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		name := report.Renamed(g.Group, g.Target)
-		if g.Members > 0 {
-			name += fmt.Sprintf(" (%s on the target)", terminal.Count(g.Members, "member"))
-		}
+		name := report.Renamed(g.Group, g.Target) + report.Lives(s.Flow, g)
 		rows = append(rows, []string{name})
 		if g.Error != "" {
 			notes[len(rows)-1] = "! " + g.Error

@@ -10,6 +10,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/translate"
 	announce "replicator/pkg/versions"
 )
@@ -128,7 +129,7 @@ func carriedOffsets(ctx context.Context, viewer *snapshot.Viewer, m moved) (ther
 		if err != nil {
 			return there, err
 		}
-		got, err := viewer.Translator.Translate(ctx, on, offsets.Source(begin), nil)
+		got, err := viewer.Translator.Translate(ctx, on, offsets.Source(begin), groups.Place{})
 		if err == nil && !got.Ready {
 			err = fmt.Errorf("%s: %s", on.Source, got.Why)
 		}
@@ -153,7 +154,7 @@ func behind(ctx context.Context, viewer *snapshot.Viewer, on translate.Standing,
 	case last.SourceEnd() <= end:
 		return last.TargetEnd(), nil
 	}
-	got, err := viewer.Translator.Translate(ctx, on, end-1, nil)
+	got, err := viewer.Translator.Translate(ctx, on, end-1, groups.Place{})
 	if err == nil && !got.Ready {
 		err = fmt.Errorf("%s: %s", on.Source, got.Why)
 	}

@@ -135,7 +135,7 @@ func usedSince(ctx context.Context, v *snapshot.Viewer, view *snapshot.Partition
 	if err != nil {
 		return all
 	}
-	end, err := v.Translator.Translate(ctx, standing, max(view.State.Progress, 0), nil)
+	end, err := v.Translator.Translate(ctx, standing, max(view.State.Progress, 0), groups.Place{})
 	if err != nil || end.Rule != offsets.AtEnd {
 		return all
 	}

@@ -91,7 +91,7 @@ func (o *groupViewer) Groups(ctx context.Context) ([]groups.Seen, error) {
 func GroupStatusOf(ctx context.Context, v *snapshot.Viewer, held *groups.Held,
 	views map[chunk.Partition]*snapshot.PartitionView) (g GroupStatus, settled bool) {
 	g = GroupStatus{Group: held.Group, Target: held.Target, State: held.State, Members: held.Members,
-		Positions: []PositionStatus{}}
+		Side: held.Side, SourceMembers: held.SourceMembers, Positions: []PositionStatus{}}
 	if held.Err != nil {
 		g.Error, g.Remedy = held.Err.Error(), chunk.Remedy(held.Err)
 		return g, true // nothing but a person changes that
@@ -109,7 +109,25 @@ func GroupStatusOf(ctx context.Context, v *snapshot.Viewer, held *groups.Held,
 		stands := kind != groups.UnreadDeleted || one.Target != nil && *one.Target == *one.Translation
 		settled = settled && kind.Settled() && kind != groups.Moved && stands
 	}
+	if g.Side != groups.OnTarget {
+		g.ReadAgain = readAgain(g.Positions)
+	}
 	return g, settled
+}
+
+// readAgain sums up what a group would read again; nil: not known of some position.
+func readAgain(positions []PositionStatus) *int64 {
+	var sum int64
+	for i := range positions {
+		if !positions[i].AgainKnown {
+			return nil
+		}
+		sum += positions[i].WouldReadAgain
+	}
+	if len(positions) == 0 {
+		return nil
+	}
+	return &sum
 }
 
 func positionStatus(ctx context.Context, v *snapshot.Viewer, held *groups.Held, at *groups.Position,
@@ -120,33 +138,30 @@ func positionStatus(ctx context.Context, v *snapshot.Viewer, held *groups.Held, 
 		Source: from, SourceLag: max(int64(view.Stable-from), 0),
 		Unused: groups.Ours(v.Flow.To+"->"+v.Flow.From, at.Source),
 	}
-	var position *offsets.Target
 	if at.Target != nil {
 		t := offsets.Target(at.Target.Offset)
-		position, one.Target = &t, &t
+		one.Target = &t
 		if view.TargetThere {
 			lag := max(int64(view.TargetStable-t), 0)
 			one.TargetLag = &lag
 		}
 	}
-	answer := translated(ctx, v, view, from, position)
+	rule, owned := v.Groups.RuleOf(held.Group), at.Target
+	if owned != nil {
+		own := v.Groups.Own(*owned)
+		owned = &own
+	}
+	answer := translated(ctx, v, view, from, rule.Place(at.Source, owned))
 	one.Rule = ruleCode(answer.Rule)
 	if answer.Ready {
 		one.Translation = &answer.Exact
+		one.readsAgain(ctx, v, view, answer.Exact)
 	}
 	decision := at.Decision // the target's refusal, if there is one
 	if decision.Kind == "" {
-		held := at.Target
-		if held != nil {
-			own := v.Groups.Own(*held)
-			held = &own
-		}
-		decision = groups.Decide(v.Flow.Name(), at.Source, held, answer.Answer)
+		decision = rule.Decide(at.Source, owned, answer.Answer)
 	}
-	if held.Members > 0 && (decision.Write && decision.Kind != groups.UnreadDeleted ||
-		decision.Kind == groups.ForeignCommit) {
-		decision.Kind, decision.Why = groups.Active, "the group has active members on the target"
-	}
+	decision = withMembers(held, rule, decision)
 	one.State, one.Why = string(decision.Kind), decision.Why
 	if at.Target == nil || groups.Ours(v.Flow.Name(), *at.Target) { // else a consumer there has gone on by itself
 		one.UnreadDeleted, one.UnreadDeletedOnBoth = answer.Deleted, answer.DeletedOnBoth
@@ -168,20 +183,44 @@ func positionStatus(ctx context.Context, v *snapshot.Viewer, held *groups.Held, 
 		one.Remedy = groups.DeletedRemedy(view.Target.Topic)
 	case groups.BeyondEnd:
 		one.Remedy = groups.BeyondRemedy
+	case groups.OnBothSides:
+		one.Remedy = groups.BothSidesRemedy
 	case groups.BeforeForeign:
 		one.passes(view, answer)
 	}
 	return one, decision.Kind
 }
 
+// withMembers is what becomes of a decision as the group has members, or has not.
+func withMembers(held *groups.Held, rule groups.Rule, decision groups.Decision) groups.Decision {
+	switch {
+	case held.Members == 0:
+	case rule.Shared:
+		return groups.UsedOnTarget(held.SourceMembers)
+	case decision.Write && decision.Kind != groups.UnreadDeleted || decision.Kind == groups.ForeignCommit:
+		decision.Kind, decision.Why = groups.Active, "the group has active members on the target"
+	}
+	return decision
+}
+
+// readsAgain counts what the group would read again that went on at an offset of the target.
+func (one *PositionStatus) readsAgain(ctx context.Context, v *snapshot.Viewer, view *snapshot.PartitionView,
+	at offsets.Target) {
+	standing, err := view.Standing()
+	if err == nil {
+		one.WouldReadAgain, err = v.Translator.Again(ctx, standing, one.Source, at)
+	}
+	one.AgainKnown = err == nil && standing.Opposite != nil
+}
+
 // translated translates a position in a snapshot; Ready is false, with the reason,
 // where that is not possible.
 func translated(ctx context.Context, v *snapshot.Viewer, view *snapshot.PartitionView, at offsets.Source,
-	position *offsets.Target) translate.Answer {
+	stands groups.Place) translate.Answer {
 	standing, err := view.Standing()
 	if err == nil {
 		var answer translate.Answer
-		if answer, err = v.Translator.Translate(ctx, standing, at, position); err == nil {
+		if answer, err = v.Translator.Translate(ctx, standing, at, stands); err == nil {
 			return answer
 		}
 	}

@@ -113,7 +113,7 @@ func stands(ctx context.Context, v *snapshot.Viewer, at *groups.Stand, members i
 		return one
 	}
 	one.Source = at.Mark.Source
-	answer := translated(ctx, v, view, one.Source, &target)
+	answer := translated(ctx, v, view, one.Source, groups.Place{At: &target})
 	if one.Rule = ruleCode(answer.Rule); answer.Ready {
 		one.Translation = &answer.Exact
 	}

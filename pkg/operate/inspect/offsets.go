@@ -9,6 +9,7 @@ import (
 	"replicator/pkg/offsets"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/translate"
 )
@@ -52,7 +53,7 @@ func Translate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition, at of
 	if err != nil {
 		return nil, err
 	}
-	got, err := v.Translator.Translate(ctx, on, at, nil)
+	got, err := v.Translator.Translate(ctx, on, at, groups.Place{})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/partition"
 	"replicator/pkg/replicate/settings"
@@ -132,6 +133,13 @@ type GroupStatus struct {
 	Target  string `json:"target_group"`   // its name on the target
 	State   string `json:"target_state"`   // as Empty or Stable; "" when the target has no such group or does not show it
 	Members int    `json:"target_members"` // active on the target
+	// Of a shared group: on which side it lives (source, target, both, unknown), and its members on the source. Left out
+	// for others.
+	Side          groups.Side `json:"side,omitempty"`
+	SourceMembers int         `json:"source_members,omitempty"`
+	// ReadAgain sums up would_read_again of the positions: what the group would read again that went on at the target now.
+	// Left out where the flow has no opposite, where a position has no answer, and where the group lives on the target.
+	ReadAgain *int64 `json:"would_read_again,omitempty"`
 	// Error and Remedy: why the group could not be read; it has no positions then.
 	Error     string           `json:"error,omitempty"`
 	Remedy    string           `json:"remedy,omitempty"`
@@ -164,9 +172,9 @@ type PositionStatus struct {
 	Target      *offsets.Target `json:"target_offset"` // committed on the target; null: nothing
 	TargetLag   *int64          `json:"target_lag"`    // to the target's last stable offset; null: nothing is committed
 	// State: right; pending (the next sync moves it); not_copied_yet; no_answer; active; foreign_commit;
-	// stopped_before_foreign; unread_deleted; beyond_source_end; refused; retried; carried_over (the flow has put it
-	// there; where the group stands on the source is not known). Why says it in words, with all but
-	// right; Remedy what to do, where nothing but a person can change it.
+	// stopped_before_foreign; unread_deleted; beyond_source_end; on_both_sides; refused; retried; carried_over (the flow
+	// has put it there; where the group stands on the source is not known). Why says it in words, with all but right;
+	// Remedy what to do, where nothing but a person can change it.
 	State  string `json:"state"`
 	Why    string `json:"why,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
@@ -182,8 +190,11 @@ type PositionStatus struct {
 	KeptForAtLeast *int64 `json:"kept_for_at_least_seconds,omitempty"`
 	// Unused: the source's position is one that the opposite flow has put there, and nobody has read from since.
 	Unused bool `json:"-"`
+	// AgainKnown: WouldReadAgain was counted by both maps.
+	AgainKnown bool `json:"-"`
 	// With stopped_before_foreign: the stretch of the target in the way, how many of our records the group
-	// would read again where it stops, and how many of somebody else's it would skip if it were moved on.
+	// would read again where it stops, and how many of somebody else's it would skip if it were moved on. Where the flow
+	// has an opposite, WouldReadAgain is how many records the group would read again that went on at the translation now.
 	Foreign        *Range `json:"foreign,omitempty"`
 	WouldReadAgain int64  `json:"would_read_again,omitempty"`
 	WouldSkip      int64  `json:"would_skip,omitempty"`

@@ -142,6 +142,9 @@ func planSeen(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot) 
 		Skipped: validated.Skipped, GroupsListed: snap.Listed, Problems: snap.Problems,
 	}
 	plan.Problems = append(plan.Problems, v.CheckCircle(ctx)...)
+	if err := v.Around.SharedOtherwise(&v.Flow); err != nil {
+		plan.Warnings = append(plan.Warnings, fmt.Sprintf("%v; %s", err, chunk.Remedy(err)))
+	}
 	for _, err := range v.Around.Unread {
 		plan.Warnings = append(plan.Warnings, fmt.Sprintf("whether another flow carries records back is not known: %v", err))
 	}

@@ -39,6 +39,9 @@ type PartitionView struct {
 	TargetSame                   bool           // it belongs to the topic that the map is about
 	TargetID                     chunk.TopicID  // of the target topic that is there now
 	TargetEarliest, TargetStable offsets.Target // as Earliest and Stable
+
+	Opposite     *translate.Opposite // what the opposite flow says of it; nil: nothing
+	oppositesErr error               // why that is not known
 }
 
 // View is a partition of a source topic that is in the snapshot.
@@ -52,9 +55,13 @@ func (snap *Snapshot) View(at chunk.Partition) *PartitionView {
 	if n := len(snap.Books); n > 0 {
 		view.Shard = at.Shard(n)
 		view.Book = &snap.Books[view.Shard]
-		view.State = view.Book.State(snap.keyOf(view.Book, at))
+		key := snap.keyOf(view.Book, at)
+		if view.State = view.Book.State(key); view.State != nil && snap.opposites != nil {
+			view.Opposite = snap.opposites.Of(view.Target, key, view.State)
+		}
 		view.Last = view.Book.Seen.End(at, view.progress())
 	}
+	view.oppositesErr = snap.oppositesErr
 	if view.State != nil && view.State.Start == ledger.NotStarted {
 		view.State = &ledger.State{Header: view.State.Header, Map: &offsets.Map{}} // it may hold a Stop
 	}
@@ -157,10 +164,13 @@ func (view *PartitionView) Standing() (translate.Standing, error) {
 		return translate.Standing{}, errors.New("the target topic is not there")
 	case !view.TargetSame:
 		return translate.Standing{}, errors.New("the target topic is another one than was copied to")
+	case view.oppositesErr != nil:
+		return translate.Standing{}, view.oppositesErr
 	}
 	return translate.Standing{
 		Source: view.Source, Target: view.Target, Shard: int32(view.Shard), State: view.State, Cut: view.Cut,
 		CutFix:   view.cutFix(),
+		Opposite: view.Opposite,
 		Earliest: view.TargetEarliest, Stable: view.TargetStable, Ahead: true,
 		SourceLog: func(context.Context) (translate.Log, error) {
 			return translate.Log{Start: view.Earliest, End: view.High}, view.Unknown

@@ -11,12 +11,13 @@ import (
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/listoffsets"
 	"replicator/pkg/replicate/seen"
+	"replicator/pkg/replicate/translate"
 )
 
 // Snapshot is what both clusters said, in the order of the fields. The order
 // matters:
 //
-//   - group positions come before the ends, so that no lag is negative;
+//   - group positions come before the ends, so that no lag is negative, and before what the opposite flow says;
 //   - the target's last stable offsets come before the ledger, which is then read
 //     beyond what it held at that time: its maps explain every record of ours below
 //     those ends. The other way round, markers that arrive in between would show
@@ -50,6 +51,9 @@ type Snapshot struct {
 	// Alone: a tolerant viewer was not told of groups by the source. Held is nil then, and the target alone tells.
 	Alone bool
 	keys  map[chunk.Partition]ledger.Key // what the ledger calls partitions, then
+
+	opposites    *translate.Opposites // what the flows in the opposite direction say; nil: they were not asked
+	oppositesErr error                // why they cannot be read
 
 	policy *policy.Policy // what names topics of the target
 	shards int            // of a flow that has no ledger yet

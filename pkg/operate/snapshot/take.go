@@ -56,6 +56,9 @@ func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withG
 	if err := t.findIDs(ctx); err != nil {
 		return nil, err
 	}
+	if err := t.readOpposites(ctx); err != nil {
+		return nil, err
+	}
 	if snap.earliest, err = v.TargetOffsets.Earliest(ctx, snap.Targets); err != nil {
 		return nil, err
 	}
@@ -73,6 +76,18 @@ func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withG
 		return nil, err
 	}
 	return snap, t.findTargetCuts(ctx)
+}
+
+// readOpposites reads what the flows in the opposite direction say. That it cannot be read is a problem of the groups
+// alone.
+func (t *taker) readOpposites(ctx context.Context) error {
+	t.opposites = t.viewer.opposites
+	asking, cancel := t.viewer.tolerant.bounded(ctx)
+	defer cancel()
+	if t.oppositesErr = t.opposites.ReadOn(asking, t.Targets); t.oppositesErr != nil {
+		t.Problems = append(t.Problems, t.oppositesErr)
+	}
+	return ctx.Err()
 }
 
 // Describe takes the part of a snapshot that tells which topics there are on both sides, without the ledger and

@@ -30,6 +30,7 @@ type Viewer struct {
 	SourceID, TargetID           string      // of the clusters
 	SourceClient, TargetClient   *kgo.Client // for what no other client asks; they give up soon
 	Translator                   *translate.Translator
+	opposites                    *translate.Opposites
 	Writers                      *provenance.Writers       // who has written to the target beside this flow
 	Around                       *provenance.Neighbourhood // flows of other configurations, when they were last asked for
 	// SettleWait is how long a snapshot waits for a ledger partition's open transaction, which ends within
@@ -108,6 +109,10 @@ func (v *Viewer) openRooms(log *slog.Logger) (err error) {
 		return err
 	}
 	v.Translator = translate.New(v.Ledger, v.Scan)
+	v.opposites = translate.NewOpposites(v.SourceCluster, v.SourceOffsets, v.Writers.CarrierOf)
+	if v.Around != nil {
+		v.Groups.Opposed(v.Around.Opposites())
+	}
 	return nil
 }
 
@@ -126,6 +131,7 @@ func (v *Viewer) meet(ctx context.Context, log *slog.Logger) (err error) {
 	}
 	flows := v.Around.Flows()
 	if len(flows) == 0 {
+		v.Groups.Opposed(v.Around.Opposites())
 		return nil
 	}
 	v.Clients.Close()
@@ -135,6 +141,9 @@ func (v *Viewer) meet(ctx context.Context, log *slog.Logger) (err error) {
 
 // Close ends all connections.
 func (v *Viewer) Close() {
+	if v.opposites != nil {
+		v.opposites.Close()
+	}
 	v.Clients.Close()
 	if v.Writers != nil {
 		v.Writers.Close()

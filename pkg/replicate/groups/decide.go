@@ -27,6 +27,7 @@ const (
 	BeforeForeign Kind = "stopped_before_foreign" // may not pass a record that someone else wrote
 	UnreadDeleted Kind = "unread_deleted"         // records that it has not read were deleted on the target alone
 	BeyondEnd     Kind = "beyond_source_end"      // committed behind the end of the source's log: no position there
+	OnBothSides   Kind = "on_both_sides"          // a shared group has members on both sides
 	Refused       Kind = "refused"                // a cluster does not let us read or write it
 	Retried       Kind = "retried"                // trouble that passes; the next round tries again
 )
@@ -34,7 +35,7 @@ const (
 // Kinds returns all kinds.
 func Kinds() []Kind {
 	return []Kind{Moved, InSync, NotCopiedYet, NoAnswer, Active, ForeignCommit, BeforeForeign, UnreadDeleted,
-		BeyondEnd, Refused, Retried}
+		BeyondEnd, OnBothSides, Refused, Retried}
 }
 
 // Settled says that waiting changes nothing: the position stands right, or it is
@@ -43,7 +44,8 @@ func (k Kind) Settled() bool { return k != NotCopiedYet && k != NoAnswer && k !=
 
 // LeftAlone says that the group does not follow the source as it was asked to.
 func (k Kind) LeftAlone() bool {
-	return k == Active || k == ForeignCommit || k == BeforeForeign || k == BeyondEnd || k == Refused
+	return k == Active || k == ForeignCommit || k == BeforeForeign || k == BeyondEnd ||
+		k == OnBothSides || k == Refused
 }
 
 // Decision is what to do about one position.

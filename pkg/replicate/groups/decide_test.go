@@ -53,12 +53,12 @@ func TestDecide(t *testing.T) {
 		{"a version to come", &Committed{57, strings.Replace(ours, "1", "2", 1)}, ready(90), ForeignCommit, false, 0},
 		{"a consumer's, whatever is known", &Committed{Offset: 57}, Answer{Rule: offsets.NotYet}, ForeignCommit, false, 0},
 		{"ahead of the copy", mark(42, 57), Answer{Rule: offsets.NotYet}, NotCopiedYet, false, 0},
-		{"ahead of the copy, which has grown", mark(42, 57), Answer{Rule: offsets.NotYet, Reached: &Reached{50, 66}},
-			NotCopiedYet, true, 66},
+		{"ahead of the copy, which has grown", mark(42, 57), Answer{Rule: offsets.NotYet,
+			Reached: &Reached{Source: 50, Target: 66}}, NotCopiedYet, true, 66},
 		{"ahead of the copy, all of which it has read", mark(50, 66), Answer{Rule: offsets.NotYet,
-			Reached: &Reached{50, 66}}, NotCopiedYet, false, 0},
-		{"ahead of the copy, nothing there, which has grown", nil, Answer{Rule: offsets.NotYet, Reached: &Reached{0, 5}},
-			NotCopiedYet, true, 5},
+			Reached: &Reached{Source: 50, Target: 66}}, NotCopiedYet, false, 0},
+		{"ahead of the copy, nothing there, which has grown", nil, Answer{Rule: offsets.NotYet,
+			Reached: &Reached{Source: 0, Target: 5}}, NotCopiedYet, true, 5},
 		{"ahead of the copy, nothing there", nil, Answer{Rule: offsets.NotYet, Why: "wait"}, NotCopiedYet, false, 0},
 		{"not to be said", nil, Answer{Why: "stopped"}, NoAnswer, false, 0},
 		{"the zero answer is none", mark(42, 57), Answer{}, NoAnswer, false, 0},
@@ -87,14 +87,14 @@ func TestSettledAndLeftAloneByKind(t *testing.T) {
 	for kind, want := range map[Kind][2]bool{ // settled, left alone
 		Moved: {true, false}, InSync: {true, false}, NotCopiedYet: {false, false}, NoAnswer: {false, false},
 		Active: {true, true}, ForeignCommit: {true, true}, BeforeForeign: {true, true}, Refused: {true, true},
-		Retried: {false, false}, UnreadDeleted: {true, false}, BeyondEnd: {true, true},
+		Retried: {false, false}, UnreadDeleted: {true, false}, BeyondEnd: {true, true}, OnBothSides: {true, true},
 	} {
 		if got := [2]bool{kind.Settled(), kind.LeftAlone()}; got != want {
 			t.Errorf("%s: settled, left alone = %v, want %v", kind, got, want)
 		}
 	}
-	if got := len(Kinds()); got != 11 {
-		t.Errorf("%d kinds, want 11", got)
+	if got := len(Kinds()); got != 12 {
+		t.Errorf("%d kinds, want 12", got)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -58,6 +59,9 @@ type Answer struct {
 	Deleted, DeletedOnBoth int64
 	// Beyond: not Ready, as the position is behind the end of the source's log.
 	Beyond bool
+	// Passes counts the records between where the group stands and Target: it has read them on the source. Known only
+	// where [Place.Read] was true.
+	Passes int64
 	// Reached: not Ready, as the position is ahead of what was copied; this is where a group stands that has read all
 	// of that. Nil: not known.
 	Reached *Reached
@@ -67,12 +71,18 @@ type Answer struct {
 type Reached struct {
 	Source offsets.Source
 	Target offsets.Target
+	Passes int64 // as in Answer
+}
+
+// Place is where a group stands on the target.
+type Place struct {
+	At   *offsets.Target // what it has committed; nil: nothing
+	Read bool            // it has read there all that stands before At
 }
 
 // Translator answers where on the target a group reads next that would read source
-// offset s of p next. position is what the group has committed on the target, nil
-// if nothing. It is called from the goroutine of Sync, one call at a time.
-type Translator func(p chunk.Partition, s offsets.Source, position *offsets.Target) Answer
+// offset s of p next. It is called from the goroutine of Sync, one call at a time.
+type Translator func(p chunk.Partition, s offsets.Source, stands Place) Answer
 
 // Groups reads and writes group positions. Sync belongs to one goroutine; Look may
 // be called beside it.
@@ -81,6 +91,7 @@ type Groups struct {
 	source   *kgo.Client
 	target   *target
 	reported reported
+	opposite atomic.Pointer[[]string] // names of flows from the target to the source
 }
 
 // Open makes the clients; nothing is connected yet.
@@ -110,6 +121,9 @@ func (g *Groups) AlsoKnownAs(flows []string) {
 	}
 }
 
+// Opposed gives the names of the flows in the opposite direction.
+func (g *Groups) Opposed(by []string) { g.opposite.Store(&by) }
+
 // Own gives a position that was committed under a former name of the flow the present one.
 func (g *Groups) Own(c Committed) Committed { return g.target.own(c) }
 
@@ -126,5 +140,8 @@ func (g *Groups) followed(ctx context.Context) (list []Named, listed int, select
 		return nil, 0, nil, err
 	}
 	listed, selected = commits(list)
+	for i := range selected {
+		selected[i].rule = g.RuleOf(selected[i].name)
+	}
 	return list, listed, selected, nil
 }

@@ -4,12 +4,15 @@ import "context"
 
 // Held is a group as both clusters hold it, before any decision.
 type Held struct {
-	Group     string     // on the source
-	Target    string     // its name on the target
-	State     string     // on the target, as "Empty" or "Stable"; "" when the target has no such group or does not show it
-	Members   int        // active on the target
-	Positions []Position // sorted by partition; without a decision, except where the target gave an error
-	Err       error      // why it could not be read
+	Group   string // on the source
+	Target  string // its name on the target
+	State   string // on the target, as "Empty" or "Stable"; "" when the target has no such group or does not show it
+	Members int    // active on the target
+	// Of a shared group: how many members it has on the source, and on which side it lives. Side is "" for others.
+	SourceMembers int
+	Side          Side
+	Positions     []Position // sorted by partition; without a decision, except where the target gave an error
+	Err           error      // why it could not be read
 }
 
 // Look reads what Sync reads, of all partitions, and writes nothing. Groups are
@@ -54,6 +57,29 @@ func (g *Groups) lookAtMembers(ctx context.Context, held []Held) error {
 	}
 	for i := range held {
 		held[i].State, held[i].Members = seen[held[i].Target].State, seen[held[i].Target].Members
+	}
+	return g.findSides(ctx, held)
+}
+
+// findSides fills in where the shared groups live.
+func (g *Groups) findSides(ctx context.Context, held []Held) error {
+	var shared []*Held
+	var names []string
+	for i := range held {
+		if g.RuleOf(held[i].Group).Shared {
+			shared, names = append(shared, &held[i]), append(names, held[i].Group)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	seen, err := g.OnSource(ctx, names)
+	if err != nil {
+		return err
+	}
+	for _, h := range shared {
+		h.SourceMembers = seen[h.Group].Members
+		h.Side = g.RuleOf(h.Group).SideOf(h.SourceMembers, h.Members, h.Positions)
 	}
 	return nil
 }

@@ -42,6 +42,9 @@ type group struct {
 	target    string     // its name on the target
 	positions []Position // sorted by partition
 	failure   *Failure
+	rule      Rule
+	// Of a shared group: how many members it has.
+	onSource, onTarget int
 }
 
 // fetched is the answer about one group.

@@ -31,7 +31,7 @@ func (r *reported) listed(n int) {
 }
 
 // leftAlone is what is said about a group with several, the gravest first.
-var leftAlone = []Kind{Refused, UnreadDeleted, BeforeForeign, BeyondEnd, ForeignCommit, Active}
+var leftAlone = []Kind{Refused, OnBothSides, UnreadDeleted, BeforeForeign, BeyondEnd, ForeignCommit, Active}
 
 // round compares the groups of a round with what was said about them.
 func (r *reported) round(groups []group) {
@@ -57,7 +57,7 @@ func (r *reported) round(groups []group) {
 func (r *reported) group(g *group) {
 	counts := map[Kind]int{}
 	deleted := int64(0)
-	var examples [6]*Position // beside leftAlone
+	var examples [7]*Position // beside leftAlone
 	for i := range g.positions {
 		kind := g.positions[i].Decision.Kind
 		counts[kind]++
@@ -92,7 +92,7 @@ func (r *reported) say(group string, kind Kind, why, remedy string, partitions i
 	}
 	r.phase[group] = kind
 	log := r.log.Info
-	if kind == Refused || kind == BeforeForeign {
+	if kind == Refused || kind == BeforeForeign || kind == OnBothSides {
 		log = r.log.Warn
 	}
 	attrs := []any{"group", group, "kind", string(kind), "partitions", partitions, "why", why}
@@ -122,11 +122,18 @@ func remedy(p *Position) string {
 	if p.Decision.Kind == BeyondEnd {
 		return BeyondRemedy
 	}
+	if p.Decision.Kind == OnBothSides {
+		return BothSidesRemedy
+	}
 	if p.Decision.Kind == BeforeForeign {
 		return "see what 'replicator status' says would be read again and what skipped"
 	}
 	return chunk.Remedy(p.Err)
 }
+
+// BothSidesRemedy tells what to do about a shared group with members on both sides.
+const BothSidesRemedy = "stop the application on one of the sides; its positions there follow again within the sync " +
+	"interval. Where these are two applications that happen to have one name, take it out of shared_groups"
 
 // BeyondRemedy tells what to do about a position behind the end of the source's log.
 const BeyondRemedy = "see how the group got there (an offset set by hand, or a topic that was made anew with fewer " +

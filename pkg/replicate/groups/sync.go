@@ -55,6 +55,9 @@ func (g *Groups) Sync(ctx context.Context, mine func(chunk.Partition) bool,
 			return Report{}, fmt.Errorf("find the target's ends: %w", err)
 		}
 	}
+	if err := g.countMembers(ctx, groups); err != nil {
+		return Report{}, err
+	}
 	looked := time.Now()
 	if err := g.target.read(ctx, g.target.client, groups); err != nil {
 		return Report{}, err
@@ -95,7 +98,7 @@ func (g *Groups) move(ctx context.Context, groups []group, looked time.Time, tra
 		}
 		writes := 0
 		for j := range one.positions {
-			g.decide(&one.positions[j], translate)
+			g.decide(one, &one.positions[j], translate)
 			if one.positions[j].Decision.Write {
 				writes++
 			}
@@ -108,20 +111,20 @@ func (g *Groups) move(ctx context.Context, groups []group, looked time.Time, tra
 }
 
 // decide fills in the decision about one position that was read on both sides.
-func (g *Groups) decide(p *Position, translate Translator) {
-	if p.Err != nil {
+func (g *Groups) decide(one *group, p *Position, translate Translator) {
+	switch {
+	case p.Err != nil:
 		g.target.trouble(p, "Describe", p.Err)
+		return
+	case one.onTarget > 0:
+		p.Decision = UsedOnTarget(one.onSource)
 		return
 	}
 	var a Answer
-	switch {
-	case p.Target == nil:
-		a = translate(p.Partition, offsets.Source(p.Source.Offset), nil)
-	case Ours(g.cfg.Flow, *p.Target):
-		at := offsets.Target(p.Target.Offset)
-		a = translate(p.Partition, offsets.Source(p.Source.Offset), &at)
+	if one.rule.Asks(p.Target) {
+		a = translate(p.Partition, offsets.Source(p.Source.Offset), one.rule.Place(p.Source, p.Target))
 	}
-	p.Decision = Decide(g.cfg.Flow, p.Source, p.Target, a)
+	p.Decision = one.rule.Decide(p.Source, p.Target, a)
 }
 
 // summarise makes a report of a round's groups.

@@ -67,7 +67,7 @@ func onClusters(t *testing.T, source, target string) *fixture {
 		Log: slog.New(slog.NewTextHandler(f.log, nil)),
 	}
 	f.source, f.target = f.admin(f.config.Source), f.admin(f.config.Target)
-	f.translate = func(_ chunk.Partition, s offsets.Source, _ *offsets.Target) Answer {
+	f.translate = func(_ chunk.Partition, s offsets.Source, _ Place) Answer {
 		return ready(offsets.Target(s) + shift)
 	}
 	if f.groups, err = Open(f.config); err != nil {
@@ -168,7 +168,7 @@ func testSync(f *fixture) {
 	f.commit(f.source, "g2", "t", 1, 5, "")
 	f.commit(f.source, "not-this", "t", 0, 5, "")
 	f.commit(f.source, "only-u", "u", 0, 5, "")
-	f.translate = func(p chunk.Partition, s offsets.Source, _ *offsets.Target) Answer {
+	f.translate = func(p chunk.Partition, s offsets.Source, _ Place) Answer {
 		if p.Number == 0 {
 			return ready(offsets.Target(s)) // offset 0 stays 0
 		}
@@ -332,9 +332,9 @@ func TestOnlyOwnPartitionsAreSynced(t *testing.T) {
 func TestTranslatorSeesThePosition(t *testing.T) {
 	f := newFixture(t)
 	var seen []string
-	f.translate = func(p chunk.Partition, s offsets.Source, at *offsets.Target) Answer {
+	f.translate = func(p chunk.Partition, s offsets.Source, at Place) Answer {
 		text := p.String() + " none"
-		if at != nil {
+		if at.At != nil {
 			text = p.String() + " ours"
 		}
 		seen = append(seen, text)
@@ -366,7 +366,7 @@ func TestCommitDuringTranslation(t *testing.T) {
 	f.commit(f.source, "g", "t", 0, 20, "")
 	f.commit(f.source, "g", "t", 1, 20, "")
 	translate := f.translate
-	f.translate = func(p chunk.Partition, s offsets.Source, at *offsets.Target) Answer {
+	f.translate = func(p chunk.Partition, s offsets.Source, at Place) Answer {
 		if p.Number == 0 {
 			f.commit(f.target, "g", "t", 0, 1013, "")
 			<-time.After(2 * fresh)
@@ -382,7 +382,7 @@ func TestCommitDuringTranslation(t *testing.T) {
 func TestPositionAheadOfTheCopyWaits(t *testing.T) {
 	f := newFixture(t)
 	f.commit(f.source, "g", "t", 0, 10, "")
-	f.translate = func(chunk.Partition, offsets.Source, *offsets.Target) Answer {
+	f.translate = func(chunk.Partition, offsets.Source, Place) Answer {
 		return Answer{Rule: offsets.NotYet}
 	}
 	if r := f.expect("ahead", map[Kind]int{NotCopiedYet: 1}); r.Settled() {

@@ -19,6 +19,7 @@ type Rules struct {
 	Version       int      `json:"version"`
 	Topics        []string `json:"topics"` // patterns, by names without the cluster's prefix
 	ExcludeTopics []string `json:"exclude_topics,omitempty"`
+	SharedGroups  []string `json:"shared_groups,omitempty"`
 	policy.Habits
 	// Withdrawn: the flow has found that it would carry records in a circle, before it
 	// copied anything.
@@ -31,11 +32,11 @@ type Rules struct {
 // way of more flows, as its own ledger describes it.
 type Upstream struct {
 	Ledger        string   `json:"ledger"`
-	LedgerID      string   `json:"ledger_id,omitempty"` // of the ledger topic
-	Begun         bool     `json:"begun"`               // it has taken up its partitions
+	Begun         bool     `json:"begun"` // it has taken up its partitions
 	Identity      Identity `json:"flow"`
 	Topics        []string `json:"topics"`
 	ExcludeTopics []string `json:"exclude_topics,omitempty"`
+	SharedGroups  []string `json:"shared_groups,omitempty"`
 	policy.Habits
 }
 

@@ -30,7 +30,8 @@ func RulesOf(c *settings.Config) map[string]string {
 	rules := map[string]string{}
 	for key, value := range map[string]any{
 		"topics": c.Topics, "exclude_topics": c.ExcludeTopics, "groups": c.Groups, "exclude_groups": c.ExcludeGroups,
-		"naming": c.Naming, "records": c.Records, "separator": c.Separator, "start": c.Start, "delivery": c.Delivery,
+		"shared_groups": c.SharedGroups, "naming": c.Naming, "records": c.Records, "separator": c.Separator,
+		"start": c.Start, "delivery": c.Delivery,
 		"replication_factor": c.ReplicationFactor, "sync_topic_configs": c.SyncTopicConfigs,
 		"exclude_configs": c.ExcludeConfigs, "prefix": []string{c.SourcePrefix, c.TargetPrefix}, "shards": c.Shards,
 	} {

@@ -65,6 +65,9 @@ func (w *Writers) Close() { w.client.Close() }
 // CarriesBack is that of [Neighbours].
 func (w *Writers) CarriesBack(target string) bool { return w.others.CarriesBack(target) }
 
+// CarrierOf is that of [Neighbours].
+func (w *Writers) CarrierOf(target string) (policy.Flow, bool) { return w.others.CarrierOf(target) }
+
 // Author is who wrote the record at an offset of a target partition. With Unknown the
 // error says why it could not be found out.
 func (w *Writers) Author(ctx context.Context, at chunk.Partition, offset offsets.Target) (Author, error) {

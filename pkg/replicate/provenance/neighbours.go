@@ -22,21 +22,28 @@ import (
 type Neighbours struct {
 	cfg            *settings.Config
 	source, target *ledger.Others
-	sourceConfig   kafka.Config
-	targetConfig   kafka.Config
 	seen           atomic.Pointer[Neighbourhood] // by the latest Look; nil: none
 }
 
 // CarriesBack says whether a flow in the opposite direction carries what began its way in a topic of the target to the
 // source, as was seen last.
 func (n *Neighbours) CarriesBack(target string) bool {
+	_, carried := n.CarrierOf(target)
+	return carried
+}
+
+// CarrierOf is the flow that CarriesBack is about.
+func (n *Neighbours) CarrierOf(target string) (policy.Flow, bool) {
 	v := n.seen.Load()
-	return v != nil && v.pair.carriesBack(target)
+	if v == nil {
+		return policy.Flow{}, false
+	}
+	return v.pair.carrierOf(target)
 }
 
 // OpenNeighbours opens what asks both clusters for their ledgers; nothing is connected yet.
 func OpenNeighbours(cfg *settings.Config, source, target kafka.Config) (*Neighbours, error) {
-	n := &Neighbours{cfg: cfg, sourceConfig: source, targetConfig: target}
+	n := &Neighbours{cfg: cfg}
 	var err error
 	if n.source, err = ledger.OpenOthers(source); err != nil {
 		return nil, err
@@ -136,10 +143,10 @@ func (v *Neighbourhood) findUpstream(cfg *settings.Config) {
 		if own || !atWork(l, v.Source.Cluster) {
 			continue
 		}
-		up := ledger.Upstream{Ledger: l.Topic, LedgerID: l.ID.String(), Begun: l.Begun, Identity: *l.Identity,
-			Topics: []string{".*"}}
+		up := ledger.Upstream{Ledger: l.Topic, Begun: l.Begun, Identity: *l.Identity, Topics: []string{".*"}}
 		if l.Rules != nil {
 			up.Topics, up.ExcludeTopics, up.Habits = l.Rules.Topics, l.Rules.ExcludeTopics, l.Rules.Habits
+			up.SharedGroups = l.Rules.SharedGroups
 			named = append(named, l.Rules.Upstream...)
 		}
 		v.upstream = append(v.upstream, up)
@@ -177,7 +184,7 @@ func (n *Neighbours) hop(up *ledger.Upstream, v *Neighbourhood) (policy.Hop, boo
 	if from == v.Source.Cluster && v.Source.Cluster != v.target.Cluster {
 		from = n.cfg.From
 	}
-	h := policy.Hop{Topics: up.Topics, ExcludeTopics: up.ExcludeTopics, Flow: policy.Flow{
+	h := policy.Hop{Topics: up.Topics, ExcludeTopics: up.ExcludeTopics, SharedGroups: up.SharedGroups, Flow: policy.Flow{
 		From: from, To: to, SourcePrefix: id.SourcePrefix, TargetPrefix: id.TargetPrefix,
 		Naming: policy.Naming(id.Naming), Separator: id.Separator,
 		Ledger:     strings.TrimPrefix(up.Ledger, id.TargetPrefix),
@@ -248,8 +255,8 @@ func (v *Neighbourhood) Conflict(cfg *settings.Config) error {
 
 // Rules are what others are to know of this flow.
 func (v *Neighbourhood) Rules(cfg *settings.Config) ledger.Rules {
-	return ledger.Rules{Topics: cfg.Topics, ExcludeTopics: cfg.ExcludeTopics, Upstream: v.upstream,
-		Habits: cfg.Self().Habits}
+	return ledger.Rules{Topics: cfg.Topics, ExcludeTopics: cfg.ExcludeTopics, SharedGroups: cfg.SharedGroups,
+		Upstream: v.upstream, Habits: cfg.Self().Habits}
 }
 
 // NoteRules writes the rules to the ledger, if they are not what stands there.
@@ -317,7 +324,5 @@ func (e *CircleError) Remedy() string {
 
 // IsConflict says whether an error is that a flow may not run beside another.
 func IsConflict(err error) bool {
-	var lost *LostLedgerError
-	return errors.As(err, new(*CircleError)) || errors.As(err, new(*SettingsError)) ||
-		errors.As(err, &lost) && len(lost.Topics) > 0 // else the other flow is about to decide
+	return errors.As(err, new(*CircleError)) || errors.As(err, new(*SettingsError))
 }

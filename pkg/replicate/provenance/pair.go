@@ -14,7 +14,13 @@ import (
 // source.
 type pair struct {
 	own  *policy.Policy
-	back []*policy.Policy
+	back []carrier
+}
+
+// carrier is a flow in the opposite direction.
+type carrier struct {
+	policy.Hop
+	chosen *policy.Policy
 }
 
 // pairOf finds the flows that a flow makes a pair with: those of its own configuration, and those whose ledgers stand
@@ -40,22 +46,23 @@ func (v *Neighbourhood) pairOf(cfg *settings.Config) (p pair, err error) {
 		if err != nil {
 			return pair{}, err
 		}
-		p.back = append(p.back, back)
+		p.back = append(p.back, carrier{h, back})
 	}
 	return p, nil
 }
 
-// carriesBack says whether a topic of the target is carried to the source, under the name from which it comes back
-// here.
-func (p *pair) carriesBack(target string) bool {
-	return slices.ContainsFunc(p.back, func(back *policy.Policy) bool {
-		name, verdict := back.Topic(target)
+// carrierOf is the flow that carries a topic of the target to the source, under the name from which it comes back here.
+func (p *pair) carrierOf(target string) (policy.Flow, bool) {
+	for _, back := range p.back {
+		name, verdict := back.chosen.Topic(target)
 		if !verdict.Selected {
-			return false
+			continue
 		}
-		again, verdict := p.own.Topic(name)
-		return verdict.Selected && again == target
-	})
+		if again, verdict := p.own.Topic(name); verdict.Selected && again == target {
+			return back.Flow, true
+		}
+	}
+	return policy.Flow{}, false
 }
 
 // isOpposite says whether a ledger of the source is that of a flow which copied from the target to it, whether or not

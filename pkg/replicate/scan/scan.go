@@ -125,12 +125,23 @@ func (p *Scanner) read(ctx context.Context, s stretch, begin func(), show func(*
 // that was reached before it, or from itself when the log ends at or before it.
 func (p *Scanner) First(ctx context.Context, topic string, partition int32, from, to offsets.Target, committed bool,
 ) (at offsets.Target, found bool, err error) {
+	return p.first(ctx, stretch{topic, partition, from, to, committed}, func(offsets.Target) bool { return true })
+}
+
+// FirstOf is First for committed records, of those for whose offsets wanted is true.
+func (p *Scanner) FirstOf(ctx context.Context, topic string, partition int32, from, to offsets.Target,
+	wanted func(offsets.Target) bool) (at offsets.Target, found bool, err error) {
+	return p.first(ctx, stretch{topic, partition, from, to, true}, wanted)
+}
+
+func (p *Scanner) first(ctx context.Context, s stretch, wanted func(offsets.Target) bool) (at offsets.Target,
+	found bool, err error) {
 	var first offsets.Target
-	end, err := p.read(ctx, stretch{topic, partition, from, to, committed}, func() { found = false },
-		func(r *kgo.Record) bool {
-			first, found = offsets.Target(r.Offset), true
-			return false
-		})
+	end, err := p.read(ctx, s, func() { found = false }, func(r *kgo.Record) bool {
+		first = offsets.Target(r.Offset)
+		found = wanted(first)
+		return !found
+	})
 	if found {
 		return first, true, err
 	}

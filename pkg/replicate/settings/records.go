@@ -28,7 +28,7 @@ func (c *Config) Self() policy.Flow {
 
 // hop is the flow with what it chooses.
 func (c *Config) hop() policy.Hop {
-	return policy.Hop{Flow: c.Self(), Topics: c.Topics, ExcludeTopics: c.ExcludeTopics}
+	return policy.Hop{Flow: c.Self(), Topics: c.Topics, ExcludeTopics: c.ExcludeTopics, SharedGroups: c.SharedGroups}
 }
 
 // Introduce has flows of one configuration know each other.

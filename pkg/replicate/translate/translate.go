@@ -24,13 +24,14 @@ type Translator struct {
 	scan    *scan.Scanner
 	tails   map[chunk.Partition]tail // what was found behind the last own records
 	counted map[deletedKey]deletedCount
+	looked  map[lookedAt]looked // for natives that no map knows
 }
 
 // New makes a translator that reads the flow's maps with the first, and what stands behind them on the target with the
 // second.
 func New(maps *ledger.Reader, target *scan.Scanner) *Translator {
 	return &Translator{ledger: maps, scan: target, tails: map[chunk.Partition]tail{},
-		counted: map[deletedKey]deletedCount{}}
+		counted: map[deletedKey]deletedCount{}, looked: map[lookedAt]looked{}}
 }
 
 // Standing is what the translations of one partition go by. The ends are taken
@@ -50,6 +51,9 @@ type Standing struct {
 	Ahead bool
 	// SourceLog tells where the log is on the source.
 	SourceLog func(context.Context) (Log, error)
+	// Opposite is the flow that carries back what began its way on the target; nil: there is none, and whatever this
+	// flow did not write there is somebody else's.
+	Opposite *Opposite
 }
 
 // Answer is where a reader goes on, with what led to it.
@@ -59,10 +63,10 @@ type Answer struct {
 	Run   offsets.Run    // what gave it; Count 0: none
 }
 
-// Translate answers for a reader that stands at s on the source and has committed
-// position on the target (nil: nothing). An error means that the map cannot tell.
+// Translate answers for a reader that stands at s on the source, and so on the target. An error means that a map cannot
+// tell.
 func (t *Translator) Translate(ctx context.Context, on Standing, s offsets.Source,
-	position *offsets.Target) (Answer, error) {
+	stands groups.Place) (Answer, error) {
 	state, progress := on.State, max(on.State.Progress, on.Noted)
 	if cut := on.Cut; cut != nil && s >= cut.At {
 		why := fmt.Sprintf("the source's log was cut at offset %d, and what stands there now is not copied", cut.At)
@@ -84,9 +88,11 @@ func (t *Translator) Translate(ctx context.Context, on Standing, s offsets.Sourc
 	case found.Rule == offsets.NotYet:
 		a.Why = fmt.Sprintf("copied up to source offset %d", progress)
 		if t.within(ctx, on, s, &a.Answer) {
-			a.Reached, err = t.reached(ctx, on, progress, position)
+			a.Reached, err = t.reached(ctx, on, progress, stands)
 		}
 		return a, err
+	case on.Opposite != nil:
+		return t.overBoth(ctx, on, s, stands, found)
 	case found.Rule == offsets.AtEnd:
 		own := state.Expected()
 		if on.Stable < own && !on.Ahead {
@@ -115,11 +121,11 @@ func (t *Translator) Translate(ctx context.Context, on Standing, s offsets.Sourc
 	}
 	a.Target = max(a.Target, on.Earliest)
 	a.Exact, a.Ready = a.Target, true
-	stands := offsets.Target(0)
-	if position != nil {
-		stands = *position
+	position := offsets.Target(0)
+	if stands.At != nil {
+		position = *stands.At
 	}
-	if to, stretch, clamped := state.Map.Clamp(stands, a.Target); clamped {
+	if to, stretch, clamped := state.Map.Clamp(position, a.Target); clamped {
 		a.Target, a.Foreign = max(to, on.Earliest), &stretch
 	}
 	return a, nil
@@ -127,12 +133,12 @@ func (t *Translator) Translate(ctx context.Context, on Standing, s offsets.Sourc
 
 // reached is where a reader stands that has read all that was copied, up to progress; nil: not known now.
 func (t *Translator) reached(ctx context.Context, on Standing, progress offsets.Source,
-	position *offsets.Target) (*groups.Reached, error) {
-	end, err := t.Translate(ctx, on, progress, position)
+	stands groups.Place) (*groups.Reached, error) {
+	end, err := t.Translate(ctx, on, progress, stands)
 	if err != nil || !end.Ready {
 		return nil, err
 	}
-	return &groups.Reached{Source: progress, Target: end.Target}, nil
+	return &groups.Reached{Source: progress, Target: end.Target, Passes: end.Passes}, nil
 }
 
 // tailEnd says where a reader goes on that has read all our records, which end

@@ -6,6 +6,7 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/ledger"
 )
 
@@ -40,7 +41,7 @@ func TestAheadOfTheEnds(t *testing.T) {
 		state := &ledger.State{Header: ledger.Header{Progress: 5, MarkerFollows: c.marked}, Map: m}
 		on := Standing{State: state, Stable: c.stable, Ahead: c.ahead,
 			SourceLog: func(context.Context) (Log, error) { return Log{0, 6}, nil }}
-		got, err := tr.Translate(t.Context(), on, c.s, nil)
+		got, err := tr.Translate(t.Context(), on, c.s, groups.Place{})
 		if err != nil || got.Ready != c.ready || c.ready && got.Exact != c.want || !c.ready && got.Why == "" {
 			t.Errorf("translate %d with the end at %d, marked %v, ahead %v: %+v, %v, want %d, ready %v", c.s, c.stable,
 				c.marked, c.ahead, got, err, c.want, c.ready)

@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"io"
-	"log/slog"
 	"regexp"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"replicator/internal/answers"
-	"replicator/internal/config"
 	"replicator/internal/report"
 	"replicator/pkg/operate/failover"
 	"replicator/pkg/operate/stepwise"
@@ -61,24 +59,16 @@ the same command goes on; given again after it is done, it prints the record.
 }
 
 func (f *failoverFlags) failOver(cmd *cobra.Command) error {
-	cfg, err := config.Load(f.path)
+	on, err := f.oneFlow(cmd)
 	if err != nil {
 		return err
 	}
-	flow, err := cfg.Flow(f.flow)
-	if err != nil {
-		return err
-	}
-	if err := f.mayAsk(cmd); err != nil {
-		return err
-	}
-	log := slog.New(cfg.Log.Handler(cmd.ErrOrStderr()))
-	o := failover.Options{Clusters: clustersWith(cfg, log), Flow: flow, SourceIsDead: f.dead, Log: log,
+	o := failover.Options{Clusters: on.clusters, Flow: on.flows[0], SourceIsDead: f.dead, Log: on.log,
 		Report: f.waits(cmd)}
 	if f.only, err = wholeNames(cmd, "--groups", f.groups); err != nil {
 		return err
 	}
-	f.told.Flow = flow.Name()
+	f.told.Flow = o.Flow.Name()
 	ctx, cancel := f.limited(cmd.Context())
 	defer cancel()
 	return f.inTime(ctx, f.failOverBy(ctx, cmd, o))

@@ -118,3 +118,34 @@ func TestFlowIsClosedAfterItsFailover(t *testing.T) {
 		says(t, line, words(got.stderr), closed, "remedy:", "'replicator failback'")
 	}
 }
+
+// A flow that failed over is opened again, once it is said what becomes of what was never copied.
+func TestFailback(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 10)
+	w.must("run", "--until-caught-up")
+	words := func(text string) string { return strings.Join(strings.Fields(text), " ") }
+	got := w.run("failback", "--dry-run")
+	says(t, "before a failover", words(got.stderr), "flow old->new has no record of a failover", "remedy:")
+	w.must("failover", "--yes", "--source-is-dead")
+	w.source.Fill("orders", 0, 3)
+	for line, code := range map[string]int{"failback --yes": exitFailed, "failback --yes --orphans some": exitUsage,
+		"failback --yes --orphans export": exitUsage, "failback --yes --orphans append --export x": exitUsage,
+		"failback --json": exitUsage} {
+		if got := w.run(strings.Fields(line)...); got.code != code || !strings.Contains(got.stderr, "remedy:") {
+			t.Errorf("%s: exit %d, want %d\n%s%s", line, got.code, code, got.stdout, got.stderr)
+		}
+	}
+	got = w.run("failback", "--dry-run", "--json")
+	says(t, "failback --dry-run --json", got.stdout, `"done": false`, `"records": 3`)
+	says(t, "failback --dry-run", words(got.stderr), "old holds 3 records that were never copied", "--orphans append")
+	says(t, "failback", words(w.must("failback", "--yes", "--orphans", "append")), "flow old->new is open again since ",
+		"the 3 records of old that were never copied come to new")
+	says(t, "failback again", w.must("failback", "--json", "--yes"), `"before": true`, `"state": "failed_back"`)
+	w.must("run", "--until-caught-up")
+	if n := len(w.target.Read("orders", 0, 0)); n != 13 {
+		t.Errorf("%d records are on the target, want 13", n)
+	}
+}

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +19,7 @@ import (
 	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/topics"
 )
 
@@ -66,6 +64,20 @@ func (f *handoverFlags) mayAsk(cmd *cobra.Command) error {
 	return nil
 }
 
+// oneFlow is the flow that is named, or the only one.
+func (f *handoverFlags) oneFlow(cmd *cobra.Command) (*chosen, error) {
+	cfg, err := config.Load(f.path)
+	if err != nil {
+		return nil, err
+	}
+	flow, err := cfg.Flow(f.flow)
+	if err == nil {
+		err = f.mayAsk(cmd)
+	}
+	log := slog.New(cfg.Log.Handler(cmd.ErrOrStderr()))
+	return &chosen{[]settings.Config{flow}, clustersWith(cfg, log), log}, err
+}
+
 // waits says on the terminal what is waited for.
 func (f *handoverFlags) waits(cmd *cobra.Command) func(step, missing string) {
 	return func(step, missing string) {
@@ -75,27 +87,20 @@ func (f *handoverFlags) waits(cmd *cobra.Command) func(step, missing string) {
 
 // options are what the flags and the file say.
 func (f *handoverFlags) options(cmd *cobra.Command) (cutover.Options, error) {
-	cfg, err := config.Load(f.path)
+	on, err := f.oneFlow(cmd)
 	if err != nil {
 		return cutover.Options{}, err
 	}
-	flow, err := cfg.Flow(f.flow)
-	if err != nil {
-		return cutover.Options{}, err
-	}
+	flow := on.flows[0]
 	f.answer.Flow = flow.Name()
-	if err := f.mayAsk(cmd); err != nil {
-		return cutover.Options{}, err
-	}
 	if f.timeout > 0 && f.timeout <= f.silent && !f.force && !f.undo {
 		return cutover.Options{}, &usageError{fmt.Errorf("--timeout %s can never be enough: the source is watched "+
 			"for --silent-for %s first", f.timeout, f.silent), cmd.CommandPath()}
 	}
 	o := cutover.Options{
-		Flow: flow, SilentFor: f.silent, Tail: f.verify, Force: f.force, Patience: f.timeout,
-		Log: slog.New(cfg.Log.Handler(cmd.ErrOrStderr())), Report: f.waits(cmd),
+		Flow: flow, Clusters: on.clusters, SilentFor: f.silent, Tail: f.verify, Force: f.force, Patience: f.timeout,
+		Log: on.log, Report: f.waits(cmd),
 	}
-	o.Clusters = clustersWith(cfg, o.Log)
 	o.Groups, err = wholeNames(cmd, "--groups", f.groups)
 	return o, err
 }
@@ -137,25 +142,15 @@ func (f *handoverFlags) agreed(cmd *cobra.Command) error {
 	if f.yes {
 		return nil
 	}
-	in := cmd.InOrStdin()
-	if file, ok := in.(*os.File); !ok || !terminal.IsTerminal(file) {
+	yes, somebody := terminal.Agrees(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr())
+	switch {
+	case !somebody:
 		return &usageError{errors.New("nobody is there to be asked; add --yes to go on, or --dry-run to look"),
 			cmd.CommandPath()}
+	case !yes:
+		return errors.New("nothing was done")
 	}
-	fmt.Fprint(cmd.ErrOrStderr(), "type yes to go on: ")
-	answers := make(chan string, 1)
-	go func() { // it waits for its line also when nobody asks any more
-		answer, _ := bufio.NewReader(in).ReadString('\n') // what there is counts
-		answers <- answer
-	}()
-	select {
-	case answer := <-answers:
-		if strings.TrimSpace(answer) == "yes" {
-			return nil
-		}
-	case <-cmd.Context().Done():
-	}
-	return errors.New("nothing was done")
+	return nil
 }
 
 // inTime says of an error that came of the time that ran out that it did.

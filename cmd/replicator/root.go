@@ -136,9 +136,9 @@ Errors are printed with what to do about them.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newDrill(),
-		files.NewReport(exitCodes), newCutover(), newFailover(), newRollback(), newResume(), newWait(), newDrained(),
-		newOrphans(), newImportRecords(), newLedger(), newTopics(), newTopicVersion(), files.NewImport(exitCodes),
-		newDemo(), newVersion(), newConfigHelp())
+		files.NewReport(exitCodes), newCutover(), newFailover(), newFailback(), newRollback(), newResume(), newWait(),
+		newDrained(), newOrphans(), newImportRecords(), newLedger(), newTopics(), newTopicVersion(),
+		files.NewImport(exitCodes), newDemo(), newVersion(), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {

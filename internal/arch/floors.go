@@ -22,7 +22,7 @@ const (
 	reports                  // pkg/operate/inspect
 	verbs                    // pkg/operate/<verb>: allowed by being there
 	engine                   // pkg/replicate
-	movers                   // what stands on other verbs: pkg/operate/cutover, which starts an engine, and drill
+	movers                   // what stands on other verbs: pkg/operate/cutover, which starts an engine, drill, failback
 	printing                 // what writes answers for people and programs, and decides nothing
 	inside                   // internal/<package>
 	command                  // cmd/<program>
@@ -47,7 +47,7 @@ var floorOf = map[string]floor{
 	"pkg/operate/snapshot": views, "pkg/operate/stepwise": views, "pkg/operate/compare": views,
 	"pkg/operate/replay":  views,
 	"pkg/operate/inspect": reports,
-	"pkg/operate/cutover": movers, "pkg/operate/drill": movers,
+	"pkg/operate/cutover": movers, "pkg/operate/drill": movers, "pkg/operate/failback": movers,
 	"internal/terminal": printing, "internal/answers": printing,
 	"internal/kafkatest": integration,
 	"internal/flowtest":  integration,

@@ -8,6 +8,7 @@ import (
 
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/failover"
+	"replicator/pkg/operate/orphans"
 	"replicator/pkg/replicate/handover"
 )
 
@@ -126,4 +127,30 @@ func stood(p *terminal.Printer, r *failover.Report, from, to string) {
 	p.Table(rows, notes)
 	p.Wrapped("  ", "a group reads next on %s exactly what followed its last position on %s that was seen; what it has "+
 		"read there since it reads again, at most its lag: how much that is, %s alone knows", to, from, from)
+}
+
+// FailedBack says what became of a failback.
+func FailedBack(w io.Writer, r handover.Failover, kept *orphans.Kept) error {
+	p := terminal.NewPrinter(w)
+	from, to, _ := strings.Cut(r.Flow, "->")
+	if r.State != handover.FailedBack {
+		return p.Err()
+	}
+	if kept != nil && kept.File != "" {
+		p.Line("written to %s, sha256 %s", kept.File, kept.SHA256)
+	}
+	if kept != nil && kept.Written != nil {
+		replayed(p, to, *kept.Written)
+	}
+	p.Wrapped("  ", "flow %s is open again since %s (%s): 'replicator run' goes on with it", r.Flow,
+		r.FailedBack.Format(time.RFC3339), r.ID)
+	switch r.Orphans {
+	case "append":
+		p.Wrapped("  ", "the %d records of %s that were never copied come to %s, behind what it holds by now", r.OrphansFound,
+			from, to)
+	case "export", "abandon":
+		p.Wrapped("  ", "the %d records of %s that were never copied are given up: they stay there alone", r.OrphansFound,
+			from)
+	}
+	return p.Err()
 }

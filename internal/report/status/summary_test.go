@@ -131,7 +131,7 @@ func TestHistoryIsFolded(t *testing.T) {
 		"wide: transactions are open on the source in 100 partitions; 200 offsets",
 		"'replicator status --topic wide' shows each", "zone/0 has 1 hole: at most 5 records")
 	says(t, "the details", said(true), "wide/99 has 2 holes",
-		"wide/99: 'replicator resume' has given up source offsets [5,9) on 2026-01-31T06:00:00Z, up to 4 records",
+		"wide/99: an operator has given up source offsets [5,9) on 2026-01-31T06:00:00Z, up to 4 records",
 		"old.wide/99 holds records of somebody else on the target at [6,7)")
 	var out bytes.Buffer
 	if err := Show(&out, []*inspect.FlowStatus{s}); err != nil {

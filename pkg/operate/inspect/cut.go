@@ -54,7 +54,7 @@ type OrderStatus struct {
 	Fits bool `json:"fits"`
 }
 
-// GivenUp is a stretch of the source that an order of 'resume' has left out: at most as
+// GivenUp is a stretch of the source that an order of 'resume' or a failback has left out: at most as
 // many records as it has offsets are not on the target.
 type GivenUp struct {
 	Range
@@ -62,7 +62,7 @@ type GivenUp struct {
 }
 
 func (g GivenUp) String() string {
-	return fmt.Sprintf("'replicator resume' has given up source offsets [%d,%d) on %s, up to %d records", g.From, g.To,
+	return fmt.Sprintf("an operator has given up source offsets [%d,%d) on %s, up to %d records", g.From, g.To,
 		g.Ordered.Format(time.RFC3339), g.To-g.From)
 }
 

@@ -44,7 +44,7 @@ func skips(v *snapshot.Viewer, view *snapshot.PartitionView, from offsets.Source
 	}
 	part(hole.From, hole.To, "were deleted on the source before they were copied")
 	for _, g := range givenUp(view) {
-		part(offsets.Source(g.From), offsets.Source(g.To), "were given up by an order of 'resume'")
+		part(offsets.Source(g.From), offsets.Source(g.To), "were given up by an operator")
 	}
 	if all == 0 {
 		return nil

@@ -50,7 +50,7 @@ type Report struct {
 	// KnownLost is how many records at most are in holes: the source deleted them before they were copied, or an order
 	// of 'resume' gave them up.
 	KnownLost  int64                   `json:"known_lost"`
-	GivenUp    int64                   `json:"given_up"`   // how many of these an order of 'resume' gave up
+	GivenUp    int64                   `json:"given_up"`   // how many of these an operator gave up
 	Unverified map[string]int64        `json:"unverified"` // records that could not be checked, by reason
 	NotCopied  int64                   `json:"not_copied"` // source offsets beyond progress, when progress was taken
 	Partitions []Partition             `json:"partitions"` // by topic and number

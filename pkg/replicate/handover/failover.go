@@ -35,7 +35,7 @@ type Failover struct {
 	Version int       `json:"version"`
 	ID      string    `json:"id"`
 	Flow    string    `json:"flow"`  // as old->new
-	State   string    `json:"state"` // begun or done
+	State   string    `json:"state"` // begun, done or failed_back
 	Begun   time.Time `json:"begun"`
 	Ended   time.Time `json:"ended,omitzero"` // when it was done
 	Source  Answer    `json:"source"`
@@ -55,6 +55,11 @@ type Failover struct {
 	SeenAt time.Time `json:"seen_at,omitzero"`
 	// NotCopiedSince is the earliest of all topics.
 	NotCopiedSince time.Time `json:"not_copied_since,omitzero"`
+	// FailedBack is when the flow was opened again; Orphans what then became of the records that were never copied, of
+	// which there were so many: append, export, abandon, or none.
+	FailedBack   time.Time `json:"failed_back,omitzero"`
+	Orphans      string    `json:"orphans,omitempty"`
+	OrphansFound int64     `json:"orphans_found,omitempty"`
 }
 
 // LostTopic is what is known of a topic when a flow failed over, by partition; -1 where it is not known.

@@ -15,6 +15,7 @@ const (
 	Done       = "done"        // applications may run on the target
 	RolledBack = "rolled_back" // applications are back on the source
 	Undone     = "undone"      // an operator took it back before anybody made use of it
+	FailedBack = "failed_back" // of a Failover: the flow is open again
 )
 
 // Record is what is known of a flow's latest cutover, kept as JSON in its ledger.

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"replicator/internal/answers"
+	"replicator/internal/report"
+	"replicator/pkg/operate/failback"
+	"replicator/pkg/operate/orphans"
+	"replicator/pkg/replicate/handover"
+)
+
+// failbackFlags are those of failover that a failback has too, and its own.
+type failbackFlags struct {
+	handoverFlags
+	orphans, export, toTopic string
+	told                     answers.FailedBack
+}
+
+// newFailback makes the verb that opens a flow again which has failed over.
+func newFailback() *cobra.Command {
+	var f failbackFlags
+	cmd := &cobra.Command{
+		Use:   "failback -c FILE [--orphans append|export|abandon] [--dry-run] [--yes]",
+		Short: "Open a flow again whose source is back, and decide what becomes of what was never copied",
+		Long: `failback is for the day when the source of a flow that failed over is back. It shows
+the records that the source holds and that were never copied, as 'orphans' does, and
+opens the flow again once it is said what becomes of them:
+
+  --orphans append    the flow copies them when it runs, behind what the target
+                      holds by now: late records
+  --orphans export    they are kept in a file (--export FILE) or in topics of their
+                      own (--to-topic PREFIX), and are not copied
+  --orphans abandon   they are not copied; they stay on the source
+
+Without that word it stops, unless there are none. What is not copied is noted in
+the ledger as given up. Killed at any point, the same command goes on.
+
+With a second flow in the opposite direction what was written on the target comes to
+the source; then a cutover of that flow moves the applications back.
+
+` + exitCodes,
+		Example: `  replicator failback -c replicator.yaml --dry-run
+  replicator failback -c replicator.yaml --orphans append --yes
+  replicator failback -c replicator.yaml --orphans export --export orphans.jsonl --yes`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.failBack(cmd) },
+	}
+	configFlag(cmd, &f.path)
+	f.addAgreement(cmd)
+	flowFlag(cmd, &f.flow, "which flow, as old->new (needed if there are several)")
+	cmd.Flags().StringVar(&f.orphans, "orphans", "", "what becomes of records that were never copied")
+	cmd.Flags().StringVar(&f.export, "export", "", "with --orphans export: write them to this new file")
+	cmd.Flags().StringVar(&f.toTopic, "to-topic", "", "with --orphans export: write them to topics whose names begin so")
+	return cmd
+}
+
+func (f *failbackFlags) failBack(cmd *cobra.Command) error {
+	on, err := f.oneFlow(cmd)
+	if err != nil {
+		return err
+	}
+	o := failback.Options{Clusters: on.clusters, Flow: on.flows[0], Log: on.log, Orphans: failback.Choice(f.orphans),
+		Where: orphans.Where{File: f.export, Topics: f.toTopic}}
+	if err := o.Validate(); err != nil {
+		return &usageError{err, cmd.CommandPath()}
+	}
+	ctx, cancel := f.limited(cmd.Context())
+	defer cancel()
+	return f.inTime(ctx, f.failBackBy(ctx, cmd, o))
+}
+
+func (f *failbackFlags) failBackBy(ctx context.Context, cmd *cobra.Command, o failback.Options) error {
+	v, err := failback.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	out := cmd.OutOrStdout()
+	f.told = answers.FailedBack{Flow: o.Flow.Name(), Choice: o.Orphans, Record: v.Record(),
+		Before: v.Record().State == handover.FailedBack}
+	f.told.Done = f.told.Before
+	if found := v.Orphans(); found != nil {
+		f.told.Orphans = &orphans.Kept{Report: found}
+		if !f.asJSON {
+			if err := report.Orphans(out, *f.told.Orphans); err != nil {
+				return err
+			}
+		}
+	}
+	if refused := v.Refusal(); f.dry || refused != nil {
+		return errorsOf(f.tell(cmd), apart(refused))
+	}
+	if !f.told.Before {
+		if err := f.agreed(cmd); err != nil {
+			return err
+		}
+	}
+	kept, err := v.Run(ctx)
+	if err != nil {
+		return apart(err)
+	}
+	f.told.Orphans, f.told.Record, f.told.Done = &kept, v.Record(), true
+	return f.tell(cmd)
+}
+
+// tell prints the answer, in either way.
+func (f *failbackFlags) tell(cmd *cobra.Command) error {
+	if f.asJSON {
+		return answers.Print(cmd.OutOrStdout(), f.told, true)
+	}
+	return report.FailedBack(cmd.OutOrStdout(), f.told.Record, f.told.Orphans)
+}

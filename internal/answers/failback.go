@@ -1,0 +1,17 @@
+package answers
+
+import (
+	"replicator/pkg/operate/failback"
+	"replicator/pkg/operate/orphans"
+	"replicator/pkg/replicate/handover"
+)
+
+// FailedBack is the answer of failback.
+type FailedBack struct {
+	Flow    string            `json:"flow"`
+	Done    bool              `json:"done"`             // the flow is open: replicas may run
+	Before  bool              `json:"before,omitempty"` // it was done by a command before this one
+	Choice  failback.Choice   `json:"choice,omitempty"` // what becomes of orphans
+	Orphans *orphans.Kept     `json:"orphans"`          // null: they were not looked for
+	Record  handover.Failover `json:"record"`
+}

@@ -80,7 +80,7 @@ func TestDrill(t *testing.T) {
 		a.killDrill()
 	}
 	warned := fmt.Sprint(drill().Drills[0].Warnings)
-	if !strings.Contains(warned, "was left by a drill that was killed, and is deleted now") {
+	if !strings.Contains(warned, "was left by a drill that did not end, and is deleted now") {
 		t.Errorf("the next one says %s", warned)
 	}
 	a.await("nothing is left", func() bool { return len(a.testTopics()) == 0 })

@@ -270,7 +270,7 @@ func TestLeftoversAreDeletedOnlyIfTheyAreOurs(t *testing.T) {
 	}
 	said := fmt.Sprint(got.Warnings)
 	if got.Verdict != drill.Ready || len(got.Warnings) != 4 ||
-		strings.Count(said, "was left by a drill that was killed") != 2 ||
+		strings.Count(said, "was left by a drill that did not end") != 2 ||
 		strings.Count(said, "not the content: it is left as it is") != 2 {
 		t.Errorf("%s, warnings %v, reasons %+v", got.Verdict, got.Warnings, got.Reasons)
 	}

@@ -86,6 +86,12 @@ func (d *drill) receipt(ctx context.Context, g *inspect.GroupStatus, p *inspect.
 	if p.Skips != nil {
 		d.warn(fmt.Sprintf("group %s in %s/%d: %s", g.Group, p.Topic, p.Partition, p.Skips.Why), "")
 	}
+	if p.Unused && r.Stands != nil {
+		var none int64
+		r.Exactly, r.ReadAgain, r.Lost = true, &none, &none
+		r.Why = "the group lives on the target: its position on the source follows from there"
+		return r, nil
+	}
 	if r.Stands == nil || !view.Begun() {
 		return r, nil // its auto.offset.reset decides what it reads
 	}
@@ -99,9 +105,17 @@ func (d *drill) receipt(ctx context.Context, g *inspect.GroupStatus, p *inspect.
 		n, err := view.State.Map.Count(from, to, d.viewer.Segments(ctx, view))
 		return &n, err
 	}
-	var err error
+	standing, err := view.Standing()
+	if err != nil { // it cannot be translated, and says why
+		return r, nil
+	}
 	if r.ReadAgain, err = count(*r.Stands, exact); err != nil {
 		return r, err
+	}
+	if standing.Opposite != nil { // the orders of both logs differ: so may what was read differ at any position
+		if *r.ReadAgain, err = d.viewer.Translator.Again(ctx, standing, p.Source, *r.Stands); err != nil {
+			return r, err
+		}
 	}
 	if r.Lost, err = count(exact, *r.Stands); err == nil {
 		*r.Lost += p.UnreadDeleted

@@ -130,8 +130,9 @@ type Receipt struct {
 	Lost      *int64 `json:"lost"`
 	// AgainSeconds is how old the oldest record is that it would read again; left out: not known, or nothing is.
 	AgainSeconds *float64 `json:"read_again_seconds,omitempty"`
-	// Exactly: it stands where it would read nothing again and lose nothing. InFlight: it does not, but what it would read
-	// again is young enough to be in flight, or it came to its translation while that would.
+	// Exactly: it stands at its translation, or where it would read nothing again and lose nothing. At a translation over
+	// the logs of a pair, whose orders differ, it may read again what came meanwhile. InFlight: it does not, but what it
+	// would read again is young enough to be in flight, or it came to its translation while that would.
 	Exactly  bool `json:"exactly"`
 	InFlight bool `json:"in_flight"`
 

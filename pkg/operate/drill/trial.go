@@ -211,14 +211,18 @@ func (t *trial) fenceOne(ctx context.Context, id string, shard int) error {
 	switch {
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return t.cluster.Denied("Write", "topic "+t.name, err)
-	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch),
-		errors.Is(err, kerr.UnknownTopicOrPartition):
-		return &kafka.Problem{What: fmt.Sprintf("another drill of flow %s has begun meanwhile", t.flow.Name()), Err: err,
-			Fix: "let it end, and rehearse again"}
+	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch), gone(err):
+		return t.overtaken(err)
 	case err != nil:
 		return t.cluster.ExplainTransactions(t.flow.GroupID()+".", err)
 	}
 	return nil
+}
+
+// overtaken is what another drill of the flow brings about: it fences this one, and deletes what it has made.
+func (t *trial) overtaken(err error) error {
+	return &kafka.Problem{What: fmt.Sprintf("another drill of flow %s has begun meanwhile", t.flow.Name()), Err: err,
+		Fix: "let it end, and rehearse again"}
 }
 
 // read reads what was written, as a consumer does that has just started.
@@ -227,7 +231,10 @@ func (t *trial) read(ctx context.Context) error {
 		return errNothingToDo
 	}
 	ours, all, err := t.content(ctx, t.name, true)
-	if err != nil {
+	switch {
+	case gone(err):
+		return t.overtaken(err)
+	case err != nil:
 		return err
 	}
 	if ours != all || all != t.flow.Shards {
@@ -306,7 +313,10 @@ func (t *trial) clear(ctx context.Context) error {
 			continue
 		}
 		ours, all, err := t.content(ctx, name, false)
-		if err != nil {
+		switch {
+		case gone(err): // another drill has been here
+			continue
+		case err != nil:
 			return err
 		}
 		if ours != all || topic.Partitions != 1 {
@@ -318,7 +328,7 @@ func (t *trial) clear(ctx context.Context) error {
 		if err := left.remove(ctx); err != nil {
 			return err
 		}
-		t.warn(fmt.Sprintf("topic %s on %s was left by a drill that was killed, and is deleted now", name,
+		t.warn(fmt.Sprintf("topic %s on %s was left by a drill that did not end, and is deleted now", name,
 			t.cluster.Name), "")
 	}
 	return nil

@@ -1,9 +1,14 @@
 package replicate_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -12,7 +17,9 @@ import (
 	"replicator/internal/flowtest"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/settings"
 )
 
@@ -203,5 +210,89 @@ func TestSharedGroupLivesOnEitherSide(t *testing.T) {
 				t.Errorf("record %s of partition %d was never read", r.value, number)
 			}
 		}
+	}
+}
+
+// member joins a group on a side, and leaves it at the end of what it returns.
+func (a *application) member(on side) (leave func()) {
+	a.T.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(on.bootstrap), kgo.ConsumerGroup(a.group), kgo.ConsumeTopics(a.topic),
+		kgo.DisableAutoCommit())
+	a.Must("join", err)
+	a.Await("it is a member", func() bool {
+		ctx, cancel := context.WithTimeout(a.Ctx, 50*time.Millisecond)
+		defer cancel()
+		client.PollFetches(ctx)
+		described, err := on.admin.DescribeGroups(a.Ctx, a.group)
+		return err == nil && described[a.group].State == "Stable" && len(described[a.group].Members) == 1
+	})
+	return client.Close
+}
+
+// TestSharedGroupOnBothSides: with members on both sides a shared group is left alone, and named in status, the log and
+// a metric; when one of them has left it follows again. One with members on the target alone is right as it is.
+func TestSharedGroupOnBothSides(t *testing.T) {
+	w := flowtest.New(t)
+	w.Cfg.SharedGroups = []string{"app"}
+	p := w.Pair()
+	a := &application{p, "app", "orders", 1, map[string]int{}}
+	w.Topic("orders", 1)
+	w.Must("make the topic", w.MakeTopic(w.Sides.Target, "orders"))
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	r := p.StartFlows(p.There, p.Back)
+	look := a.look(p.There)
+	here, there := a.sides()[0], a.sides()[1]
+	a.read(here, 4)
+	a.follows(there)
+	leaveHere, leaveThere := a.member(here), a.member(there)
+	defer leaveHere()
+	a.Await("the metric shows it", func() bool { return r.Scrape("replicator_group_positions")["on_both_sides"] > 0 })
+	g := a.status(look)
+	if g.Side != groups.OnBoth || g.SourceMembers != 1 || g.Members != 1 || len(g.Positions) != 1 ||
+		g.Positions[0].State != string(groups.OnBothSides) || g.Positions[0].Remedy == "" {
+		t.Errorf("status says %+v", g)
+	}
+	if !strings.Contains(w.Log.String(), `group=app kind=on_both_sides`) {
+		t.Error("the log does not say so")
+	}
+	leaveThere()
+	a.Await("it lives on the source again", func() bool { return a.status(look).Side == groups.OnSource })
+	leaveHere()
+	a.read(here, 3)
+	a.follows(there)
+	defer a.member(there)()
+	a.Await("it lives on the target", func() bool {
+		g := a.status(look)
+		return g.Side == groups.OnTarget && g.Positions[0].State == string(groups.InSync) && g.ReadAgain == nil
+	})
+}
+
+// TestSharedGroupsOfAOneWayFlow: they are refused while no flow goes the opposite way, and nothing is copied. One of
+// another configuration makes it good, which calls the clusters otherwise, and the group lives on either side.
+func TestSharedGroupsOfAOneWayFlow(t *testing.T) {
+	w := flowtest.New(t)
+	w.Cfg.SharedGroups, w.Cfg.RefreshInterval = []string{"app"}, 200*time.Millisecond
+	w.Topic("orders", 1)
+	w.Must("make the topic", w.MakeTopic(w.Sides.Target, "orders"))
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	w.Plain(w.Sides.Target, "orders", 0, 10)
+	oneWay := func(err error) bool { return errors.As(err, new(*provenance.OneWayError)) && chunk.Remedy(err) != "" }
+	if found := w.PlanOf(w.Cfg).InTheWay(); !slices.ContainsFunc(found, oneWay) {
+		t.Errorf("check says %v, want that the flow is a one-way flow", found)
+	}
+	cfg := w.Cfg
+	cfg.Topics = []string{"orders"}
+	r := w.StartFlows(w.Clusters(), cfg)
+	w.Await("the flow waits", func() bool { return oneWay(r.Ready()) })
+	if n := len(w.Holds(w.Sides.Target, "orders")); n != 10 {
+		t.Errorf("the target holds %d records, want its own 10", n)
+	}
+	launch(w, other(w, "west", "east", func(c *settings.Config) { c.SyncTopicConfigs = false }))
+	p := &flowtest.Pair{World: w, There: cfg}
+	p.SameOnBoth("orders", 20)
+	a := &application{p, "app", "orders", 1, map[string]int{}}
+	for round := range 4 {
+		a.read(a.sides()[round%2], 4)
+		a.follows(a.sides()[1-round%2])
 	}
 }

@@ -4,7 +4,8 @@
 // It reads with franz-go, while the engine reads and writes with librdkafka,
 // and it imports nothing of this module, so that no mistake can be made twice.
 // [Compare] holds two topics against each other, [Groups] the positions of
-// consumer groups. Both read read_committed and never write.
+// consumer groups, [BothWays] those of a group that uses both sides, whose logs hold
+// the same records in two orders. All read read_committed and never write.
 //
 //  1. Every visible record of both sides is read: a sample is never taken.
 //  2. Records are compared in order, per partition: key, value, headers with

@@ -3,7 +3,6 @@ package replicate_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"replicator/integration/judge"
 	"replicator/integration/workload"
 	"replicator/internal/flowtest"
 	"replicator/pkg/operate/inspect"
@@ -28,13 +28,7 @@ type application struct {
 	*flowtest.Pair
 	group, topic string
 	partitions   int32
-	times        map[string]int // how often each record was read
-}
-
-// logged is a record of a log.
-type logged struct {
-	at    int64
-	value string
+	reads        []judge.Reads
 }
 
 // side is a cluster as an application sees it.
@@ -47,8 +41,8 @@ func (a *application) sides() [2]side {
 	return [2]side{{a.Sides.Source, a.From}, {a.Sides.Target, a.To}}
 }
 
-// log reads a partition of a side, up to its last stable offset.
-func (a *application) log(on side, number int32) (records []logged, end int64) {
+// log lists where the records of a partition are on a side, up to its last stable offset.
+func (a *application) log(on side, number int32) (records []int64, end int64) {
 	a.T.Helper()
 	ends, err := on.admin.ListCommittedOffsets(a.Ctx, a.topic)
 	a.Must("list ends", err)
@@ -66,7 +60,7 @@ func (a *application) log(on side, number int32) (records []logged, end int64) {
 		a.Must("read", fetched.Err0())
 		fetched.EachRecord(func(r *kgo.Record) {
 			if next = r.Offset + 1; !r.Attrs.IsControl() && r.Offset < listed.Offset {
-				records = append(records, logged{r.Offset, string(r.Value)})
+				records = append(records, r.Offset)
 			}
 		})
 	}
@@ -82,58 +76,36 @@ func (a *application) read(on side, n int) {
 		from := max(a.Position(on.admin, a.group, a.topic, number), 0)
 		at, left := end, n
 		for _, r := range records {
-			if r.at < from {
+			if r < from {
 				continue
 			}
 			if left == 0 {
-				at = r.at
+				at = r
 				break
 			}
-			a.times[fmt.Sprint(number, r.value)]++
 			left--
 		}
+		a.reads = append(a.reads, judge.Reads{OnTarget: on.bootstrap == a.Sides.Target, Topic: a.topic, Partition: number,
+			From: from, To: at})
 		positions = append(positions, workload.Position{Group: a.group, Topic: a.topic, Partition: number, At: at})
 	}
 	a.Must("commit", workload.Commit(a.Ctx, on.bootstrap, positions))
 }
 
-// follows waits until the application would find on a side, in each partition, the first record that it has not read,
-// and says how many it would read again.
+// follows waits until the group stands at the best position on a side, and says how many records it would read again
+// there. It must never stand behind a record that it has not read.
 func (a *application) follows(on side) (again int64) {
 	a.T.Helper()
-	a.Await("the group stands at its first unread record", func() bool {
-		again = 0
-		for number := range a.partitions {
-			records, end := a.log(on, number)
-			best, found := end, false
-			for _, r := range records {
-				read := a.times[fmt.Sprint(number, r.value)] > 0
-				if !read && !found {
-					best, found = r.at, true
-				}
-				if read && found {
-					again++
-				}
-			}
-			if at := a.Position(on.admin, a.group, a.topic, number); at > best {
-				a.T.Fatalf("the group stands at %d of partition %d, and has not read %d", at, number, best)
-			} else if passed := between(records, max(at, 0), best); at < 0 || passed > 0 {
-				return false
-			}
+	a.Await("the group stands at its first unread record", func() (best bool) {
+		report, err := judge.BothWays(a.Ctx, a.World.Sides, a.group, []string{a.topic}, a.reads)
+		a.Must("judge", err)
+		if report.Lost() > 0 {
+			a.T.Fatal(report)
 		}
-		return true
+		again, best = report.OnSide(on.bootstrap == a.Sides.Target)
+		return best
 	})
 	return again
-}
-
-// between counts records.
-func between(records []logged, from, to int64) (n int) {
-	for _, r := range records {
-		if r.at >= from && r.at < to {
-			n++
-		}
-	}
-	return n
 }
 
 // look opens a look at one direction.
@@ -165,7 +137,7 @@ func TestSharedGroupLivesOnEitherSide(t *testing.T) {
 	w := flowtest.New(t)
 	w.Cfg.SharedGroups = []string{"app"}
 	p := w.Pair()
-	a := &application{p, "app", "orders", 2, map[string]int{}}
+	a := &application{p, "app", "orders", 2, nil}
 	w.Topic("orders", 2)
 	w.Must("make the topic", workload.Topics(w.Ctx, w.Sides.Target, 2, workload.KeepConfigs(), "orders"))
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -203,14 +175,6 @@ func TestSharedGroupLivesOnEitherSide(t *testing.T) {
 	if again := a.follows(a.sides()[1]); again != 0 {
 		t.Errorf("who has read all would read %d records again", again)
 	}
-	for number := range a.partitions {
-		records, _ := a.log(a.sides()[0], number)
-		for _, r := range records {
-			if a.times[fmt.Sprint(number, r.value)] == 0 {
-				t.Errorf("record %s of partition %d was never read", r.value, number)
-			}
-		}
-	}
 }
 
 // member joins a group on a side, and leaves it at the end of what it returns.
@@ -235,7 +199,7 @@ func TestSharedGroupOnBothSides(t *testing.T) {
 	w := flowtest.New(t)
 	w.Cfg.SharedGroups = []string{"app"}
 	p := w.Pair()
-	a := &application{p, "app", "orders", 1, map[string]int{}}
+	a := &application{p, "app", "orders", 1, nil}
 	w.Topic("orders", 1)
 	w.Must("make the topic", w.MakeTopic(w.Sides.Target, "orders"))
 	w.Plain(w.Sides.Source, "orders", 0, 10)
@@ -290,7 +254,7 @@ func TestSharedGroupsOfAOneWayFlow(t *testing.T) {
 	launch(w, other(w, "west", "east", func(c *settings.Config) { c.SyncTopicConfigs = false }))
 	p := &flowtest.Pair{World: w, There: cfg}
 	p.SameOnBoth("orders", 20)
-	a := &application{p, "app", "orders", 1, map[string]int{}}
+	a := &application{p, "app", "orders", 1, nil}
 	for round := range 4 {
 		a.read(a.sides()[round%2], 4)
 		a.follows(a.sides()[1-round%2])

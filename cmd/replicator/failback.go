@@ -102,7 +102,7 @@ func (f *failbackFlags) failBackBy(ctx context.Context, cmd *cobra.Command, o fa
 	if err != nil {
 		return apart(err)
 	}
-	f.told.Orphans, f.told.Record, f.told.Done = &kept, v.Record(), true
+	f.told.Orphans, f.told.Record, f.told.Done, f.told.Left = &kept, v.Record(), true, v.Left()
 	return f.tell(cmd)
 }
 
@@ -111,5 +111,5 @@ func (f *failbackFlags) tell(cmd *cobra.Command) error {
 	if f.asJSON {
 		return answers.Print(cmd.OutOrStdout(), f.told, true)
 	}
-	return report.FailedBack(cmd.OutOrStdout(), f.told.Record, f.told.Orphans)
+	return report.FailedBack(cmd.OutOrStdout(), f.told.Record, f.told.Orphans, f.told.Left)
 }

@@ -8,10 +8,12 @@ import (
 
 // FailedBack is the answer of failback.
 type FailedBack struct {
-	Flow    string            `json:"flow"`
-	Done    bool              `json:"done"`             // the flow is open: replicas may run
-	Before  bool              `json:"before,omitempty"` // it was done by a command before this one
-	Choice  failback.Choice   `json:"choice,omitempty"` // what becomes of orphans
-	Orphans *orphans.Kept     `json:"orphans"`          // null: they were not looked for
-	Record  handover.Failover `json:"record"`
+	Flow    string          `json:"flow"`
+	Done    bool            `json:"done"`             // the flow is open: replicas may run
+	Before  bool            `json:"before,omitempty"` // it was done by a command before this one
+	Choice  failback.Choice `json:"choice,omitempty"` // what becomes of orphans
+	Orphans *orphans.Kept   `json:"orphans"`          // null: they were not looked for
+	// Left are groups at work on the source, whose positions there are left as they are.
+	Left   []string          `json:"left_as_they_are,omitempty"`
+	Record handover.Failover `json:"record"`
 }

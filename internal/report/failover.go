@@ -130,7 +130,7 @@ func stood(p *terminal.Printer, r *failover.Report, from, to string) {
 }
 
 // FailedBack says what became of a failback.
-func FailedBack(w io.Writer, r handover.Failover, kept *orphans.Kept) error {
+func FailedBack(w io.Writer, r handover.Failover, kept *orphans.Kept, left []string) error {
 	p := terminal.NewPrinter(w)
 	from, to, _ := strings.Cut(r.Flow, "->")
 	if r.State != handover.FailedBack {
@@ -141,6 +141,9 @@ func FailedBack(w io.Writer, r handover.Failover, kept *orphans.Kept) error {
 	}
 	if kept != nil && kept.Written != nil {
 		replayed(p, to, *kept.Written)
+	}
+	if len(left) > 0 {
+		p.Wrapped("  ", "groups at work on %s, whose positions there are left as they are: %s", from, terminal.Few(left))
 	}
 	p.Wrapped("  ", "flow %s is open again since %s (%s): 'replicator run' goes on with it", r.Flow,
 		r.FailedBack.Format(time.RFC3339), r.ID)

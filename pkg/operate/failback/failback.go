@@ -65,6 +65,7 @@ type Failback struct {
 	ids    map[string]chunk.TopicID // of the source's topics
 	found  *orphans.Found
 	report *orphans.Report
+	left   []string
 }
 
 // Open makes sure that both clusters answer and that the flow has failed over, and finds what was never copied. Nothing
@@ -93,6 +94,9 @@ func (f *Failback) Record() handover.Failover { return f.record }
 
 // Orphans are the records that were never copied; nil where the flow is open already.
 func (f *Failback) Orphans() *orphans.Report { return f.report }
+
+// Left are groups at work on the source, whose positions there were left as they are. Known once it was run.
+func (f *Failback) Left() []string { return f.left }
 
 // find reads the ledger, and the failover that it knows.
 func (f *Failback) find(ctx context.Context) (err error) {
@@ -188,6 +192,9 @@ func (f *Failback) Run(ctx context.Context) (kept orphans.Kept, err error) {
 	}
 	changes, err := f.givenUp(kept.Report)
 	if err != nil {
+		return kept, err
+	}
+	if f.left, err = f.takeGroups(ctx); err != nil {
 		return kept, err
 	}
 	// The first shard comes last: by it replicas see whether the flow is open.

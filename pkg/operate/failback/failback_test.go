@@ -36,13 +36,17 @@ func open(w *flowtest.World, o failback.Options) *failback.Failback {
 
 // failedOver makes a pair of flows of which the first has failed over: of 17 records on the source 10 were copied, and
 // 5 were written on the target since.
-func failedOver(w *flowtest.World) *flowtest.Pair {
+func failedOver(w *flowtest.World, before ...func()) *flowtest.Pair {
 	w.T.Helper()
 	p := w.Pair()
 	w.Topic("orders", 1)
 	w.Plain(w.Sides.Source, "orders", 0, 10)
 	r := p.StartFlows(p.There, p.Back)
 	p.SameOnBoth("orders", 10)
+	for _, also := range before {
+		also()
+		w.Stands("billing", "orders", 0, 8)
+	}
 	r.Stop()
 	w.Plain(w.Sides.Source, "orders", 0, 7)
 	f, err := failover.Open(w.Ctx, failover.Options{Clusters: w.Clusters(), Flow: w.Cfg, SourceIsDead: true,

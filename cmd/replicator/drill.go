@@ -22,6 +22,7 @@ import (
 type drillWords struct {
 	path, flow string
 	inFlight   time.Duration
+	noTopic    bool
 	asJSON     bool
 	report     files.Report
 }
@@ -30,7 +31,7 @@ type drillWords struct {
 func newDrill() *cobra.Command {
 	var words drillWords
 	cmd := &cobra.Command{
-		Use:   "drill -c FILE [--flow F] [--in-flight TIME] [--json] [--report FILE [--sign KEY]]",
+		Use:   "drill -c FILE [--flow F] [--in-flight TIME] [--no-topic] [--json] [--report FILE [--sign KEY]]",
 		Short: "Rehearse a failover without moving anything: what it would lose, and how long it takes",
 		Long: `drill rehearses a failover while both clusters live, and the flow runs on. It fences no
 shard, commits no position and writes nothing to the ledger. It asks for the rights
@@ -38,7 +39,8 @@ that a failover and the applications' move need, translates every position of ev
 group, compares the last records of each partition through the offset map, and makes
 a topic on the target, whose name begins with __replicator-drill, to which it writes
 what a failover writes to each shard; it reads that and deletes the topic. What a
-drill that was killed has left there the next one deletes.
+drill that was killed has left there the next one deletes. With --no-topic it makes none,
+for users who may not.
 
 The report tells what a failover at this moment would lose (RPO), how long the steps
 that it takes have taken (RTO), and for every position where it ought to stand, where
@@ -73,6 +75,7 @@ lose more than what is in flight, or where a group would not stand exactly.`,
 	flowFlag(cmd, &words.flow, "only this flow, as old->new")
 	cmd.Flags().DurationVar(&words.inFlight, "in-flight", 10*time.Second,
 		"how old what is not copied, or read again, may be, and how long groups may take to follow")
+	cmd.Flags().BoolVar(&words.noTopic, "no-topic", false, "make no test topic: what the target takes is not tried")
 	cmd.Flags().BoolVar(&words.asJSON, "json", false, "print JSON, whose fields are stable (docs/FORMATS.md)")
 	words.report.Flags(cmd)
 	return cmd
@@ -92,7 +95,8 @@ func (w *drillWords) run(cmd *cobra.Command, on *chosen) error {
 	var failed []error
 	for _, flow := range flows {
 		found, err := drill.Run(cmd.Context(), drill.Options{
-			Clusters: clustersOf(on.clusters, flow), Flow: flow, InFlight: w.inFlight, Program: versionOf() + " " + commitOf()})
+			Clusters: clustersOf(on.clusters, flow), Flow: flow, InFlight: w.inFlight, NoTopic: w.noTopic,
+			Program: versionOf() + " " + commitOf()})
 		if err == nil {
 			all.Drills = append(all.Drills, found)
 			err = found.Err()

@@ -130,6 +130,10 @@ func TestDrillRights(t *testing.T) {
 		if (got.code == exitDone) != (c.want == "") || !strings.Contains(said, c.want) {
 			t.Errorf("to name %q: exit %d\n%s%s", c.want, got.code, got.stdout, got.stderr)
 		}
+		if got := w.run("drill", "--no-topic"); got.code != exitDone ||
+			!strings.Contains(got.stdout, "no test topic was made") || strings.Contains(got.stdout, "step        fence") {
+			t.Errorf("without a topic, %q: exit %d\n%s%s", c.want, got.code, got.stdout, got.stderr)
+		}
 		if after := w.topics(w.target); after != before {
 			t.Errorf("without %q the target was\n%s\nand is\n%s", c.want, before, after)
 		}

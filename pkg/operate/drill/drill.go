@@ -28,6 +28,7 @@ type Options struct {
 	Flow     settings.Config
 	InFlight time.Duration // see [Report]
 	Program  string        // the version that rehearses, for the report
+	NoTopic  bool          // no test topic is made: what the target takes is not tried
 	Began    func(does string)
 }
 
@@ -76,20 +77,26 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 // steps are what a drill consists of, in their order.
 func (d *drill) steps() []step {
 	from, to := d.o.Flow.From, d.o.Flow.To
-	return []step{
+	trial := []step{
+		{"topic", fmt.Sprintf("a test topic is made on %s", to), false, false, d.trial.begin},
+		{"fence", fmt.Sprintf("a fenced transaction for each of %d shards is written to it", d.o.Flow.Shards), true, false,
+			d.trial.fence},
+		{"read", "a new consumer reads it", true, false, d.trial.read},
+		{"delete", "the test topic is deleted", false, false, d.trial.end},
+	}
+	if d.o.NoTopic {
+		trial = nil
+		d.warn(fmt.Sprintf("no test topic was made: whether %s takes what a failover writes was not tried, and rto lacks it",
+			to), "")
+	}
+	return slices.Concat([]step{
 		{"reach", fmt.Sprintf("%s and %s answer", from, to), true, true, d.reach},
 		{"rights", "the rights that a failover and the applications need are there", false, false, d.rights},
 		{"look", "the ledger is read, and where both sides stand", true, true, d.look},
 		{"groups", "every position is translated", true, false, d.translate},
 		{"rpo", "the oldest records that are not copied are looked at", false, false, d.measure},
 		{"compare", "the last records of each partition are compared through the map", false, false, d.compare},
-		{"topic", fmt.Sprintf("a test topic is made on %s", to), false, false, d.trial.begin},
-		{"fence", fmt.Sprintf("a fenced transaction for each of %d shards is written to it", d.o.Flow.Shards), true, false,
-			d.trial.fence},
-		{"read", "a new consumer reads it", true, false, d.trial.read},
-		{"delete", "the test topic is deleted", false, false, d.trial.end},
-		{"follow", "the groups follow", false, false, d.follow},
-	}
+	}, trial, []step{{"follow", "the groups follow", false, false, d.follow}})
 }
 
 // take takes a step and its time.

@@ -131,7 +131,7 @@ func beenRead(logs map[bool]map[partition]*index, reads []Reads) (map[partition]
 
 // both holds a position against the log and what was read.
 func (x *index) both(p partition, onTarget bool, position int64, been map[uint64]bool) BothFinding {
-	f := BothFinding{Topic: p.topic, Partition: p.number, OnTarget: onTarget, Position: position}
+	f := BothFinding{Topic: p.topic, Partition: p.number, OnTarget: onTarget, Position: position, Records: int64(x.len())}
 	best := x.len()
 	for i, sum := range x.sums {
 		if !been[sum] {
@@ -167,6 +167,7 @@ type BothFinding struct {
 	Best      int64 // the first record that was not read, or the end: whoever stands there loses nothing
 	Again     int64 // records behind Best that were read: they are read again from there
 	Lost      int64 // records before Position that were not read
+	Records   int64 // that the log holds
 	Needless  int64 // records between Position and Best: they are read again, and need not be
 }
 
@@ -191,6 +192,15 @@ func (r *BothReport) Lost() (n int64) {
 		n += f.Lost
 	}
 	return n
+}
+
+// Hold says whether either side holds so many records.
+func (r *BothReport) Hold(records int64) bool {
+	sums := map[bool]int64{}
+	for _, f := range r.Findings {
+		sums[f.OnTarget] += f.Records
+	}
+	return sums[false] == records && sums[true] == records
 }
 
 // OnSide sums up what the group would read again that goes on at a side; best says that it stands there at the best

@@ -48,9 +48,14 @@ func TestBothWays(t *testing.T) {
 			t.Fatalf("%s: %+v, %v", c.why, report, err)
 		}
 		c.wantSource.Topic, c.wantTarget.Topic, c.wantTarget.OnTarget = "t", "t", true
+		c.wantSource.Records, c.wantTarget.Records = 10, 10
 		if got := report.Findings; got[0] != c.wantSource || got[1] != c.wantTarget {
 			t.Errorf("%s:\n got %+v\nwant %+v\n and %+v", c.why, got, c.wantSource, c.wantTarget)
 		}
+	}
+	report, err := BothWays(p.ctx, p.sides, "g", []string{"t"}, nil)
+	if err != nil || !report.Hold(10) || report.Hold(11) {
+		t.Errorf("both sides hold ten: %v, %v", report, err)
 	}
 	p.write(p.source, "t", all[:1], 100, false)
 	if report, err := BothWays(p.ctx, p.sides, "g", []string{"t"}, nil); err == nil {

@@ -199,7 +199,11 @@ func NotCompared(v *snapshot.Viewer, snap *snapshot.Snapshot, wanted func(topic 
 // statusNames adds what becomes of patterns, and of names that do not follow.
 func statusNames(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snapshot, status *FlowStatus) error {
 	status.Warnings = []ProblemStatus{}
-	names, err := v.Groups.Names(ctx)
+	var names []groups.Named
+	err := snap.HeldErr
+	if err == nil {
+		names, err = v.Groups.Names(ctx)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -15,54 +15,61 @@ import (
 	"replicator/pkg/replicate/settings"
 )
 
-const (
-	// Patience is how long one question to a source may take that need not answer.
-	Patience = 5 * time.Second
-	// connectWithin is how long one of its brokers may take to be reached, ms: others may live.
-	connectWithin = "1500"
-)
+// Patience is how long one question to a source may take that need not answer.
+const Patience = 5 * time.Second
+
+// impatient are librdkafka's properties for clients that ask such a source: how long one of its brokers may take to be
+// reached, and to answer, ms. Others may live.
+var impatient = map[string]string{"socket.connection.setup.timeout.ms": "1500", "socket.timeout.ms": "2000"}
 
 // OpenTolerant is [Open] for verbs that tell what ledger and target know where the source does not answer: no
 // question to it lasts longer than [Patience], and what it does not answer is unknown in the snapshots.
 func OpenTolerant(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
 	log *slog.Logger) (*Viewer, error) {
-	source := clusters[flow.From]
-	source.Properties = maps.Clone(source.Properties)
-	source.Properties["socket.connection.setup.timeout.ms"] = connectWithin
-	clusters = maps.Clone(clusters)
-	clusters[flow.From] = source
-	return open(ctx, clusters, flow, log, true)
+	asked := clusters[flow.From]
+	asked.Properties = maps.Clone(asked.Properties)
+	maps.Copy(asked.Properties, impatient)
+	return open(ctx, clusters, flow, log, &Viewer{asks: asked, tolerant: &tolerance{}})
 }
 
-// tolerance says whether a viewer makes do without answers of the source.
-type tolerance bool
+// tolerance is how a viewer makes do without answers of the source; nil: it does not.
+type tolerance struct {
+	asked time.Time // when the source was last asked whether it answers, in vain
+}
 
-// bounded bounds a question to the source.
-func (t tolerance) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if t {
-		return context.WithTimeout(ctx, Patience)
+// Tolerant says whether a viewer makes do without answers of the source.
+func Tolerant(v *Viewer) bool { return v.tolerant != nil }
+
+// Bounded bounds a question of a viewer to the source.
+func Bounded(ctx context.Context, v *Viewer) (context.Context, context.CancelFunc) {
+	if !Tolerant(v) {
+		return context.WithCancel(ctx)
 	}
-	return context.WithCancel(ctx)
+	return context.WithTimeout(ctx, Patience)
 }
 
 // askSource asks the source who it is. That it does not answer is no error for a tolerant viewer, but noted in Away.
 func (v *Viewer) askSource(ctx context.Context) error {
-	if v.Away != nil && time.Since(v.asked) < Patience {
+	if v.Away != nil && time.Since(v.tolerant.asked) < Patience {
 		return nil // one command asks several times
 	}
-	defer func() { v.asked = time.Now() }()
-	asking, cancel := v.tolerant.bounded(ctx)
+	asking, cancel := Bounded(ctx, v)
 	defer cancel()
 	source, err := kafka.Describe(asking, v.SourceClient, v.SourceCluster, []string{})
 	if err == nil {
 		v.SourceID, v.Away = source.ID, nil
 		return nil
 	}
-	if !v.tolerant || ctx.Err() != nil {
+	if !Tolerant(v) || ctx.Err() != nil {
 		return err
 	}
-	v.Away = away(v.SourceCluster, err)
+	v.noteAway(err)
 	return nil
+}
+
+// noteAway notes why the source does not answer.
+func (v *Viewer) noteAway(err error) {
+	v.Away, v.tolerant.asked = away(v.SourceCluster, err), time.Now()
 }
 
 // away says that the source does not answer, with what to do.

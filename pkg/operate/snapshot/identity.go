@@ -22,7 +22,9 @@ func (v *Viewer) CheckCircle(ctx context.Context) []error {
 	if v.Away != nil {
 		return nil // what other flows bring there is not known, and nothing is copied from it
 	}
-	around, err := v.others.Look(ctx)
+	asking, cancel := Bounded(ctx, v)
+	defer cancel()
+	around, err := v.others.Look(asking)
 	if err != nil {
 		return []error{err}
 	}

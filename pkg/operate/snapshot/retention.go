@@ -29,7 +29,15 @@ func (v *Viewer) Retention(ctx context.Context, snap *Snapshot) (Retention, erro
 	}
 	now := Retention{asked: time.Now()}
 	var err error
-	if now.Source, err = v.SourceOffsets.Kept(ctx, snap.Topics); err != nil {
+	asking, cancel := Bounded(ctx, v)
+	defer cancel()
+	switch now.Source, err = v.SourceOffsets.Kept(asking, snap.Topics); {
+	case err != nil && Tolerant(v) && ctx.Err() == nil:
+		now.Source = make(map[string]listoffsets.Kept, len(snap.Topics))
+		for _, topic := range snap.Topics {
+			now.Source[topic] = listoffsets.Kept{Err: err}
+		}
+	case err != nil:
 		return now, err
 	}
 	if now.Target, err = v.TargetOffsets.Kept(ctx, targets); err != nil {

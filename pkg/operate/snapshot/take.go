@@ -31,7 +31,7 @@ type taker struct {
 // Take takes a snapshot; only the topics for which wanted is true, and the groups
 // where withGroups is.
 func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withGroups bool) (*Snapshot, error) {
-	if v.tolerant {
+	if Tolerant(v) {
 		if err := v.askSource(ctx); err != nil {
 			return nil, err
 		}
@@ -46,11 +46,15 @@ func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withG
 		held, listed, hidden = v.ReadGroups(ctx)
 	}
 	snap, err := v.Describe(ctx, wanted)
-	if err != nil {
+	switch {
+	case err != nil && Tolerant(v) && ctx.Err() == nil: // it has gone; the target says so itself, if it was that
+		v.noteAway(err)
+		return takeAlone(ctx, v, wanted)
+	case err != nil:
 		return nil, err
 	}
 	if snap.Held, snap.Listed, snap.HeldErr = held, listed, hidden; hidden != nil {
-		snap.Problems, snap.Alone = append(snap.Problems, hidden), bool(v.tolerant)
+		snap.Problems, snap.Alone = append(snap.Problems, hidden), Tolerant(v)
 	}
 	t := &taker{snap, v}
 	if err := t.findIDs(ctx); err != nil {
@@ -69,8 +73,9 @@ func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withG
 		return nil, err
 	}
 	switch err := v.ReadSource(ctx, snap); {
-	case err != nil && bool(v.tolerant) && ctx.Err() == nil: // it has gone, or is too slow
-		snap.Taken, snap.Away, snap.Alone = time.Now(), away(v.SourceCluster, err), true
+	case err != nil && Tolerant(v) && ctx.Err() == nil: // it has gone, or is too slow
+		v.noteAway(err)
+		snap.Taken, snap.Away, snap.Alone = time.Now(), v.Away, true
 		snap.Problems = append(snap.Problems, snap.Away)
 	case err != nil:
 		return nil, err
@@ -96,7 +101,7 @@ func (t *taker) readOpposites(ctx context.Context) error {
 func (v *Viewer) Describe(ctx context.Context, wanted func(topic string) bool) (*Snapshot, error) {
 	snap := &Snapshot{policy: v.Policy, shards: v.Flow.Shards}
 	var err error
-	describing, cancel := v.tolerant.bounded(ctx)
+	describing, cancel := Bounded(ctx, v)
 	defer cancel()
 	if snap.Source, err = kafka.Describe(describing, v.SourceClient, v.SourceCluster, nil); err != nil {
 		return nil, err
@@ -126,7 +131,7 @@ func (v *Viewer) Describe(ctx context.Context, wanted func(topic string) bool) (
 // ReadSource adds to a snapshot where the source's logs end, and where partitions start that have not started yet.
 func (v *Viewer) ReadSource(ctx context.Context, snap *Snapshot) (err error) {
 	ask := func(question func(context.Context, []string) (listoffsets.Offsets, error)) (listoffsets.Offsets, error) {
-		ctx, cancel := v.tolerant.bounded(ctx)
+		ctx, cancel := Bounded(ctx, v)
 		defer cancel()
 		return question(ctx, snap.Topics)
 	}
@@ -280,7 +285,7 @@ func (t *taker) askEpochs(ctx context.Context) error {
 			}
 		}
 	}
-	ctx, cancel := t.viewer.tolerant.bounded(ctx)
+	ctx, cancel := Bounded(ctx, t.viewer)
 	defer cancel()
 	var err error
 	t.epochs, err = t.viewer.SourceOffsets.EpochEnds(ctx, at)

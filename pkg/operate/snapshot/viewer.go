@@ -39,8 +39,8 @@ type Viewer struct {
 	// Away is why the source did not answer when it was last asked; nil: it did. Only a tolerant viewer has it.
 	Away error
 
-	tolerant  tolerance // see OpenTolerant
-	asked     time.Time // when a tolerant viewer last asked the source whether it answers
+	asks      kafka.Config // the source, for clients that only ask
+	tolerant  *tolerance   // of OpenTolerant; nil: both clusters have to answer
 	others    *provenance.Neighbours
 	elsewhere time.Time // when no other ledger held this flow's copy
 	retention Retention // as it was asked for last
@@ -60,15 +60,12 @@ const (
 // that they are two. Errors have a remedy.
 func Open(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
 	log *slog.Logger) (*Viewer, error) {
-	return open(ctx, clusters, flow, log, false)
+	return open(ctx, clusters, flow, log, &Viewer{asks: clusters[flow.From]})
 }
 
 func open(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config, log *slog.Logger,
-	tolerant bool) (*Viewer, error) {
-	v := &Viewer{
-		Flow: flow, SourceCluster: clusters[flow.From], TargetCluster: clusters[flow.To], SettleWait: usualSettleWait,
-		tolerant: tolerance(tolerant),
-	}
+	v *Viewer) (*Viewer, error) {
+	v.Flow, v.SourceCluster, v.TargetCluster, v.SettleWait = flow, clusters[flow.From], clusters[flow.To], usualSettleWait
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -88,13 +85,13 @@ func open(ctx context.Context, clusters map[string]kafka.Config, flow settings.C
 
 func (v *Viewer) open(log *slog.Logger) (err error) {
 	patience := []kgo.Opt{kgo.RequestRetries(reachTries), kgo.RetryTimeout(kafka.AskLimit)}
-	if v.SourceClient, err = kafka.NewFranz(v.SourceCluster, patience...); err != nil {
+	if v.SourceClient, err = kafka.NewFranz(v.asks, patience...); err != nil {
 		return err
 	}
 	if v.TargetClient, err = kafka.NewFranz(v.TargetCluster, patience...); err != nil {
 		return err
 	}
-	if v.others, err = provenance.OpenNeighbours(&v.Flow, v.SourceCluster, v.TargetCluster); err != nil {
+	if v.others, err = provenance.OpenNeighbours(&v.Flow, v.asks, v.TargetCluster); err != nil {
 		return err
 	}
 	if v.Writers, err = provenance.OpenWriters(&v.Flow, v.others, v.TargetCluster); err != nil {
@@ -105,7 +102,7 @@ func (v *Viewer) open(log *slog.Logger) (err error) {
 
 // openRooms opens what goes by the policy.
 func (v *Viewer) openRooms(log *slog.Logger) (err error) {
-	if v.Clients, err = clients.Open(&v.Flow, v.SourceCluster, v.TargetCluster, log); err != nil {
+	if v.Clients, err = clients.Open(&v.Flow, v.asks, v.TargetCluster, log); err != nil {
 		return err
 	}
 	v.Translator = translate.New(v.Ledger, v.Scan)
@@ -118,13 +115,10 @@ func (v *Viewer) openRooms(log *slog.Logger) (err error) {
 
 // meet finds the flows of other configurations, some of which the policy has to know.
 func (v *Viewer) meet(ctx context.Context, log *slog.Logger) (err error) {
-	asking, cancel := context.WithTimeout(ctx, TakeLimit)
-	if v.tolerant {
-		asking, cancel = context.WithTimeout(ctx, kafka.AskLimit)
-	}
+	asking, cancel := Bounded(ctx, v)
 	defer cancel()
 	if v.Around, err = v.others.Look(asking); err != nil {
-		if bool(v.tolerant) && ctx.Err() == nil {
+		if Tolerant(v) && ctx.Err() == nil {
 			return nil // whoever looks again says why
 		}
 		return err
@@ -180,7 +174,7 @@ func (v *Viewer) FlowName() string { return v.Flow.Name() }
 // ReadGroups reads where the groups stand on the source, and how many the source lists. It asks again while groups have
 // no coordinator yet.
 func (v *Viewer) ReadGroups(ctx context.Context) (held []groups.Held, listed int, err error) {
-	ctx, cancel := v.tolerant.bounded(ctx)
+	ctx, cancel := Bounded(ctx, v)
 	defer cancel()
 	giveUp := time.Now().Add(kafka.AskLimit)
 	waiting := func(h groups.Held) bool { return h.Err != nil && groups.NoCoordinatorYet(h.Err) }

@@ -168,7 +168,9 @@ func verifyNames(ctx context.Context, viewer *snapshot.Viewer, report *Report, s
 	if snap.Away != nil {
 		return nil // nobody tells
 	}
-	names, err := viewer.Groups.Names(ctx)
+	asking, cancel := snapshot.Bounded(ctx, viewer)
+	defer cancel()
+	names, err := viewer.Groups.Names(asking)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

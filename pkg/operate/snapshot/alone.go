@@ -63,12 +63,12 @@ func (v *Viewer) askSource(ctx context.Context) error {
 	if !Tolerant(v) || ctx.Err() != nil {
 		return err
 	}
-	v.noteAway(err)
+	noteAway(v, err)
 	return nil
 }
 
 // noteAway notes why the source does not answer.
-func (v *Viewer) noteAway(err error) {
+func noteAway(v *Viewer, err error) {
 	v.Away, v.tolerant.asked = away(v.SourceCluster, err), time.Now()
 }
 

@@ -48,7 +48,7 @@ func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withG
 	snap, err := v.Describe(ctx, wanted)
 	switch {
 	case err != nil && Tolerant(v) && ctx.Err() == nil: // it has gone; the target says so itself, if it was that
-		v.noteAway(err)
+		noteAway(v, err)
 		return takeAlone(ctx, v, wanted)
 	case err != nil:
 		return nil, err
@@ -74,7 +74,7 @@ func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withG
 	}
 	switch err := v.ReadSource(ctx, snap); {
 	case err != nil && Tolerant(v) && ctx.Err() == nil: // it has gone, or is too slow
-		v.noteAway(err)
+		noteAway(v, err)
 		snap.Taken, snap.Away, snap.Alone = time.Now(), v.Away, true
 		snap.Problems = append(snap.Problems, snap.Away)
 	case err != nil:
@@ -87,7 +87,7 @@ func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withG
 // alone.
 func (t *taker) readOpposites(ctx context.Context) error {
 	t.opposites = t.viewer.opposites
-	asking, cancel := t.viewer.tolerant.bounded(ctx)
+	asking, cancel := Bounded(ctx, t.viewer)
 	defer cancel()
 	if t.oppositesErr = t.opposites.ReadOn(asking, t.Targets); t.oppositesErr != nil {
 		t.Problems = append(t.Problems, t.oppositesErr)

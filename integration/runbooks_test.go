@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/cluster"
@@ -23,6 +21,7 @@ import (
 var runbooks = []struct {
 	name string
 	back bool // the applications end on the source
+	lost bool // the source was given up before
 	// again is how many records the consumers may read twice; nil: none.
 	again func(*apps) int
 }{
@@ -34,6 +33,7 @@ var runbooks = []struct {
 	{name: "double-write", again: (*apps).readOnBoth},
 	{name: "rollback", back: true},
 	{name: "drill"},
+	{name: "failback", lost: true, again: (*apps).readBefore},
 }
 
 func TestRunbooks(t *testing.T) {
@@ -43,6 +43,9 @@ func TestRunbooks(t *testing.T) {
 			a := newApps(t, source, target)
 			if book.back {
 				a.moveOver()
+			}
+			if book.lost {
+				a.giveUp()
 			}
 			a.follow(filepath.Join("..", "docs", "runbooks", book.name+".md"))
 			a.finish()
@@ -129,6 +132,8 @@ type apps struct {
 	reads     map[*cluster.Cluster][]workload.Read
 	next      int // number of the next record that nobody has written yet
 
+	readAtLoss int // records that were read on the source when it was given up
+
 	nextProtocol bool // of the group
 	rate         int  // of producers, in records a second
 	atOnce       int  // records that consumers read between two commits
@@ -152,6 +157,11 @@ func newApps(t *testing.T, source, target *cluster.Cluster, set ...func(*apps)) 
 	for _, one := range set {
 		one(a)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("commands said:\n%s", a.printed)
+		}
+	})
 	a.must(workload.Topics(a.ctx, source.Bootstrap(), 3, workload.KeepConfigs(), a.topic))
 	a.site = newSite(t, source, target, patterns(t, []string{a.topic})...)
 	admin := adminOf(t, target)
@@ -266,6 +276,12 @@ func (a *apps) act(line string) {
 		},
 		"wait until it says that applications may start on old": func() { a.says("applications may start on old") },
 		"wait for the rollback":                                 func() { a.must(<-a.background) },
+		"wait for the failback":                                 func() { a.must(<-a.background) },
+		"wait until it says that consumers are at work":         func() { a.says("idle      consumers are at work") },
+		"let the consumers on new read everything": func() {
+			a.await("consumers have read everything", func() bool { return len(a.keys()) >= a.wanted() })
+			a.await("they stand at the end", func() bool { return a.lagOn(a.target) == 0 })
+		},
 	}
 	act := acts[line]
 	if act == nil {
@@ -456,41 +472,4 @@ func (a *apps) goesOn() {
 	a.t.Helper()
 	a.site.copyOnce()
 	judged(a.ctx, a.t, a.site.sides(), []string{a.topic}, []string{a.group})
-}
-
-// deleteBeforeFirst deletes on the source what is older than the target's first
-// record of each partition.
-func deleteBeforeFirst(ctx context.Context, source, target, topic string) error {
-	old, err := admin(source)
-	if err != nil {
-		return err
-	}
-	defer old.Close()
-	fresh, err := admin(target)
-	if err != nil {
-		return err
-	}
-	defer fresh.Close()
-	firsts, err := fresh.ListOffsetsAfterMilli(ctx, 0, topic)
-	if err != nil {
-		return err
-	}
-	var offsets kadm.Offsets
-	for _, first := range firsts[topic] {
-		at, err := old.ListOffsetsAfterMilli(ctx, first.Timestamp, topic)
-		if err != nil {
-			return err
-		}
-		offset, _ := at.Lookup(topic, first.Partition)
-		offsets.AddOffset(topic, first.Partition, offset.Offset, -1)
-	}
-	deleted, err := old.DeleteRecords(ctx, offsets)
-	if err == nil {
-		err = deleted.Error()
-	}
-	return err
-}
-
-func admin(bootstrap string) (*kadm.Client, error) {
-	return kadm.NewOptClient(kgo.SeedBrokers(strings.Split(bootstrap, ",")...))
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/settings"
@@ -45,6 +46,21 @@ func (c *copying) rest(ctx context.Context, replicas *int) error {
 		return nil
 	}
 	return err
+}
+
+// carry has flows copy in this process while the applications are handed over by those steps.
+func (m *mover) carry(ctx context.Context, flows []settings.Config, steps []stepwise.Step) error {
+	m.copying.engine = replicate.New(replicate.Options{Clusters: m.o.Clusters, Flows: flows,
+		Registry: prometheus.NewRegistry(), Log: m.o.Log})
+	defer m.copying.stop() //nolint:errcheck // it is asked where all else went well
+	steps = append([]stepwise.Step{{
+		Name: "running", Check: m.copying.running, Act: m.copying.start,
+		Do: "records are carried back while applications still write", Undo: "interrupt this command",
+	}}, steps...)
+	if err := stepwise.Run(ctx, steps, checkEvery, m.o.reportStep); err != nil {
+		return err
+	}
+	return m.copying.stop()
 }
 
 // start begins to copy, until stop.
@@ -90,7 +106,7 @@ func (c *copying) fresh(p *inspect.PartitionStatus, replicas *int) bool {
 	}
 	for _, flow := range c.engine.States() {
 		for _, own := range flow.Partitions {
-			if own.Partition == (chunk.Partition{Topic: p.Topic, Number: p.Partition}) {
+			if flow.Flow == c.o.Flow.Name() && own.Partition == (chunk.Partition{Topic: p.Topic, Number: p.Partition}) {
 				return own.Stop != nil
 			}
 		}

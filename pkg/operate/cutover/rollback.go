@@ -7,13 +7,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/policy"
-	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
@@ -263,17 +260,7 @@ func (r *Rollback) carryBack(ctx context.Context, found handover.Record) (handov
 	if err := m.begin(ctx, found, r.record.ID, r.state.GivenUp); err != nil {
 		return found, err
 	}
-	m.copying.engine = replicate.New(replicate.Options{Clusters: r.o.Clusters, Flows: []settings.Config{r.back.Flow},
-		Registry: prometheus.NewRegistry(), Log: r.o.Log})
-	defer m.copying.stop() //nolint:errcheck // it is asked where all else went well
-	steps := append([]stepwise.Step{{
-		Name: "running", Check: m.copying.running, Act: m.copying.start,
-		Do: "records are carried back while applications still write", Undo: "interrupt this command",
-	}}, m.steps()...)
-	err = stepwise.Run(ctx, steps, checkEvery, m.o.reportStep)
+	err = m.carry(ctx, []settings.Config{r.back.Flow}, m.steps())
 	r.leftOut = m.leftOut
-	if err != nil {
-		return m.recorder.record, err
-	}
-	return m.recorder.record, m.copying.stop()
+	return m.recorder.record, err
 }

@@ -60,6 +60,8 @@ type Failover struct {
 	FailedBack   time.Time `json:"failed_back,omitzero"`
 	Orphans      string    `json:"orphans,omitempty"`
 	OrphansFound int64     `json:"orphans_found,omitempty"`
+	// Returned is when the applications were back on the source.
+	Returned time.Time `json:"returned,omitzero"`
 }
 
 // LostTopic is what is known of a topic when a flow failed over, by partition; -1 where it is not known.

@@ -2,9 +2,11 @@ package failback
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"replicator/pkg/replicate/groups"
 )
@@ -55,6 +57,9 @@ func (f *Failback) takeGroups(ctx context.Context) (left []string, err error) {
 			continue
 		}
 		held, err := admin.FetchOffsets(ctx, name)
+		if errors.Is(err, kerr.GroupIDNotFound) {
+			continue // it began its way on the target
+		}
 		if err != nil {
 			return nil, f.viewer.SourceCluster.Explain(err)
 		}

@@ -33,7 +33,7 @@ var runbooks = []struct {
 	{name: "double-write", again: (*apps).readOnBoth},
 	{name: "rollback", back: true},
 	{name: "drill"},
-	{name: "failback", lost: true, again: (*apps).readBefore},
+	{name: "return", lost: true, again: (*apps).readBefore},
 }
 
 func TestRunbooks(t *testing.T) {

@@ -6,16 +6,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/internal/answers"
+	"replicator/internal/config"
 	"replicator/internal/report"
+	"replicator/pkg/operate/cutover"
 	"replicator/pkg/operate/failback"
 	"replicator/pkg/operate/orphans"
 	"replicator/pkg/replicate/handover"
+	"replicator/pkg/replicate/settings"
 )
 
 // failbackFlags are those of failover that a failback has too, and its own.
 type failbackFlags struct {
 	handoverFlags
 	orphans, export, toTopic string
+	returns                  bool
 	told                     answers.FailedBack
 }
 
@@ -39,18 +43,22 @@ Without that word it stops, unless there are none. What is not copied is noted i
 the ledger as given up. Killed at any point, the same command goes on.
 
 With a second flow in the opposite direction what was written on the target comes to
-the source; then a cutover of that flow moves the applications back.
+the source; then a cutover of that flow moves the applications back. --return does
+all of that in one: this command runs both flows, the opposite one as it is in the
+file or made for the purpose, while applications go on; for the last moment it waits
+as cutover does, and then says which may start on the source. Nothing is lost, and
+groups read on at the first record that they have read on neither side.
 
 ` + exitCodes,
 		Example: `  replicator failback -c replicator.yaml --dry-run
   replicator failback -c replicator.yaml --orphans append --yes
+  replicator failback -c replicator.yaml --orphans append --return --yes
   replicator failback -c replicator.yaml --orphans export --export orphans.jsonl --yes`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.failBack(cmd) },
 	}
-	configFlag(cmd, &f.path)
-	f.addAgreement(cmd)
-	flowFlag(cmd, &f.flow, "which flow, as old->new (needed if there are several)")
+	f.add(cmd)
+	cmd.Flags().BoolVar(&f.returns, "return", false, "run both flows, and hand the applications over to the source")
 	cmd.Flags().StringVar(&f.orphans, "orphans", "", "what becomes of records that were never copied")
 	cmd.Flags().StringVar(&f.export, "export", "", "with --orphans export: write them to this new file")
 	cmd.Flags().StringVar(&f.toTopic, "to-topic", "", "with --orphans export: write them to topics whose names begin so")
@@ -90,7 +98,13 @@ func (f *failbackFlags) failBackBy(ctx context.Context, cmd *cobra.Command, o fa
 			}
 		}
 	}
-	if refused := v.Refusal(); f.dry || refused != nil {
+	refused := v.Refusal()
+	if f.dry && f.returns {
+		if err := f.comeBack(ctx, cmd); err != nil {
+			return err
+		}
+	}
+	if f.dry || refused != nil {
 		return errorsOf(f.tell(cmd), apart(refused))
 	}
 	if !f.told.Before {
@@ -103,7 +117,50 @@ func (f *failbackFlags) failBackBy(ctx context.Context, cmd *cobra.Command, o fa
 		return apart(err)
 	}
 	f.told.Orphans, f.told.Record, f.told.Done, f.told.Left = &kept, v.Record(), true, v.Left()
-	return f.tell(cmd)
+	if !f.returns {
+		return f.tell(cmd)
+	}
+	if !f.asJSON {
+		if err := f.tell(cmd); err != nil {
+			return err
+		}
+	}
+	if err := f.comeBack(ctx, cmd); err != nil {
+		return err
+	}
+	if f.asJSON {
+		return f.tell(cmd)
+	}
+	return report.Done(out, *f.told.Back, o.Flow.From)
+}
+
+// comeBack hands the applications over, or shows what that takes.
+func (f *failbackFlags) comeBack(ctx context.Context, cmd *cobra.Command) error {
+	o, err := f.options(cmd)
+	if err != nil {
+		return err
+	}
+	var back *settings.Config
+	if cfg, err := config.Load(f.path); err == nil {
+		if opposite, err := cfg.Flow(o.Flow.To + "->" + o.Flow.From); err == nil {
+			back = &opposite
+		}
+	}
+	r, err := cutover.OpenReturn(ctx, o, back)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if f.dry {
+		f.told.Steps, err = r.Preview(ctx)
+		if !f.asJSON {
+			report.Steps(cmd.OutOrStdout(), f.told.Steps)
+		}
+		return err
+	}
+	record, err := r.Run(ctx)
+	f.told.Back = &record
+	return err
 }
 
 // tell prints the answer, in either way.

@@ -149,3 +149,26 @@ func TestFailback(t *testing.T) {
 		t.Errorf("%d records are on the target, want 13", n)
 	}
 }
+
+// With --return both flows run in the command, the opposite one made for it, and the applications are handed over.
+func TestFailbackReturns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.source.Topic("orders", 1)
+	w.source.Fill("orders", 0, 10)
+	w.source.Commit("billing", "orders", 0, 7)
+	w.must("run", "--until-caught-up")
+	w.source.Fill("orders", 0, 4)
+	w.must("failover", "--yes", "--source-is-dead")
+	w.target.Fill("orders", 0, 5)
+	w.target.Commit("billing", "orders", 0, 10)
+	says(t, "a plan", w.must("failback", "--return", "--dry-run", "--orphans", "append"), "1. begun     open",
+		"2. silent    open", "3. carried   open")
+	says(t, "failback", w.must("failback", "--return", "--orphans", "append", "--silent-for", "100ms", "--yes"),
+		"flow old->new is open again", "applications may start on old, where 1 partitions and 1 groups stand")
+	says(t, "failback again", w.must("failback", "--return", "--yes", "--json"), `"before": true`, `"returned": "`)
+	if a, b := len(w.source.Read("orders", 0, 0)), len(w.target.Read("orders", 0, 0)); a != 19 || b != 19 {
+		t.Errorf("the sides hold %d and %d records, want 19", a, b)
+	}
+	w.must("run", "--until-caught-up")
+}

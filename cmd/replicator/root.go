@@ -138,7 +138,7 @@ Errors are printed with what to do about them.`,
 	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newDrill(),
 		files.NewReport(exitCodes), newCutover(), newFailover(), newFailback(), newRollback(), newResume(), newWait(),
 		newDrained(), newOrphans(), newImportRecords(), newLedger(), newTopics(), newTopicVersion(),
-		files.NewImport(exitCodes), newDemo(), newVersion(), newConfigHelp())
+		files.NewImport(exitCodes), files.NewDemo(), newVersion(), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {

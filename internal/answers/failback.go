@@ -3,6 +3,7 @@ package answers
 import (
 	"replicator/pkg/operate/failback"
 	"replicator/pkg/operate/orphans"
+	"replicator/pkg/operate/stepwise"
 	"replicator/pkg/replicate/handover"
 )
 
@@ -16,4 +17,7 @@ type FailedBack struct {
 	// Left are groups at work on the source, whose positions there are left as they are.
 	Left   []string          `json:"left_as_they_are,omitempty"`
 	Record handover.Failover `json:"record"`
+	// With --return: the record of the way back, and its steps with --dry-run.
+	Back  *handover.Record `json:"back,omitempty"`
+	Steps []stepwise.State `json:"steps,omitempty"`
 }

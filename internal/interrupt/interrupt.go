@@ -52,6 +52,7 @@ var undone = map[string]struct{ what, remedy string }{
 	"cutover": {"the cutover is not done, and no application may start on the target",
 		"give the same command again: it goes on from where it was; or start on the source again what was stopped"},
 	"rollback":       {"the rollback is not done, and no application may start on the source", goesOn},
+	"failback":       {"the failback is not done; without its end no application may start on the source", goesOn},
 	"topics":         {"some topics may not be as they are to be", goesOn},
 	"topic-version":  {"the step is not at its end", goesOn},
 	"wait":           {"what was waited for does not hold", "give the same command again"},

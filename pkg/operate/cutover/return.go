@@ -17,8 +17,8 @@ import (
 )
 
 // Return brings applications back to the source of a flow that failed over and was opened again: both directions run
-// until each side has what the other has written, and the applications are handed over as in a [Cutover] of the opposite
-// flow. Its methods belong to one goroutine.
+// until each side has what the other has written, and the applications are handed over as in a [Cutover] of the
+// opposite flow. Its methods belong to one goroutine.
 type Return struct {
 	o           Options         // Flow is the one that failed over
 	there, back settings.Config // that flow, and its opposite: a pair

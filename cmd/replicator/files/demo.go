@@ -1,4 +1,4 @@
-package main
+package files
 
 import (
 	"log/slog"
@@ -8,8 +8,8 @@ import (
 	"replicator/internal/demo"
 )
 
-// newDemo makes the verb that shows a mirror with no cluster at hand.
-func newDemo() *cobra.Command {
+// NewDemo makes the verb that shows a mirror with no cluster at hand.
+func NewDemo() *cobra.Command {
 	var verbose bool
 	cmd := &cobra.Command{
 		Use:   "demo",

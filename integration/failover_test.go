@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"replicator/integration/cluster"
 	"replicator/integration/workload"
 )
@@ -74,6 +77,60 @@ func TestFailover(t *testing.T) {
 	if most := told.lag(a.group); int64(twice) > most || len(a.reads[source]) == 0 {
 		t.Errorf("%d records were read again, at most %d were said to be: %+v", twice, most, told.Groups)
 	}
+	a.comesBack()
+}
+
+// comesBack follows the runbook of a failback: what the source held all the time is on the target then, each record
+// once.
+func (a *apps) comesBack() {
+	a.t.Helper()
+	a.follow(filepath.Join("..", "docs", "runbooks", "failback.md"))
+	a.daemon.stop()
+	source, target := a.log(a.source), a.log(a.target)
+	for key, n := range target {
+		if n != 1 {
+			a.t.Errorf("%s is on the target %d times", key, n)
+		}
+	}
+	for key := range source {
+		if target[key] == 0 {
+			a.t.Errorf("%s is on the source alone", key)
+		}
+	}
+	if len(source) == 0 {
+		a.t.Error("the source holds nothing: the test shows nothing")
+	}
+	a.t.Logf("%d records are on the source, %d on the target", len(source), len(target))
+}
+
+// log counts each record that committed readers of a cluster see, by its key.
+func (a *apps) log(on *cluster.Cluster) map[string]int {
+	a.t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(on.Bootstrap()), kgo.ConsumeTopics(a.topic),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	a.must(err)
+	defer client.Close()
+	ends, err := kadm.NewClient(client).ListCommittedOffsets(a.ctx, a.topic)
+	a.must(err)
+	times, left := map[string]int{}, map[int32]int64{}
+	for number, end := range ends[a.topic] {
+		if end.Offset > 0 {
+			left[number] = end.Offset
+		}
+	}
+	for len(left) > 0 {
+		fetched := client.PollFetches(a.ctx)
+		a.must(fetched.Err0())
+		fetched.EachRecord(func(r *kgo.Record) {
+			if end, more := left[r.Partition]; more && r.Offset+1 >= end {
+				delete(left, r.Partition)
+			}
+			if !r.Attrs.IsControl() {
+				times[string(r.Key)]++
+			}
+		})
+	}
+	return times
 }
 
 // oldDies ends the source's brokers and the daemon in one moment; its applications are left with what they did.

@@ -271,6 +271,7 @@ func (a *apps) act(line string) {
 		"start consumers on new beside those on old": func() { a.consume(a.target) },
 		"stop the daemon":                            func() { a.daemon.stop() },
 		"old dies":                                   func() { a.oldDies() },
+		"old comes back":                             func() { a.source.Start() },
 		"wait until it says that records arrive": func() {
 			a.says("silent    records arrive") // and not: no records arrive
 		},

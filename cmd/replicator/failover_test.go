@@ -64,6 +64,9 @@ func TestFailover(t *testing.T) {
 		"groups.1.group": "billing"})
 	says(t, "failover again", w.must("failover"), "nothing is to be done: flow old->new failed over before",
 		"old does not answer: ", "done at ", "applications may start on new")
+	got = w.run("status")
+	says(t, "status", strings.Join(strings.Fields(got.stdout+got.stderr), " "),
+		"flow old->new is closed: it failed over at ", "'replicator failback'")
 	got = w.run("run")
 	says(t, "run", strings.Join(strings.Fields(got.stderr), " "), "flow old->new is closed: it failed over at ",
 		"remedy: ", "'replicator failback'")

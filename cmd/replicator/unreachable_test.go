@@ -17,9 +17,12 @@ func TestUnreachableIsNotNothing(t *testing.T) {
 		"rollback --dry-run", "rollback --yes", "cutover --dry-run", "cutover --yes", "cutover --undo --yes",
 		"verify", "status", "wait --lag 0", "wait --drained", "drained", "offsets --topic orders --partition 0 --at 9",
 		"check --connect", "plan --rate 1MiB", "ledger", "topics", "topics restore", "resume --dry-run",
-		"orphans",
+		"orphans", "failback",
 	}
 	for _, name := range []string{"old", "new"} {
+		if name == "new" { // which alone a failover needs
+			verbs = append(verbs, "failover --dry-run", "failover --yes")
+		}
 		for _, over := range []bool{false, true} {
 			w := newWorld(t)
 			w.source.Topic("orders", 1)

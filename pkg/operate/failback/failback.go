@@ -162,11 +162,13 @@ func (f *Failback) Refusal() error {
 	case f.o.Orphans == Append, f.report.Records == 0 && unknown == 0:
 		return nil
 	case f.o.Orphans == "":
-		return &kafka.Problem{What: fmt.Sprintf("%s holds %d records that were never copied; of %d partitions it is "+
-			"not known whether that is all", from, f.report.Records, unknown),
-			Fix: fmt.Sprintf("look at them with 'replicator orphans', then choose: --orphans append has the flow copy "+
-				"them, behind what %s holds by now; --orphans export keeps them in a file or in topics of their own, and "+
-				"--orphans abandon leaves them on %s alone", to, from)}
+		what := fmt.Sprintf("%s holds %d records that were never copied", from, f.report.Records)
+		if unknown > 0 {
+			what += fmt.Sprintf("; of %d partitions it is not known whether that is all", unknown)
+		}
+		return &kafka.Problem{What: what, Fix: fmt.Sprintf("look at them with 'replicator orphans', then choose: --orphans "+
+			"append has the flow copy them, behind what %s holds by now; --orphans export keeps them in a file or in topics "+
+			"of their own, and --orphans abandon leaves them on %s alone", to, from)}
 	case unknown > 0:
 		return &kafka.Problem{What: fmt.Sprintf("of %d partitions of %s it is not known what was never copied: they cannot "+
 			"be read, or a transaction is open", unknown, from), Fix: "'replicator orphans' says why; wait until it is known, " +

@@ -187,8 +187,12 @@ func (f *Failover) Preview(ctx context.Context) ([]stepwise.State, *Report, erro
 func (f *Failover) Run(ctx context.Context) (*Report, error) {
 	f.begin()
 	report := func(step stepwise.Step, missing string) { f.o.Report(step.Name, missing) }
-	err := stepwise.Run(ctx, f.steps(), checkEvery, report)
-	return f.report, stepwise.Late(ctx, "closed", err)
+	err := stepwise.Late(ctx, "closed", stepwise.Run(ctx, f.steps(), checkEvery, report))
+	var waits *stepwise.WaitingError
+	if errors.As(err, &waits) {
+		waits.Unforced = true
+	}
+	return f.report, err
 }
 
 // mayFailOver refuses to give up a source to which somebody writes. What the source said is asked for once, and does

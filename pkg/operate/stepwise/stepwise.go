@@ -130,6 +130,7 @@ func remedyOf(err error) string {
 type WaitingError struct {
 	Step, Missing string
 	Err           error
+	Unforced      bool // the command has no --force
 }
 
 func (e *WaitingError) Error() string {
@@ -140,8 +141,11 @@ func (e *WaitingError) Unwrap() error { return e.Err }
 
 // Remedy tells what to do.
 func (e *WaitingError) Remedy() string {
-	return "bring about what is missing, or wait longer, and give the same command again: it goes on from here; or with " +
-		"--force, which goes on without it and says what that gives up"
+	const again = "bring about what is missing, or wait longer, and give the same command again: it goes on from here"
+	if e.Unforced {
+		return again
+	}
+	return again + "; or with --force, which goes on without it and says what that gives up"
 }
 
 // Run brings the steps about in their order and checks again every so often, until all

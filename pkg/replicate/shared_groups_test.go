@@ -260,3 +260,78 @@ func TestSharedGroupsOfAOneWayFlow(t *testing.T) {
 		a.follows(a.sides()[1-round%2])
 	}
 }
+
+// TestGroupsOfALostSide: a topic that is lost on one side and refilled has its groups find there, by both maps, the
+// first record that they have not read; on which side they read it does not matter.
+func TestGroupsOfALostSide(t *testing.T) {
+	for lost, name := range []string{"old", "new"} {
+		t.Run(name, func(t *testing.T) { testGroupsOfALostSide(t, lost) })
+	}
+}
+
+func testGroupsOfALostSide(t *testing.T, lost int) {
+	w := flowtest.New(t)
+	w.Cfg.SharedGroups = []string{"app"}
+	p := w.Pair()
+	a := &application{p, "app", "orders", 1, nil}
+	w.Topic("orders", 1)
+	w.Must("make the topic", w.MakeTopic(w.Sides.Target, "orders"))
+	write := func() {
+		w.Plain(w.Sides.Source, "orders", 0, 6)
+		w.Plain(w.Sides.Target, "orders", 0, 5)
+	}
+	write()
+	p.StartFlows(p.There, p.Back)
+	p.SameOnBoth("orders", 11)
+	there, gone := a.sides()[1-lost], a.sides()[lost]
+	a.read(there, 3)
+	a.follows(gone)
+	write()
+	p.SameOnBoth("orders", 22)
+	a.read(there, 9)
+	w.Delete(gone.admin, "orders")
+	w.Await("the topic is there again", func() bool { return w.There(gone.admin, "orders") })
+	p.SameOnBoth("orders", 22)
+	if again := a.follows(gone); again != 0 { // it is refilled in the order of the other side
+		t.Errorf("side %d was lost: %d records would be read again, want 0", lost, again)
+	}
+	write()
+	p.SameOnBoth("orders", 33)
+	a.read(gone, 8)
+	a.follows(there)
+}
+
+// TestGroupOfAPair: a group that is not shared goes by both maps too. It passes nothing that began its way on the
+// target before it has read the copy on the source, and with all read it has no lag. What a consumer commits on the
+// target is the consumer's.
+func TestGroupOfAPair(t *testing.T) {
+	w := flowtest.New(t)
+	p := w.Pair()
+	a := &application{p, "app", "orders", 1, nil}
+	w.Topic("orders", 1)
+	w.Must("make the topic", w.MakeTopic(w.Sides.Target, "orders"))
+	here, there := a.sides()[0], a.sides()[1]
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	w.Plain(w.Sides.Target, "orders", 0, 10)
+	p.StartFlows(p.There, p.Back)
+	p.SameOnBoth("orders", 20)
+	for _, n := range []int{4, 9, 20} {
+		a.read(here, n)
+		again := a.follows(there)
+		if want := map[int]int64{4: 4, 9: 10, 20: 0}[n]; again != want {
+			t.Errorf("after %d more it would read %d records again, want %d", n, again, want)
+		}
+	}
+	look := a.look(p.There)
+	a.Await("it has no lag", func() bool {
+		at := a.status(look).Positions[0]
+		return at.State == string(groups.InSync) && at.TargetLag != nil && *at.TargetLag == 0
+	})
+	a.read(there, 0)
+	w.Plain(w.Sides.Source, "orders", 0, 5)
+	a.read(here, 5)
+	a.Await("it is the consumer's", func() bool {
+		g := a.status(look)
+		return g.Positions[0].State == string(groups.ForeignCommit) && g.Side == ""
+	})
+}

@@ -11,7 +11,7 @@ func Opposite(c Config, topics []string) Config {
 	back := c
 	back.From, back.To = c.To, c.From
 	back.SourcePrefix, back.TargetPrefix = c.TargetPrefix, c.SourcePrefix
-	back.Topics, back.ExcludeTopics = nil, nil
+	back.Topics, back.ExcludeTopics, back.SharedGroups = nil, nil, nil
 	for _, topic := range topics {
 		back.Topics = append(back.Topics, regexp.QuoteMeta(topic[len(c.SourcePrefix):]))
 	}

@@ -119,8 +119,12 @@ func stood(p *terminal.Printer, r *failover.Report, from, to string) {
 		}
 		rows = append(rows, []string{g.Group, fmt.Sprint(len(g.Positions)), orUnknown(lag, unknown, len(g.Positions)),
 			fmt.Sprint(ours), fmt.Sprint(g.Members)})
-		if g.Error != "" {
+		switch {
+		case g.Error != "":
 			notes[len(rows)-1] = g.Error
+		case len(g.Nowhere) > 0:
+			notes[len(rows)-1] = "no position in " + terminal.Few(g.Nowhere) +
+				": its auto.offset.reset decides what it reads there"
 		}
 	}
 	p.Line("")

@@ -62,6 +62,9 @@ func TestDeadSourceIsGivenUp(t *testing.T) {
 			t.Errorf("the topics are %+v", got)
 		}
 		at := slices.IndexFunc(report.Groups, func(g handover.StoodGroup) bool { return g.Group == "g-05" })
+		if got := report.Groups[at].Nowhere; len(got) > 0 {
+			t.Errorf("g-05 has no position in %v", got)
+		}
 		if got := report.Groups[at].Positions[0]; got.Target != before || got.Source < 0 || got.Lag < 0 {
 			t.Errorf("g-05 stands at %+v, want %d", got, before)
 		}

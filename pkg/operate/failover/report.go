@@ -197,10 +197,28 @@ func (k *known) stood(ctx context.Context, r *Report, stable listoffsets.Offsets
 		for _, at := range g.Positions {
 			one.Positions = append(one.Positions, stoodAt(&at, stable))
 		}
+		one.Nowhere = nowhere(&one, r.Topics)
 		r.Groups = append(r.Groups, one)
 	}
 	r.Record.Groups = len(r.Groups)
 	return nil
+}
+
+// nowhere lists the partitions of a group's topics in which it has no position.
+func nowhere(g *handover.StoodGroup, topics []handover.LostTopic) (list []string) {
+	reads, has := map[string]bool{}, map[chunk.Partition]bool{}
+	for _, at := range g.Positions {
+		reads[at.Topic], has[chunk.Partition{Topic: at.Topic, Number: at.Partition}] = true, true
+	}
+	for _, t := range topics {
+		for number := range t.Progress {
+			if p := (chunk.Partition{Topic: t.Topic, Number: int32(number)}); reads[t.Topic] && !has[p] {
+				list = append(list, p.String())
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 func stoodAt(at *groups.Stand, stable listoffsets.Offsets) handover.StoodPosition {

@@ -2,6 +2,7 @@ package failover_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"replicator/integration/workload"
 	"replicator/internal/flowtest"
 	"replicator/pkg/operate/failover"
 	"replicator/pkg/replicate"
@@ -114,6 +116,8 @@ func TestHalfOfTheSourceIsDead(t *testing.T) {
 		return nil, errAway, w.Source.CurrentNode() == 1 &&
 			(request.Key() == int16(kmsg.ListOffsets) || request.Key() == int16(kmsg.DescribeProducers))
 	})
+	w.Must("commit", workload.Commit(w.Ctx, w.Sides.Target,
+		[]workload.Position{{Group: "billing", Topic: "orders", Partition: 1, At: 3}}))
 	stop := writes(w, "orders", 0)
 	refused(w, "old answers, and somebody writes there: orders")
 	stop()
@@ -123,6 +127,10 @@ func TestHalfOfTheSourceIsDead(t *testing.T) {
 	report := run(w, o)
 	if took := time.Since(began); took > 3*failover.Patience {
 		t.Errorf("it took %s", took)
+	}
+	if got := report.Groups[0]; !slices.Equal(got.Nowhere, []string{"orders/0"}) || got.Positions[0].Source != -1 ||
+		got.Positions[0].Lag != 8 {
+		t.Errorf("billing stands at %+v", got)
 	}
 	got := report.Topics[0]
 	if report.Record.Source != handover.Partly || got.SeenEnds[0] < 13 || got.SeenEnds[1] >= 0 ||

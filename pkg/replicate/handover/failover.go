@@ -107,6 +107,9 @@ type StoodGroup struct {
 	Target    string          `json:"target"`
 	Members   int             `json:"target_members"`
 	Positions []StoodPosition `json:"positions"` // by topic and partition
+	// Nowhere are partitions of topics that it reads, as topic/number, in which it has no position: what a consumer reads
+	// there its auto.offset.reset decides.
+	Nowhere []string `json:"without_position,omitempty"`
 	// Error is why its positions could not be read.
 	Error string `json:"error,omitempty"`
 }

@@ -156,3 +156,36 @@ func (w *TwoWay) Again(read Source, at Target) (records int64, err error) {
 	natives, err := count(w.Back, targetSide, first, int64(read), w.LoadBack)
 	return records + natives, err
 }
+
+// Missed counts the natives in [from,to) of the target that the opposite flow has carried to the source, at or after
+// offset read there: a reader that has read all before it and does not find them on the target any more has them on the
+// source only. Those before gone are not there either: both.
+func (w *TwoWay) Missed(read, gone Source, from, to Target) (only, both int64, err error) {
+	place := func(at Target) (int64, error) { // on the source, of the first native from there on
+		rule, run, err := w.Back.find(sourceSide, int64(at), w.LoadBack)
+		switch {
+		case err != nil:
+			return 0, err
+		case rule == InRun:
+			return int64(run.Target) + int64(at) - int64(run.Source), nil
+		case rule == AtEnd:
+			return int64(run.TargetEnd()), nil
+		}
+		return int64(run.Target), nil
+	}
+	first, err := place(from)
+	if err != nil {
+		return 0, 0, err
+	}
+	last, err := place(to)
+	if err != nil {
+		return 0, 0, err
+	}
+	first = max(first, int64(read))
+	border := min(max(int64(gone), first), max(last, first))
+	if both, err = count(w.Back, targetSide, first, border, w.LoadBack); err != nil {
+		return 0, 0, err
+	}
+	only, err = count(w.Back, targetSide, border, last, w.LoadBack)
+	return only, both, err
+}

@@ -162,11 +162,34 @@ func checkTwoWay(t *testing.T, seed uint64) {
 		if want := l.again(read, at); err != nil || got != want {
 			t.Fatalf("seed %d: who has read %+v and goes on at %d reads %d again, %v, want %d", seed, read, at, got, err, want)
 		}
+		gone, to := Source(rnd.IntN(len(l.side[0])+1)), read.Target+Target(rnd.IntN(len(l.side[1])-int(read.Target)+1))
+		only, both, err := w.Missed(read.Source, gone, read.Target, to)
+		if wantOnly, wantBoth := l.missed(read.Source, gone, read.Target, to); err != nil || only != wantOnly ||
+			both != wantBoth {
+			t.Fatalf("seed %d: %+v misses %d and %d up to %d, gone %d, %v, want %d and %d", seed, read, only, both, to, gone,
+				err, wantOnly, wantBoth)
+		}
 		passed, err := w.Between(read.Target, at)
 		if want := l.records(int(read.Target), int(at)); err != nil || passed != want {
 			t.Fatalf("seed %d: %d records between %d and %d, %v, want %d", seed, passed, read.Target, at, err, want)
 		}
 	}
+}
+
+// missed counts natives of the target, by where their copies stand on the source.
+func (l *twoLogs) missed(read, gone Source, from, to Target) (only, both int64) {
+	for _, e := range l.side[1][from:to] {
+		for at, copied := range l.side[0] {
+			switch {
+			case e.record == 0 || !e.native || copied.record != e.record || Source(at) < read:
+			case Source(at) < gone:
+				both++
+			default:
+				only++
+			}
+		}
+	}
+	return only, both
 }
 
 // records counts the target's records in [from,to).

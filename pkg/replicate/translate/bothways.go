@@ -73,15 +73,41 @@ func (t *Translator) overBoth(ctx context.Context, on Standing, s offsets.Source
 		a.Target = max(on.Stable, read.Target)
 	}
 	a.Exact = a.Target
-	if from := max(copied.Target, here); copied.Rule != offsets.AtEnd && from < on.Earliest {
-		if a.Deleted, a.DeletedOnBoth, err = t.deleted(ctx, on, from); err != nil {
-			return Answer{Answer: groups.Answer{Why: err.Error()}}, nil
-		}
+	if err := t.deletedOfBoth(ctx, on, w, s, stands, copied, &a.Answer); err != nil {
+		return Answer{Answer: groups.Answer{Why: err.Error()}}, nil
 	}
 	if stands.Read && a.Target > here {
 		a.Passes, err = w.Between(here, a.Target)
 	}
 	return a, err
+}
+
+// deletedOfBoth counts what the reader has not read and the target has deleted, of copies and of natives.
+func (t *Translator) deletedOfBoth(ctx context.Context, on Standing, w *offsets.TwoWay, s offsets.Source,
+	stands groups.Place, copied offsets.TargetAnswer, a *groups.Answer) (err error) {
+	from := offsets.Target(0) // what is before it was read on the target
+	if stands.Read && stands.At != nil {
+		from = *stands.At
+	}
+	if from >= on.Earliest {
+		return nil
+	}
+	if unread := max(copied.Target, from); copied.Rule != offsets.AtEnd && unread < on.Earliest {
+		if a.Deleted, a.DeletedOnBoth, err = t.deleted(ctx, on, unread); err != nil {
+			return err
+		}
+	}
+	only, both, err := w.Missed(s, 0, from, on.Earliest)
+	if err != nil || only+both == 0 {
+		return err
+	}
+	log, err := on.SourceLog(ctx)
+	if err != nil {
+		return fmt.Errorf("find what the source still holds: %w", err)
+	}
+	only, both, err = w.Missed(s, log.Start, from, on.Earliest)
+	a.Deleted, a.DeletedOnBoth = a.Deleted+only, a.DeletedOnBoth+both
+	return err
 }
 
 // Again counts the records at or after an offset of the target that a reader has read on the source who stands at s

@@ -27,6 +27,7 @@ import (
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/metrics"
 	"replicator/pkg/replicate/settings"
@@ -143,7 +144,11 @@ func (e *Engine) runFlow(ctx context.Context, cfg settings.Config) error {
 				log.Info("the flows of other configurations are taken into account", "flows", met)
 			}
 		case stands:
-			e.metrics.Failure(f.Name, metrics.CircleFailed)
+			kind := metrics.CircleFailed
+			if handover.IsFailedOver(err) {
+				kind = metrics.LedgerFailed
+			}
+			e.metrics.Failure(f.Name, kind)
 			retry.Stand(ctx, cfg.RefreshInterval, err)
 		case restart:
 			e.metrics.Failure(f.Name, metrics.FlowFailed)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/shard"
 )
@@ -44,6 +45,8 @@ func (a *attempt) outcome() outcome {
 		return stopped
 	case a.ended:
 		return done
+	case handover.IsFailedOver(a.err) && !a.alone && !a.catchUp:
+		return stands // until it is failed back: the other flows go on
 	case shard.Final(a.err), errors.As(a.err, new(*UnfinishedError)):
 		return final
 	case a.catchUp && (circle || shard.Hopeless(a.err)):

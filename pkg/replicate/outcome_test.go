@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/provenance"
 )
@@ -14,6 +15,7 @@ import (
 func TestOutcome(t *testing.T) {
 	fault, circle := errors.New("no broker answers"), fmt.Errorf("meet: %w", &provenance.CircleError{})
 	damage, met := fmt.Errorf("read: %w", &ledger.Damage{}), fmt.Errorf("meet: %w", &metError{})
+	over := fmt.Errorf("shard 3: %w", &handover.ClosedError{Failover: &handover.Failover{}})
 	for _, c := range []struct {
 		why  string
 		a    attempt
@@ -44,6 +46,9 @@ func TestOutcome(t *testing.T) {
 		{"a circle of the only flow, at its start", attempt{err: circle, alone: true}, final},
 		{"a circle of the only flow, later", attempt{err: circle, alone: true, compared: true}, stands},
 		{"a circle of one of several", attempt{err: circle}, stands},
+		{"the only flow has failed over", attempt{err: over, alone: true}, final},
+		{"one of several has failed over", attempt{err: over}, stands},
+		{"one of several has failed over, for a one-off copy", attempt{err: over, catchUp: true}, final},
 		{"a circle of a one-off copy", attempt{err: circle, catchUp: true, compared: true}, final},
 	} {
 		if got := c.a.outcome(); got != c.want {

@@ -1,6 +1,7 @@
 package failback_test
 
 import (
+	"strings"
 	"testing"
 
 	"replicator/integration/workload"
@@ -31,4 +32,25 @@ func TestApplicationsGoBack(t *testing.T) {
 	if at := w.Position(w.From, "billing", "orders", 0); at != 10 || record.Groups != 1 {
 		t.Errorf("billing stands at %d on the source, want 10: %+v", at, record)
 	}
+}
+
+// A process that runs other flows beside the one that failed over goes on with them, and with that one once it is
+// failed back.
+func TestOtherFlowsGoOn(t *testing.T) {
+	w := flowtest.New(t)
+	p := failedOver(w)
+	r := p.StartFlows(p.There, p.Back)
+	w.Await("what was written on the target is on the source", func() bool {
+		return len(w.Holds(w.Sides.Source, "orders")) == 22
+	})
+	w.Await("the flow is said to be closed", func() bool {
+		return strings.Contains(w.Log.String(), "flow stopped") && strings.Contains(w.Log.String(), "replicator failback")
+	})
+	if got := w.Holds(w.Sides.Target, "orders"); len(got) != 15 {
+		t.Errorf("the target holds %q, and the flow is closed", got)
+	}
+	_, err := open(w, options(w, failback.Append)).Run(w.Ctx)
+	w.Must("fail back", err)
+	p.SameOnBoth("orders", 22)
+	r.Stop()
 }

@@ -113,7 +113,7 @@ func (f *Failover) find(ctx context.Context) error {
 	if err := f.own(first, seen.ID); err != nil {
 		return err
 	}
-	if err := handover.NotClosed(first, first, flow.Name()); err != nil && !failedOver(err) {
+	if err := handover.NotClosed(first, first, flow.Name()); err != nil && !handover.IsFailedOver(err) {
 		return err
 	}
 	f.found, err = handover.FailoverOf(first)
@@ -144,12 +144,6 @@ func (f *Failover) own(first *ledger.Shard, target string) error {
 		return differs("naming", says.Naming, string(flow.Naming), "set naming as the replicas of the flow do")
 	}
 	return nil
-}
-
-// failedOver says whether a flow is closed by a failover, and by nothing else.
-func failedOver(err error) bool {
-	var closed *handover.ClosedError
-	return errors.As(err, &closed) && closed.Failover != nil
 }
 
 // Found is the latest failover that the ledger knows; State "": none.

@@ -62,6 +62,12 @@ func IsClosed(err error) bool {
 	return errors.As(err, &closed)
 }
 
+// IsFailedOver says whether a flow does not run because it failed over.
+func IsFailedOver(err error) bool {
+	var closed *ClosedError
+	return errors.As(err, &closed) && closed.Failover != nil
+}
+
 // NotClosed refuses work on a shard whose records go the other way, or whose flow failed over; the first partition of
 // the ledger tells how that stands.
 func NotClosed(book, first *ledger.Shard, flow string) error {

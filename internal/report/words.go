@@ -18,33 +18,36 @@ func Renamed(source, target string) string {
 	return source + " as " + target
 }
 
-// Lives says where a group is in use, and what a move now would cost a shared one.
-func Lives(flow string, g *inspect.GroupStatus) string {
+// Lives says where a group is in use, in brackets behind its name, and what more there is to say: the members of a
+// shared one, and what a move now would have it read again.
+func Lives(flow string, g *inspect.GroupStatus) (short, more string) {
 	from, to, _ := strings.Cut(flow, "->")
+	members := terminal.Count(g.Members, "member") + " on the target"
 	var parts []string
 	switch g.Side {
+	case "":
+		if g.Members > 0 {
+			short = " (" + members + ")"
+		}
 	case groups.OnSource:
-		parts = append(parts, "shared, on "+from)
+		short = " (shared, on " + from + ")"
 	case groups.OnTarget:
-		parts = append(parts, "shared, on "+to)
+		short = " (shared, on " + to + ")"
 	case groups.OnBoth:
-		parts = append(parts, "SHARED, WITH MEMBERS ON BOTH SIDES")
-	case groups.OnSomeSide:
-		parts = append(parts, "shared, not known on which side")
+		short = " (SHARED, WITH MEMBERS ON BOTH SIDES)"
+	default:
+		short = " (shared, not known on which side)"
 	}
 	if g.SourceMembers > 0 {
 		parts = append(parts, terminal.Count(g.SourceMembers, "member")+" on the source")
 	}
-	if g.Members > 0 {
-		parts = append(parts, terminal.Count(g.Members, "member")+" on the target")
+	if g.Side != "" && g.Members > 0 {
+		parts = append(parts, members)
 	}
 	if n := g.ReadAgain; n != nil && (*n > 0 || g.Side != "") {
 		parts = append(parts, fmt.Sprintf("on %s it would read %s again", to, terminal.Count(int(*n), "record")))
 	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return " (" + strings.Join(parts, ", ") + ")"
+	return short, strings.Join(parts, "; ")
 }
 
 // LeftOut prints what the patterns choose and a rule leaves out, by reason.

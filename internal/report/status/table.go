@@ -226,8 +226,9 @@ func positions(p *terminal.Printer, s *inspect.FlowStatus) {
 	notes := map[int]string{} // by the row that they stand below
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		name := report.Renamed(g.Group, g.Target) + report.Lives(s.Flow, g)
-		rows = append(rows, []string{name})
+		lives, more := report.Lives(s.Flow, g)
+		rows = append(rows, []string{report.Renamed(g.Group, g.Target) + lives})
+		notes[len(rows)-1] = more
 		if g.Error != "" {
 			notes[len(rows)-1] = "! " + g.Error
 			if g.Remedy != "" {

@@ -10,6 +10,7 @@ import (
 	"replicator/internal/terminal"
 	"replicator/pkg/offsets"
 	"replicator/pkg/operate/inspect"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/partition"
 )
 
@@ -18,7 +19,7 @@ func TestTablesFit(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("team.domain-", 20) + "end"
 	big := offsets.Source(9_000_000_000_000)
-	end, lag, none := offsets.Target(8_000_000_000_000), int64(7_000_000_000_000), 0
+	end, lag, none, again := offsets.Target(8_000_000_000_000), int64(7_000_000_000_000), 0, int64(1)
 	since := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
 	status := &inspect.FlowStatus{
 		Flow: "old->new", Taken: since, Replicas: &none, Behind: 12, Shards: 8, Stopped: 1,
@@ -34,6 +35,10 @@ func TestTablesFit(t *testing.T) {
 				SourceLag: 12, Translation: &end, Rule: "before_first", Target: &end, TargetLag: &lag,
 				State: "stopped_before_foreign", Why: strings.Repeat("why ", 60), Foreign: &inspect.Range{From: 3, To: 4},
 				WouldReadAgain: 7, WouldSkip: 1}}},
+			{Group: "app", Target: "app", Side: groups.OnSource, SourceMembers: 3, ReadAgain: &again},
+			{Group: "two", Target: "two", Side: groups.OnBoth, SourceMembers: 1, Members: 1},
+			{Group: "there", Target: "there", Side: groups.OnTarget},
+			{Group: "somewhere", Target: "somewhere", Side: groups.OnSomeSide},
 			{Group: "hidden", Error: "may not be read", Remedy: "grant Describe"},
 		},
 		Problems: []inspect.ProblemStatus{{Error: "a ledger of another size", Remedy: "set shards"}},
@@ -54,6 +59,9 @@ func TestTablesFit(t *testing.T) {
 		"records of somebody else on the target at [3,4)",
 		"would read at most 7 records again", "may not be read", "remedy: grant Describe", "remedy: set shards",
 		"a transaction is open on the source; 4 offsets", "not started",
+		"app (shared, on old) 3 members on the source; on new it would read 1 record again", "there (shared, on new)",
+		"two (SHARED, WITH MEMBERS ON BOTH SIDES) 1 member on the source; 1 member on the target",
+		"somewhere (shared, not known on which side)",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), strings.TrimSpace(want)) {
 			t.Errorf("the table does not hold %q:\n%s", want, out.String())

@@ -15,9 +15,9 @@ import (
 // newLedger makes the verb that tells whose a ledger is.
 func newLedger() *cobra.Command {
 	var path, flow string
-	var accept, asJSON bool
+	var accept, acceptOpposite, asJSON bool
 	cmd := &cobra.Command{
-		Use:   "ledger -c FILE [--flow F] [--accept-clusters] [--json]",
+		Use:   "ledger -c FILE [--flow F] [--accept-clusters | --accept-opposite] [--json]",
 		Short: "Show which flow a ledger belongs to, and accept a cluster that was built anew",
 		Long: `ledger shows what the flow's ledger on the target says of its flow: clusters and
 their ids, naming, shards, since when, and what has changed. It changes nothing.
@@ -28,6 +28,11 @@ its topics' ids. --accept-clusters is for one that was built anew in place of th
 former one, with topics made anew: it notes that the clusters of now are meant. No
 replica may run. The records of a source topic that was made anew then follow the
 former ones on the target; where the target was built anew, all is copied once more.
+
+Of two flows in opposite directions neither goes on where the ledger of the other was
+lost while its topics are there: which records it brought is not known then.
+--accept-opposite has a flow go on: what the lost ledger claimed, and this flow has not
+passed yet, is copied back, and so is there twice.
 
 ` + exitCodes + ` It fails where the flow would be refused.`,
 		Example: `  replicator ledger -c replicator.yaml
@@ -45,9 +50,12 @@ former ones on the target; where the target was built anew, all is copied once m
 			var refused []error
 			for _, one := range on.flows {
 				var seen *ownership.LedgerView
-				if accept {
+				switch {
+				case acceptOpposite:
+					seen, err = ownership.AcceptOpposite(cmd.Context(), on.clusters, one, on.log)
+				case accept:
 					seen, err = ownership.Accept(cmd.Context(), on.clusters, one, on.log)
-				} else {
+				default:
 					seen, err = ownership.Read(cmd.Context(), on.clusters, one)
 				}
 				if err != nil {
@@ -66,6 +74,9 @@ former ones on the target; where the target was built anew, all is copied once m
 	configFlag(cmd, &path)
 	flowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.Flags().BoolVar(&accept, "accept-clusters", false, "note that the clusters of now are meant")
+	cmd.Flags().BoolVar(&acceptOpposite, "accept-opposite", false,
+		"go on without a ledger of the opposite flow that was lost")
+	cmd.MarkFlagsMutuallyExclusive("accept-clusters", "accept-opposite")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object for each flow")
 	return cmd
 }

@@ -17,7 +17,8 @@ import (
 // said is how docs/troubleshooting.md names each error that has a remedy; errors whose
 // message stands in another one's, and those of the demo, are noted as such.
 var said = map[string]string{
-	"belowError":  "a record was written at offset",
+	"belowError":    "a record was written at offset",
+	"SettingsError": "would set the settings of topics", "LostLedgerError": "is gone, or another one by now",
 	"CircleError": "records would go in a circle", "ClosedError": "is closed: a rollback is under way",
 	"Damage": "does not fit together", "DamagedError": "of the offset map", "SegmentError": "of the offset map",
 	"StretchError": "of the offset map", "RunError": "of the offset map", "VersionError": "format version",

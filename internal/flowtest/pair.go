@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -12,6 +13,7 @@ import (
 
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/settings"
 )
 
@@ -128,4 +130,12 @@ func (w *World) There(admin *kadm.Client, topic string) bool {
 	listed, err := admin.ListTopics(w.Ctx, topic)
 	w.Must("list topics", err)
 	return listed.Has(topic)
+}
+
+// Noted says whether a flow of the pair has noted the ledger of the other.
+func (w *World) Noted(flow settings.Config) bool {
+	w.T.Helper()
+	books, err := ledger.ReadAsItIs(w.Ctx, w.Clusters()[flow.To], flow.LedgerTopic())
+	w.Must("read the ledger", err)
+	return len(books) > 0 && strings.Contains(string(books[0].Note(ledger.RulesName)), "ledger_id")
 }

@@ -36,6 +36,9 @@ func (n *neighbours) meet(ctx context.Context) (*provenance.Neighbourhood, error
 	if err := v.Conflict(&n.flow.Cfg); err != nil {
 		return v, err
 	}
+	if err := n.others.LostLedger(ctx, v); err != nil {
+		return v, err
+	}
 	if flows := v.Flows(); !slices.Equal(flows, n.known) {
 		return v, &metError{flows}
 	}

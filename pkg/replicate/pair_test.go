@@ -3,11 +3,13 @@ package replicate_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"replicator/integration/workload"
 	"replicator/internal/flowtest"
 	"replicator/pkg/operate/compare"
+	"replicator/pkg/operate/ownership"
 	"replicator/pkg/operate/verify"
 )
 
@@ -122,4 +124,37 @@ func TestLostSideIsRefilled(t *testing.T) {
 	w.Plain(w.Sides.Source, "orders", 0, 10)
 	w.Plain(w.Sides.Target, "orders", 0, 10)
 	p.SameOnBoth("orders", 65)
+}
+
+// TestLostLedgerOfAPair: where the ledger of one flow is gone, and the topics that it filled are not, neither flow goes
+// on; an operator may have them go on.
+func TestLostLedgerOfAPair(t *testing.T) {
+	w := flowtest.New(t)
+	p := w.Pair()
+	w.Topic("orders", 1)
+	w.Must("make the topic", w.MakeTopic(w.Sides.Target, "orders"))
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	w.Plain(w.Sides.Target, "orders", 0, 10)
+	r := p.StartFlows(p.There, p.Back)
+	p.SameOnBoth("orders", 20)
+	w.Await("each has noted the other", func() bool { return w.Noted(p.There) && w.Noted(p.Back) })
+	r.Stop()
+	w.Delete(w.From, p.Back.LedgerTopic())
+	r = p.StartFlows(p.There, p.Back)
+	w.Await("both stand still", func() bool {
+		return strings.Contains(w.Log.String(), "had another ledger topic") &&
+			strings.Contains(w.Log.String(), "is gone, or another one by now")
+	})
+	r.Stop()
+	p.SameOnBoth("orders", 20)
+	seen, err := ownership.Read(w.Ctx, w.Clusters(), p.There)
+	w.Must("read", err)
+	if !strings.Contains(seen.Refused, "(orders)") || !strings.Contains(seen.Remedy, "--accept-opposite") {
+		t.Errorf("ledger says %q; %q", seen.Refused, seen.Remedy)
+	}
+	seen, err = ownership.AcceptOpposite(w.Ctx, w.Clusters(), p.There, nil)
+	w.Must("accept", err)
+	if seen.Refused != "" {
+		t.Errorf("it was accepted, and is refused: %s", seen.Refused)
+	}
 }

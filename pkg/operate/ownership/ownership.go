@@ -69,6 +69,24 @@ func (v *LedgerView) runs(ctx context.Context, viewer *snapshot.Viewer) error {
 	return nil
 }
 
+// AcceptOpposite notes in a flow's ledger that the ledgers of now are those of the flows around it: what a lost one
+// claimed counts as native from then on.
+func AcceptOpposite(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
+	log *slog.Logger) (*LedgerView, error) {
+	viewer, err := snapshot.Open(ctx, clusters, flow, log)
+	if err != nil {
+		return nil, err
+	}
+	if viewer.Around.Own.Rules != nil {
+		err = viewer.Around.NoteRules(ctx, &flow, viewer.TargetCluster, viewer.Around.Rules(&flow))
+	}
+	viewer.Close()
+	if err != nil {
+		return nil, err
+	}
+	return Read(ctx, clusters, flow)
+}
+
 // Accept notes in a flow's ledger that its clusters are the ones of now, though
 // their ids are not those that it was begun with. It is for an operator who knows that: a
 // cluster that was built anew in place of the former one. Nobody may work on the flow.

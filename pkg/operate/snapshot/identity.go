@@ -35,5 +35,8 @@ func (v *Viewer) CheckCircle(ctx context.Context) []error {
 	if err := v.Around.OneWay(&v.Flow); err != nil {
 		return []error{&Lasting{err}}
 	}
+	if err := v.others.LostLedger(ctx, v.Around); err != nil {
+		return []error{err}
+	}
 	return nil
 }

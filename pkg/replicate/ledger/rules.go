@@ -32,7 +32,8 @@ type Rules struct {
 // way of more flows, as its own ledger describes it.
 type Upstream struct {
 	Ledger        string   `json:"ledger"`
-	Begun         bool     `json:"begun"` // it has taken up its partitions
+	LedgerID      string   `json:"ledger_id,omitempty"` // of the ledger topic
+	Begun         bool     `json:"begun"`               // it has taken up its partitions
 	Identity      Identity `json:"flow"`
 	Topics        []string `json:"topics"`
 	ExcludeTopics []string `json:"exclude_topics,omitempty"`

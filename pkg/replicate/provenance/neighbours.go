@@ -22,6 +22,8 @@ import (
 type Neighbours struct {
 	cfg            *settings.Config
 	source, target *ledger.Others
+	sourceConfig   kafka.Config
+	targetConfig   kafka.Config
 	seen           atomic.Pointer[Neighbourhood] // by the latest Look; nil: none
 }
 
@@ -43,7 +45,7 @@ func (n *Neighbours) CarrierOf(target string) (policy.Flow, bool) {
 
 // OpenNeighbours opens what asks both clusters for their ledgers; nothing is connected yet.
 func OpenNeighbours(cfg *settings.Config, source, target kafka.Config) (*Neighbours, error) {
-	n := &Neighbours{cfg: cfg}
+	n := &Neighbours{cfg: cfg, sourceConfig: source, targetConfig: target}
 	var err error
 	if n.source, err = ledger.OpenOthers(source); err != nil {
 		return nil, err
@@ -143,7 +145,8 @@ func (v *Neighbourhood) findUpstream(cfg *settings.Config) {
 		if own || !atWork(l, v.Source.Cluster) {
 			continue
 		}
-		up := ledger.Upstream{Ledger: l.Topic, Begun: l.Begun, Identity: *l.Identity, Topics: []string{".*"}}
+		up := ledger.Upstream{Ledger: l.Topic, LedgerID: l.ID.String(), Begun: l.Begun, Identity: *l.Identity,
+			Topics: []string{".*"}}
 		if l.Rules != nil {
 			up.Topics, up.ExcludeTopics, up.Habits = l.Rules.Topics, l.Rules.ExcludeTopics, l.Rules.Habits
 			up.SharedGroups = l.Rules.SharedGroups
@@ -324,5 +327,7 @@ func (e *CircleError) Remedy() string {
 
 // IsConflict says whether an error is that a flow may not run beside another.
 func IsConflict(err error) bool {
-	return errors.As(err, new(*CircleError)) || errors.As(err, new(*SettingsError))
+	var lost *LostLedgerError
+	return errors.As(err, new(*CircleError)) || errors.As(err, new(*SettingsError)) ||
+		errors.As(err, &lost) && len(lost.Topics) > 0 // else the other flow is about to decide
 }

@@ -62,5 +62,5 @@ func (c chore) run(ctx context.Context, f *shard.Flow) error {
 // endsTry says whether a flow that is at work must not go on after an error: it stands still, or begins anew
 // with what it knows now.
 func endsTry(err error) bool {
-	return provenance.IsConflict(err) || peers.AreForeignMembers(err) || errors.As(err, new(*metError))
+	return provenance.Forbids(err) || peers.AreForeignMembers(err) || errors.As(err, new(*metError))
 }

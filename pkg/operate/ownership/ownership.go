@@ -63,7 +63,7 @@ func (v *LedgerView) runs(ctx context.Context, viewer *snapshot.Viewer) error {
 		}
 	}
 	around := viewer.CheckCircle(ctx)
-	if len(around) > 0 && provenance.IsConflict(around[0]) {
+	if len(around) > 0 && provenance.Forbids(around[0]) {
 		return around[0]
 	}
 	return nil

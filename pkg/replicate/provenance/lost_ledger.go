@@ -92,6 +92,9 @@ func (n *Neighbours) outlived(ctx context.Context, v *Neighbourhood, opposite *l
 	if err != nil {
 		return nil, err
 	}
+	if l, there := seen.Topics[opposite.Ledger]; there && (l.Err != nil || l.ID.String() == opposite.LedgerID) {
+		return nil, nil // it was not listed a moment ago
+	}
 	books, err := ledger.ReadAsItIs(ctx, n.targetConfig, n.cfg.LedgerTopic())
 	if err != nil {
 		return nil, err

@@ -325,9 +325,10 @@ func (e *CircleError) Remedy() string {
 		"any other record then", last.String(), last.LedgerTopic(), e.Flow.From)
 }
 
+// Forbids says whether an error is that a flow may not go on beside another as things stand.
+func Forbids(err error) bool { return IsConflict(err) || errors.As(err, new(*LostLedgerError)) }
+
 // IsConflict says whether an error is that a flow may not run beside another.
 func IsConflict(err error) bool {
-	var lost *LostLedgerError
-	return errors.As(err, new(*CircleError)) || errors.As(err, new(*SettingsError)) ||
-		errors.As(err, &lost) && len(lost.Topics) > 0 // else the other flow is about to decide
+	return errors.As(err, new(*CircleError)) || errors.As(err, new(*SettingsError))
 }

@@ -1,0 +1,532 @@
+package replicate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"replicator/integration/workload"
+	"replicator/internal/flowtest"
+	"replicator/internal/kafkatest"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/shard"
+)
+
+// pairSim is a random story of two clusters that both live: applications write on either, flows carry both ways under
+// the same names, and topics or whole sides are lost.
+type pairSim struct {
+	*flowtest.World
+	rand       *rand.Rand
+	sites      [2]*simSite
+	flows      []settings.Config // from the first site to the second, and back
+	replicas   []*pairReplica
+	started    int
+	number     int            // of the next record
+	partitions map[string]int // by topic
+	names      []string
+	faults     []*kfake.FaultHandle
+	broken     simBroken
+	transcript strings.Builder
+}
+
+// simSite is one of the clusters, with who writes there.
+type simSite struct {
+	name, bootstrap       string
+	cluster               *kafkatest.Cluster
+	admin                 *kadm.Client
+	net                   *simNet
+	plainly, safely, txn  *kgo.Client
+	open                  bool // a transaction of txn
+	operator              *kgo.Client
+	written               map[simPartition][]string // what was committed there, in order
+	pending               map[simPartition][]string // the same, in the open transaction
+	began                 int                       // transactional ids
+	closeThoseWhoWriteNow func()
+}
+
+// pairReplica is a replica of one of the flows.
+type pairReplica struct {
+	simReplica
+	flow int
+}
+
+// TestPairSimulation runs random stories of two sites that both live: those of -seed and of testdata/seeds, and
+// REPLICATOR_SIM many others.
+func TestPairSimulation(t *testing.T) {
+	for _, seed := range simSeeds(t) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			simulatePair(t, seed)
+		})
+	}
+}
+
+func simulatePair(t *testing.T, seed uint64) {
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute) // a story takes seconds
+	t.Cleanup(cancel)
+	s := &pairSim{World: &flowtest.World{T: t, Ctx: ctx, Cfg: settings.DefaultConfig()}, rand: rand.New(rand.NewPCG(seed, 1)),
+		partitions: map[string]int{}, broken: simBroken{left: map[step]int{}}}
+	t.Cleanup(func() {
+		if t.Failed() || os.Getenv("REPLICATOR_SIM_LOG") != "" {
+			t.Logf("again: go test ./pkg/replicate -run '^TestPairSimulation$/^%d$' -seed %d -steps %d\n%s",
+				seed, seed, *simSteps, s.transcript.String())
+		}
+		if name := os.Getenv("REPLICATOR_SIM_LOG"); name != "" {
+			_ = os.WriteFile(fmt.Sprintf("%s.%d.pair", name, seed), []byte(s.Log.String()), 0o644)
+		}
+	})
+	for i, name := range []string{"old", "new"} {
+		site := &simSite{name: name, net: newSimNet(), written: map[simPartition][]string{},
+			pending: map[simPartition][]string{}}
+		site.cluster, site.bootstrap, site.admin = s.Cluster(name, kfake.NumBrokers(2), kfake.ListenFn(site.net.listen))
+		s.sites[i] = site
+		s.applications(site)
+		t.Cleanup(func() { site.closeThoseWhoWriteNow() })
+		operator, err := kgo.NewClient(kgo.SeedBrokers(site.cluster.ListenAddrs()...))
+		s.Must("open", err)
+		t.Cleanup(operator.Close)
+		site.operator = operator
+	}
+	s.Sides.Source, s.Sides.Target = s.sites[0].bootstrap, s.sites[1].bootstrap
+	for i := range s.sites {
+		cfg := s.Cfg
+		cfg.From, cfg.To, cfg.Shards, cfg.SyncTopicConfigs = s.sites[i].name, s.sites[1-i].name, 3, i == 0
+		cfg.CommitInterval, cfg.GroupSyncInterval = 40*time.Millisecond, 200*time.Millisecond
+		cfg.RefreshInterval = 200 * time.Millisecond
+		s.flows = append(s.flows, cfg)
+	}
+	settings.Introduce(s.flows)
+	s.newTopic()
+	t.Cleanup(s.endReplicas)
+	s.checkpoint()
+	for n := range *simSteps {
+		s.say("step %d", n)
+		s.step()
+		if n%8 == 7 {
+			s.checkpoint()
+		}
+	}
+	for _, site := range s.sites {
+		s.endTransaction(site)
+	}
+	s.checkpoint()
+}
+
+// applications are those that write to a site.
+func (s *pairSim) applications(site *simSite) {
+	open := func(opts ...kgo.Opt) *kgo.Client {
+		client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(site.cluster.ListenAddrs()...),
+			kgo.MetadataMinAge(20*time.Millisecond), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+			kgo.UnknownTopicRetries(-1))...)
+		s.Must("open", err)
+		return client
+	}
+	site.began++
+	plainly := open(kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(1))
+	safely := open()
+	txn := open(kgo.TransactionalID(fmt.Sprintf("application-%d", site.began)), kgo.TransactionTimeout(10*time.Minute))
+	site.plainly, site.safely, site.txn = plainly, safely, txn
+	site.closeThoseWhoWriteNow = func() {
+		plainly.Close()
+		safely.Close()
+		txn.Close()
+	}
+}
+
+func (s *pairSim) say(format string, args ...any) {
+	fmt.Fprintf(&s.transcript, "%s "+format+"\n", append([]any{time.Now().Format("15:04:05.000")}, args...)...)
+}
+
+// site picks one.
+func (s *pairSim) site() *simSite { return s.sites[s.rand.IntN(2)] }
+
+// startReplica starts a process that runs one of the flows.
+func (s *pairSim) startReplica(flow int) {
+	s.started++
+	ctx, cancel := context.WithCancel(s.Ctx)
+	cfg := s.flows[flow]
+	r := &pairReplica{simReplica{client: fmt.Sprintf("%s%d", simClient, s.started), cancel: cancel,
+		done: make(chan error, 1)}, flow}
+	clusters := map[string]kafka.Config{}
+	for _, site := range s.sites {
+		c := s.Kafka(site.name, site.bootstrap)
+		c.Properties["client.id"] = r.client
+		clusters[site.name] = c
+	}
+	breaks := func(n int, out shard.Writer) shard.Writer {
+		w := &flowtest.World{T: s.T, Ctx: s.Ctx, Cfg: cfg, Target: s.sites[1-flow].cluster}
+		return &breaker{Writer: out, w: w, shard: n, due: s.broken.due}
+	}
+	r.Engine = replicate.New(replicate.Options{Clusters: clusters, Flows: []settings.Config{cfg},
+		Registry: prometheus.NewRegistry(), Wrap: breaks, Log: slog.New(slog.NewTextHandler(&s.Log, nil)).With("replica", r.client)})
+	go func() { r.done <- r.Run(ctx) }()
+	s.replicas = append(s.replicas, r)
+	s.say("%s starts, of %s", r.client, cfg.Name())
+}
+
+// stopReplica ends a replica as SIGTERM does.
+func (s *pairSim) stopReplica(i int) {
+	r := s.replicas[i]
+	s.say("%s stops", r.client)
+	s.replicas = slices.Delete(s.replicas, i, i+1)
+	r.cancel()
+	if err := <-r.done; err != nil {
+		s.T.Fatalf("%s ended: %v", r.client, err)
+	}
+}
+
+// killReplica cuts a replica off for ever, as SIGKILL and the session's timeout do.
+func (s *pairSim) killReplica(i int) {
+	r := s.replicas[i]
+	s.say("%s is killed", r.client)
+	s.replicas = slices.Delete(s.replicas, i, i+1)
+	for _, site := range s.sites {
+		site.net.kill(r.client)
+	}
+	r.cancel()
+	s.T.Cleanup(func() { <-r.done })
+	s.forget(r)
+}
+
+// forget has the coordinator drop a replica's members.
+func (s *pairSim) forget(r *pairReplica) {
+	to := s.sites[1-r.flow]
+	forgetMember(&flowtest.World{T: s.T, Ctx: s.Ctx, Cfg: s.flows[r.flow], To: to.admin}, to.operator, r.client)
+}
+
+func (s *pairSim) endReplicas() {
+	for _, site := range s.sites {
+		site.net.heal()
+	}
+	for _, r := range s.replicas {
+		r.cancel()
+	}
+	for _, r := range s.replicas {
+		<-r.done
+	}
+}
+
+// heal ends what would last.
+func (s *pairSim) heal() {
+	for _, f := range s.faults {
+		f.Remove()
+	}
+	s.faults = nil
+	for _, site := range s.sites {
+		site.net.heal()
+	}
+	for flow := range s.flows {
+		if !slices.ContainsFunc(s.replicas, func(r *pairReplica) bool { return r.flow == flow }) {
+			s.startReplica(flow)
+		}
+	}
+}
+
+// checkpoint ends the faults, and waits until both sides are as they should be.
+func (s *pairSim) checkpoint() {
+	s.heal()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	begun := time.Now()
+	for deadline := begun.Add(simPatience); ; <-tick.C {
+		why := s.right()
+		if why == nil {
+			s.say("all is right after %s", time.Since(begun).Round(time.Millisecond))
+			return
+		}
+		if errors.Is(why, errSimWrong) || time.Now().After(deadline) {
+			s.T.Fatalf("not right: %v", why)
+		}
+	}
+}
+
+// right says what is not yet right, or wrong: both sides hold what was committed on either, each record once, and those
+// of one side in their order.
+func (s *pairSim) right() error {
+	for _, r := range s.replicas {
+		select {
+		case err := <-r.done:
+			r.done <- err
+			return fmt.Errorf("%w: %s ended: %w", errSimWrong, r.client, err)
+		default:
+		}
+	}
+	for _, topic := range s.names {
+		for number := range s.partitions[topic] {
+			p := simPartition{topic, int32(number)}
+			for _, site := range s.sites {
+				ctx, cancel := context.WithTimeout(s.Ctx, simPatience/9)
+				held, _, err := simRead(ctx, site.bootstrap, p, 0)
+				cancel()
+				if err != nil {
+					return err
+				}
+				if err := s.holds(site, p, held); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// holds compares one partition of one side.
+func (s *pairSim) holds(site *simSite, p simPartition, held []simRecord) error {
+	seen := map[string]int{}
+	for _, r := range held {
+		if seen[r.text]++; seen[r.text] > 1 {
+			return fmt.Errorf("%w: %s holds %s twice in %s, at %d again", errSimWrong, site.name, r.text, p, r.offset)
+		}
+	}
+	for _, from := range s.sites {
+		at := 0
+		for _, r := range held {
+			if at < len(from.written[p]) && r.text == from.written[p][at] {
+				at++
+			}
+		}
+		if at == len(from.written[p]) {
+			continue
+		}
+		if next := from.written[p][at]; seen[next] > 0 {
+			return fmt.Errorf("%w: %s holds %s, which began on %s, out of order in %s", errSimWrong, site.name, next, from.name, p)
+		}
+		return fmt.Errorf("%s lacks %s of %s, which began on %s: %d of %d are there", site.name, from.written[p][at], p,
+			from.name, at, len(from.written[p]))
+	}
+	if want := len(s.sites[0].written[p]) + len(s.sites[1].written[p]); len(held) != want {
+		return fmt.Errorf("%w: %s holds %d records of %s, want %d", errSimWrong, site.name, len(held), p, want)
+	}
+	return nil
+}
+
+// step does one random thing.
+func (s *pairSim) step() {
+	switch n := s.rand.IntN(100); {
+	case n < 42:
+		s.produce()
+	case n < 52:
+		s.cuts()
+	case n < 61:
+		s.refuses()
+	case n < 70:
+		s.breaks()
+	case n < 74:
+		s.moves()
+	case n < 77:
+		s.newTopic()
+	case n < 80:
+		s.grow()
+	case n < 85:
+		s.loses()
+	default:
+		s.replica()
+	}
+}
+
+// any picks a partition.
+func (s *pairSim) any() simPartition {
+	topic := s.names[s.rand.IntN(len(s.names))]
+	return simPartition{topic, int32(s.rand.IntN(s.partitions[topic]))}
+}
+
+// produce writes a few batches on a side, alone or in a transaction that ends now or later.
+func (s *pairSim) produce() {
+	for range 1 + s.rand.IntN(4) {
+		site, p, how := s.site(), s.any(), s.rand.IntN(4)
+		var records []*kgo.Record
+		var texts []string
+		for range 1 + s.rand.IntN(20) {
+			s.number++
+			r := &kgo.Record{Topic: p.topic, Partition: p.number, Key: fmt.Appendf(nil, "k%d", s.rand.IntN(5)),
+				Value: fmt.Appendf(nil, "%s-%d", site.name, s.number), Timestamp: time.UnixMilli(1_700_000_000_000 + int64(s.number))}
+			records, texts = append(records, r), append(texts, simText(r))
+		}
+		client := []*kgo.Client{site.plainly, site.safely, site.txn, site.txn}[how]
+		s.say("%s: produce %d to %s, %s", site.name, len(records), p,
+			[]string{"plainly", "idempotently", "in a transaction", "in a transaction"}[how])
+		if client == site.txn && !site.open {
+			s.Must("begin", site.txn.BeginTransaction())
+			site.open = true
+		}
+		s.Must("write", client.ProduceSync(s.Ctx, records...).FirstErr())
+		if client != site.txn {
+			site.written[p] = append(site.written[p], texts...)
+			continue
+		}
+		site.pending[p] = append(site.pending[p], texts...)
+		// Others' records of a partition that is written to in an open transaction would be in another order than they
+		// become visible: the order of a log is that of its offsets.
+		s.endTransaction(site)
+	}
+}
+
+func (s *pairSim) endTransaction(site *simSite) {
+	if !site.open {
+		return
+	}
+	commit := s.rand.IntN(3) > 0
+	s.say("%s: transaction ends, commit %v", site.name, commit)
+	s.Must("end", site.txn.EndTransaction(s.Ctx, kgo.TransactionEndTry(commit)))
+	site.open = false
+	for p, texts := range site.pending {
+		if commit {
+			site.written[p] = append(site.written[p], texts...)
+		}
+	}
+	clear(site.pending)
+}
+
+// cuts makes connections break.
+func (s *pairSim) cuts() {
+	site, after, count := s.site(), s.rand.IntN(2) == 0, 1+s.rand.IntN(3)
+	if s.rand.IntN(5) == 0 {
+		s.say("all connections to %s are cut", site.name)
+		site.net.flap()
+		return
+	}
+	keys := append(slices.Clone(simSourceCuts), simTargetCuts...)
+	s.say("%s: %s", site.name, site.net.cut(keys[s.rand.IntN(len(keys))], after, count))
+}
+
+// breaks has the next transaction fail at one of its steps.
+func (s *pairSim) breaks() {
+	steps := []step{beforeBegin, midProduce, beforeLedger, unnoticed} // a refused end would meet applications as well
+	at := steps[s.rand.IntN(len(steps))]
+	s.say("the next transaction fails: %s", at)
+	s.broken.Lock()
+	defer s.broken.Unlock()
+	s.broken.left[at]++
+}
+
+// refuses makes a cluster answer with errors. Whoever writes there meets them too, so it is not asked to.
+func (s *pairSim) refuses() {
+	site, count := s.site(), 1+s.rand.IntN(3)
+	faults := append(slices.Clone(simSourceFaults), simTargetFaults...)
+	faults = slices.DeleteFunc(faults, func(f simFault) bool { return slices.Contains(simWrites, f.key) })
+	f := faults[s.rand.IntN(len(faults))]
+	s.say("%s answers %d %s with %s", site.name, count, f.key.Name(), f.err.Message)
+	s.faults = append(s.faults, site.cluster.Fault(kfake.Fault{
+		Keys: []kmsg.Key{f.key}, Err: f.err, Count: count, TopLevel: f.whole}))
+}
+
+// simWrites are requests of those who write.
+var simWrites = []kmsg.Key{kmsg.Produce, kmsg.AddPartitionsToTxn, kmsg.EndTxn, kmsg.InitProducerID}
+
+// moves changes leaders or coordinators.
+func (s *pairSim) moves() {
+	site := s.site()
+	if s.rand.IntN(3) == 0 {
+		s.say("%s: coordinators move", site.name)
+		site.cluster.RehashCoordinators()
+		return
+	}
+	p, node := s.any(), int32(s.rand.IntN(2))
+	s.say("%s: %d leads %s", site.name, node, p)
+	if err := site.cluster.MoveTopicPartition(p.topic, p.number, node); err != nil {
+		s.say("not yet: %v", err)
+	}
+}
+
+// newTopic adds one of at most three, on either side: who writes on the other waits for it.
+func (s *pairSim) newTopic() {
+	if len(s.names) == 3 {
+		return
+	}
+	site := s.site()
+	topic, partitions := fmt.Sprintf("t%d", len(s.names)), 1+s.rand.IntN(3)
+	s.say("topic %s of %d partitions on %s", topic, partitions, site.name)
+	s.Must("create", workload.Topics(s.Ctx, site.bootstrap, int32(partitions), workload.KeepConfigs(), topic))
+	s.names = append(s.names, topic)
+	s.partitions[topic] = partitions
+	if s.started > 0 {
+		s.checkpoint() // who writes on the other side finds it
+	}
+}
+
+// grow adds a partition, on either side.
+func (s *pairSim) grow() {
+	topic := s.names[s.rand.IntN(len(s.names))]
+	if s.partitions[topic] == 5 {
+		return
+	}
+	s.checkpoint() // the topic is on both sides
+	site := s.site()
+	s.partitions[topic]++
+	s.say("topic %s grows to %d partitions on %s", topic, s.partitions[topic], site.name)
+	s.Must("grow", workload.Grow(s.Ctx, site.bootstrap, topic, s.partitions[topic]))
+	s.again()
+}
+
+// again has other applications take over: a client learns late that a topic has changed.
+func (s *pairSim) again() {
+	s.checkpoint()
+	for _, site := range s.sites {
+		s.endTransaction(site)
+		site.closeThoseWhoWriteNow()
+		s.applications(site)
+	}
+}
+
+// loses deletes a topic of one side, or all that is there, while nobody writes; in the latter case nobody copies.
+func (s *pairSim) loses() {
+	for _, site := range s.sites {
+		s.endTransaction(site)
+	}
+	s.checkpoint()
+	site := s.site()
+	gone := []string{s.names[s.rand.IntN(len(s.names))]}
+	if s.rand.IntN(2) == 0 {
+		for len(s.replicas) > 0 {
+			s.stopReplica(0)
+		}
+		gone = slices.Clone(s.names)
+		for _, f := range s.flows {
+			if f.To == site.name {
+				gone = append(gone, f.LedgerTopic())
+			}
+		}
+	}
+	s.say("%s loses %s", site.name, strings.Join(gone, ", "))
+	for _, topic := range gone {
+		s.Delete(site.admin, topic)
+	}
+	s.again()
+}
+
+// replica starts, stops, kills or freezes one.
+func (s *pairSim) replica() {
+	n := len(s.replicas)
+	if n == 0 || n < 5 && s.rand.IntN(2) == 0 {
+		s.startReplica(s.rand.IntN(2))
+		return
+	}
+	switch i := s.rand.IntN(n); s.rand.IntN(3) {
+	case 0:
+		s.stopReplica(i)
+	case 1:
+		s.killReplica(i)
+	case 2:
+		r := s.replicas[i]
+		s.say("%s freezes, and is forgotten", r.client)
+		for _, site := range s.sites {
+			site.net.freeze(r.client)
+		}
+		s.forget(r)
+	}
+}

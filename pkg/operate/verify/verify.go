@@ -210,7 +210,8 @@ type job struct {
 	partition      compare.Partition
 	source, target compare.Remote
 	next           compare.Remote // what the source holds behind what is compared
-	failed         error          // why there is nothing to compare
+	topics         provenance.Topics
+	failed         error // why there is nothing to compare
 }
 
 // verifyJobs says, for each partition, which ranges are compared.
@@ -332,6 +333,7 @@ func newJob(ctx context.Context, viewer *snapshot.Viewer, snap *snapshot.Snapsho
 // readsFrom says which parts of the logs are read.
 func (j *job) readsFrom(viewer *snapshot.Viewer, snap *snapshot.Snapshot, view *snapshot.PartitionView,
 	begin offsets.Source, floor, end offsets.Target) {
+	j.topics = provenance.Topics{Source: snap.Source.Topics[view.Source.Topic].ID, Target: view.State.TargetTopic}
 	j.source = compare.Remote{Cluster: viewer.SourceCluster, Topic: view.Source.Topic,
 		ID: snap.Source.Topics[view.Source.Topic].ID, Number: view.Source.Number,
 		From: int64(max(begin, view.Earliest)), To: int64(view.State.Progress)}
@@ -407,8 +409,8 @@ func handedOver(snap *snapshot.Snapshot, view *snapshot.PartitionView) (offsets.
 	return offsets.Target(max(topic.TargetEnds[view.Source.Number], 0)), nil
 }
 
-// leftOutTest says whether a record of the source is left out, which would go to the topic with that id.
-type leftOutTest func(ctx context.Context, at chunk.Partition, r *kgo.Record, target chunk.TopicID) (bool, error)
+// leftOutTest says whether a record of the source is left out, of those topics.
+type leftOutTest func(ctx context.Context, at chunk.Partition, r *kgo.Record, topics provenance.Topics) (bool, error)
 
 // leftOut is the test whether the flow leaves out a record, by who wrote it; nil: it
 // leaves out nothing.
@@ -418,9 +420,9 @@ func leftOut(viewer *snapshot.Viewer) (test leftOutTest, done func(), err error)
 		return nil, func() {}, err
 	}
 	seen := time.Now() // what is read was there before
-	return func(ctx context.Context, at chunk.Partition, r *kgo.Record, target chunk.TopicID) (bool, error) {
+	return func(ctx context.Context, at chunk.Partition, r *kgo.Record, topics provenance.Topics) (bool, error) {
 		return writers.LeftOut(ctx, chunk.Written{Partition: at, Offset: r.Offset, Producer: r.ProducerID,
-			Transactional: r.Attrs.IsTransactional(), Seen: seen}, target)
+			Transactional: r.Attrs.IsTransactional(), Seen: seen}, topics)
 	}, writers.Close, nil
 }
 
@@ -456,7 +458,7 @@ func compareAll(ctx context.Context, viewer *snapshot.Viewer, jobs []*job,
 				job.source.Client, job.next.Client, job.target.Client = source, source, target
 				if leftOut != nil {
 					job.partition.LeftOut = func(ctx context.Context, r *kgo.Record) (bool, error) {
-						return leftOut(ctx, job.view.Source, r, job.view.State.TargetTopic)
+						return leftOut(ctx, job.view.Source, r, job.topics)
 					}
 				}
 				if err := job.compare(ctx, &o.Progress.watch); err != nil {

@@ -21,11 +21,14 @@ type lives struct {
 	known map[lifeOf]life
 }
 
-// lifeOf is a partition of the source, and the topic of the target that it goes to.
+// lifeOf is a partition of the source, and the topics on both sides that have its name now.
 type lifeOf struct {
 	partition chunk.Partition
-	target    chunk.TopicID
+	topics    Topics
 }
+
+// Topics are the ids of a topic of the source and of the one that it is copied to.
+type Topics struct{ Source, Target chunk.TopicID }
 
 // life is what the opposite flow's ledger says of one.
 type life struct {
@@ -50,8 +53,8 @@ func (l *lives) forget() {
 }
 
 // holds says whether the topic of the target holds what a flow has copied from it to that place of the source.
-func (l *lives) holds(ctx context.Context, by *sourceFlow, r chunk.Written, target chunk.TopicID) (bool, error) {
-	at := lifeOf{r.Partition, target}
+func (l *lives) holds(ctx context.Context, by *sourceFlow, r chunk.Written, topics Topics) (bool, error) {
+	at := lifeOf{r.Partition, topics}
 	l.mu.Lock()
 	now, known := l.known[at]
 	l.mu.Unlock()
@@ -87,7 +90,8 @@ func (l *lives) ask(ctx context.Context, by *sourceFlow, at lifeOf) (life, error
 		return now, nil
 	}
 	book := books[at.partition.Shard(by.id.Shards)]
-	if state := book.State(book.KeyOf(at.target, at.partition)); state != nil {
+	if state := book.State(book.KeyOf(at.topics.Target, at.partition)); state != nil &&
+		state.TargetTopic == at.topics.Source {
 		if run, mapped := state.Map.First(); mapped {
 			now.first = run.Target
 		}

@@ -104,9 +104,9 @@ func (w *SourceWriters) Forget() {
 	w.lives.forget()
 }
 
-// LeftOut says whether a record of the source is left out; target is the topic that it would go to. For writers that it
+// LeftOut says whether a record of the source is left out, of a topic that goes to another one. For writers that it
 // knows it answers without a question to the cluster. Errors: *ledger.UnknownClaimsError.
-func (w *SourceWriters) LeftOut(ctx context.Context, r chunk.Written, target chunk.TopicID) (bool, error) {
+func (w *SourceWriters) LeftOut(ctx context.Context, r chunk.Written, topics Topics) (bool, error) {
 	if r.Producer < 0 {
 		return false, nil
 	}
@@ -120,7 +120,7 @@ func (w *SourceWriters) LeftOut(ctx context.Context, r chunk.Written, target chu
 	if by.id.Naming != string(policy.Identity) || w.cfg.Naming != policy.Identity {
 		return true, nil // by another name it is not in the topic that it would go to
 	}
-	return w.lives.holds(ctx, by, r, target)
+	return w.lives.holds(ctx, by, r, topics)
 }
 
 // writer is the flow that wrote a record; nil: none did.

@@ -166,7 +166,9 @@ func (f *Flow) leftOut() func(context.Context, chunk.Written) (bool, error) {
 		return nil
 	}
 	return func(ctx context.Context, batch chunk.Written) (bool, error) {
-		is, err := f.SourceWriters.LeftOut(ctx, batch, f.Topology.TargetID(batch.Partition.Topic))
+		var topics provenance.Topics
+		topics.Source, topics.Target = f.Topology.IDs(batch.Partition.Topic)
+		is, err := f.SourceWriters.LeftOut(ctx, batch, topics)
 		var unknown *ledger.UnknownClaimsError
 		if errors.As(err, &unknown) && unknown.Denied {
 			return false, &chunk.Stop{Kind: chunk.StopUnauthorized, Reason: err.Error(), Fix: unknown.Remedy()}

@@ -17,7 +17,7 @@ type Topology struct {
 
 	mu      sync.Mutex
 	list    []topics.Mirrored
-	targets map[string]chunk.TopicID // by source topic
+	byName  map[string]int // by source topic: where it stands in the list
 	version uint64                   // 0: not known yet
 	changed chan struct{}            // closed when the version moves on
 }
@@ -34,11 +34,14 @@ func (t *Topology) Now() []topics.Mirrored {
 	return t.list
 }
 
-// TargetID is the id of the topic that one of the source is copied to; zero: it is not there, or not known.
-func (t *Topology) TargetID(source string) chunk.TopicID {
+// IDs are the ids of a topic of the source and of the one that it is copied to; zero: it is not there, or not known.
+func (t *Topology) IDs(topic string) (source, target chunk.TopicID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.targets[source]
+	if i, known := t.byName[topic]; known {
+		source, target = t.list[i].SourceID, t.list[i].TargetID
+	}
+	return source, target
 }
 
 // VersionNow counts the changes; 0: the topics were not compared yet.
@@ -55,9 +58,9 @@ func (t *Topology) Replace(list []topics.Mirrored) bool {
 	if t.version > 0 && same(t.list, list) {
 		return false
 	}
-	t.list, t.targets = list, make(map[string]chunk.TopicID, len(list))
+	t.list, t.byName = list, make(map[string]int, len(list))
 	for i := range list {
-		t.targets[list[i].Source] = list[i].TargetID
+		t.byName[list[i].Source] = i
 	}
 	t.version++
 	close(t.changed)

@@ -182,14 +182,14 @@ func TestWaitEndsWhereWaitingDoesNotHelp(t *testing.T) {
 	ends("a group that a consumer has moved", "--groups billing", "group billing in orders/0: a consumer on the target")
 	w.config = w.write(w.target.Address(), w.source.Address())
 	for _, asked := range []string{"--lag 0", "--drained", "--aged-out"} {
-		ends("a circle, "+asked, asked, "records would go in a circle")
+		ends("exchanged, "+asked, asked, "would set the settings of topics", "Are from and to of this flow exchanged?")
 	}
 	if got := w.run("drained"); got.code != exitFailed {
-		t.Errorf("drained in a circle: exit %d, %s", got.code, got.stdout)
+		t.Errorf("drained, exchanged: exit %d, %s", got.code, got.stdout)
 	}
 	status := strings.Join(strings.Fields(w.must("status")), " ")
-	says(t, "the status in a circle", status, "! records would go in a circle", "what is said above, then start one")
-	if strings.Index(status, "in a circle") > strings.Index(status, "nothing moves") {
+	says(t, "the status, exchanged", status, "! both flow", "what is said above, then start one")
+	if strings.Index(status, "! both flow") > strings.Index(status, "nothing moves") {
 		t.Errorf("what is to be done first comes later:\n%s", status)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/settings"
@@ -89,9 +90,8 @@ func (w *Waiter) missing(ctx context.Context, v *snapshot.Viewer) (gap, error) {
 		return gap{}, nil
 	}
 	d, err := inspect.Drained(ctx, v)
-	var circle *provenance.CircleError
-	if errors.As(err, &circle) {
-		return gap{circle.Error(), true, circle.Remedy()}, nil
+	if provenance.Forbids(err) {
+		return gap{err.Error(), true, chunk.Remedy(err)}, nil
 	}
 	if err != nil {
 		return gap{}, err

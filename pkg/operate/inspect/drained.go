@@ -102,7 +102,7 @@ func Drained(ctx context.Context, v *snapshot.Viewer) (*DrainedStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	if around := v.CheckCircle(ctx); len(around) > 0 && provenance.IsConflict(around[0]) {
+	if around := v.CheckCircle(ctx); len(around) > 0 && provenance.Forbids(around[0]) {
 		return nil, around[0] // which side holds what the other lacks is not asked the right way round
 	}
 	names, _ := v.Groups.Names(ctx) // where they cannot be listed, their positions could not be read either

@@ -86,8 +86,8 @@ type Found struct {
 // part is one partition to be read.
 type part struct {
 	seen   Partition
-	of     int           // partitions that the topic has
-	target chunk.TopicID // where it would be copied to
+	of     int               // partitions that the topic has
+	topics provenance.Topics // of both sides
 	log    compare.Remote
 	failed error
 }
@@ -143,7 +143,7 @@ func partOf(snap *snapshot.Snapshot, view *snapshot.PartitionView, cluster kafka
 		To: int64(view.Stable), Deleted: max(int64(view.Earliest-from), 0), Open: max(int64(view.High-view.Stable), 0)},
 		failed: view.Unknown}
 	topic := snap.Source.Topics[view.Source.Topic]
-	p.of, p.target = topic.Partitions, view.TargetID
+	p.of, p.topics = topic.Partitions, provenance.Topics{Source: topic.ID, Target: view.TargetID}
 	p.log = compare.Remote{Cluster: cluster, Topic: view.Source.Topic, ID: topic.ID, Number: view.Source.Number,
 		From: max(p.seen.From, int64(view.Earliest)), To: p.seen.To}
 	return p
@@ -226,7 +226,7 @@ func (r *reading) take(ctx context.Context, one *kgo.Record, times wire.Times) e
 	p := &r.part.seen
 	if r.writers != nil {
 		out, err := r.writers.LeftOut(ctx, chunk.Written{Partition: chunk.Partition{Topic: p.Topic, Number: p.Partition},
-			Offset: one.Offset, Producer: one.ProducerID, Transactional: one.Attrs.IsTransactional(), Seen: r.seen}, r.target)
+			Offset: one.Offset, Producer: one.ProducerID, Transactional: one.Attrs.IsTransactional(), Seen: r.seen}, r.topics)
 		if err != nil {
 			return err
 		}

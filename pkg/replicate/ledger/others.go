@@ -38,6 +38,7 @@ type Standing struct {
 	Cluster string   // its id
 	Topics  []string // all that it shows, by name
 	Ledgers []Other  // by topic
+	Silent  error    // why some topic is not described, which may be a ledger; nil: all are
 }
 
 // Other is one ledger, as far as partition 0 tells.
@@ -163,7 +164,13 @@ func (o *Others) list(ctx context.Context) (*Standing, error) {
 	there := map[string]*known{}
 	for i := range metadata.Topics {
 		topic := &metadata.Topics[i]
-		if topic.Topic == nil || topic.ErrorCode != 0 {
+		if topic.Topic == nil {
+			continue
+		}
+		if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
+			if kerr.IsRetriable(err) && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+				standing.Silent = fmt.Errorf("topic %s: %w", *topic.Topic, err)
+			}
 			continue
 		}
 		name := *topic.Topic

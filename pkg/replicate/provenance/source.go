@@ -45,15 +45,6 @@ type sourceFlow struct {
 	author Author
 	id     ledger.Identity
 	claims *ledger.Claims
-	err    error // why its ledger cannot be read; then it claims what nobody else does
-}
-
-// Claimed asks the flow's ledger.
-func (f *sourceFlow) Claimed(ctx context.Context, producer int64, seen time.Time) (bool, error) {
-	if f.err != nil {
-		return false, f.err
-	}
-	return f.claims.Claimed(ctx, producer, seen)
 }
 
 // AskedOppositeLedger is the ledger on the source of the flow in the opposite direction that the configuration holds
@@ -131,7 +122,7 @@ func (w *SourceWriters) writer(ctx context.Context, r chunk.Written) (*sourceFlo
 			return nil, nil
 		}
 		for _, f := range flows {
-			claimed, err := f.Claimed(ctx, r.Producer, r.Seen)
+			claimed, err := f.claims.Claimed(ctx, r.Producer, r.Seen)
 			if claimed || err != nil {
 				return f, err
 			}
@@ -192,8 +183,12 @@ func (w *SourceWriters) look(ctx context.Context, seen time.Time) error {
 	}
 	begun := time.Now()
 	standing, err := w.lookAtBoth(ctx)
+	if err == nil {
+		err = w.unread(standing)
+	}
 	if err != nil {
-		return &ledger.UnknownClaimsError{Ledger: w.cfg.OppositeLedger(), Cluster: w.source.Name, Err: err}
+		return &ledger.UnknownClaimsError{Ledger: w.cfg.OppositeLedger(), Cluster: w.source.Name, Err: err,
+			Denied: errors.Is(err, kerr.TopicAuthorizationFailed)}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -202,6 +197,19 @@ func (w *SourceWriters) look(ctx context.Context, seen time.Time) error {
 		w.add(&standing.Ledgers[i], standing.Cluster)
 	}
 	return nil
+}
+
+// unread is why it is not known which flows write to the source: a topic that may be a ledger did not answer. One that
+// may not be read, and is not named by the configuration, counts as none: the flow warns of it.
+func (w *SourceWriters) unread(standing *ledger.Standing) error {
+	for i := range standing.Ledgers {
+		l := &standing.Ledgers[i]
+		denied := errors.Is(l.Err, kerr.TopicAuthorizationFailed) && l.Topic != AskedOppositeLedger(w.cfg)
+		if known := w.flows[l.Topic+"/"+l.ID.String()] != nil; l.Err != nil && !denied && !known {
+			return l.Err
+		}
+	}
+	return standing.Silent
 }
 
 // lookAtBoth finds the source's ledgers, and who the target is.
@@ -232,17 +240,11 @@ func (w *SourceWriters) lookAtBoth(ctx context.Context) (*ledger.Standing, error
 // add takes up a ledger that was found, for who holds the lock.
 func (w *SourceWriters) add(l *ledger.Other, source string) {
 	key := l.Topic + "/" + l.ID.String()
-	if f := w.flows[key]; f != nil && f.err == nil {
+	if w.flows[key] != nil {
 		return
 	}
 	f := &sourceFlow{author: Author{Kind: Another, Ledger: l.Topic, Producer: -1}}
 	switch {
-	case l.Err != nil && l.Topic != AskedOppositeLedger(w.cfg):
-		return // whose it is is not known; the flow warns of it
-	case l.Err != nil:
-		f.author.Kind = Opposite
-		f.err = &ledger.UnknownClaimsError{Ledger: l.Topic, Cluster: w.source.Name, Err: l.Err,
-			Denied: errors.Is(l.Err, kerr.TopicAuthorizationFailed)}
 	case l.Identity == nil || l.Identity.TargetCluster != source:
 		return // a copy of a ledger, or one that has claimed nothing
 	default:

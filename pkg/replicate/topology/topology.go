@@ -18,8 +18,8 @@ type Topology struct {
 	mu      sync.Mutex
 	list    []topics.Mirrored
 	byName  map[string]int // by source topic: where it stands in the list
-	version uint64                   // 0: not known yet
-	changed chan struct{}            // closed when the version moves on
+	version uint64         // 0: not known yet
+	changed chan struct{}  // closed when the version moves on
 }
 
 // New knows of no topics yet.

@@ -96,7 +96,7 @@ func (w *drillWords) run(cmd *cobra.Command, on *chosen) error {
 	for _, flow := range flows {
 		found, err := drill.Run(cmd.Context(), drill.Options{
 			Clusters: clustersOf(on.clusters, flow), Flow: flow, InFlight: w.inFlight, NoTopic: w.noTopic,
-			Program: versionOf() + " " + commitOf()})
+			Program: files.VersionOf() + " " + files.CommitOf()})
 		if err == nil {
 			all.Drills = append(all.Drills, found)
 			err = found.Err()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/files"
 	"replicator/internal/answers"
 	"replicator/internal/config"
 	"replicator/internal/report"
@@ -120,7 +121,7 @@ func (f *resumeFlags) order(ctx context.Context, cmd *cobra.Command, view *snaps
 		if err := f.agreed(cmd); err != nil {
 			return err
 		}
-		if err := inspect.Resume(ctx, view, cuts, f.fromEnd, versionOf()); err != nil {
+		if err := inspect.Resume(ctx, view, cuts, f.fromEnd, files.VersionOf()); err != nil {
 			return err
 		}
 	}

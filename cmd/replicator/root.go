@@ -124,7 +124,7 @@ Errors are printed with what to do about them.`,
   replicator verify -c replicator.yaml --report proof.json
   replicator import mm2.properties > replicator.yaml
   replicator help config`,
-		Version:       versionOf(),
+		Version:       files.VersionOf(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -138,7 +138,7 @@ Errors are printed with what to do about them.`,
 	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newDrill(),
 		files.NewReport(exitCodes), newCutover(), newFailover(), newFailback(), newRollback(), newResume(), newWait(),
 		newDrained(), newOrphans(), newImportRecords(), newLedger(), newTopics(), newTopicVersion(),
-		files.NewImport(exitCodes), files.NewDemo(), newVersion(), newConfigHelp())
+		files.NewImport(exitCodes), files.NewDemo(), files.NewVersion(exitCodes), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {

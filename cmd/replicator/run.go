@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/files"
 	"replicator/internal/config"
 	"replicator/internal/httpserver"
 	"replicator/internal/interrupt"
@@ -71,7 +72,7 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	engine := replicate.New(replicate.Options{
 		Clusters: clustersWith(cfg, log), Flows: cfg.Flows, UntilCaughtUp: once, Registry: registry, Log: log,
 		ViewGroups: inspect.ViewGroups(clustersWith(cfg, log), log),
-		Version:    versionOf(), Commit: commitOf(),
+		Version:    files.VersionOf(), Commit: files.CommitOf(),
 	})
 	at := "nowhere"
 	if listen := cfg.HTTP.Listen; listen != "" {
@@ -87,7 +88,7 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 		}
 	}
 	if !once {
-		log.Info("copying", "version", versionOf(), "flows", len(cfg.Flows), "http", at)
+		log.Info("copying", "version", files.VersionOf(), "flows", len(cfg.Flows), "http", at)
 	}
 	signal.Ignore(syscall.SIGPIPE) // a terminal or a reader of the log that is gone is no reason to end
 	if os.Getenv("GOGC") == "" {

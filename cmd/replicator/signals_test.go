@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"replicator/cmd/replicator/files"
 	"strings"
 	"syscall"
 	"testing"
@@ -76,7 +77,8 @@ func TestInterruptionSaysWhatWasLeftUndone(t *testing.T) {
 
 func TestVersionIsAFlagToo(t *testing.T) {
 	t.Parallel()
-	if got := command(t.Context(), "--version"); got.code != exitDone || got.stdout != "replicator "+versionOf()+"\n" {
+	if got := command(t.Context(), "--version"); got.code != exitDone ||
+		got.stdout != "replicator "+files.VersionOf()+"\n" {
 		t.Errorf("--version: exit %d %q%s", got.code, got.stdout, got.stderr)
 	}
 }

@@ -36,7 +36,6 @@ var said = map[string]string{
 	"UnknownFlowError":   "the configuration has no flow",
 	"Unreadable":         "a source position cannot be read", "WaitingError": "is not done:",
 	"differentError": "incomplete", "existsError": "exists, and no file is overwritten",
-	"SettingsError": "would set the settings of topics as the other side has them",
 	"notReadyError": "is not ready for a failover",
 	"keyError":      "holds no key in PEM", "signatureError": "is not what was signed",
 	"keptError": "is kept:", "placeError": "is kept:", "notPutBack": "what was there before keeps less",

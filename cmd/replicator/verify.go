@@ -86,7 +86,7 @@ and what ledger and target know is told (1).
 
 // options reads the flags.
 func (w *verifyWords) options(now time.Time) (verify.Options, error) {
-	o := verify.Options{Program: versionOf() + " " + commitOf(),
+	o := verify.Options{Program: files.VersionOf() + " " + files.CommitOf(),
 		Filters: verify.Filters{Topics: w.topics, Since: w.since}}
 	if w.topics != "" {
 		pattern, err := compileWhole("--topics", w.topics)

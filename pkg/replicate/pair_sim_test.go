@@ -77,7 +77,8 @@ func TestPairSimulation(t *testing.T) {
 func simulatePair(t *testing.T, seed uint64) {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute) // a story takes seconds
 	t.Cleanup(cancel)
-	s := &pairSim{World: &flowtest.World{T: t, Ctx: ctx, Cfg: settings.DefaultConfig()}, rand: rand.New(rand.NewPCG(seed, 1)),
+	s := &pairSim{World: &flowtest.World{T: t, Ctx: ctx, Cfg: settings.DefaultConfig()},
+		rand:       rand.New(rand.NewPCG(seed, 1)),
 		partitions: map[string]int{}, broken: simBroken{left: map[step]int{}}}
 	t.Cleanup(func() {
 		if t.Failed() || os.Getenv("REPLICATOR_SIM_LOG") != "" {
@@ -171,7 +172,8 @@ func (s *pairSim) startReplica(flow int) {
 		return &breaker{Writer: out, w: w, shard: n, due: s.broken.due}
 	}
 	r.Engine = replicate.New(replicate.Options{Clusters: clusters, Flows: []settings.Config{cfg},
-		Registry: prometheus.NewRegistry(), Wrap: breaks, Log: slog.New(slog.NewTextHandler(&s.Log, nil)).With("replica", r.client)})
+		Registry: prometheus.NewRegistry(), Wrap: breaks, Log: slog.New(slog.NewTextHandler(&s.Log, nil)).With("replica",
+			r.client)})
 	go func() { r.done <- r.Run(ctx) }()
 	s.replicas = append(s.replicas, r)
 	s.say("%s starts, of %s", r.client, cfg.Name())
@@ -302,7 +304,8 @@ func (s *pairSim) holds(site *simSite, p simPartition, held []simRecord) error {
 			continue
 		}
 		if next := from.written[p][at]; seen[next] > 0 {
-			return fmt.Errorf("%w: %s holds %s, which began on %s, out of order in %s", errSimWrong, site.name, next, from.name, p)
+			return fmt.Errorf("%w: %s holds %s, which began on %s, out of order in %s", errSimWrong, site.name, next,
+				from.name, p)
 		}
 		return fmt.Errorf("%s lacks %s of %s, which began on %s: %d of %d are there", site.name, from.written[p][at], p,
 			from.name, at, len(from.written[p]))

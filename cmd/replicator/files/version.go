@@ -1,4 +1,4 @@
-package main
+package files
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 	"replicator/internal/answers"
 )
 
-// newVersion makes the verb that tells what this binary is.
-func newVersion() *cobra.Command {
+// NewVersion makes the verb that tells what this binary is.
+func NewVersion(exitCodes string) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "version",
@@ -23,20 +23,20 @@ func newVersion() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, librdkafka := ck.LibraryVersion()
 			if asJSON {
-				return answers.Print(cmd.OutOrStdout(), map[string]string{"version": versionOf(), "commit": commitOf(),
+				return answers.Print(cmd.OutOrStdout(), map[string]string{"version": VersionOf(), "commit": CommitOf(),
 					"go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "librdkafka": librdkafka}, true)
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "replicator %s\ncommit     %s\ngo         %s %s/%s\nlibrdkafka %s, %s\n",
-				versionOf(), commitOf(), runtime.Version(), runtime.GOOS, runtime.GOARCH, librdkafka, ck.LibrdkafkaLinkInfo)
+				VersionOf(), CommitOf(), runtime.Version(), runtime.GOOS, runtime.GOARCH, librdkafka, ck.LibrdkafkaLinkInfo)
 			return err
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, whose fields are stable")
 	return cmd
 }
 
-// versionOf is the module's version, as the build noted it.
-func versionOf() string {
+// VersionOf is the module's version, as the build noted it.
+func VersionOf() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "unknown"
@@ -44,8 +44,8 @@ func versionOf() string {
 	return info.Main.Version
 }
 
-// commitOf is the commit that was built, with a mark if it had changes.
-func commitOf() string {
+// CommitOf is the commit that was built, with a mark if it had changes.
+func CommitOf() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

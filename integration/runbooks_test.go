@@ -160,6 +160,10 @@ func newApps(t *testing.T, source, target *cluster.Cluster, set ...func(*apps)) 
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("commands said:\n%s", a.printed)
+			for on, c := range a.consumers {
+				reads, err := c.Stop()
+				t.Logf("the consumer on %s had read %d: %v", on.Bootstrap(), len(reads), err)
+			}
 		}
 	})
 	a.must(workload.Topics(a.ctx, source.Bootstrap(), 3, workload.KeepConfigs(), a.topic))

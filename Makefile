@@ -56,8 +56,8 @@ fuzz: ## each fuzz target for FUZZTIME (default 20s)
 		echo "$$package $$target"; \
 		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "$$package" || exit 1; done
 
-sim: ## SIM (default 100) random stories between two fake clusters, in both lanes
-	REPLICATOR_SIM=$(SIM) $(GO) test -count=1 -timeout 0 -run '^TestSimulation$$' ./pkg/replicate
+sim: ## SIM (default 100) random stories between two fake clusters: one way in both lanes, and both ways
+	REPLICATOR_SIM=$(SIM) $(GO) test -count=1 -timeout 0 -run '^Test(Pair)?Simulation$$' ./pkg/replicate
 
 brokers: ## leaders move, stop and are killed, and the nearest replica is read: three brokers on each side
 	REPLICATOR_REQUIRE_KAFKA=1 REPLICATOR_SEVERAL=1 $(GO) test -tags integration -count=1 -run '^TestSeveralBrokers$$' \

@@ -26,7 +26,7 @@ A flow does not run where the ledger names another cluster: the records of two
 sources would be mixed. A cluster that was restored under another id is recognised by
 its topics' ids. --accept-clusters is for one that was built anew in place of the
 former one, with topics made anew: it notes that the clusters of now are meant. No
-replica may run. The records of a source topic that was made anew then follow the
+replica may run, nor one of an opposite flow. The records of a source topic that was made anew then follow the
 former ones on the target; where the target was built anew, all is copied once more.
 
 Of two flows in opposite directions neither goes on where the ledger of the other was

@@ -244,7 +244,7 @@ func TestExamples(t *testing.T) {
 		"NEW_API_KEY", "key", "NEW_API_SECRET", "b")
 	getenv = and(getenv, variables(append(heroku(t, "HEROKU_KAFKA_COPPER", "kafka+ssl://copper:9096", ""),
 		heroku(t, "KAFKA", herokuURLs, "columbia-68051.")...)...))
-	flows := map[string]int{"disaster-recovery.yaml": 2}
+	flows := map[string]int{"disaster-recovery.yaml": 2, "two-sites.yaml": 2}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {

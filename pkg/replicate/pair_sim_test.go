@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"replicator/internal/flowtest"
 	"replicator/internal/kafkatest"
@@ -69,12 +70,31 @@ func TestPairSimulation(t *testing.T) {
 	for _, seed := range simSeeds(t) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			simulatePair(t, seed)
+			simulatePair(t, seed, *simSteps)
 		})
 	}
 }
 
-func simulatePair(t *testing.T, seed uint64) {
+// TestPairStories runs many short ones, always the same.
+func TestPairStories(t *testing.T) {
+	if *simSeed != 0 || os.Getenv("REPLICATOR_SIM") != "" {
+		t.Skip("long ones are asked for")
+	}
+	const stories, atOnce = 200, 16 // they mostly wait
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for seed := range uint64(stories) {
+		group.Go(func() error {
+			t.Run(fmt.Sprint(seed+1), func(t *testing.T) { simulatePair(t, seed+1, shortStory) })
+			return nil
+		})
+	}
+	_ = group.Wait() // what failed is the tests' own
+}
+
+const shortStory = 6 // steps
+
+func simulatePair(t *testing.T, seed uint64, steps int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute) // a story takes seconds
 	t.Cleanup(cancel)
 	s := &pairSim{World: &flowtest.World{T: t, Ctx: ctx, Cfg: settings.DefaultConfig()},
@@ -83,7 +103,7 @@ func simulatePair(t *testing.T, seed uint64) {
 	t.Cleanup(func() {
 		if t.Failed() || os.Getenv("REPLICATOR_SIM_LOG") != "" {
 			t.Logf("again: go test ./pkg/replicate -run '^TestPairSimulation$/^%d$' -seed %d -steps %d\n%s",
-				seed, seed, *simSteps, s.transcript.String())
+				seed, seed, steps, s.transcript.String())
 		}
 		if name := os.Getenv("REPLICATOR_SIM_LOG"); name != "" {
 			_ = os.WriteFile(fmt.Sprintf("%s.%d.pair", name, seed), []byte(s.Log.String()), 0o644)
@@ -113,7 +133,7 @@ func simulatePair(t *testing.T, seed uint64) {
 	s.newTopic()
 	t.Cleanup(s.endReplicas)
 	s.checkpoint()
-	for n := range *simSteps {
+	for n := range steps {
 		s.say("step %d", n)
 		s.step()
 		if n%8 == 7 {

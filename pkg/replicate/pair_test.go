@@ -2,6 +2,7 @@ package replicate_test
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -157,4 +158,43 @@ func TestLostLedgerOfAPair(t *testing.T) {
 	if seen.Refused != "" {
 		t.Errorf("it was accepted, and is refused: %s", seen.Refused)
 	}
+}
+
+// TestSideBuiltAnew: an empty cluster of another id takes the place of a lost one, once an operator has said so; it gets
+// all, what began on the former one among that.
+func TestSideBuiltAnew(t *testing.T) {
+	w := flowtest.New(t)
+	p := w.Pair()
+	w.Topic("orders", 1)
+	w.Must("make the topic", w.MakeTopic(w.Sides.Target, "orders"))
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	w.Plain(w.Sides.Target, "orders", 0, 10)
+	r := p.StartFlows(p.There, p.Back)
+	p.SameOnBoth("orders", 20)
+	w.Await("each has noted the other", func() bool { return w.Noted(p.There) && w.Noted(p.Back) })
+	r.Stop()
+	w.Source, w.Sides.Source, w.From = w.Cluster("built-anew")
+	w.Plain(w.Sides.Target, "orders", 0, 5)
+	seen, err := ownership.Read(w.Ctx, w.Clusters(), p.There)
+	w.Must("read", err)
+	if !strings.Contains(seen.Refused, "cluster") {
+		t.Errorf("another cluster in its place is refused with %q", seen.Refused)
+	}
+	back := p.StartFlows(p.Back) // it has begun before anybody says so
+	w.Await("it is refilled", func() bool { return w.There(w.From, "orders") && len(w.Holds(w.Sides.Source, "orders")) == 25 })
+	_, err = ownership.Accept(w.Ctx, w.Clusters(), p.There, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "replicas of the opposite flow new->old are at work") {
+		t.Errorf("while the opposite flow runs it is accepted: %v", err)
+	}
+	back.Stop()
+	_, err = ownership.Accept(w.Ctx, w.Clusters(), p.There, slog.New(slog.DiscardHandler))
+	w.Must("accept", err)
+	p.StartFlows(p.Back)
+	p.StartFlows(p.There)
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	w.Plain(w.Sides.Target, "orders", 0, 10)
+	p.SameOnBoth("orders", 45)
+	w.Plain(w.Sides.Source, "orders", 0, 1) // what came after the others shows that none of them came twice
+	w.Plain(w.Sides.Target, "orders", 0, 1)
+	p.SameOnBoth("orders", 47)
 }

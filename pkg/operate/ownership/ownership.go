@@ -3,10 +3,15 @@ package ownership
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/identity"
 	"replicator/pkg/replicate/kafka"
@@ -69,6 +74,33 @@ func (v *LedgerView) runs(ctx context.Context, viewer *snapshot.Viewer) error {
 	return nil
 }
 
+// oppositeRests refuses while replicas of the opposite flow are at work: they take what the flow has written for that of
+// another one, since its ledger names another cluster, and would take what it writes from then on for the same.
+func oppositeRests(ctx context.Context, viewer *snapshot.Viewer) error {
+	for _, l := range viewer.Around.Source.Ledgers {
+		id := l.Identity
+		if id == nil || id.TargetCluster != viewer.SourceID || id.SourceCluster != viewer.TargetID {
+			continue
+		}
+		opposite := settings.Config{Config: policy.Config{Flow: policy.Flow{From: id.From, To: id.To,
+			TargetPrefix: id.TargetPrefix}}}
+		group := opposite.GroupID()
+		described, err := kadm.NewClient(viewer.SourceClient).DescribeGroups(ctx, group)
+		if err == nil {
+			err = described[group].Err
+		}
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+			return fmt.Errorf("see whether flow %s runs: %w", id.Flow(), viewer.SourceCluster.Explain(err))
+		}
+		if n := len(described[group].Members); n > 0 {
+			return &kafka.Problem{What: fmt.Sprintf("%d replicas of the opposite flow %s are at work (group %s on cluster %s)",
+				n, id.Flow(), group, viewer.Flow.From), Fix: "stop them, wait until the group has no members (a killed one " +
+				"stays until its session times out), give this again, and start both flows"}
+		}
+	}
+	return nil
+}
+
 // AcceptOpposite notes in a flow's ledger that the ledgers of now are those of the flows around it: what a lost one
 // claimed counts as native from then on.
 func AcceptOpposite(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
@@ -98,6 +130,9 @@ func Accept(ctx context.Context, clusters map[string]kafka.Config, flow settings
 		return nil, err
 	}
 	defer viewer.Close()
+	if err := oppositeRests(ctx, viewer); err != nil {
+		return nil, err
+	}
 	s := identity.NewSigner(&flow, viewer.SourceCluster, viewer.TargetCluster, viewer.Policy, log)
 	now := identity.Of(&flow, viewer.SourceID, viewer.TargetID)
 	says, err := s.Accept(ctx, now)

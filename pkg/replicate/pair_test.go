@@ -160,8 +160,8 @@ func TestLostLedgerOfAPair(t *testing.T) {
 	}
 }
 
-// TestSideBuiltAnew: an empty cluster of another id takes the place of a lost one, once an operator has said so; it gets
-// all, what began on the former one among that.
+// TestSideBuiltAnew: an empty cluster of another id takes the place of a lost one, once an operator has said so; it
+// gets all, what began on the former one among that.
 func TestSideBuiltAnew(t *testing.T) {
 	w := flowtest.New(t)
 	p := w.Pair()
@@ -181,7 +181,9 @@ func TestSideBuiltAnew(t *testing.T) {
 		t.Errorf("another cluster in its place is refused with %q", seen.Refused)
 	}
 	back := p.StartFlows(p.Back) // it has begun before anybody says so
-	w.Await("it is refilled", func() bool { return w.There(w.From, "orders") && len(w.Holds(w.Sides.Source, "orders")) == 25 })
+	w.Await("it is refilled", func() bool {
+		return w.There(w.From, "orders") && len(w.Holds(w.Sides.Source, "orders")) == 25
+	})
 	_, err = ownership.Accept(w.Ctx, w.Clusters(), p.There, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "replicas of the opposite flow new->old are at work") {
 		t.Errorf("while the opposite flow runs it is accepted: %v", err)

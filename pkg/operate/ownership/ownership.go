@@ -74,8 +74,8 @@ func (v *LedgerView) runs(ctx context.Context, viewer *snapshot.Viewer) error {
 	return nil
 }
 
-// oppositeRests refuses while replicas of the opposite flow are at work: they take what the flow has written for that of
-// another one, since its ledger names another cluster, and would take what it writes from then on for the same.
+// oppositeRests refuses while replicas of the opposite flow are at work: they take what the flow has written for that
+// of another one, since its ledger names another cluster, and would take what it writes from then on for the same.
 func oppositeRests(ctx context.Context, viewer *snapshot.Viewer) error {
 	for _, l := range viewer.Around.Source.Ledgers {
 		id := l.Identity
@@ -93,9 +93,9 @@ func oppositeRests(ctx context.Context, viewer *snapshot.Viewer) error {
 			return fmt.Errorf("see whether flow %s runs: %w", id.Flow(), viewer.SourceCluster.Explain(err))
 		}
 		if n := len(described[group].Members); n > 0 {
-			return &kafka.Problem{What: fmt.Sprintf("%d replicas of the opposite flow %s are at work (group %s on cluster %s)",
-				n, id.Flow(), group, viewer.Flow.From), Fix: "stop them, wait until the group has no members (a killed one " +
-				"stays until its session times out), give this again, and start both flows"}
+			return &kafka.Problem{What: fmt.Sprintf("%d replicas of the opposite flow %s are at work (group %s on cluster "+
+				"%s)", n, id.Flow(), group, viewer.Flow.From), Fix: "stop them, wait until the group has no members (a killed " +
+				"one stays until its session times out), give this again, and start both flows"}
 		}
 	}
 	return nil

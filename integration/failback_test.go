@@ -28,7 +28,7 @@ func (a *apps) giveUp() {
 	a.readAtLoss = len(a.reads[a.source])
 	a.command("replicator failover -c site.yaml --source-is-dead --yes")
 	a.before = len(a.printed.String())
-	a.produce(a.target, a.nextNumber()) // first: what was aborted last may be all that the group has before it
+	a.produce(a.target, a.nextNumber(a.target)) // first: what was aborted last may be all that the group has before it
 	a.goOnReading(a.target)
 	a.await("applications are at work on the target", func() bool { return len(a.consumers[a.target].So()) > 500 })
 }

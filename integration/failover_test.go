@@ -136,6 +136,11 @@ func (a *apps) oldDies() {
 	a.t.Helper()
 	a.daemon.kill()
 	a.source.Kill()
+	a.abandon()
+}
+
+// abandon leaves the applications on a source that is gone with what they did.
+func (a *apps) abandon() {
 	producer, consumer := a.producers[a.source], a.consumers[a.source]
 	a.reads[a.source], a.next = append(a.reads[a.source], consumer.So()...), 1_000_000
 	delete(a.producers, a.source)

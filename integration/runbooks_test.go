@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +23,7 @@ var runbooks = []struct {
 	name string
 	back bool // the applications end on the source
 	lost bool // the source was given up before
+	both bool // both sides are in use
 	// again is how many records the consumers may read twice; nil: none.
 	again func(*apps) int
 }{
@@ -34,6 +36,7 @@ var runbooks = []struct {
 	{name: "rollback", back: true},
 	{name: "drill"},
 	{name: "return", lost: true, again: (*apps).readBefore},
+	{name: "two-sites", both: true, again: (*apps).readOnEither},
 }
 
 func TestRunbooks(t *testing.T) {
@@ -47,6 +50,9 @@ func TestRunbooks(t *testing.T) {
 			if book.lost {
 				a.giveUp()
 			}
+			if book.both {
+				a.bothWays()
+			}
 			a.follow(filepath.Join("..", "docs", "runbooks", book.name+".md"))
 			a.finish()
 			again := 0
@@ -56,6 +62,9 @@ func TestRunbooks(t *testing.T) {
 			a.count(again)
 			if book.back {
 				a.goesOn()
+			}
+			if book.both {
+				a.areTheSame()
 			}
 			t.Logf("standstill %s producers %.1f s consumers %.1f s", book.name, a.standstill(a.produced), a.standstill(a.read))
 		})
@@ -134,6 +143,8 @@ type apps struct {
 
 	readAtLoss int // records that were read on the source when it was given up
 
+	acts map[string]func() // of this test alone
+
 	nextProtocol bool // of the group
 	rate         int  // of producers, in records a second
 	atOnce       int  // records that consumers read between two commits
@@ -210,7 +221,8 @@ func (a *apps) stopProducing(on *cluster.Cluster) {
 	made, err := a.producers[on].Stop()
 	a.must(err)
 	delete(a.producers, on)
-	if other := a.producers[a.target]; on == a.source && other != nil && a.from[a.target] < made.Next {
+	if other := a.producers[a.target]; on == a.source && other != nil && a.from[on] <= a.from[a.target] &&
+		a.from[a.target] < made.Next {
 		a.await("the target has every record too", func() bool { return other.So().Next >= made.Next })
 	}
 	a.written[on] = append(a.written[on], [2]int{a.from[on], made.Next})
@@ -261,8 +273,8 @@ func (a *apps) act(line string) {
 		"stop the producers":         func() { a.stopProducing(a.source) },
 		"stop the producers on old":  func() { a.stopProducing(a.source) },
 		"stop the producers on new":  func() { a.stopProducing(a.target) },
-		"start the producers on new": func() { a.produce(a.target, a.nextNumber()) },
-		"start the producers on old": func() { a.produce(a.source, a.next) },
+		"start the producers on new": func() { a.produce(a.target, a.nextNumber(a.target)) },
+		"start the producers on old": func() { a.produce(a.source, a.nextNumber(a.source)) },
 		"start the producers on new beside those on old": func() {
 			a.produce(a.target, a.producers[a.source].So().Next) // from now on both have every record
 			a.ageOut()
@@ -288,6 +300,7 @@ func (a *apps) act(line string) {
 			a.await("they stand at the end", func() bool { return a.lagOn(a.target) == 0 })
 		},
 	}
+	maps.Copy(acts, a.acts)
 	act := acts[line]
 	if act == nil {
 		a.t.Fatalf("nobody knows how to %q", line)
@@ -303,13 +316,16 @@ func (a *apps) says(text string) {
 	})
 }
 
-// nextNumber is that of the first record on the target: producers that still run on
-// the source leave room for what they will write.
-func (a *apps) nextNumber() int {
-	if a.producers[a.source] != nil {
-		return 1_000_000
+// nextNumber is that of the first record on a cluster: producers that still run on the other one leave room for what
+// they will write.
+func (a *apps) nextNumber(on *cluster.Cluster) int {
+	first := a.next
+	for other := range a.producers {
+		if other != on {
+			first = max(first, a.from[other]+1_000_000)
+		}
 	}
-	return a.next
+	return first
 }
 
 // ageOut does what retention does to what was written before both clusters were written to.
@@ -357,7 +373,7 @@ func (a *apps) follow(path string) {
 func (a *apps) command(line string) {
 	a.t.Helper()
 	line = strings.Replace(strings.TrimPrefix(line, "nohup "), " >replicator.log 2>&1 &", " &", 1)
-	words := strings.Fields(strings.ReplaceAll(line, "site.yaml", a.site.path))
+	words := strings.Fields(strings.NewReplacer("site.yaml", a.site.path, "billing", a.group, `"`, "").Replace(line))
 	background := words[len(words)-1] == "&"
 	if background {
 		words = words[:len(words)-1]

@@ -77,6 +77,7 @@ func TestPairSimulation(t *testing.T) {
 
 // TestPairStories runs many short ones, always the same.
 func TestPairStories(t *testing.T) {
+	t.Parallel()
 	if *simSeed != 0 || os.Getenv("REPLICATOR_SIM") != "" {
 		t.Skip("long ones are asked for")
 	}

@@ -90,7 +90,7 @@ func TestValidateTogether(t *testing.T) {
 	}
 	var got []string
 	Validate(flows, func(i int, path, format string, args ...any) { got = append(got, fmt.Sprintf("%d %s", i, path)) })
-	if want := []string{"0 from", "2 naming"}; !reflect.DeepEqual(got, want) {
+	if want := []string{"0 from", "2 sync_topic_configs"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got problems at %q, want %q", got, want)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"replicator/integration/workload"
 	"replicator/internal/flowtest"
 	"replicator/pkg/operate/compare"
+	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/ownership"
 	"replicator/pkg/operate/verify"
 )
@@ -44,6 +45,11 @@ func TestPairCarriesEachRecordOnce(t *testing.T) {
 
 	look := w.Look()
 	w.Await("all is copied", func() bool { return w.Partition(look).Behind == 0 })
+	status, err := inspect.Status(w.Ctx, look)
+	w.Must("status", err)
+	if !slices.Equal(status.Pair, []string{"new->old"}) {
+		t.Errorf("status says that it makes a pair with %v", status.Pair)
+	}
 	v := w.Verify(verify.Options{})
 	if v.Verdict != verify.Equal || v.Compared != int64(written/2) ||
 		v.Unverified[compare.Native] != int64(written/2-before) || v.Unverified[compare.LeftOut] != int64(written/2) {

@@ -29,6 +29,9 @@ func flow(p *terminal.Printer, s *inspect.FlowStatus) {
 // heading is the flow in a few words.
 func heading(p *terminal.Printer, s *inspect.FlowStatus) {
 	p.Wrapped("    ", "flow %s  %s  at %s", s.Flow, headline(s), s.Taken.Format(time.RFC3339))
+	if len(s.Pair) > 0 {
+		p.Wrapped("    ", "    a pair with flow %s: each leaves out what the other brought", strings.Join(s.Pair, ", "))
+	}
 }
 
 // headline says how far the flow is.

@@ -29,6 +29,7 @@ type FlowStatus struct {
 	Lane     settings.Lane     `json:"lane"` // batch or record, by this configuration
 	LaneWhy  string            `json:"lane_why"`
 	Ledger   string            `json:"ledger"` // the topic on the target
+	Pair     []string          `json:"pair"`   // flows in the opposite direction: each leaves out what the other brought
 	Shards   int               `json:"shards"` // partitions of the ledger; 0: there is none yet, the flow has never run
 	// Replicas counts the processes that run the flow now; null: the target does not tell. With 0 nothing moves.
 	Replicas *int               `json:"replicas"`
@@ -223,6 +224,9 @@ func Status(ctx context.Context, v *snapshot.Viewer) (*FlowStatus, error) {
 		CaughtUp: len(snap.Books) > 0 && len(snap.Topics) > 0, // else there is nothing that could be
 	}
 	status.Lane, status.LaneWhy = v.Flow.LaneInUse()
+	if status.Pair = []string{}; v.Around != nil {
+		status.Pair = v.Around.Pair()
+	}
 	if err := v.FindHidden(ctx, snap); err != nil {
 		return nil, err
 	}

@@ -51,6 +51,17 @@ func (v *Neighbourhood) pairOf(cfg *settings.Config) (p pair, err error) {
 	return p, nil
 }
 
+// Pair names the flows with which a flow makes a pair under the same names.
+func (v *Neighbourhood) Pair() []string {
+	names := []string{}
+	for _, back := range v.pair.back {
+		if name := back.String(); back.Naming == policy.Identity && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // carrierOf is the flow that carries a topic of the target to the source, under the name from which it comes back here.
 func (p *pair) carrierOf(target string) (policy.Flow, bool) {
 	for _, back := range p.back {

@@ -57,6 +57,23 @@ func TestPairCarriesEachRecordOnce(t *testing.T) {
 	}
 }
 
+// TestVerifyWhereOnlyTheOtherSideWrites: a flow that has left out all that there is has nothing that could differ.
+func TestVerifyWhereOnlyTheOtherSideWrites(t *testing.T) {
+	w := flowtest.New(t)
+	p := w.Pair()
+	w.Topic("orders", 1)
+	w.Must("make the topic", w.MakeTopic(w.Sides.Target, "orders"))
+	w.Plain(w.Sides.Target, "orders", 0, 10)
+	p.StartFlows(p.There, p.Back)
+	p.SameOnBoth("orders", 10)
+	look := w.Look()
+	w.Await("all is left out", func() bool { return w.Partition(look).Behind == 0 })
+	v := w.Verify(verify.Options{})
+	if v.Verdict != verify.Equal || v.Compared != 0 || v.Unverified[compare.LeftOut] != 10 {
+		t.Errorf("verify says %s, %+v, %+v", v.Verdict, v.Incomplete, v.Unverified)
+	}
+}
+
 // TestLostTopicIsRefilled: a topic that is deleted on one side and made again gets all that the other has, what began
 // on it among that, in order and once; and both flows go on.
 func TestLostTopicIsRefilled(t *testing.T) {

@@ -219,8 +219,10 @@ func doubts(g *inspect.GroupStatus) (list []Doubt) {
 // judge gives the verdict, once all partitions are added.
 func (report *Report) judge() {
 	unverified, begun := int64(0), false
-	for _, n := range report.Unverified {
-		unverified += n
+	for reason, n := range report.Unverified {
+		if reason != compare.LeftOut && reason != compare.Native { // these are for the opposite flow to carry
+			unverified += n
+		}
 	}
 	for i := range report.Partitions {
 		p := &report.Partitions[i]

@@ -223,3 +223,33 @@ func TestSideBuiltAnew(t *testing.T) {
 	w.Plain(w.Sides.Target, "orders", 0, 1)
 	p.SameOnBoth("orders", 47)
 }
+
+// TestSecondPairOfTheSameClusters: flows of the same names have the same producer ids, whatever their ledgers: a second
+// pair, for other topics, is told from the first.
+func TestSecondPairOfTheSameClusters(t *testing.T) {
+	w := flowtest.New(t)
+	w.Cfg.Topics, w.Cfg.Shards = []string{"orders"}, 1
+	p := w.Pair()
+	w.Topic("orders", 1)
+	w.Topic("users", 1)
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	r := p.StartFlows(p.There, p.Back)
+	p.SameOnBoth("orders", 10)
+	w.Plain(w.Sides.Target, "orders", 0, 10)
+	p.SameOnBoth("orders", 20)
+	r.Stop()
+	there, back := p.There, p.Back
+	there.Topics, there.Ledger, there.Flows, there.Beside = []string{"users"}, "__replicator.second", nil, nil
+	back.Topics, back.Ledger, back.Flows, back.Beside = []string{"users"}, "__replicator.second-back", nil, nil
+	w.Plain(w.Sides.Source, "users", 0, 10)
+	r = p.StartFlows(there)
+	w.Await("it is copied", func() bool { return w.There(w.To, "users") && len(w.Holds(w.Sides.Target, "users")) == 10 })
+	r.Stop()
+	p.StartFlows(there)
+	p.StartFlows(back)
+	for n := 1; n <= 3; n++ {
+		w.Plain(w.Sides.Source, "users", 0, 5)
+		w.Plain(w.Sides.Target, "users", 0, 5)
+		p.SameOnBoth("users", 10+10*n)
+	}
+}

@@ -2,6 +2,7 @@ package provenance
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"replicator/pkg/offsets"
@@ -23,6 +24,7 @@ type lives struct {
 
 // lifeOf is a partition of the source, and the topics on both sides that have its name now.
 type lifeOf struct {
+	ledger    string // of the opposite flow
 	partition chunk.Partition
 	topics    Topics
 }
@@ -33,6 +35,7 @@ type Topics struct{ Source, Target chunk.TopicID }
 // life is what the opposite flow's ledger says of one.
 type life struct {
 	first offsets.Target // of what was copied from that topic; -1: nothing yet
+	about bool           // the ledger knows the partition, of whatever topic of that name
 	upTo  int64          // offset of the source below which that is all
 }
 
@@ -52,23 +55,30 @@ func (l *lives) forget() {
 	clear(l.known)
 }
 
-// holds says whether the topic of the target holds what a flow has copied from it to that place of the source.
-func (l *lives) holds(ctx context.Context, by *sourceFlow, r chunk.Written, topics Topics) (bool, error) {
-	at := lifeOf{r.Partition, topics}
+// judge says what becomes of what a flow has copied to that place of the source: it is left out where the topic that it
+// was copied from is on the target still.
+func (l *lives) judge(ctx context.Context, by *sourceFlow, r chunk.Written, topics Topics) (judgement, error) {
+	at := lifeOf{by.author.Ledger, r.Partition, topics}
 	l.mu.Lock()
 	now, known := l.known[at]
 	l.mu.Unlock()
 	if !known || now.first < 0 && r.Offset >= now.upTo {
 		var err error
 		if now, err = l.ask(ctx, by, at); err != nil {
-			return false, &ledger.UnknownClaimsError{Ledger: by.author.Ledger, Cluster: l.source.Name,
+			return nobodys, &ledger.UnknownClaimsError{Ledger: by.author.Ledger, Cluster: l.source.Name,
 				Err: l.source.Explain(err)}
 		}
 		l.mu.Lock()
 		l.known[at] = now
 		l.mu.Unlock()
 	}
-	return now.first >= 0 && r.Offset >= int64(now.first), nil
+	switch {
+	case now.first >= 0 && r.Offset >= int64(now.first):
+		return leftOut, nil
+	case now.about:
+		return carried, nil
+	}
+	return elsewhere, nil
 }
 
 // ask reads the flow's ledger. What it copied below the end that is asked for first, it has noted there.
@@ -90,6 +100,7 @@ func (l *lives) ask(ctx context.Context, by *sourceFlow, at lifeOf) (life, error
 		return now, nil
 	}
 	book := books[at.partition.Shard(by.id.Shards)]
+	now.about = slices.ContainsFunc(book.Keys(), func(k ledger.Key) bool { return k.Partition == at.partition })
 	if state := book.State(book.KeyOf(at.topics.Target, at.partition)); state != nil &&
 		state.TargetTopic == at.topics.Source {
 		if run, mapped := state.Map.First(); mapped {

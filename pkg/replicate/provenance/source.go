@@ -101,40 +101,64 @@ func (w *SourceWriters) LeftOut(ctx context.Context, r chunk.Written, topics Top
 	if r.Producer < 0 {
 		return false, nil
 	}
-	by, err := w.writer(ctx, r)
-	if by == nil || err != nil {
-		return false, err
-	}
-	if by.author.Kind != Opposite {
-		return w.cfg.Self().LeavesOut == policy.WhatFlowsWrote, nil
-	}
-	if by.id.Naming != string(policy.Identity) || w.cfg.Naming != policy.Identity {
-		return true, nil // by another name it is not in the topic that it would go to
-	}
-	return w.lives.holds(ctx, by, r, topics)
-}
-
-// writer is the flow that wrote a record; nil: none did.
-func (w *SourceWriters) writer(ctx context.Context, r chunk.Written) (*sourceFlow, error) {
 	for {
 		flows, stranger, upToDate := w.known(r)
 		if stranger {
-			return nil, nil
+			return false, nil
 		}
-		for _, f := range flows {
-			claimed, err := f.claims.Claimed(ctx, r.Producer, r.Seen)
-			if claimed || err != nil {
-				return f, err
+		v, err := w.judge(ctx, flows, r, topics)
+		switch {
+		case err != nil || v == leftOut || v == carried:
+			return v == leftOut, err
+		case upToDate:
+			if v == nobodys {
+				w.estrange(r)
 			}
-		}
-		if upToDate {
-			w.estrange(r)
-			return nil, nil
+			return false, nil
 		}
 		if err := w.look(ctx, r.Seen); err != nil {
-			return nil, err
+			return false, err
 		}
 	}
+}
+
+// judgement is what the flows that are known come to, about one record.
+type judgement int
+
+const (
+	nobodys   judgement = iota // none claims it
+	elsewhere                  // who claims it knows nothing of the partition: flows of one name have one producer id
+	carried                    // a flow wrote it that is not left out, or what it copied is not on the target any more
+	leftOut
+)
+
+// judge asks all flows that claim a record.
+func (w *SourceWriters) judge(ctx context.Context, flows []*sourceFlow, r chunk.Written, topics Topics) (judgement,
+	error) {
+	all := nobodys
+	for _, f := range flows {
+		claimed, err := f.claims.Claimed(ctx, r.Producer, r.Seen)
+		if err != nil {
+			return nobodys, err
+		}
+		if !claimed {
+			continue
+		}
+		one := leftOut
+		if identity := f.id.Naming == string(policy.Identity) && w.cfg.Naming == policy.Identity; f.author.Kind != Opposite {
+			if w.cfg.Self().LeavesOut != policy.WhatFlowsWrote {
+				one = carried
+			}
+		} else if identity { // by another name it is not in the topic that it would go to
+			if one, err = w.lives.judge(ctx, f, r, topics); err != nil {
+				return nobodys, err
+			}
+		}
+		if all = max(all, one); all == leftOut {
+			break
+		}
+	}
+	return all, nil
 }
 
 // known is which flows there are, and whether that is all there is to know about the writer of a record. Flows that are

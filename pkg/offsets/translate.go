@@ -12,6 +12,7 @@ const (
 	BeforeFirst                 // before all that the map holds: the first record copied
 	AtEnd                       // everything before it was copied, nothing after it exists yet: the end
 	NotYet                      // beyond what has been copied: no answer
+	FirstUnread                 // of a pair: the first record there that was read on neither side
 )
 
 // String is a phrase for the operator.
@@ -27,6 +28,8 @@ func (r Rule) String() string {
 		return "everything copied: the end"
 	case NotYet:
 		return "not copied yet"
+	case FirstUnread:
+		return "the first record there that was read on neither side"
 	}
 	return fmt.Sprintf("unknown rule %d", int(r))
 }

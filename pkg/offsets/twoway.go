@@ -45,7 +45,7 @@ func (w *TwoWay) Unread(read Read) (u Unread, err error) {
 		return u, fmt.Errorf("find the first unread native record: %w", err)
 	}
 	if found && (!u.Found || native < u.Target) {
-		u.Target, u.Found, u.Native, u.Rule, u.Run = native, true, true, InGap, Run{}
+		u.Target, u.Found, u.Native, u.Rule, u.Run = native, true, true, FirstUnread, Run{}
 	}
 	end := Target(math.MaxInt64)
 	if u.Found {
@@ -85,7 +85,7 @@ func (w *TwoWay) unreadCopy(read Read) (u Unread, err error) {
 	case rule == AtEnd:
 		return Unread{Rule: AtEnd, Run: run}, nil
 	}
-	u.Target, u.Rule, u.Run = max(read.Target, run.Target), InGap, run // BeforeFirst cannot be: a copy was before
+	u.Target, u.Rule, u.Run = max(read.Target, run.Target), FirstUnread, run // BeforeFirst cannot be: a copy was before
 	return u, nil
 }
 

@@ -249,6 +249,8 @@ func ruleCode(r offsets.Rule) string {
 		return "in_run"
 	case offsets.InGap:
 		return "in_gap"
+	case offsets.FirstUnread:
+		return "first_unread"
 	case offsets.BeforeFirst:
 		return "before_first"
 	case offsets.AtEnd:

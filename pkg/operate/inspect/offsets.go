@@ -25,7 +25,7 @@ type Translation struct {
 	Source      offsets.Source
 	Target      offsets.Target
 	Rule        offsets.Rule
-	RuleCode    string      // in_run, in_gap, before_first or at_end
+	RuleCode    string      // in_run, in_gap, before_first, at_end, or in a pair first_unread
 	Run         offsets.Run // what gave it; Count 0: none
 	Progress    offsets.Source
 	SourceEnd   offsets.Source // last stable offset; with EndsUnknown 0, and without meaning

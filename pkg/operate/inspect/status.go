@@ -167,7 +167,7 @@ type PositionStatus struct {
 	// from, 0 where the flow has not put it there; source_lag is 0 and means nothing.
 	SourceUnknown bool `json:"source_unknown,omitempty"`
 	// Translation is the exact translation of source_offset, null while there is none; Rule is what gave it:
-	// in_run, in_gap, before_first, at_end or not_yet.
+	// in_run, in_gap, before_first, at_end, not_yet, or in a pair first_unread.
 	Translation *offsets.Target `json:"translation"`
 	Rule        string          `json:"rule,omitempty"`
 	Target      *offsets.Target `json:"target_offset"` // committed on the target; null: nothing

@@ -65,7 +65,7 @@ func (t *Translator) overBoth(ctx context.Context, on Standing, s offsets.Source
 			return Answer{Answer: groups.Answer{Why: fmt.Sprintf("read the target: %v", err)}}, nil
 		}
 		if native {
-			a.Target, a.Rule, a.Run = at, offsets.InGap, offsets.Run{}
+			a.Target, a.Rule, a.Run = at, offsets.FirstUnread, offsets.Run{}
 			break
 		}
 	}

@@ -12,7 +12,10 @@ import (
 	"replicator/pkg/operate/compare"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/ownership"
+	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/operate/verify"
+	"replicator/pkg/replicate/handover"
+	"replicator/pkg/replicate/ledger"
 )
 
 // TestPairCarriesEachRecordOnce: two flows under the same names, both topics with records of their own from the start;
@@ -251,5 +254,29 @@ func TestSecondPairOfTheSameClusters(t *testing.T) {
 		w.Plain(w.Sides.Source, "users", 0, 5)
 		w.Plain(w.Sides.Target, "users", 0, 5)
 		p.SameOnBoth("users", 10+10*n)
+	}
+}
+
+// TestPairOfAFlowThatFailedOver: what a closed flow is to carry once it was failed back is nobody else's.
+func TestPairOfAFlowThatFailedOver(t *testing.T) {
+	w := flowtest.New(t)
+	p := w.Pair()
+	w.Topic("orders", 1)
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	r := p.StartFlows(p.There, p.Back)
+	p.SameOnBoth("orders", 10)
+	r.Stop()
+	back := p.Back
+	back.Beside, back.Flows = nil, nil // of a file of its own
+	for failover, want := range map[string]int{"": 0, "some": 1} {
+		closed := handover.Encode(handover.Direction{Closed: true, By: p.Back.Name(), Failover: failover})
+		w.Must("close it", ledger.WriteNotes(w.Ctx, w.Clusters()["new"], p.There.LedgerTopic(), 0,
+			[]ledger.Record{ledger.NoteRecord(handover.DirectionName, closed)}))
+		look, err := snapshot.Open(w.Ctx, w.Clusters(), back, nil)
+		w.Must("look", err)
+		defer look.Close()
+		if pair := look.Around.Pair(); len(pair) != want {
+			t.Errorf("closed, with failover %q, it makes a pair with %v", failover, pair)
+		}
 	}
 }

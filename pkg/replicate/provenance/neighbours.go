@@ -122,7 +122,8 @@ func atWork(l *ledger.Other, cluster string) bool {
 		return false
 	}
 	var d handover.Direction
-	if err := handover.Decode(l.Notes[handover.DirectionName], &d); err == nil && d.Closed {
+	err := handover.Decode(l.Notes[handover.DirectionName], &d)
+	if failedOver := d.Failover != ""; err == nil && d.Closed && !failedOver { // that one goes on, once it was failed back
 		return false
 	}
 	return l.Begun || l.Rules != nil && !l.Rules.Withdrawn

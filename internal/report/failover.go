@@ -52,20 +52,24 @@ func said(p *terminal.Printer, r *handover.Failover, from string) {
 func lost(p *terminal.Printer, r *failover.Report, from, to string) {
 	switch {
 	case r.Record.EndsUnknown == 0:
-		p.Wrapped("  ", "of what was seen on %s at most %d records are not on %s", from, r.Record.NotCopied, to)
+		p.Wrapped("  ", "of what was seen on %s at most %d offsets are not on %s", from, r.Record.NotCopied, to)
 	case r.Record.EndsUnknown == r.Record.Partitions:
 		p.Wrapped("  ", "how many records of %s are not on %s is not known: nobody has seen where its %s ended", from, to,
 			terminal.Count(r.Record.Partitions, "partition"))
 	default:
-		p.Wrapped("  ", "of what was seen on %s at most %d records are not on %s; of %d of %s nobody has seen where they "+
+		p.Wrapped("  ", "of what was seen on %s at most %d offsets are not on %s; of %d of %s nobody has seen where they "+
 			"ended", from, r.Record.NotCopied, to, r.Record.EndsUnknown, terminal.Count(r.Record.Partitions, "partition"))
 	}
-	if since, at := r.Record.NotCopiedSince, r.Record.SeenAt; !since.IsZero() {
-		p.Wrapped("  ", "what was not copied is younger than %s, %.0f s before %s was last seen", since.Format(time.RFC3339),
-			max(at.Sub(since).Seconds(), 0), from)
+	if r.Record.Opposite != "" && r.Record.NotCopied > 0 {
+		p.Wrapped("  ", "among them is what flow %s brought to %s since: that is no loss, %s has it",
+			r.Record.Opposite, from, to)
+	}
+	if since := r.Record.NotCopiedSince; !since.IsZero() {
+		p.Wrapped("  ", "what was not copied is younger than %s", since.Format(time.RFC3339))
 	}
 	if !r.Record.SeenAt.IsZero() {
-		p.Wrapped("  ", "what came to %s after %s nobody has seen", from, r.Record.SeenAt.Format(time.RFC3339))
+		p.Wrapped("  ", "what came to %s after %s may be lost as well, and is not counted: not all of it was seen later "+
+			"than that (LAST SEEN, by topic)", from, r.Record.SeenAt.Format(time.RFC3339))
 	}
 	if len(r.Topics) == 0 {
 		return

@@ -71,7 +71,7 @@ func (f *Failover) open() (err error) {
 	if f.target, err = kafka.NewFranz(to, kgo.RetryTimeout(kafka.AskLimit)); err != nil {
 		return err
 	}
-	if f.source, err = openSource(from, &f.look); err != nil {
+	if f.source, err = openSource(&f.o.Flow, from, to, &f.look); err != nil {
 		return err
 	}
 	f.source.givenUp = f.o.SourceIsDead
@@ -83,7 +83,7 @@ func (f *Failover) open() (err error) {
 // Close ends the connections.
 func (f *Failover) Close() {
 	if f.source != nil {
-		f.source.client.Close()
+		f.source.close()
 	}
 	if f.target != nil {
 		f.target.Close()

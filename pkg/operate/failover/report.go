@@ -57,7 +57,7 @@ func (k *known) report(ctx context.Context, record handover.Failover) (*Report, 
 	if err := k.stood(ctx, r, stable); err != nil {
 		return nil, err
 	}
-	r.Record.Source, r.Record.Why = k.source.answer, k.source.whyText()
+	r.Record.Source, r.Record.Why, r.Record.Opposite = k.source.answer, k.source.whyText(), k.source.opposite
 	r.sort()
 	return r, nil
 }
@@ -96,6 +96,9 @@ func (k *known) partitions(ctx context.Context, targets []string) (map[chunk.Par
 			return nil, err
 		}
 	}
+	if err := k.empty(list); err != nil {
+		return nil, err
+	}
 	for p := range k.source.ends {
 		if list[p] == nil {
 			list[p] = &partition{}
@@ -133,6 +136,34 @@ func (k *known) ofBook(book *ledger.Shard, there *kafka.Description, list map[ch
 	return nil
 }
 
+// empty adds the partitions of the topics listed that no book has a record of: they held nothing when their shard was
+// noted last, which may be longer ago than for the others.
+func (k *known) empty(list map[chunk.Partition]*partition) error {
+	counts, begun := map[string]int32{}, map[chunk.Partition]bool{}
+	for p := range list {
+		counts[p.Topic] = max(counts[p.Topic], p.Number+1)
+	}
+	notes := make([]seen.Note, len(k.books))
+	for n, book := range k.books {
+		var err error
+		if notes[n], err = seen.Of(book); err != nil {
+			return err
+		}
+		for _, key := range book.Keys() {
+			begun[key.Partition] = true
+		}
+	}
+	for topic, count := range counts {
+		for number := range count {
+			p := chunk.Partition{Topic: topic, Number: number}
+			if list[p] == nil && !begun[p] {
+				list[p] = &partition{end: notes[p.Shard(len(notes))].End(p, 0)}
+			}
+		}
+	}
+	return nil
+}
+
 // lost adds what is known of each topic.
 func (k *known) lost(r *Report, list map[chunk.Partition]*partition, stable listoffsets.Offsets) {
 	topics := map[string]*handover.LostTopic{}
@@ -156,9 +187,6 @@ func (k *known) lost(r *Report, list map[chunk.Partition]*partition, stable list
 		if known.end.Known() {
 			t.SeenEnds[p.Number], t.SeenOpen[p.Number] = int64(known.end.High), known.end.Held()
 			t.SeenAt = earlier(t.SeenAt, known.end.Seen)
-			if at := known.end.Seen.UTC().Truncate(time.Millisecond); at.After(r.Record.SeenAt) {
-				r.Record.SeenAt = at
-			}
 			if int64(known.end.High) > max(t.Progress[p.Number], 0) {
 				t.NotCopiedSince = earlier(t.NotCopiedSince, known.end.Since)
 			}
@@ -169,6 +197,7 @@ func (k *known) lost(r *Report, list map[chunk.Partition]*partition, stable list
 		r.Record.Partitions += len(t.Progress)
 		r.Record.NotCopied, r.Record.EndsUnknown = r.Record.NotCopied+records, r.Record.EndsUnknown+unknown
 		r.Record.NotCopiedSince = earlier(r.Record.NotCopiedSince, t.NotCopiedSince)
+		r.Record.SeenAt = earlier(r.Record.SeenAt, t.SeenAt)
 		r.Topics = append(r.Topics, *t)
 	}
 }

@@ -17,8 +17,9 @@ import (
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/seen"
-	"replicator/pkg/replicate/survey"
+	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/wait"
 )
 
@@ -47,7 +48,10 @@ type source struct {
 	why          error // why it does not answer, or a part of it
 	stable, ends listoffsets.Offsets
 	at           time.Time // when the ends were asked for
-	writers      []string  // who writes there
+	writers      []string  // who writes there, but for flows that are left out
+	opposite     string    // the flow that brings records of the target; "": none is known
+
+	ours *provenance.SourceWriters // nil: no flow is left out
 }
 
 // impatient is a cluster whose brokers are given up soon.
@@ -57,9 +61,26 @@ func impatient(cluster kafka.Config) kafka.Config {
 	return cluster
 }
 
-func openSource(cluster kafka.Config, look *clients.Clients) (*source, error) {
-	client, err := kafka.NewFranz(cluster, kgo.RequestRetries(2), kgo.RetryTimeout(Patience))
-	return &source{look: look, cluster: cluster, client: client}, err
+func openSource(flow *settings.Config, cluster, target kafka.Config, look *clients.Clients) (s *source, err error) {
+	s = &source{look: look, cluster: cluster}
+	if provenance.AskedOppositeLedger(flow) != "" {
+		s.opposite = flow.To + "->" + flow.From
+	}
+	if s.client, err = kafka.NewFranz(cluster, kgo.RequestRetries(2), kgo.RetryTimeout(Patience)); err != nil {
+		return nil, err
+	}
+	if s.ours, err = provenance.OpenSourceWriters(flow, cluster, target); err != nil {
+		s.client.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *source) close() {
+	s.client.Close()
+	if s.ours != nil {
+		s.ours.Close()
+	}
 }
 
 // ask asks the source once; an error is the end of ctx.
@@ -103,11 +124,12 @@ func (s *source) reach(ctx context.Context) (topics []string, answers bool) {
 func (s *source) watch(ctx context.Context, topics []string) {
 	first := s.offsets(ctx, topics, s.look.SourceOffsets.Ends)
 	s.stable, s.ends, s.at = s.offsets(ctx, topics, s.look.SourceOffsets.Stable), first, time.Now()
+	s.findOpposite(ctx)
 	if s.givenUp || wait.Pause(ctx, watchFor) != nil {
 		return
 	}
 	s.ends, s.at = s.offsets(ctx, topics, s.look.SourceOffsets.Ends), time.Now()
-	writes := map[string]map[string]bool{} // who, by topic
+	moved := map[chunk.Partition]stretch{}
 	var there []chunk.Partition
 	for p, listed := range s.ends {
 		before, known := first[p]
@@ -116,9 +138,10 @@ func (s *source) watch(ctx context.Context, topics []string) {
 		}
 		there = append(there, p)
 		if known && before.Err == nil && before.Offset < listed.Offset {
-			writes[p.Topic] = map[string]bool{}
+			moved[p] = stretch{before.Offset, listed.Offset}
 		}
 	}
+	writes := s.written(ctx, moved) // who, by topic
 	s.name(ctx, there, writes)
 	for _, topic := range slices.Sorted(maps.Keys(writes)) {
 		text := topic
@@ -144,38 +167,6 @@ func (s *source) offsets(ctx context.Context, topics []string,
 		s.answer, s.why = handover.Partly, err
 	}
 	return listed
-}
-
-// name adds the producers that have written lately, as far as brokers tell of them (KIP-664).
-func (s *source) name(ctx context.Context, partitions []chunk.Partition, writes map[string]map[string]bool) {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	defer cancel()
-	cluster := survey.Of(s.cluster, s.client)
-	seen, _ := cluster.Producers(ctx, partitions) // that ends move is seen without them
-	now := time.Now()
-	var active []survey.Producer
-	var ids []int64
-	for _, p := range seen {
-		if age := now.Sub(p.Last); age.Abs() < lately {
-			active, ids = append(active, p), append(ids, p.ID)
-		}
-	}
-	slices.Sort(ids)
-	open, _ := cluster.Transactions(ctx, slices.Compact(ids))
-	byID := map[int64]string{}
-	for _, t := range open {
-		byID[t.Producer] = t.ID
-	}
-	for _, p := range active {
-		if writes[p.Partition.Topic] == nil {
-			writes[p.Partition.Topic] = map[string]bool{}
-		}
-		who := fmt.Sprintf("producer id %d", p.ID)
-		if id := byID[p.ID]; id != "" {
-			who = "transactional id " + id
-		}
-		writes[p.Partition.Topic][who] = true
-	}
 }
 
 // lastSeen takes over where a partition's log ended when the source was asked just now. Since when something of it is

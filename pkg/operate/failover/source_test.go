@@ -15,6 +15,8 @@ import (
 	"replicator/integration/workload"
 	"replicator/internal/flowtest"
 	"replicator/pkg/operate/failover"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/handover"
@@ -55,6 +57,8 @@ func TestLossIsKnown(t *testing.T) {
 	w.MayClose = true
 	w.Topic("orders", 1)
 	w.Topic("audit", 1)
+	w.Topic("sparse", 4) // three of which nothing comes to: their shards are noted at times of their own
+	w.Plain(w.Sides.Source, "sparse", 3, 1)
 	r := w.Start(nil)
 	for _, topic := range []string{"orders", "audit"} { // nothing is beyond what was copied
 		w.Await("the ledger has noted that all of "+topic+" was copied", func() bool {
@@ -65,7 +69,7 @@ func TestLossIsKnown(t *testing.T) {
 			return false
 		})
 	}
-	w.Equal([]string{"orders", "audit"})
+	w.Equal([]string{"orders", "audit", "sparse"})
 	before := w.State("orders", 0).Progress
 	stopped := w.Target.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Count: -1})
 	defer stopped.Remove()
@@ -79,7 +83,7 @@ func TestLossIsKnown(t *testing.T) {
 	for _, topic := range report.Topics {
 		records, unknown := topic.NotCopied()
 		want, open := int64(40), int64(1)
-		if topic.Topic == "audit" {
+		if topic.Topic != "orders" {
 			want, open = 0, 0
 		}
 		if records != want || unknown != 0 || topic.Open() != open || topic.SeenAt.IsZero() ||
@@ -89,8 +93,21 @@ func TestLossIsKnown(t *testing.T) {
 		}
 	}
 	if got := report.Record; got.NotCopied != 40 || got.EndsUnknown != 0 || got.SeenAt.IsZero() ||
-		!got.NotCopiedSince.Before(got.SeenAt) {
+		got.NotCopiedSince.IsZero() {
 		t.Errorf("the record is %+v", got)
+	}
+	for _, topic := range report.Topics {
+		if report.Record.SeenAt.After(topic.SeenAt) {
+			t.Errorf("%s was last seen at %s, and all of the source at %s", topic.Topic, topic.SeenAt, report.Record.SeenAt)
+		}
+	}
+	look, err := snapshot.OpenTolerant(w.Ctx, w.Clusters(), w.Cfg, nil)
+	w.Must("look", err)
+	defer look.Close()
+	status, err := inspect.Status(w.Ctx, look)
+	w.Must("status", err)
+	if at := status.LastSeen.Seen; at == nil || !at.Equal(report.Record.SeenAt) {
+		t.Errorf("status says %v, the record %s", at, report.Record.SeenAt)
 	}
 	<-r.Done
 	r.Done <- nil
@@ -193,4 +210,44 @@ func TestAnotherClusterInThePlaceOfTheSource(t *testing.T) {
 		got.NotCopied != 0 {
 		t.Errorf("the record is %+v", got)
 	}
+}
+
+// What the opposite flow of a pair brings to the source is no application's: it is no reason to refuse, and what an
+// application writes beside it is one.
+func TestOppositeFlowIsNoApplication(t *testing.T) {
+	w := flowtest.New(t)
+	p := w.Pair()
+	w.Topic("orders", 1)
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	p.StartFlows(p.There, p.Back)
+	p.SameOnBoth("orders", 10)
+	ended, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // an application on the target, whose records the opposite flow brings
+		defer close(stopped)
+		client := w.Target.Writer()
+		for {
+			select {
+			case <-ended:
+				return
+			default:
+				_ = client.ProduceSync(w.Ctx, &kgo.Record{Topic: "orders", Value: []byte("there")})
+			}
+		}
+	}()
+	before := len(w.Holds(w.Sides.Source, "orders"))
+	w.Await("it is brought", func() bool { return len(w.Holds(w.Sides.Source, "orders")) > before+10 })
+	f := open(w, options(w))
+	states, report, err := f.Preview(w.Ctx)
+	w.Must("look", err)
+	if states[0].Refused || report.Record.Opposite != "new->old" {
+		t.Errorf("the plan says %+v, the record %+v", states[0], report.Record)
+	}
+	stop := writes(w, "orders", 0)
+	defer stop()
+	f = open(w, options(w))
+	if states, _, err = f.Preview(w.Ctx); err != nil || !states[0].Refused {
+		t.Errorf("with an application on the source the plan says %+v, %v", states[0], err)
+	}
+	close(ended)
+	<-stopped
 }

@@ -51,7 +51,9 @@ type Failover struct {
 	// many records of what was seen are not on the target. EndsUnknown counts the other partitions.
 	NotCopied   int64 `json:"records_not_copied"`
 	EndsUnknown int   `json:"ends_unknown"`
-	// SeenAt is when the source was last seen at all; left out: never.
+	// Opposite is the flow in the opposite direction, as new->old: what it brought counts in NotCopied, and is no loss.
+	Opposite string `json:"opposite,omitempty"`
+	// SeenAt is the earliest of all topics: what came to one of them later nobody may have seen. Left out: none was ever.
 	SeenAt time.Time `json:"seen_at,omitzero"`
 	// NotCopiedSince is the earliest of all topics.
 	NotCopiedSince time.Time `json:"not_copied_since,omitzero"`

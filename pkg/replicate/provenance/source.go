@@ -122,6 +122,40 @@ func (w *SourceWriters) LeftOut(ctx context.Context, r chunk.Written, topics Top
 	}
 }
 
+// Brings says whether a flow that is left out has claimed a producer id, of which something was seen at that time.
+func (w *SourceWriters) Brings(ctx context.Context, producer int64, seen time.Time) (bool, error) {
+	if producer < 0 {
+		return false, nil
+	}
+	if err := w.look(ctx, seen); err != nil {
+		return false, err
+	}
+	flows, _, _ := w.known(chunk.Written{Producer: producer, Seen: seen})
+	for _, f := range flows {
+		if f.author.Kind != Opposite && w.cfg.Self().LeavesOut != policy.WhatFlowsWrote {
+			continue
+		}
+		if claimed, err := f.claims.Claimed(ctx, producer, seen); claimed || err != nil {
+			return claimed, err
+		}
+	}
+	return false, nil
+}
+
+// Opposite is the flow in the opposite direction whose ledger stands on the source; "": there is none.
+func (w *SourceWriters) Opposite(ctx context.Context) (string, error) {
+	if err := w.look(ctx, time.Now()); err != nil {
+		return "", err
+	}
+	flows, _, _ := w.known(chunk.Written{})
+	for _, f := range flows {
+		if f.author.Kind == Opposite {
+			return f.author.Flow, nil
+		}
+	}
+	return "", nil
+}
+
 // judgement is what the flows that are known come to, about one record.
 type judgement int
 

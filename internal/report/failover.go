@@ -20,7 +20,7 @@ func FailedOver(w io.Writer, r *failover.Report, before bool) error {
 	if before {
 		p.Line("nothing is to be done: flow %s failed over before", r.Record.Flow)
 	}
-	said(p, &r.Record, from)
+	said(p, r, from, before)
 	lost(p, r, from, to)
 	stood(p, r, from, to)
 	for _, open := range r.Record.Open {
@@ -34,8 +34,12 @@ func FailedOver(w io.Writer, r *failover.Report, before bool) error {
 	return p.Err()
 }
 
-// said tells what the source said.
-func said(p *terminal.Printer, r *handover.Failover, from string) {
+// said tells what the source said, or had said before.
+func said(p *terminal.Printer, report *failover.Report, from string, before bool) {
+	r := &report.Record
+	if before {
+		p.Wrapped("  ", "what follows was found at %s", r.Ended.Format(time.RFC3339))
+	}
 	switch r.Source {
 	case handover.Silent:
 		p.Wrapped("  ", "%s does not answer: %s", from, r.Why)
@@ -44,6 +48,10 @@ func said(p *terminal.Printer, r *handover.Failover, from string) {
 	case handover.Another:
 		p.Wrapped("  ", "%s is not asked: %s", from, r.Why)
 	case handover.Whole:
+		if report.Closed {
+			p.Wrapped("  ", "%s answers, and the flow is closed: 'replicator failback' opens it again", from)
+			return
+		}
 		p.Wrapped("  ", "%s answers: 'replicator cutover' would lose nothing", from)
 	}
 }

@@ -208,7 +208,7 @@ func (f *flow) prepare(ctx context.Context) error {
 		return err
 	}
 	if err := f.closed(ctx); err != nil { // before anything is altered
-		return err
+		return handover.SourceAnswers(err)
 	}
 	if _, err := f.neighbours.meet(ctx); err != nil { // before anything is made
 		return err

@@ -155,7 +155,7 @@ func (f *Failover) Again(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Record: f.found}
+	r := &Report{Record: f.found, Closed: true}
 	if r.Topics, err = handover.LostTopics(first, f.found.ID); err == nil {
 		r.Groups, err = handover.StoodGroups(first, f.found.ID)
 	}
@@ -166,6 +166,9 @@ func (f *Failover) Again(ctx context.Context) (*Report, error) {
 // Preview tells how far each step is, and what would be known of the loss; it changes nothing. An error means that the
 // target does not answer.
 func (f *Failover) Preview(ctx context.Context) ([]stepwise.State, *Report, error) {
+	if err := f.source.ask(ctx); err != nil { // what the first step says depends on it
+		return nil, nil, err
+	}
 	states := stepwise.Check(ctx, f.steps())
 	var err error
 	target := f.o.Clusters[f.o.Flow.To]
@@ -174,6 +177,9 @@ func (f *Failover) Preview(ctx context.Context) ([]stepwise.State, *Report, erro
 	}
 	f.begin()
 	report, err := f.known.report(ctx, f.record)
+	if report != nil {
+		report.Closed = f.found.State == handover.Begun
+	}
 	return states, report, err
 }
 
@@ -285,7 +291,7 @@ func (f *Failover) write(ctx context.Context) error {
 	if err := f.shut.note(ctx, ledger.NoteRecord(handover.FailoverName, handover.Encode(done))); err != nil {
 		return err
 	}
-	f.record, f.report.Record = done, done
+	f.record, f.report.Record, f.report.Closed = done, done, true
 	return nil
 }
 
@@ -308,11 +314,11 @@ func newID() string {
 
 // steps are what a failover consists of, in their order.
 func (f *Failover) steps() []stepwise.Step {
-	flow, from, to := f.o.Flow.Name(), f.o.Flow.From, f.o.Flow.To
+	flow, to := f.o.Flow.Name(), f.o.Flow.To
 	const back = "'replicator failback' opens the flow again"
 	return []stepwise.Step{{
 		Name: "source", Check: f.mayFailOver,
-		Do:   fmt.Sprintf("nobody writes to %s, as far as it answers", from),
+		Do:   f.source.silence(),
 		Undo: "nothing to undo: it is only asked",
 	}, {
 		Name: "closed", Check: f.closed, Act: func(ctx context.Context) error { return f.shut.all(ctx, f.record) },

@@ -50,6 +50,11 @@ func TestDeadSourceIsGivenUp(t *testing.T) {
 
 		began := time.Now()
 		f := open(w, options(w))
+		states, _, err := f.Preview(w.Ctx)
+		w.Must("look", err)
+		if !strings.Contains(states[0].Do, "old does not answer: whether somebody writes there is not known") {
+			t.Errorf("the plan says %q", states[0].Do)
+		}
 		report, err := f.Run(w.Ctx)
 		w.Must("fail over", err)
 		t.Logf("failed over after %s", time.Since(began))

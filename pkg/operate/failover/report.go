@@ -23,6 +23,7 @@ import (
 // Report is what is known of a failover: what may be lost, and where groups stand.
 type Report struct {
 	Record handover.Failover
+	Closed bool                  // the flow is, or begins to be: no cutover of it is possible any more
 	Topics []handover.LostTopic  // by name
 	Groups []handover.StoodGroup // by name
 }

@@ -251,3 +251,28 @@ func TestOppositeFlowIsNoApplication(t *testing.T) {
 	close(ended)
 	<-stopped
 }
+
+// Where the source answers, a flow that is closed is told to be failed back, and one that is not to be cut over.
+func TestSourceOfClosedFlowAnswers(t *testing.T) {
+	w := flowtest.New(t)
+	copied(w).Stop()
+	o := options(w)
+	o.SourceIsDead = true
+	f := open(w, o)
+	_, report, err := f.Preview(w.Ctx)
+	w.Must("look", err)
+	if report.Closed || report.Record.Source != handover.Whole {
+		t.Errorf("before it closes it says %+v", report)
+	}
+	if report = run(w, o); !report.Closed {
+		t.Error("it has closed the flow, and says that it has not")
+	}
+	again, err := open(w, o).Again(w.Ctx)
+	w.Must("read the record", err)
+	status, err := inspect.Status(w.Ctx, w.Look())
+	w.Must("status", err)
+	if closed := status.Closed(); !again.Closed || closed == nil ||
+		!strings.HasPrefix(closed.Remedy(), "its source answers: 'replicator failback'") {
+		t.Errorf("given again it says closed %v, status %+v", again.Closed, closed)
+	}
+}

@@ -10,12 +10,29 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/survey"
 )
 
 // stretch is what was written to a partition while it was watched.
 type stretch struct{ from, to int64 }
+
+// silence is what was found about writers, in words, if there are none.
+func (s *source) silence() string {
+	name := s.cluster.Name
+	switch {
+	case s.answer == handover.Silent:
+		return name + " does not answer: whether somebody writes there is not known"
+	case s.answer == handover.Another:
+		return "another cluster answers in the place of " + name + ": whether somebody writes to the former one is not known"
+	case s.givenUp:
+		return name + " is said to be dead: nobody is asked who writes there"
+	case s.answer == handover.Partly:
+		return "nobody writes to " + name + ", as far as it answers"
+	}
+	return "nobody writes to " + name
+}
 
 // findOpposite finds the flow in the opposite direction by its ledger on the source.
 func (s *source) findOpposite(ctx context.Context) {

@@ -146,7 +146,11 @@ func closedOf(snap *snapshot.Snapshot, flow string) error {
 	if len(snap.Books) == 0 {
 		return nil
 	}
-	return handover.NotClosed(snap.Books[0].Shard, snap.Books[0].Shard, flow)
+	err := handover.NotClosed(snap.Books[0].Shard, snap.Books[0].Shard, flow)
+	if snap.Away == nil {
+		err = handover.SourceAnswers(err)
+	}
+	return err
 }
 
 // takeCuts lists the partitions where copying does not go on.

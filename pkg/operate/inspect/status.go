@@ -294,7 +294,7 @@ func (s *FlowStatus) Closed() *handover.ClosedError {
 	if s.ClosedBy == "" && s.Failover == nil {
 		return nil
 	}
-	closed := &handover.ClosedError{Flow: s.Flow, By: s.ClosedBy, Failover: s.Failover}
+	closed := &handover.ClosedError{Flow: s.Flow, By: s.ClosedBy, Failover: s.Failover, SourceAnswers: !s.SourceAway}
 	if s.RolledBack != nil {
 		closed.Ended = *s.RolledBack
 	}

@@ -64,7 +64,7 @@ func (v *LedgerView) runs(ctx context.Context, viewer *snapshot.Viewer) error {
 		v.NotThere, v.Remedy = none.What, none.Fix
 	default:
 		if err := handover.NotClosed(books[0], books[0], v.Flow); err != nil {
-			return err
+			return handover.SourceAnswers(err)
 		}
 	}
 	around := viewer.CheckCircle(ctx)

@@ -18,6 +18,8 @@ type ClosedError struct {
 	// Ended is when the rollback of flow By was done, whose way back this one was; zero: By is the way back, and its
 	// rollback is under way.
 	Ended time.Time
+	// SourceAnswers: the source of a flow that failed over is back.
+	SourceAnswers bool
 }
 
 func (e *ClosedError) Error() string {
@@ -43,6 +45,8 @@ func (f *Failover) words() string {
 func (e *ClosedError) Remedy() string {
 	switch {
 	case e.Failover == nil:
+	case e.Failover.State == Done && e.SourceAnswers:
+		return "its source answers: 'replicator failback' shows what it holds that was never copied, and opens the flow again"
 	case e.Failover.State == Done:
 		return "nothing to do while its source is away: applications use its target. When the source is back, " +
 			"'replicator failback' shows what it holds that was never copied, and opens the flow again"
@@ -60,6 +64,15 @@ func (e *ClosedError) Remedy() string {
 func IsClosed(err error) bool {
 	var closed *ClosedError
 	return errors.As(err, &closed)
+}
+
+// SourceAnswers notes, where that is why a flow does not run, that its source answers.
+func SourceAnswers(err error) error {
+	var closed *ClosedError
+	if errors.As(err, &closed) {
+		closed.SourceAnswers = true
+	}
+	return err
 }
 
 // IsFailedOver says whether a flow does not run because it failed over.

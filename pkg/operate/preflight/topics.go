@@ -10,6 +10,7 @@ import (
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/survey"
 )
 
@@ -182,6 +183,19 @@ func (m *migration) settingsUnknown(cluster string, denied map[string]error, err
 	}
 }
 
+// applications are the producers that are no flow's whose records are left out. Where that cannot be told, all are.
+func (m *migration) applications(ctx context.Context, producers []survey.Producer, now time.Time) []survey.Producer {
+	ours, err := provenance.OpenSourceWriters(&m.viewer.Flow, m.viewer.SourceCluster, m.viewer.TargetCluster)
+	if err != nil || ours == nil {
+		return producers
+	}
+	defer ours.Close()
+	return slices.DeleteFunc(slices.Clone(producers), func(p survey.Producer) bool {
+		brings, err := ours.Brings(ctx, p.ID, now)
+		return brings && err == nil
+	})
+}
+
 // askWriters asks who writes to the source, and which transactions are open.
 func (m *migration) askWriters(ctx context.Context) {
 	partitions := slices.Collect(maps.Keys(m.placed))
@@ -191,7 +205,7 @@ func (m *migration) askWriters(ctx context.Context) {
 		return
 	}
 	now := time.Now()
-	writing := survey.Write(producers, now.Add(-m.opts.Active))
+	writing := survey.Write(m.applications(ctx, producers, now), now.Add(-m.opts.Active))
 	for i := range m.Topics {
 		t := &m.Topics[i]
 		if w := writing[t.Topic]; err == nil || w.Known > 0 {

@@ -46,8 +46,9 @@ With a second flow in the opposite direction what was written on the target come
 the source; then a cutover of that flow moves the applications back. --return does
 all of that in one: this command runs both flows, the opposite one as it is in the
 file or made for the purpose, while applications go on; for the last moment it waits
-as cutover does, and then says which may start on the source. Nothing is lost, and
-groups read on at the first record that they have read on neither side.
+as cutover does, and then says which may start on the source. Daemons of both flows
+are to be stopped first. Nothing is lost, and groups read on at the first record that
+they have read on neither side; records that were given up count as read.
 
 ` + exitCodes,
 		Example: `  replicator failback -c replicator.yaml --dry-run

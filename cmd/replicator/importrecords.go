@@ -51,6 +51,7 @@ the flow that copies from it carries them on.
 				return &usageError{fmt.Errorf("--to %q: the clusters are %s", to,
 					strings.Join(slices.Sorted(maps.Keys(clusters)), ", ")), cmd.CommandPath()}
 			}
+			warnOfCarriers(cmd, path, to)
 			im, err := replay.Import(cmd.Context(), replay.Options{
 				Path: args[0], Cluster: clusters[to], Prefix: cfg.Prefixes[to], DryRun: dry})
 			if im == nil {
@@ -69,4 +70,18 @@ the flow that copies from it carries them on.
 	_ = cmd.MarkFlagRequired("to")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "read the file and look at the topics; write nothing")
 	return cmd
+}
+
+// warnOfCarriers names the flows of the configuration that carry on what is written to a cluster.
+func warnOfCarriers(cmd *cobra.Command, path, to string) {
+	whole, err := config.Load(path)
+	if err != nil {
+		return // clusters are all that the file need have
+	}
+	for i := range whole.Flows {
+		if flow := &whole.Flows[i]; flow.From == to {
+			cmd.PrintErrf("! flow %s carries what is written to %s on to %s: records that came from %s are there twice then\n",
+				flow.Name(), to, flow.To, flow.To)
+		}
+	}
 }

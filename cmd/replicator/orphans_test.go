@@ -27,6 +27,8 @@ func TestOrphansAreKeptAndImported(t *testing.T) {
 	says(t, "again", got.stderr, file+" exists, and no file is overwritten", "remedy: name another file")
 	says(t, "dry", w.must("import-records", "--to", "new", "--dry-run", file), "orders/1: 4 records, 40 B",
 		"all of it can be written to new; nothing was")
+	says(t, "to where a flow carries it on", w.run("import-records", "--to", "old", "--dry-run", file).stderr,
+		"! flow old->new carries what is written to old on to new: records that came from new are there twice then")
 	says(t, "import", w.must("import-records", "--to", "new", file), "written to new: 4 records\n")
 	says(t, "import again", w.must("import-records", "--to", "new", file),
 		"written to new: 0 records; 4 records were by former runs, and are not written again\n")

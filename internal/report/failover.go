@@ -168,8 +168,8 @@ func FailedBack(w io.Writer, r handover.Failover, kept *orphans.Kept, left []str
 		p.Wrapped("  ", "the %d records of %s that were never copied come to %s, behind what it holds by now", r.OrphansFound,
 			from, to)
 	case "export", "abandon":
-		p.Wrapped("  ", "the %d records of %s that were never copied are given up: they stay there alone", r.OrphansFound,
-			from)
+		p.Wrapped("  ", "the %d records of %s that were never copied are given up: they stay there alone, and "+
+			"applications that go back to %s go on behind them", r.OrphansFound, from, from)
 	}
 	return p.Err()
 }

@@ -40,7 +40,7 @@ func Verification(p *terminal.Printer, v *verify.Report) {
 		p.Line("known lost  at most %d records: the source deleted them before they were copied", lost)
 	}
 	if v.GivenUp > 0 {
-		p.Line("given up    at most %d records, by orders of 'replicator resume'", v.GivenUp)
+		p.Line("given up    at most %d records, by 'replicator resume' or 'replicator failback'", v.GivenUp)
 	}
 	if v.NotCopied > 0 {
 		p.Line("not copied  %d offsets, at that time", v.NotCopied)

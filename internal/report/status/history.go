@@ -44,7 +44,7 @@ func events(one *inspect.PartitionStatus) (list []event) {
 		add(leftBehind, one.Topic, g.To-g.From, 1, fmt.Sprintf("! %s/%d: %s: the target lacks them", one.Topic,
 			one.Partition, g), "")
 	}
-	if c := one.Cuts; c != nil && !c.Open() {
+	if c := one.Cuts; c != nil && !c.Open() && c.Offsets > 0 { // with 0 nothing was cut: what was given up is told above
 		add(cuts, one.Topic, c.Offsets, c.Count, fmt.Sprintf("! %s/%d: %s, and copying went on at offset %d on %s", one.Topic,
 			one.Partition, lostBy(c), *c.Resumed, c.Decided.Format(time.RFC3339)), "")
 	}
@@ -120,8 +120,8 @@ func folded(same []event, name string) remark {
 		return remark{fmt.Sprintf("! %s has %s in %s: at most %d records were deleted on the source before they were "+
 			"copied", topic, terminal.Count(int(times), "hole"), in, offsets), where}
 	case leftBehind:
-		return remark{fmt.Sprintf("! %s: 'replicator resume' has given up up to %d records in %s: the target lacks them",
-			topic, offsets, in), where}
+		return remark{fmt.Sprintf("! %s: up to %d records in %s were given up, by 'replicator resume' or 'replicator "+
+			"failback': the target lacks them", topic, offsets, in), where}
 	case cuts:
 		return remark{fmt.Sprintf("! %s: up to %d records were lost after they were copied (%s in %s), and copying went "+
 			"on", topic, offsets, terminal.Count(int(times), "cut"), in), where}

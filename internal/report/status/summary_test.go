@@ -126,7 +126,7 @@ func TestHistoryIsFolded(t *testing.T) {
 	says(t, "the summary", short,
 		"wide has 200 holes in 100 partitions: at most 700 records were deleted on the source",
 		"wide: up to 400 records were lost after they were copied (100 cuts in 100 partitions)",
-		"wide: 'replicator resume' has given up up to 400 records in 100 partitions",
+		"wide: up to 400 records in 100 partitions were given up, by 'replicator resume' or 'replicator failback'",
 		"old.wide holds up to 400 records of somebody else on the target, 200 stretches in 100 partitions",
 		"wide: transactions are open on the source in 100 partitions; 200 offsets",
 		"'replicator status --topic wide' shows each", "zone/0 has 1 hole: at most 5 records")

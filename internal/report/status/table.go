@@ -286,7 +286,8 @@ func noteCutover(s *inspect.FlowStatus, note func(fact, remedy string)) {
 		note(fmt.Sprintf("  the way back of cutover %s was done at %s", c.TakesBack, c.Ended.Format(time.RFC3339)), "")
 	case c.State == handover.Begun:
 		note(fmt.Sprintf("! cutover %s was begun at %s and has not come to its end", c.ID, c.Begun.Format(time.RFC3339)),
-			"give 'replicator cutover' again, which goes on; or with --undo")
+			"give 'replicator cutover' again, which goes on, or with --undo; where 'replicator failback --return' of flow "+
+				to+"->"+from+" began it, give that again")
 	case c.State == handover.Done:
 		note("  "+report.CutWords(c, from, to), "")
 		for _, what := range c.GivenUp {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"replicator/pkg/operate/inspect"
@@ -121,6 +122,9 @@ func (r *Return) Preview(ctx context.Context) (states []stepwise.State, err erro
 		return nil, stepwise.Late(ctx, "silent", err)
 	}
 	defer m.viewer.Close()
+	if err := r.daemonsRest(ctx, m); err != nil {
+		return nil, err
+	}
 	states, err = m.watch(ctx, m.steps())
 	r.leftOut = m.leftOut
 	return states, err
@@ -148,14 +152,17 @@ func (r *Return) run(ctx context.Context) (handover.Record, error) {
 		}
 		return handover.RecordOf(book)
 	}
-	if err := r.openBack(ctx); err != nil {
-		return handover.Record{}, err
-	}
 	m, err := openMover(ctx, r.backOptions(), true)
 	if err != nil {
 		return handover.Record{}, err
 	}
 	defer m.viewer.Close()
+	if err := r.daemonsRest(ctx, m); err != nil {
+		return handover.Record{}, err
+	}
+	if err := r.openBack(ctx); err != nil {
+		return handover.Record{}, err
+	}
 	err = m.carry(ctx, []settings.Config{r.there, r.back}, r.steps(m))
 	r.leftOut = m.leftOut
 	if err != nil {
@@ -164,6 +171,27 @@ func (r *Return) run(ctx context.Context) (handover.Record, error) {
 	r.record.Returned = time.Now().UTC().Truncate(time.Millisecond)
 	return m.recorder.record, ledger.WriteNotes(ctx, r.o.Clusters[r.there.To], r.there.LedgerTopic(), 0,
 		[]ledger.Record{ledger.NoteRecord(handover.FailoverName, handover.Encode(r.record))})
+}
+
+// daemonsRest refuses, before any application is asked to stop, while daemons run whose rules are others: for them not
+// every group is shared.
+func (r *Return) daemonsRest(ctx context.Context, back *mover) error {
+	for _, v := range []*snapshot.Viewer{r.viewer, back.viewer} {
+		replicas, _, err := v.Replicas(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range replicas {
+			if len(replicas[i].OtherRules) == 0 {
+				continue
+			}
+			return &kafka.Problem{What: fmt.Sprintf("a daemon of flow %s runs, on %s, with other rules than this command "+
+				"(%s)", v.Flow.Name(), replicas[i].Host, strings.Join(replicas[i].OtherRules, ", ")),
+				Fix: "stop the daemons of both flows and give this again: the command runs both flows itself, and has every " +
+					"group count as shared meanwhile; start the daemons when it is done"}
+		}
+	}
+	return nil
 }
 
 // openBack opens the opposite flow's shards where a rollback before has closed them.

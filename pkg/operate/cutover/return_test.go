@@ -97,6 +97,23 @@ func TestReturnCarriesBothWays(t *testing.T) {
 	}
 }
 
+// A daemon for which not every group is shared is named at once, before applications stop.
+func TestReturnWantsDaemonsToRest(t *testing.T) {
+	w := flowtest.New(t)
+	p := lost(w)
+	opened(p, failback.Append)
+	r := p.StartFlows(p.There, p.Back)
+	w.Await("the daemon is at work", func() bool { return r.Ready() == nil })
+	back, err := cutover.OpenReturn(w.Ctx, returnOptions(p), &p.Back)
+	w.Must("open", err)
+	defer back.Close()
+	_, err = back.Run(w.Ctx)
+	if err == nil || !strings.Contains(err.Error(), "shared_groups") ||
+		!strings.Contains(chunk.Remedy(err), "stop the daemons") {
+		t.Errorf("beside a daemon: %v; %s", err, chunk.Remedy(err))
+	}
+}
+
 // Nobody returns to where nobody left.
 func TestReturnNeedsAFailover(t *testing.T) {
 	w := flowtest.New(t)

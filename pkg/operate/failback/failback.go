@@ -182,7 +182,7 @@ func (f *Failback) Refusal() error {
 func (f *Failback) Run(ctx context.Context) (kept orphans.Kept, err error) {
 	kept.Report = f.report
 	if f.record.State == handover.FailedBack {
-		return kept, nil
+		return kept, f.otherChoice()
 	}
 	if err := f.Refusal(); err != nil {
 		return kept, err
@@ -209,6 +209,18 @@ func (f *Failback) Run(ctx context.Context) (kept orphans.Kept, err error) {
 	f.record.Orphans, f.record.OrphansFound = cmp.Or(string(f.o.Orphans), "none"), kept.Records
 	note := ledger.NoteRecord(handover.FailoverName, handover.Encode(f.record))
 	return kept, ledger.WriteNotes(ctx, f.o.Clusters[f.o.Flow.To], f.o.Flow.LedgerTopic(), 0, []ledger.Record{note})
+}
+
+// otherChoice refuses another word about the orphans than the one that was carried out.
+func (f *Failback) otherChoice() error {
+	done := f.record.Orphans
+	if f.o.Orphans == "" || string(f.o.Orphans) == done || f.record.OrphansFound == 0 {
+		return nil
+	}
+	return &kafka.Problem{What: fmt.Sprintf("flow %s is open since %s, and of its %d orphans it was decided then: %s",
+		f.o.Flow.Name(), f.record.FailedBack.Format(time.RFC3339), f.record.OrphansFound, done),
+		Fix: "nothing was changed now. What was given up stays on the source, where 'replicator orphans' does not count it " +
+			"any more; what was appended is copied. Give the command without --orphans, or with the same word"}
 }
 
 // open lets replicas work on a shard again, with what was given up of it.

@@ -124,6 +124,10 @@ func TestOrphansAreGivenUp(t *testing.T) {
 			if given := w.State("orders", 0).GivenUp(); len(given) != 1 || given[0].To-given[0].From != 7 {
 				t.Errorf("the ledger says that %v were given up", given)
 			}
+			_, err = open(w, options(w, failback.Append)).Run(w.Ctx)
+			if err == nil || !strings.Contains(err.Error(), "it was decided then: "+string(choice)) {
+				t.Errorf("another word afterwards: %v", err)
+			}
 		})
 	}
 }

@@ -64,16 +64,23 @@ func (v *Neighbourhood) Pair() []string {
 
 // carrierOf is the flow that carries a topic of the target to the source, under the name from which it comes back here.
 func (p *pair) carrierOf(target string) (policy.Flow, bool) {
-	for _, back := range p.back {
-		name, verdict := back.chosen.Topic(target)
-		if !verdict.Selected {
-			continue
-		}
-		if again, verdict := p.own.Topic(name); verdict.Selected && again == target {
-			return back.Flow, true
+	for i := range p.back {
+		if p.carries(&p.back[i], target) {
+			return p.back[i].Flow, true
 		}
 	}
 	return policy.Flow{}, false
+}
+
+// carries says whether a flow in the opposite direction carries a topic of the target to the source, under the name
+// from which it comes back here.
+func (p *pair) carries(back *carrier, target string) bool {
+	name, verdict := back.chosen.Topic(target)
+	if !verdict.Selected {
+		return false
+	}
+	again, verdict := p.own.Topic(name)
+	return verdict.Selected && again == target
 }
 
 // isOpposite says whether a ledger of the source is that of a flow which copied from the target to it, whether or not

@@ -30,6 +30,9 @@ func (v *Neighbourhood) OneWay(cfg *settings.Config) error {
 func (v *Neighbourhood) SharedOtherwise(cfg *settings.Config) error {
 	own := slices.Sorted(slices.Values(cfg.SharedGroups))
 	for _, back := range v.pair.back {
+		if !slices.ContainsFunc(v.target.Topics, func(topic string) bool { return v.pair.carries(&back, topic) }) {
+			continue // another pair's, for other topics
+		}
 		if theirs := slices.Sorted(slices.Values(back.SharedGroups)); !slices.Equal(own, theirs) {
 			return &SharedOtherwiseError{*cfg, back.String(), theirs}
 		}

@@ -181,8 +181,8 @@ func (f *Failback) Refusal() error {
 // what was seen when they were counted: what came later is copied.
 func (f *Failback) Run(ctx context.Context) (kept orphans.Kept, err error) {
 	kept.Report = f.report
-	if f.record.State == handover.FailedBack {
-		return kept, f.otherChoice()
+	if err := f.otherChoice(); err != nil || f.record.State == handover.FailedBack {
+		return kept, err
 	}
 	if err := f.Refusal(); err != nil {
 		return kept, err
@@ -199,6 +199,13 @@ func (f *Failback) Run(ctx context.Context) (kept orphans.Kept, err error) {
 	if f.left, err = f.takeGroups(ctx); err != nil {
 		return kept, err
 	}
+	// What was decided is noted first: one that is killed between two shards goes on by the same word.
+	if f.record.OrphansFound == 0 {
+		f.record.Orphans, f.record.OrphansFound = cmp.Or(string(f.o.Orphans), "none"), kept.Records
+	}
+	if err := f.noteRecord(ctx); err != nil {
+		return kept, err
+	}
 	// The first shard comes last: by it replicas see whether the flow is open.
 	for number := len(f.books) - 1; number >= 0; number-- {
 		if err := f.open(ctx, number, changes[number]); err != nil {
@@ -206,16 +213,26 @@ func (f *Failback) Run(ctx context.Context) (kept orphans.Kept, err error) {
 		}
 	}
 	f.record.State, f.record.FailedBack = handover.FailedBack, time.Now().UTC().Truncate(time.Millisecond)
-	f.record.Orphans, f.record.OrphansFound = cmp.Or(string(f.o.Orphans), "none"), kept.Records
+	return kept, f.noteRecord(ctx)
+}
+
+// noteRecord writes what is known of the failover, and of what became of it.
+func (f *Failback) noteRecord(ctx context.Context) error {
 	note := ledger.NoteRecord(handover.FailoverName, handover.Encode(f.record))
-	return kept, ledger.WriteNotes(ctx, f.o.Clusters[f.o.Flow.To], f.o.Flow.LedgerTopic(), 0, []ledger.Record{note})
+	return ledger.WriteNotes(ctx, f.o.Clusters[f.o.Flow.To], f.o.Flow.LedgerTopic(), 0, []ledger.Record{note})
 }
 
 // otherChoice refuses another word about the orphans than the one that was carried out.
 func (f *Failback) otherChoice() error {
 	done := f.record.Orphans
-	if f.o.Orphans == "" || string(f.o.Orphans) == done || f.record.OrphansFound == 0 {
+	open := f.record.State == handover.FailedBack
+	if done == "" || f.o.Orphans == "" && open || string(f.o.Orphans) == done || f.record.OrphansFound == 0 {
 		return nil
+	}
+	if !open {
+		return &kafka.Problem{What: fmt.Sprintf("a failback of flow %s was begun, and has not come to its end: of its %d "+
+			"orphans it was decided: %s", f.o.Flow.Name(), f.record.OrphansFound, done),
+			Fix: "give it again with --orphans " + done + ": shards that are open by now have carried that out"}
 	}
 	return &kafka.Problem{What: fmt.Sprintf("flow %s is open since %s, and of its %d orphans it was decided then: %s",
 		f.o.Flow.Name(), f.record.FailedBack.Format(time.RFC3339), f.record.OrphansFound, done),

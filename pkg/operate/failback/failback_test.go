@@ -146,6 +146,10 @@ func TestGivenAgain(t *testing.T) {
 	if err := w.Ends(w.Once()); !handover.IsClosed(err) {
 		t.Errorf("a copy ends with %v, want that the flow is closed", err)
 	}
+	_, err = open(w, options(w, failback.Abandon)).Run(w.Ctx)
+	if err == nil || !strings.Contains(err.Error(), "it was decided: append") {
+		t.Errorf("given again with another word: %v", err)
+	}
 	_, err = open(w, options(w, failback.Append)).Run(w.Ctx)
 	w.Must("fail back", err)
 	p.StartFlows(p.There, p.Back)

@@ -178,21 +178,27 @@ func (w *SourceWriters) judge(ctx context.Context, flows []*sourceFlow, r chunk.
 		if !claimed {
 			continue
 		}
-		one := leftOut
-		if identity := f.id.Naming == string(policy.Identity) && w.cfg.Naming == policy.Identity; f.author.Kind != Opposite {
-			if w.cfg.Self().LeavesOut != policy.WhatFlowsWrote {
-				one = carried
-			}
-		} else if identity { // by another name it is not in the topic that it would go to
-			if one, err = w.lives.judge(ctx, f, r, topics); err != nil {
-				return nobodys, err
-			}
+		one, err := w.judgeBy(ctx, f, r, topics)
+		if err != nil || one == leftOut {
+			return one, err
 		}
-		if all = max(all, one); all == leftOut {
-			break
-		}
+		all = max(all, one)
 	}
 	return all, nil
+}
+
+// judgeBy is what becomes of a record that a flow claims.
+func (w *SourceWriters) judgeBy(ctx context.Context, f *sourceFlow, r chunk.Written, topics Topics) (judgement, error) {
+	identity := f.id.Naming == string(policy.Identity) && w.cfg.Naming == policy.Identity
+	switch {
+	case f.author.Kind != Opposite && w.cfg.Self().LeavesOut != policy.WhatFlowsWrote:
+		return carried, nil
+	case f.author.Kind != Opposite:
+		return leftOut, nil
+	case !identity:
+		return leftOut, nil // by another name it is not in the topic that it would go to
+	}
+	return w.lives.judge(ctx, f, r, topics)
 }
 
 // known is which flows there are, and whether that is all there is to know about the writer of a record. Flows that are
@@ -241,6 +247,8 @@ func (w *SourceWriters) look(ctx context.Context, seen time.Time) error {
 	}
 	begun := time.Now()
 	standing, err := w.lookAtBoth(ctx)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if err == nil {
 		err = w.unread(standing)
 	}
@@ -248,8 +256,6 @@ func (w *SourceWriters) look(ctx context.Context, seen time.Time) error {
 		return &ledger.UnknownClaimsError{Ledger: w.cfg.OppositeLedger(), Cluster: w.source.Name, Err: err,
 			Denied: errors.Is(err, kerr.TopicAuthorizationFailed)}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.looked = begun
 	for i := range standing.Ledgers {
 		w.add(&standing.Ledgers[i], standing.Cluster)
@@ -258,7 +264,8 @@ func (w *SourceWriters) look(ctx context.Context, seen time.Time) error {
 }
 
 // unread is why it is not known which flows write to the source: a topic that may be a ledger did not answer. One that
-// may not be read, and is not named by the configuration, counts as none: the flow warns of it.
+// may not be read, and is not named by the configuration, counts as none: the flow warns of it. It is for who holds the
+// lock.
 func (w *SourceWriters) unread(standing *ledger.Standing) error {
 	for i := range standing.Ledgers {
 		l := &standing.Ledgers[i]
@@ -301,18 +308,15 @@ func (w *SourceWriters) add(l *ledger.Other, source string) {
 	if w.flows[key] != nil {
 		return
 	}
-	f := &sourceFlow{author: Author{Kind: Another, Ledger: l.Topic, Producer: -1}}
-	switch {
-	case l.Identity == nil || l.Identity.TargetCluster != source:
+	if l.Identity == nil || l.Identity.TargetCluster != source {
 		return // a copy of a ledger, or one that has claimed nothing
-	default:
-		f.id, f.author.Flow = *l.Identity, l.Identity.Flow()
-		if isOpposite(l, source, w.targetID) {
-			f.author.Kind = Opposite
-		} else if w.cfg.Self().LeavesOut != policy.WhatFlowsWrote {
-			return // what it brings is carried on, whoever it is
-		}
-		f.claims = ledger.NewClaims(w.client, w.source, l.Topic)
 	}
-	w.flows[key] = f
+	kind := Another
+	if isOpposite(l, source, w.targetID) {
+		kind = Opposite
+	} else if w.cfg.Self().LeavesOut != policy.WhatFlowsWrote {
+		return // what it brings is carried on, whoever it is
+	}
+	w.flows[key] = &sourceFlow{id: *l.Identity, claims: ledger.NewClaims(w.client, w.source, l.Topic),
+		author: Author{Kind: kind, Flow: l.Identity.Flow(), Ledger: l.Topic, Producer: -1}}
 }

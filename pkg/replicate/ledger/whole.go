@@ -57,34 +57,53 @@ func ReadWhole(ctx context.Context, target kafka.Config, name string, shards int
 }
 
 // ReadFirst reads the first n partitions of it.
-func ReadFirst(ctx context.Context, target kafka.Config, name string, shards, n int) ([]*Shard, error) {
+func ReadFirst(ctx context.Context, target kafka.Config, name string, shards, n int) (books []*Shard, err error) {
+	err = readUpTo(ctx, target, name, shards, func(reader *Reader, ends []int64) error {
+		books, err = reader.Shards(ctx, ends[:n])
+		return err
+	})
+	return books, err
+}
+
+// ReadOne reads one partition of it; nil where there is no ledger.
+func ReadOne(ctx context.Context, target kafka.Config, name string, shards int, shard int32) (book *Shard, err error) {
+	err = readUpTo(ctx, target, name, shards, func(reader *Reader, ends []int64) error {
+		book, err = reader.Shard(ctx, shard, ends[shard])
+		return err
+	})
+	return book, err
+}
+
+// readUpTo has a ledger read that has so many partitions, each at least up to where it ends now. Where there is no
+// ledger nothing is read.
+func readUpTo(ctx context.Context, target kafka.Config, name string, shards int,
+	read func(reader *Reader, ends []int64) error) error {
 	partitions, err := ledgerPartitions(ctx, target, name)
 	switch {
 	case err != nil || partitions == 0:
-		return nil, err
+		return err
 	case partitions != shards:
-		return nil, &ShardsError{Ledger: name, Have: partitions, Want: shards}
+		return &ShardsError{Ledger: name, Have: partitions, Want: shards}
 	}
-	ends, err := endsOf(ctx, target, name)
+	listed, err := endsOf(ctx, target, name)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	ends := make([]int64, shards)
+	for shard := range ends {
+		if ends[shard], err = listoffsets.OffsetOf(listed, chunk.Partition{Topic: name, Number: int32(shard)}); err != nil {
+			return target.Explain(err)
+		}
 	}
 	reader, err := OpenReader(target, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer reader.Close() // only read
-	least := make([]int64, n)
-	for shard := range least {
-		if least[shard], err = listoffsets.OffsetOf(ends, chunk.Partition{Topic: name, Number: int32(shard)}); err != nil {
-			return nil, target.Explain(err)
-		}
+	if err := read(reader, ends); err != nil {
+		return fmt.Errorf("ledger %s: %w", name, target.Explain(err))
 	}
-	books, err := reader.Shards(ctx, least)
-	if err != nil {
-		return nil, fmt.Errorf("ledger %s: %w", name, target.Explain(err))
-	}
-	return books, nil
+	return nil
 }
 
 // ReadAsItIs reads all partitions of a ledger topic, however many it has; none where it

@@ -20,6 +20,13 @@ type lives struct {
 
 	mu    sync.Mutex
 	known map[lifeOf]life
+	books map[bookOf]*ledger.Shard // as they were read last
+}
+
+// bookOf is a partition of a flow's ledger.
+type bookOf struct {
+	ledger string
+	shard  int32
 }
 
 // lifeOf is a partition of the source, and the topics on both sides that have its name now.
@@ -44,7 +51,7 @@ func openLives(source kafka.Config) (*lives, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lives{source: source, logs: logs, known: map[lifeOf]life{}}, nil
+	return &lives{source: source, logs: logs, known: map[lifeOf]life{}, books: map[bookOf]*ledger.Shard{}}, nil
 }
 
 func (l *lives) close() { l.logs.Close() }
@@ -53,24 +60,20 @@ func (l *lives) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.known)
+	clear(l.books)
 }
 
 // judge says what becomes of what a flow has copied to that place of the source: it is left out where the topic that it
 // was copied from is on the target still.
 func (l *lives) judge(ctx context.Context, by *sourceFlow, r chunk.Written, topics Topics) (judgement, error) {
 	at := lifeOf{by.author.Ledger, r.Partition, topics}
-	l.mu.Lock()
-	now, known := l.known[at]
-	l.mu.Unlock()
+	now, known := l.recall(by, at)
 	if !known || now.first < 0 && r.Offset >= now.upTo {
 		var err error
 		if now, err = l.ask(ctx, by, at); err != nil {
 			return nobodys, &ledger.UnknownClaimsError{Ledger: by.author.Ledger, Cluster: l.source.Name,
 				Err: l.source.Explain(err)}
 		}
-		l.mu.Lock()
-		l.known[at] = now
-		l.mu.Unlock()
 	}
 	switch {
 	case now.first >= 0 && r.Offset >= int64(now.first):
@@ -79,6 +82,25 @@ func (l *lives) judge(ctx context.Context, by *sourceFlow, r chunk.Written, topi
 		return carried, nil
 	}
 	return elsewhere, nil
+}
+
+// recall is what is known without a question. That a topic was copied from is told by a book of whenever, as it stays
+// so; that it was not, by one that was read after its log's end was asked for.
+func (l *lives) recall(by *sourceFlow, at lifeOf) (now life, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now, known = l.known[at]; known {
+		return now, true
+	}
+	book := l.books[by.bookOf(at.partition)]
+	if book == nil {
+		return life{}, false
+	}
+	if now = lifeIn(book, at); now.first < 0 {
+		return life{}, false
+	}
+	l.known[at] = now
+	return now, true
 }
 
 // ask reads the flow's ledger. What it copied below the end that is asked for first, it has noted there.
@@ -91,21 +113,37 @@ func (l *lives) ask(ctx context.Context, by *sourceFlow, at lifeOf) (life, error
 	if err != nil {
 		return life{}, err
 	}
-	books, err := ledger.ReadWhole(ctx, l.source, by.author.Ledger, by.id.Shards)
+	of := by.bookOf(at.partition)
+	book, err := ledger.ReadOne(ctx, l.source, of.ledger, by.id.Shards, of.shard)
 	if err != nil {
 		return life{}, err
 	}
-	now := life{first: -1, upTo: end}
-	if len(books) == 0 {
-		return now, nil
+	now := life{first: -1}
+	if book != nil {
+		now = lifeIn(book, at)
 	}
-	book := books[at.partition.Shard(by.id.Shards)]
-	now.about = slices.ContainsFunc(book.Keys(), func(k ledger.Key) bool { return k.Partition == at.partition })
-	if state := book.State(book.KeyOf(at.topics.Target, at.partition)); state != nil &&
-		state.TargetTopic == at.topics.Source {
-		if run, mapped := state.Map.First(); mapped {
-			now.first = run.Target
-		}
-	}
+	now.upTo = end
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known[at], l.books[of] = now, book
 	return now, nil
+}
+
+// bookOf is where the flow's ledger tells of a partition.
+func (f *sourceFlow) bookOf(p chunk.Partition) bookOf {
+	return bookOf{f.author.Ledger, int32(p.Shard(f.id.Shards))}
+}
+
+// lifeIn is what a ledger partition says.
+func lifeIn(book *ledger.Shard, at lifeOf) life {
+	now := life{first: -1}
+	now.about = slices.ContainsFunc(book.Keys(), func(k ledger.Key) bool { return k.Partition == at.partition })
+	state := book.State(book.KeyOf(at.topics.Target, at.partition))
+	if state == nil || state.TargetTopic != at.topics.Source {
+		return now
+	}
+	if run, mapped := state.Map.First(); mapped {
+		now.first = run.Target
+	}
+	return now
 }

@@ -19,9 +19,13 @@ func TestSourceDies(t *testing.T) {
 	must(t, workload.Topics(ctx, source.Bootstrap(), 2, workload.KeepConfigs(), name))
 	mixed(ctx, t, source.Bootstrap(), name, 200, 1000, 2)
 	groups := stand(ctx, t, source.Bootstrap(), 201, 5, name)
-	s := newSite(t, source, target, "topics: ["+name+"]", "groups: [\""+name+"-.*\"]")
+	s, address := newSite(t, source, target, "topics: ["+name+"]", "groups: [\""+name+"-.*\"]").replica()
 	d := s.run()
 	judged(ctx, t, s.sides(), []string{name}, groups)
+	eventually(t, time.Minute, "the daemon knows where the source ends", func() bool {
+		_, text := get(t, address, "/metrics")
+		return strings.Contains(text, `replicator_at_risk_records{flow="old->new",topic="`+name+`"} 0`)
+	})
 
 	is := source.For(t)
 	is.Stop()

@@ -77,9 +77,8 @@ func TestPairSimulation(t *testing.T) {
 
 // TestPairStories runs many short ones, always the same.
 func TestPairStories(t *testing.T) {
-	t.Parallel()
-	if *simSeed != 0 || os.Getenv("REPLICATOR_SIM") != "" {
-		t.Skip("long ones are asked for")
+	if *simSeed != 0 || os.Getenv("REPLICATOR_SIM") != "" || !testing.Short() {
+		t.Skip("they are for make check; long ones are for make sim")
 	}
 	const stories, atOnce = 200, 16 // they mostly wait
 	var group errgroup.Group

@@ -3,7 +3,6 @@ package replicate
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -20,7 +19,7 @@ const (
 	askEvery = 5 * time.Second
 	// sayAfter is how long it may be silent before the log says so.
 	sayAfter = 30 * time.Second
-	// connectWithin is how long one of its brokers may take to be reached, ms.
+	// connectWithin is how long one of its brokers may take to be reached, ms: one that is gone is not the cluster.
 	connectWithin = "5000"
 )
 
@@ -53,9 +52,7 @@ func reachesOf(o *Options) []*reach {
 	slices.Sort(names)
 	var list []*reach
 	for _, name := range slices.Compact(names) {
-		cluster := o.Clusters[name]
-		cluster.Properties = maps.Clone(cluster.Properties)
-		cluster.Properties["socket.connection.setup.timeout.ms"] = connectWithin // one broker that is gone is not the cluster
+		cluster := kafka.With(o.Clusters[name], map[string]string{"socket.connection.setup.timeout.ms": connectWithin})
 		list = append(list, &reach{cluster: cluster, log: o.Log, every: every, after: after})
 	}
 	return list

@@ -2,9 +2,7 @@ package cutover
 
 import (
 	"context"
-	"crypto/rand"
 	"slices"
-	"strings"
 	"time"
 
 	"replicator/pkg/operate/inspect"
@@ -99,13 +97,8 @@ func (r *recorder) begin(ctx context.Context, found handover.Record, takesBack s
 		return found.GivenUp, nil // of which some cannot be seen any more
 	}
 	r.record = handover.Record{
-		Version: handover.Version, ID: newCutoverID(), Flow: r.viewer.Flow.Name(), State: handover.Begun,
+		Version: handover.Version, ID: handover.NewID(), Flow: r.viewer.Flow.Name(), State: handover.Begun,
 		Begun: time.Now().UTC().Truncate(time.Millisecond), TakesBack: takesBack, GivenUp: givenUp,
 	}
 	return givenUp, r.note(ctx, ledger.NoteRecord(handover.RecordName, handover.Encode(r.record)))
-}
-
-// newCutoverID begins with the time, for people, and is never given twice.
-func newCutoverID() string {
-	return time.Now().UTC().Format("20060102T150405Z-") + strings.ToLower(rand.Text()[:8])
 }

@@ -2,11 +2,9 @@ package failover
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -301,15 +299,10 @@ func (f *Failover) begin() {
 		return
 	}
 	if f.record = f.found; f.found.State != handover.Begun {
-		f.record = handover.Failover{Version: handover.Version, ID: newID(), Flow: f.o.Flow.Name(), State: handover.Begun,
-			Begun: time.Now().UTC().Truncate(time.Millisecond)}
+		f.record = handover.Failover{Version: handover.Version, ID: handover.NewID(), Flow: f.o.Flow.Name(),
+			State: handover.Begun, Begun: time.Now().UTC().Truncate(time.Millisecond)}
 	}
 	f.record.SourceIsDead = f.o.SourceIsDead
-}
-
-// newID begins with the time, for people, and is never given twice.
-func newID() string {
-	return time.Now().UTC().Format("20060102T150405Z-") + strings.ToLower(rand.Text()[:8])
 }
 
 // steps are what a failover consists of, in their order.

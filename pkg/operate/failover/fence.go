@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -74,21 +73,14 @@ func contested(err error) bool {
 // dismiss takes the replicas out of the flow's group, so that those that live take their shards up again, which tells
 // them that the flow is closed: one with nothing to write would not notice.
 func (s *shutter) dismiss(ctx context.Context) error {
-	admin, id := kadm.NewClient(s.client), s.flow.GroupID()
-	described, err := admin.DescribeGroups(ctx, id)
-	group := described[id]
-	if err == nil {
-		err = group.Err
-	}
-	if err != nil {
-		return groups.WhyNone(s.target, id, err) // none: nobody works on the flow
-	}
-	if len(group.Members) == 0 {
-		return nil
+	id := s.flow.GroupID()
+	members, err := groups.Members(ctx, s.client, s.target, id)
+	if err != nil || len(members) == 0 { // nobody works on the flow
+		return err
 	}
 	leave := kmsg.NewPtrLeaveGroupRequest()
 	leave.Group = id
-	for _, m := range group.Members {
+	for _, m := range members {
 		one := kmsg.NewLeaveGroupRequestMember()
 		one.MemberID, one.Reason = m.MemberID, kmsg.StringPtr("the flow has failed over")
 		leave.Members = append(leave.Members, one)

@@ -56,9 +56,7 @@ type source struct {
 
 // impatient is a cluster whose brokers are given up soon.
 func impatient(cluster kafka.Config) kafka.Config {
-	cluster.Properties = maps.Clone(cluster.Properties)
-	cluster.Properties["socket.connection.setup.timeout.ms"] = connectWithin
-	return cluster
+	return kafka.With(cluster, map[string]string{"socket.connection.setup.timeout.ms": connectWithin})
 }
 
 func openSource(flow *settings.Config, cluster, target kafka.Config, look *clients.Clients) (s *source, err error) {

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/policy"
+	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/identity"
 	"replicator/pkg/replicate/kafka"
@@ -85,14 +83,11 @@ func oppositeRests(ctx context.Context, viewer *snapshot.Viewer) error {
 		opposite := settings.Config{Config: policy.Config{Flow: policy.Flow{From: id.From, To: id.To,
 			TargetPrefix: id.TargetPrefix}}}
 		group := opposite.GroupID()
-		described, err := kadm.NewClient(viewer.SourceClient).DescribeGroups(ctx, group)
-		if err == nil {
-			err = described[group].Err
+		members, err := groups.Members(ctx, viewer.SourceClient, viewer.SourceCluster, group)
+		if err != nil {
+			return fmt.Errorf("see whether flow %s runs: %w", id.Flow(), err)
 		}
-		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-			return fmt.Errorf("see whether flow %s runs: %w", id.Flow(), viewer.SourceCluster.Explain(err))
-		}
-		if n := len(described[group].Members); n > 0 {
+		if n := len(members); n > 0 {
 			return &kafka.Problem{What: fmt.Sprintf("%d replicas of the opposite flow %s are at work (group %s on cluster "+
 				"%s)", n, id.Flow(), group, viewer.Flow.From), Fix: "stop them, wait until the group has no members (a killed " +
 				"one stays until its session times out), give this again, and start both flows"}

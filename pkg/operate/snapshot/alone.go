@@ -26,9 +26,7 @@ var impatient = map[string]string{"socket.connection.setup.timeout.ms": "1500", 
 // question to it lasts longer than [Patience], and what it does not answer is unknown in the snapshots.
 func OpenTolerant(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
 	log *slog.Logger) (*Viewer, error) {
-	asked := clusters[flow.From]
-	asked.Properties = maps.Clone(asked.Properties)
-	maps.Copy(asked.Properties, impatient)
+	asked := kafka.With(clusters[flow.From], impatient)
 	return open(ctx, clusters, flow, log, &Viewer{asks: asked, tolerant: &tolerance{}})
 }
 

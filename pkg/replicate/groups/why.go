@@ -1,11 +1,14 @@
 package groups
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/replicate/kafka"
 )
@@ -18,6 +21,19 @@ const CoordinatorEvery = 200 * time.Millisecond
 func NoCoordinatorYet(err error) bool {
 	return errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) ||
 		errors.Is(err, kerr.NotCoordinator)
+}
+
+// Members are who is in a group; none where it is not there.
+func Members(ctx context.Context, client *kgo.Client, cluster kafka.Config, group string) (
+	[]kadm.DescribedGroupMember, error) {
+	described, err := kadm.NewClient(client).DescribeGroups(ctx, group)
+	if err == nil {
+		err = described[group].Err
+	}
+	if err != nil {
+		return nil, WhyNone(cluster, group, err)
+	}
+	return described[group].Members, nil
 }
 
 // WhyNone explains an answer about the group; a group that is not there is no error.

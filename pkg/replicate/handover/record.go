@@ -1,8 +1,10 @@
 package handover
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -72,6 +74,11 @@ type Direction struct {
 	By      string `json:"by"`      // the flow that has taken its place, or had it
 	// Failover is the id of the failover that led to this; then no flow has taken its place.
 	Failover string `json:"failover,omitempty"`
+}
+
+// NewID is that of a cutover or a failover: it begins with the time, for people, and is never given twice.
+func NewID() string {
+	return time.Now().UTC().Format("20060102T150405Z-") + strings.ToLower(rand.Text()[:8])
 }
 
 // The names of the notes.

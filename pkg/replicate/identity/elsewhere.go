@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
@@ -168,18 +166,11 @@ func (s *Signer) nobodyWorks(ctx context.Context, kept *ledger.Identity, name st
 		return err
 	}
 	defer client.Close()
-	described, err := kadm.NewClient(client).DescribeGroups(ctx, before.GroupID())
-	group := described[before.GroupID()]
-	if err == nil {
-		err = group.Err
+	members, err := groups.Members(ctx, client, s.target, before.GroupID())
+	if err != nil || len(members) == 0 { // nobody works under those names
+		return err
 	}
-	if err != nil {
-		return groups.WhyNone(s.target, before.GroupID(), err) // none: nobody works under those names
-	}
-	if len(group.Members) > 0 {
-		return &NamesInUseError{s.cfg.Name(), name, before.GroupID(), len(group.Members)}
-	}
-	return nil
+	return &NamesInUseError{s.cfg.Name(), name, before.GroupID(), len(members)}
 }
 
 // fence ends what was left under the transactional ids of former names, so that nothing

@@ -19,6 +19,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -36,6 +37,15 @@ type Config struct {
 	Renew func() map[string]string
 	// Logger receives librdkafka's own log; nil stands for slog's default logger.
 	Logger *Logger
+}
+
+// With is the same cluster with other values of some properties.
+func With(cluster Config, properties map[string]string) Config {
+	all := make(map[string]string, len(cluster.Properties)+len(properties))
+	maps.Copy(all, cluster.Properties)
+	maps.Copy(all, properties)
+	cluster.Properties = all
+	return cluster
 }
 
 // ClientID is the client.id of every client, unless the configuration has another.

@@ -105,9 +105,8 @@ func Open(cfg Config) (*Group, error) {
 	versions.SetMaxKeyVersion(int16(kmsg.OffsetCommit), 9) // later ones name the topic by its id, see KIP-848
 	session := g.Session()
 	// A member that its coordinator does not answer has to notice in about a session, in which it tries twice.
-	target := cfg.Target
-	target.Properties = maps.Clone(target.Properties)
-	target.Properties["socket.connection.setup.timeout.ms"] = fmt.Sprint((session / 2).Milliseconds())
+	target := kafka.With(cfg.Target, map[string]string{
+		"socket.connection.setup.timeout.ms": fmt.Sprint((session / 2).Milliseconds())})
 	var ctx context.Context
 	ctx, g.end = context.WithCancel(context.Background())
 	var err error

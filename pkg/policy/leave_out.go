@@ -25,10 +25,14 @@ const BothLeaveOut = "both flows have to see who wrote a record (lane: batch, de
 // Opposite says whether a flow goes the other way between the same two clusters.
 func (f Flow) Opposite(other Flow) bool { return f.From == other.To && f.To == other.From }
 
-// Covered says that nothing goes round a circle of flows, each of which begins where the one before ends, the first
-// where the last one ends: wherever on it a record is written, one of the flows behind the first leaves it out before
-// it is back.
-func Covered(circle []Flow) bool {
+// Covered says that nothing goes round a circle of flows: from a flow by the way of others back to where it begins.
+// Wherever on it a record is written, one of the flows behind the first that carries it leaves it out before it is
+// back.
+func Covered(f Flow, way ...Hop) bool {
+	circle := []Flow{f}
+	for _, h := range way {
+		circle = append(circle, h.Flow)
+	}
 	for first := range circle {
 		if !ends(circle, first) {
 			return false

@@ -163,19 +163,15 @@ func Loops(flows []Flow) []Problem {
 // closes says why a flow under the same names may not be added to others: a record would go in a circle. "": it may.
 func closes(others []Hop, f Flow) string {
 	for _, way := range Ways(others, f.To, f.From) {
-		circle := []Flow{f}
-		for _, h := range way {
-			circle = append(circle, h.Flow)
-		}
-		if Covered(circle) {
+		if Covered(f, way...) {
 			continue
 		}
-		names := []string{f.From}
-		for _, one := range circle {
-			names = append(names, one.To)
+		names := []string{f.From, f.To}
+		for _, h := range way {
+			names = append(names, h.To)
 		}
 		const what = "identity naming all the way %s would copy records in a circle; "
-		if len(circle) == 2 {
+		if len(way) == 1 {
 			return fmt.Sprintf(what+"%s, or use naming: prefix in one of them", strings.Join(names, "->"), BothLeaveOut)
 		}
 		return fmt.Sprintf(what+"use records: local in at least two of these flows, with lane: batch, or naming: prefix in "+

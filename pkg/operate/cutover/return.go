@@ -146,11 +146,7 @@ func (r *Return) Run(ctx context.Context) (handover.Record, error) {
 
 func (r *Return) run(ctx context.Context) (handover.Record, error) {
 	if !r.record.Returned.IsZero() {
-		book, err := firstBook(ctx, r.backOptions())
-		if err != nil || book == nil {
-			return handover.Record{}, err
-		}
-		return handover.RecordOf(book)
+		return latest(ctx, r.backOptions())
 	}
 	m, err := openMover(ctx, r.backOptions(), true)
 	if err != nil {

@@ -240,7 +240,12 @@ func (r *Rollback) run(ctx context.Context) (handover.Record, error) {
 
 // backRecord is the latest record of the opposite flow.
 func (r *Rollback) backRecord(ctx context.Context) (handover.Record, error) {
-	book, err := firstBook(ctx, r.back)
+	return latest(ctx, r.back)
+}
+
+// latest is the latest record of a flow; the zero Record: its ledger has none, or there is no ledger.
+func latest(ctx context.Context, o Options) (handover.Record, error) {
+	book, err := firstBook(ctx, o)
 	if err != nil || book == nil {
 		return handover.Record{}, err
 	}

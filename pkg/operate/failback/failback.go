@@ -62,7 +62,6 @@ type Failback struct {
 	viewer *snapshot.Viewer
 	record handover.Failover
 	books  []*ledger.Shard
-	ids    map[string]chunk.TopicID // of the source's topics
 	found  *orphans.Found
 	report *orphans.Report
 	left   []string
@@ -132,18 +131,8 @@ func (f *Failback) look(ctx context.Context) (err error) {
 	if f.found, err = orphans.Find(ctx, f.viewer, func(string) bool { return true }); err != nil {
 		return err
 	}
-	if f.report, err = f.found.Count(ctx); err != nil {
-		return err
-	}
-	seen, err := kafka.Describe(ctx, f.viewer.SourceClient, f.viewer.SourceCluster, nil)
-	if err != nil {
-		return err
-	}
-	f.ids = map[string]chunk.TopicID{}
-	for name, topic := range seen.Topics {
-		f.ids[name] = topic.ID
-	}
-	return nil
+	f.report, err = f.found.Count(ctx)
+	return err
 }
 
 // Refusal is why the flow is not opened as it was asked for; nil: it may be.
@@ -293,7 +282,7 @@ func (f *Failback) givenUp(report *orphans.Report) (map[int][]ledger.Change, err
 
 // copied is the state of a partition whose topic is on the source now; nil: it was never begun.
 func (f *Failback) copied(number int, p chunk.Partition) (ledger.Key, *ledger.State) {
-	key := f.books[number].KeyOf(f.ids[p.Topic], p)
+	key := f.books[number].KeyOf(f.found.SourceID(p.Topic), p)
 	state := f.books[number].State(key)
 	if state == nil || state.Start == ledger.NotStarted {
 		return key, nil

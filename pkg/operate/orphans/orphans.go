@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -147,6 +148,17 @@ func partOf(snap *snapshot.Snapshot, view *snapshot.PartitionView, cluster kafka
 	p.log = compare.Remote{Cluster: cluster, Topic: view.Source.Topic, ID: topic.ID, Number: view.Source.Number,
 		From: max(p.seen.From, int64(view.Earliest)), To: p.seen.To}
 	return p
+}
+
+// SourceID is the id of a topic that the source had then; zero: it had none of that name.
+func (f *Found) SourceID(topic string) chunk.TopicID {
+	i, found := slices.BinarySearchFunc(f.parts, topic, func(p part, topic string) int {
+		return strings.Compare(p.seen.Topic, topic)
+	})
+	if !found {
+		return chunk.TopicID{}
+	}
+	return f.parts[i].topics.Source
 }
 
 // Read hands over each orphan, partition by partition, as it is on the source, and answers what there was. What it

@@ -242,11 +242,7 @@ func (v *Neighbourhood) Conflict(cfg *settings.Config) error {
 			return err
 		}
 		self := cfg.Self()
-		circle := []policy.Flow{self}
-		for _, h := range way {
-			circle = append(circle, h.Flow)
-		}
-		switch covered := policy.Covered(circle); {
+		switch covered := policy.Covered(self, way...); {
 		case len(topics) == 0:
 		case covered && len(way) == 1 && self.KeepsSettings && way[0].KeepsSettings:
 			return &SettingsError{*cfg, way[0], topics}

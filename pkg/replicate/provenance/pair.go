@@ -39,7 +39,7 @@ func (v *Neighbourhood) pairOf(cfg *settings.Config) (p pair, err error) {
 		}
 	}
 	for _, h := range candidates {
-		if !h.Opposite(self) || !policy.Covered([]policy.Flow{self, h.Flow}) {
+		if !h.Opposite(self) || !policy.Covered(self, h) {
 			continue
 		}
 		back, err := h.Policy(known)

@@ -8,6 +8,8 @@ import (
 
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
+	"replicator/pkg/replicate/owner"
+	"replicator/pkg/replicate/peers"
 	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/shard"
 )
@@ -74,11 +76,23 @@ func (n *neighbours) announce(ctx context.Context) (*provenance.Neighbourhood, e
 	return after, err
 }
 
-// meetAndNote is meet, and lets others know what this flow's rules are.
+// meetAndNote is meet, and lets others know what this flow's rules are. It leaves out what all of its replicas do.
 func (n *neighbours) meetAndNote(ctx context.Context) (*provenance.Neighbourhood, error) {
 	v, err := n.meet(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return v, v.NoteRules(ctx, &n.flow.Cfg, n.flow.Target, v.Rules(&n.flow.Cfg))
+	members, err := n.flow.Owner.Members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rules := v.Rules(&n.flow.Cfg)
+	unknown := slices.ContainsFunc(members, func(m owner.Member) bool { return !m.Known })
+	switch {
+	case peers.CompareRules(members, peers.RulesOf(&n.flow.Cfg)).Keys[peers.LeavesOut]:
+		rules.LeavesOut = policy.Nothing
+	case unknown && v.Own.Rules != nil && rules.LeavesOut != policy.Nothing: // shards are being shared out
+		rules.LeavesOut = v.Own.Rules.LeavesOut
+	}
+	return v, v.NoteRules(ctx, &n.flow.Cfg, n.flow.Target, rules)
 }

@@ -2,6 +2,7 @@ package replicate_test
 
 import (
 	"fmt"
+	"github.com/prometheus/client_golang/prometheus"
 	"log/slog"
 	"slices"
 	"strings"
@@ -14,8 +15,12 @@ import (
 	"replicator/pkg/operate/ownership"
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/operate/verify"
+	"replicator/pkg/replicate"
+	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/provenance"
+	"replicator/pkg/replicate/settings"
 )
 
 // TestPairCarriesEachRecordOnce: two flows under the same names, both topics with records of their own from the start;
@@ -279,4 +284,51 @@ func TestPairOfAFlowThatFailedOver(t *testing.T) {
 			t.Errorf("closed, with failover %q, it makes a pair with %v", failover, pair)
 		}
 	}
+}
+
+// TestPairWantsAllReplicas: a replica that does not see who wrote a record would carry back what an opposite flow
+// brings: beside one the opposite flow is refused, and begins once it is gone.
+func TestPairWantsAllReplicas(t *testing.T) {
+	w := flowtest.New(t)
+	p := w.Pair()
+	w.Topic("orders", 8)
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	alone := p.There
+	alone.Beside, alone.Flows = nil, nil // of a file of its own
+	blind := alone
+	blind.Lane = settings.LaneRecord
+	first, second := p.StartFlows(alone), p.StartFlows(blind)
+	w.Await("each sees the other", func() bool {
+		differing := func(r *flowtest.Replica) float64 { return r.Scrape("replicator_replicas_differing")[""] }
+		return second.Owned() > 0 && differing(first) == 1 && differing(second) == 1
+	})
+	says := func(want string) bool {
+		books, err := ledger.ReadAsItIs(w.Ctx, w.Clusters()["new"], p.There.LedgerTopic())
+		w.Must("read", err)
+		return strings.Contains(string(books[0].Note(ledger.RulesName)), "leaves_out") == (want != "")
+	}
+	w.Await("it is noted that not all leave out", func() bool { return says("") })
+	for _, late := range []string{"late-1", "late-2", "late-3", "late-4", "late-5"} { // each shows one more refresh
+		w.Topic(late, 1)
+		w.Await("it is made on the target", func() bool {
+			if !says("") {
+				t.Fatal("one replica notes for itself")
+			}
+			return w.There(w.To, late)
+		})
+	}
+	back := p.Back
+	back.Beside, back.Flows = nil, nil
+	_, refused := launch(w, replicate.Options{Clusters: w.Clusters(), Flows: []settings.Config{back},
+		Registry: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(&w.Log, nil))})
+	if err := <-refused; !provenance.IsConflict(err) || !strings.Contains(chunk.Remedy(err), "flow old->new does not") {
+		t.Errorf("the opposite flow ends with %v; %s", err, chunk.Remedy(err))
+	}
+	second.Stop()
+	w.Await("all leave out", func() bool { return says("opposite") })
+	p.StartFlows(back)
+	w.Plain(w.Sides.Target, "orders", 0, 10)
+	p.SameOnBoth("orders", 20)
+	w.Plain(w.Sides.Source, "orders", 0, 1)
+	p.SameOnBoth("orders", 21)
 }

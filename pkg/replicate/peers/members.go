@@ -24,14 +24,17 @@ type Note struct {
 	Rules   map[string]string `json:"rules"` // by key of the configuration
 }
 
+// LeavesOut is the rule of what a replica does not copy by who wrote it. It follows from records, delivery and lane.
+const LeavesOut = "leaves_out"
+
 // RulesOf are digests of all that decides what is copied, and how it looks on the target.
-// Lane, intervals and the like may differ between replicas.
+// Intervals and the like may differ between replicas, and the lane as far as it leaves out the same.
 func RulesOf(c *settings.Config) map[string]string {
 	rules := map[string]string{}
 	for key, value := range map[string]any{
 		"topics": c.Topics, "exclude_topics": c.ExcludeTopics, "groups": c.Groups, "exclude_groups": c.ExcludeGroups,
 		"shared_groups": c.SharedGroups, "naming": c.Naming, "records": c.Records, "separator": c.Separator,
-		"start": c.Start, "delivery": c.Delivery,
+		"start": c.Start, "delivery": c.Delivery, LeavesOut: c.Self().LeavesOut,
 		"replication_factor": c.ReplicationFactor, "sync_topic_configs": c.SyncTopicConfigs,
 		"exclude_configs": c.ExcludeConfigs, "prefix": []string{c.SourcePrefix, c.TargetPrefix}, "shards": c.Shards,
 	} {

@@ -24,7 +24,8 @@ func TestFailover(t *testing.T) {
 	a.command("replicator wait -c site.yaml --lag 1000")
 	a.await("the group follows", func() bool {
 		seen := len(a.consumers[source].So())
-		return seen > 1500 && a.standsOnTarget() > int64(seen)/2
+		sum, everywhere := a.standsOnTarget()
+		return seen > 1500 && everywhere && sum > int64(seen)/2
 	})
 	began := time.Now()
 	a.follow(filepath.Join("..", "docs", "runbooks", "failover.md"))
@@ -149,15 +150,18 @@ func (a *apps) abandon() {
 	go func() { _, _ = consumer.Stop() }()
 }
 
-// standsOnTarget sums the offsets at which the group stands there.
-func (a *apps) standsOnTarget() (sum int64) {
+// standsOnTarget sums the offsets at which the group stands there, and says whether it has one in each partition:
+// where it has none, its auto.offset.reset decides what it reads again.
+func (a *apps) standsOnTarget() (sum int64, everywhere bool) {
 	a.t.Helper()
+	partitions := 0
 	for _, answer := range adminOf(a.t, a.target).FetchManyOffsets(a.ctx, a.group) {
 		for _, one := range answer.Fetched.Sorted() {
 			sum += one.At
+			partitions++
 		}
 	}
-	return sum
+	return sum, partitions == appsPartitions
 }
 
 // toldOfFailover is what failover --json says, as far as it is used here.

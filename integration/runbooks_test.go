@@ -152,7 +152,10 @@ type apps struct {
 	produced, read pauses
 }
 
-const liveRate = 300
+const (
+	liveRate       = 300
+	appsPartitions = 3 // of their topic
+)
 
 // pauses are when the applications of a kind stopped and went on.
 type pauses struct{ stopped, went time.Time }
@@ -177,7 +180,7 @@ func newApps(t *testing.T, source, target *cluster.Cluster, set ...func(*apps)) 
 			}
 		}
 	})
-	a.must(workload.Topics(a.ctx, source.Bootstrap(), 3, workload.KeepConfigs(), a.topic))
+	a.must(workload.Topics(a.ctx, source.Bootstrap(), appsPartitions, workload.KeepConfigs(), a.topic))
 	a.site = newSite(t, source, target, patterns(t, []string{a.topic})...)
 	admin := adminOf(t, target)
 	a.await("no daemon of another test is in the flow's group", func() bool {

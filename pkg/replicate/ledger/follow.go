@@ -39,7 +39,8 @@ func OpenFollower(cluster kafka.Config, topic string, ends *listoffsets.Client) 
 	return &Follower{Reader: reader, ends: ends}, nil
 }
 
-// ReadOn reads what was committed since it was called last. A topic that is not there says nothing.
+// ReadOn reads what was committed since it was called last: all of it, or it is an error. A topic that is not there
+// says nothing.
 func (f *Follower) ReadOn(ctx context.Context) error {
 	stable, err := f.ends.Stable(ctx, []string{f.topic})
 	if err != nil {
@@ -57,7 +58,11 @@ func (f *Follower) ReadOn(ctx context.Context) error {
 		f.parts = nil // the topic may be another one by now
 		return fmt.Errorf("read ledger %s: %w", f.topic, err)
 	}
+	var unknown error // less than all that was committed must not be taken for all
 	for _, l := range logs {
+		if err := endOf(l, stable); err != nil {
+			unknown = fmt.Errorf("read ledger %s: the end of partition %d is not known: %w", f.topic, l.Number, err)
+		}
 		part := &f.parts[l.Number]
 		if l.At > part.next {
 			part.next, part.book = l.At, nil
@@ -71,7 +76,7 @@ func (f *Follower) ReadOn(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return unknown
 }
 
 // setup says how a partition is read on: up to its last stable offset, as was asked before.
@@ -85,12 +90,20 @@ func (f *Follower) setup(l *glance.Log, stable listoffsets.Offsets) {
 	part := &f.parts[l.Number]
 	l.Committed, l.Take = true, part.read.take
 	l.At = max(l.At, part.next)
-	end, known := stable[chunk.Partition{Topic: f.topic, Number: l.Number}]
-	if !known || end.Err != nil {
-		l.End = l.At // the next call reads it
+	if endOf(l, stable) != nil {
+		l.End = l.At
 		return
 	}
-	l.End = min(l.End, end.Offset)
+	l.End = min(l.End, stable[chunk.Partition{Topic: l.Topic, Number: l.Number}].Offset)
+}
+
+// endOf says why it was not told where a partition ends.
+func endOf(l *glance.Log, stable listoffsets.Offsets) error {
+	end, known := stable[chunk.Partition{Topic: l.Topic, Number: l.Number}]
+	if !known {
+		return kerr.UnknownTopicOrPartition // as it was when that was asked
+	}
+	return end.Err
 }
 
 // State is what the ledger says of a partition of the topic that has that id at the flow's source, and the ledger

@@ -81,5 +81,10 @@ func TestFollowerReadsOn(t *testing.T) {
 	fake.Topic("ledger", 2)
 	shard = NewShard()
 	note(0)
+	for f.ReadOn(ctx) != nil { // who asked for the topic a moment ago remembers that it was not there
+		if ctx.Err() != nil {
+			t.Fatal("another ledger of that name is never read")
+		}
+	}
 	says("another ledger of that name")
 }

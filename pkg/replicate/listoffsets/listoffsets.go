@@ -166,9 +166,6 @@ func (w *Client) list(ctx context.Context, partitions map[string][]int32, isolat
 		for _, topic := range response.(*kmsg.ListOffsetsResponse).Topics {
 			for _, p := range topic.Partitions {
 				err := kerr.ErrorForCode(p.ErrorCode)
-				if errors.Is(err, kerr.UnknownTopicOrPartition) {
-					continue
-				}
 				at := chunk.Partition{Topic: topic.Topic, Number: p.Partition}
 				listed[at] = Listed{p.Offset, p.LeaderEpoch, w.refused(topic.Topic, err)}
 			}
@@ -177,8 +174,12 @@ func (w *Client) list(ctx context.Context, partitions map[string][]int32, isolat
 	if err != nil {
 		return nil, fmt.Errorf("ask for offsets: %w", err)
 	}
+	maps.DeleteFunc(listed, func(_ chunk.Partition, one Listed) bool { return isGone(one.Err) })
 	return listed, nil
 }
+
+// isGone: the topic was deleted after it was described.
+func isGone(err error) bool { return errors.Is(err, kerr.UnknownTopicOrPartition) }
 
 // refused names the right that is missing.
 func (w *Client) refused(topic string, err error) error {
@@ -196,7 +197,7 @@ func (w *Client) eachAnswer(ctx context.Context, request kmsg.Request, listed Of
 	shards := w.client.RequestSharded(ctx, request)
 	heard := false
 	for _, shard := range shards {
-		heard = heard || shard.Err == nil
+		heard = heard || shard.Err == nil || isGone(shard.Err)
 	}
 	for _, shard := range shards {
 		switch {

@@ -105,7 +105,10 @@ func loseASite(t *testing.T, source *cluster.Cluster, dies, anew func(a *apps)) 
 	a.daemon = a.site.run()
 	a.command(`replicator wait -c site.yaml --flow "old->new" --lag 1000`)
 	a.act("start the producers on new")
-	a.await("the group follows", func() bool { return len(a.consumers[source].So()) > 1500 && a.standsOnTarget() > 500 })
+	a.await("the group follows", func() bool {
+		sum, everywhere := a.standsOnTarget()
+		return len(a.consumers[source].So()) > 1500 && everywhere && sum > 500
+	})
 	a.acts = map[string]func(){
 		"old is lost": func() { dies(a) },
 		"old is built anew": func() {

@@ -83,11 +83,11 @@ func TestCutoverInStages(t *testing.T) {
 	}
 	one, two := join(s.source.Bootstrap(), first), join(s.source.Bootstrap(), second)
 	d := s.run()
+
+	leave(first, one)
 	if out, code := s.command("wait", "--lag", "0", "--timeout", "30s"); code != 0 {
 		t.Fatalf("nothing is copied:\n%s", out)
 	}
-
-	leave(first, one)
 	done := cutoverID.FindStringSubmatch(s.cut("the first stage", 0, []string{"--groups", first}, "may start on new",
 		"and 1 groups stand"))
 	if done == nil {

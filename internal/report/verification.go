@@ -40,7 +40,7 @@ func Verification(p *terminal.Printer, v *verify.Report) {
 		p.Line("known lost  at most %d records: the source deleted them before they were copied", lost)
 	}
 	if v.GivenUp > 0 {
-		p.Line("given up    at most %d records, by 'replicator resume' or 'replicator failback'", v.GivenUp)
+		p.Line("given up    %s", givenUp(v))
 	}
 	if v.NotCopied > 0 {
 		p.Line("not copied  %d offsets, at that time", v.NotCopied)
@@ -65,6 +65,18 @@ func Verification(p *terminal.Printer, v *verify.Report) {
 	p.Line("found       %d missing, %d changed, %d out of order, %d extra, %d extra and noted as somebody else's",
 		v.Missing, v.Changed, v.OutOfOrder, v.Extra, v.Foreign)
 	p.Line("verdict     %s", v.Verdict)
+}
+
+// givenUp says how many records were given up, and by which verb as far as that tells.
+func givenUp(v *verify.Report) string {
+	for _, one := range v.Partitions {
+		for _, g := range one.GivenUp {
+			if !g.Counted() {
+				return fmt.Sprintf("at most %d records, by 'replicator resume' or 'replicator failback'", v.GivenUp)
+			}
+		}
+	}
+	return fmt.Sprintf("%d records, by 'replicator failback'", v.GivenUp)
 }
 
 // doubts prints the first reasons why a verification is incomplete.

@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"replicator/internal/terminal"
@@ -15,6 +16,7 @@ type event struct {
 	topic     string // on the cluster where it happened
 	offsets   int64
 	times     int64
+	counted   bool   // offsets are records, and exact
 	alone     remark // that says all of this one
 }
 
@@ -32,7 +34,8 @@ const (
 // events are those of one partition.
 func events(one *inspect.PartitionStatus) (list []event) {
 	add := func(k kind, topic string, offsets, times int64, fact, remedy string) {
-		list = append(list, event{k, one.Partition, topic, offsets, times, remark{fact, remedy}})
+		list = append(list, event{kind: k, partition: one.Partition, topic: topic, offsets: offsets, times: times,
+			alone: remark{fact, remedy}})
 	}
 	if h := one.Holes; h != nil {
 		add(holes, one.Topic, h.Offsets, h.Count, fmt.Sprintf("! %s/%d has %s: at most %d records were deleted on the "+
@@ -41,10 +44,11 @@ func events(one *inspect.PartitionStatus) (list []event) {
 			h.Offsets, h.Last.From, h.Last.To), "")
 	}
 	for _, g := range one.GivenUp {
-		add(leftBehind, one.Topic, g.To-g.From, 1, fmt.Sprintf("! %s/%d: %s: the target lacks them", one.Topic,
+		add(leftBehind, one.Topic, g.Most(), 1, fmt.Sprintf("! %s/%d: %s: the target lacks them", one.Topic,
 			one.Partition, g), "")
+		list[len(list)-1].counted = g.Counted()
 	}
-	if c := one.Cuts; c != nil && !c.Open() && c.Offsets > 0 { // with 0 nothing was cut: what was given up is told above
+	if c := one.Cuts; c != nil && !c.Open() {
 		add(cuts, one.Topic, c.Offsets, c.Count, fmt.Sprintf("! %s/%d: %s, and copying went on at offset %d on %s", one.Topic,
 			one.Partition, lostBy(c), *c.Resumed, c.Decided.Format(time.RFC3339)), "")
 	}
@@ -120,8 +124,12 @@ func folded(same []event, name string) remark {
 		return remark{fmt.Sprintf("! %s has %s in %s: at most %d records were deleted on the source before they were "+
 			"copied", topic, terminal.Count(int(times), "hole"), in, offsets), where}
 	case leftBehind:
-		return remark{fmt.Sprintf("! %s: up to %d records in %s were given up, by 'replicator resume' or 'replicator "+
-			"failback': the target lacks them", topic, offsets, in), where}
+		upTo, by := "up to ", "'replicator resume' or 'replicator failback'"
+		if !slices.ContainsFunc(same, func(e event) bool { return !e.counted }) {
+			upTo, by = "", "'replicator failback'"
+		}
+		return remark{fmt.Sprintf("! %s: %s%d records in %s were given up, by %s: the target lacks them", topic, upTo,
+			offsets, in, by), where}
 	case cuts:
 		return remark{fmt.Sprintf("! %s: up to %d records were lost after they were copied (%s in %s), and copying went "+
 			"on", topic, offsets, terminal.Count(int(times), "cut"), in), where}

@@ -259,6 +259,9 @@ func (f *Failback) givenUp(report *orphans.Report) (map[int][]ledger.Change, err
 	var cannot []string
 	for i := range report.Partitions {
 		one := &report.Partitions[i]
+		if one.Records == 0 {
+			continue // the flow passes by the rest, and notes what was deleted as ever
+		}
 		p := chunk.Partition{Topic: one.Topic, Number: one.Partition}
 		number := p.Shard(len(f.books))
 		key, state := f.copied(number, p)
@@ -266,11 +269,7 @@ func (f *Failback) givenUp(report *orphans.Report) (map[int][]ledger.Change, err
 			cannot = append(cannot, p.String())
 			continue
 		}
-		h, to := state.Header, offsets.Source(one.To)
-		h.Cuts = h.Cuts.Add(ledger.Cut{At: h.Progress, Copied: h.Progress, Epoch: chunk.UnknownEpoch, Seen: now,
-			Resumed: to, Decided: now})
-		h.Progress, h.Epoch = to, chunk.UnknownEpoch
-		changes[number] = append(changes[number], ledger.Change{Key: key, Header: h})
+		changes[number] = append(changes[number], ledger.Change{Key: key, Header: behind(state.Header, one, now)})
 	}
 	if len(cannot) > 0 {
 		return nil, &kafka.Problem{What: fmt.Sprintf("what these partitions hold cannot be given up, as they were never "+
@@ -278,6 +277,21 @@ func (f *Failback) givenUp(report *orphans.Report) (map[int][]ledger.Change, err
 			"with exclude_topics, and decide about cuts with 'replicator resume'; or --orphans append"}
 	}
 	return changes, nil
+}
+
+// behind is a partition's header with progress behind its orphans. What the source had deleted before they were counted
+// is a hole, as ever.
+func behind(h ledger.Header, one *orphans.Partition, now time.Time) ledger.Header {
+	if one.Deleted > 0 {
+		h.Holes, h.Lost = h.Holes+1, h.Lost+one.Deleted
+		h.LastHole = chunk.Hole{From: h.Progress, To: h.Progress + offsets.Source(one.Deleted)}
+		h.Progress = h.LastHole.To
+	}
+	to := offsets.Source(one.To)
+	h.Cuts = h.Cuts.Add(ledger.Cut{At: h.Progress, Copied: h.Progress, Epoch: chunk.UnknownEpoch, Seen: now,
+		Resumed: to, Decided: now, Orphans: one.Records})
+	h.Progress, h.Epoch = to, chunk.UnknownEpoch
+	return h
 }
 
 // copied is the state of a partition whose topic is on the source now; nil: it was never begun.

@@ -54,23 +54,47 @@ type OrderStatus struct {
 	Fits bool `json:"fits"`
 }
 
-// GivenUp is a stretch of the source that an order of 'resume' or a failback has left out: at most as
-// many records as it has offsets are not on the target.
+// GivenUp is a stretch of the source that an order of 'resume' or a failback has left out.
 type GivenUp struct {
 	Range
 	Ordered time.Time `json:"ordered"`
+	// Records of it are not on the target, as a failback has counted them; left out: at most as many as it has offsets.
+	Records int64 `json:"records,omitempty"`
+}
+
+// Most is how many records were given up, at most.
+func (g *GivenUp) Most() int64 {
+	if g.Counted() {
+		return g.Records
+	}
+	return g.To - g.From
+}
+
+// Counted says that Most is not at most, but exact.
+func (g *GivenUp) Counted() bool { return g.Records > 0 }
+
+// Within is what of it stands in [from,to), where its records are counted only of the whole.
+func (g GivenUp) Within(from, to int64) GivenUp {
+	if from > g.From || to < g.To {
+		g.From, g.To, g.Records = max(from, g.From), min(to, g.To), 0
+	}
+	return g
 }
 
 func (g GivenUp) String() string {
-	return fmt.Sprintf("an operator has given up source offsets [%d,%d) on %s, up to %d records", g.From, g.To,
-		g.Ordered.Format(time.RFC3339), g.To-g.From)
+	who, upTo := "an operator", "up to "
+	if g.Counted() {
+		who, upTo = "a failback", ""
+	}
+	return fmt.Sprintf("%s has given up source offsets [%d,%d) on %s, %s%d records", who, g.From, g.To,
+		g.Ordered.Format(time.RFC3339), upTo, g.Most())
 }
 
 // givenUp are those of the partition.
 func givenUp(view *snapshot.PartitionView) (list []GivenUp) {
 	if view.Started() {
 		for _, one := range view.State.GivenUp() {
-			list = append(list, GivenUp{Range{int64(one.From), int64(one.To)}, one.Ordered})
+			list = append(list, GivenUp{Range{int64(one.From), int64(one.To)}, one.Ordered, one.Records})
 		}
 	}
 	return list
@@ -169,21 +193,20 @@ func Resume(ctx context.Context, v *snapshot.Viewer, cuts []OpenCut, fromEnd boo
 func CutStatusOf(view *snapshot.PartitionView) *CutStatus {
 	status := &CutStatus{}
 	last := view.Cut
+	var list []ledger.Cut
 	if view.State != nil && view.State.Cuts != nil {
-		status.Count, status.Offsets = view.State.Cuts.Count, view.State.Cuts.Lost
+		status.Count, list = view.State.Cuts.Real()
+		status.Offsets = view.State.Cuts.Lost
 		status.OnTarget = len(view.State.Cuts.Left()) > 0
-		if last == nil {
-			last = &view.State.Cuts.List[len(view.State.Cuts.List)-1]
+		if last == nil && len(list) > 0 {
+			last = &list[len(list)-1]
 		}
 	}
 	if last == nil {
 		return nil
 	}
 	status.Side, status.At, status.Copied = ledger.SideOf(last), last.At, last.Copied
-	if view.State != nil && view.State.Cuts != nil {
-		status.BothSides = slices.ContainsFunc(view.State.Cuts.List,
-			func(c ledger.Cut) bool { return c.Target != last.Target })
-	}
+	status.BothSides = slices.ContainsFunc(list, func(c ledger.Cut) bool { return c.Target != last.Target })
 	status.OnTarget = status.OnTarget || view.Cut != nil
 	if last.Seen.IsZero() {
 		status.Count, status.Offsets = status.Count+1, status.Offsets+int64(last.Copied-last.At)

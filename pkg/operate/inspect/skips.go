@@ -44,6 +44,10 @@ func skips(v *snapshot.Viewer, view *snapshot.PartitionView, from offsets.Source
 	}
 	part(hole.From, hole.To, "were deleted on the source before they were copied")
 	for _, g := range givenUp(view) {
+		if in := g.Within(int64(from), int64(next)); in.Counted() {
+			all, why = all+in.Records, append(why, fmt.Sprintf("%d records were given up by a failback", in.Records))
+			continue
+		}
 		part(offsets.Source(g.From), offsets.Source(g.To), "were given up by an operator")
 	}
 	if all == 0 {

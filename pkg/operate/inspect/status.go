@@ -110,7 +110,7 @@ type PartitionStatus struct {
 	TargetEnd   *offsets.Target `json:"target_end"`   // last stable offset; null: as before
 
 	Cuts    *CutStatus  `json:"cuts,omitempty"`     // of the source's log, of what had been copied; left out: none
-	GivenUp []GivenUp   `json:"given_up,omitempty"` // what orders of 'resume' have left out; left out: nothing
+	GivenUp []GivenUp   `json:"given_up,omitempty"` // what orders of 'resume' and failbacks left out; left out: nothing
 	Holes   *HoleStatus `json:"holes,omitempty"`    // what was deleted before it was copied; left out: nothing
 	Foreign []Range     `json:"foreign,omitempty"`  // target offsets that hold records of somebody else
 }

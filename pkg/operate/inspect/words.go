@@ -13,7 +13,7 @@ import (
 func (t *Translation) Words() string {
 	switch {
 	case t.GivenUp != nil && (t.Rule == offsets.InGap || t.Rule == offsets.AtEnd):
-		return "given up by an order: the next record copied"
+		return "given up: the next record copied"
 	case t.SourceLost && (t.Rule == offsets.InGap || t.Rule == offsets.AtEnd):
 		return "the source has lost it: its next record"
 	case t.Inverse && t.Rule == offsets.InGap:

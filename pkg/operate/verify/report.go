@@ -48,7 +48,7 @@ type Report struct {
 	Since      *time.Time        `json:"since"` // what is older was not compared; null: all was
 	Counts
 	// KnownLost is how many records at most are in holes: the source deleted them before they were copied, or an order
-	// of 'resume' gave them up.
+	// of 'resume' or a failback gave them up.
 	KnownLost  int64                   `json:"known_lost"`
 	GivenUp    int64                   `json:"given_up"`   // how many of these an operator gave up
 	Unverified map[string]int64        `json:"unverified"` // records that could not be checked, by reason
@@ -118,7 +118,7 @@ type Partition struct {
 	TargetTo   int64 `json:"target_to"`
 	NotCopied  int64 `json:"not_copied"` // source offsets from source_to to the last stable offset
 	// KnownLost is how many records at most are in holes of the range, or were given up there; Holes are all that the
-	// flow has noted, GivenUp what orders of 'resume' have left out of the range.
+	// flow has noted, GivenUp what orders of 'resume' and failbacks have left out of the range.
 	KnownLost int64               `json:"known_lost"`
 	Holes     *inspect.HoleStatus `json:"holes,omitempty"`
 	GivenUp   []inspect.GivenUp   `json:"given_up,omitempty"`
@@ -163,7 +163,7 @@ func (report *Report) add(p *Partition) {
 		report.Incomplete = append(report.Incomplete, Doubt{p.Topic, &p.Partition, why, remedy})
 	}
 	for _, g := range p.GivenUp {
-		report.GivenUp += g.To - g.From
+		report.GivenUp += g.Most()
 		report.Incomplete = append(report.Incomplete, Doubt{p.Topic, &p.Partition, g.String(),
 			"they are on the source alone, as ordered. --since with a later time compares what came after"})
 	}
@@ -173,7 +173,7 @@ func (report *Report) add(p *Partition) {
 func (p *Partition) holes() int64 {
 	n := p.KnownLost
 	for _, g := range p.GivenUp {
-		n -= g.To - g.From
+		n -= g.Most()
 	}
 	return n
 }

@@ -352,9 +352,9 @@ func claimedBy(snap *snapshot.Snapshot, producer int64) bool {
 // giveUp notes what orders have left out of what is compared.
 func (j *job) giveUp(list []inspect.GivenUp, begin offsets.Source) {
 	for _, g := range list {
-		if g.From = max(g.From, int64(begin)); g.From < g.To {
+		if g = g.Within(int64(begin), g.To); g.From < g.To {
 			j.report.GivenUp = append(j.report.GivenUp, g)
-			j.report.KnownLost += g.To - g.From
+			j.report.KnownLost += g.Most()
 			j.partition.GivenUp = append(j.partition.GivenUp,
 				compare.Range{From: offsets.Source(g.From), To: offsets.Source(g.To)})
 		}

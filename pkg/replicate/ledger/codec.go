@@ -215,6 +215,9 @@ func encodeState(s *State) []byte {
 	}
 	if s.Cuts != nil {
 		b = appendString(append(b, fieldCuts), string(encodeCuts(s.Cuts)))
+		if orphans := encodeOrphans(s.Cuts); orphans != nil {
+			b = appendString(append(b, fieldOrphans), string(orphans))
+		}
 	}
 	if s.SourceTopic != (chunk.TopicID{}) {
 		b = appendString(append(b, fieldSourceTopic), string(s.SourceTopic[:]))
@@ -226,6 +229,7 @@ func encodeState(s *State) []byte {
 const (
 	fieldCuts        byte = 1
 	fieldSourceTopic byte = 2
+	fieldOrphans     byte = 3
 )
 
 func decodeState(b []byte) (stateRecord, error) {
@@ -253,6 +257,12 @@ func decodeState(b []byte) (stateRecord, error) {
 		case fieldCuts:
 			if s.Cuts, err = decodeCuts([]byte(r.string())); r.err == nil && err != nil {
 				return s, err
+			}
+		case fieldOrphans:
+			if counted := []byte(r.string()); r.err == nil {
+				if err := takeOrphans(s.Cuts, counted); err != nil {
+					return s, err
+				}
 			}
 		case fieldSourceTopic:
 			id := r.string()

@@ -39,6 +39,8 @@ const (
 		"0126" + "023202" + "3c640480a0abfef9627880a0abfef9623c6400" + "82018c010180a0abfef9620100000001"
 	goldenUpgraded = "0100" + goldenTarget + "0000980201" + "000000" + "020100" + "00" + "00000000" + "00" +
 		"0210" + goldenID
+	goldenGivenUp = "0100" + goldenTarget + "0000aa0201" + "000000" + "020100" + "00" + "00000000" + "00" +
+		"0119" + "010001" + "8c018c010180a0abfef962aa0280a0abfef962000000" + "030107"
 	goldenDelta = "010102" + "0102006404020201"
 	goldenSeal  = "0101" + "0101000000"
 )
@@ -96,6 +98,17 @@ func goldenCutState(t *testing.T) *State {
 	return s
 }
 
+// goldenGivenUpState is one of which a failback gave up 7 records that stand in 9 offsets.
+func goldenGivenUpState(t *testing.T) *State {
+	t.Helper()
+	at := time.UnixMilli(1_700_000_000_000)
+	var cuts *Cuts
+	cuts = cuts.Add(Cut{At: 140, Copied: 140, Epoch: chunk.UnknownEpoch, Seen: at, Resumed: 149, Decided: at, Orphans: 7})
+	s := &State{Map: &offsets.Map{}, Header: Header{Progress: 149, Epoch: chunk.UnknownEpoch, Cuts: cuts}}
+	copy(s.TargetTopic[:], unhex(t, goldenTarget))
+	return s
+}
+
 // goldenUpgradedState is one whose source topic got its id later.
 func goldenUpgradedState(t *testing.T) *State {
 	t.Helper()
@@ -131,6 +144,7 @@ func TestGoldenBytes(t *testing.T) {
 		{"state that is stopped", goldenStopped, encodeState(stopped)},
 		{"state that was cut twice", goldenCut, encodeState(cut)},
 		{"state whose topic got its id later", goldenUpgraded, encodeState(goldenUpgradedState(t))},
+		{"state of which a failback gave up orphans", goldenGivenUp, encodeState(goldenGivenUpState(t))},
 		{"new runs", goldenDelta, encodeDelta(1, 2, []offsets.Run{run(0, 100, 5), run(7, 107, 2)})},
 		{"segment", goldenSeal, encodeSeal(1, []offsets.Run{run(0, 0, 1)})},
 	} {
@@ -169,6 +183,7 @@ func TestDecodeGoldenBytes(t *testing.T) {
 		goldenStopped:  {Header: stopped.Header, foreign: []offsets.Stretch{}},
 		goldenCut:      {Header: goldenCutState(t).Header, foreign: []offsets.Stretch{}},
 		goldenUpgraded: {Header: goldenUpgradedState(t).Header, foreign: []offsets.Stretch{}},
+		goldenGivenUp:  {Header: goldenGivenUpState(t).Header, foreign: []offsets.Stretch{}},
 	} {
 		if got, err := decodeState(unhex(t, text)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("state %s is read as %+v, %v, want %+v", text, got, err, want)
@@ -206,13 +221,14 @@ func decodeAny(kind byte, b []byte) error {
 func TestCutValuesAreRefused(t *testing.T) {
 	for kind, values := range map[byte][]string{
 		kindShard: {goldenShard}, kindDelta: {goldenDelta},
-		kindState: {goldenState, goldenStopped, goldenCut, goldenUpgraded},
+		kindState: {goldenState, goldenStopped, goldenCut, goldenUpgraded, goldenGivenUp},
 		kindSeal:  {goldenSeal}, kindClaim: {goldenClaim},
 	} {
 		for _, text := range values {
 			whole := unhex(t, text)
 			for n := range whole {
-				if text == goldenCut && n == len(whole)-2-0x26 || text == goldenUpgraded && n == len(whole)-2-0x10 {
+				if text == goldenCut && n == len(whole)-2-0x26 || text == goldenUpgraded && n == len(whole)-2-0x10 ||
+					text == goldenGivenUp && (n == len(whole)-3 || n == len(whole)-3-2-0x19) {
 					continue // the fields at the end may be left out
 				}
 				if err := decodeAny(kind, whole[:n]); err == nil {
@@ -244,7 +260,7 @@ func TestClaimedNumbersTakeNoMemory(t *testing.T) {
 		claim := binary.AppendUvarint(nil, number)
 		for kind, values := range map[byte][]string{
 			kindShard: {goldenShard}, kindDelta: {goldenDelta},
-			kindState: {goldenState, goldenStopped, goldenCut, goldenUpgraded},
+			kindState: {goldenState, goldenStopped, goldenCut, goldenUpgraded, goldenGivenUp},
 			kindSeal:  {goldenSeal}, kindClaim: {goldenClaim}, kindNote: {goldenNote},
 		} {
 			for _, text := range values {
@@ -296,7 +312,8 @@ func TestUnknownVersion(t *testing.T) {
 // written again and read again it is the same.
 func FuzzDecode(f *testing.F) {
 	for _, text := range []string{goldenShardKey, goldenStateKey, goldenDeltaKey, goldenSealKey, goldenClaimKey,
-		goldenShard, goldenState, goldenStopped, goldenCut, goldenUpgraded, goldenDelta, goldenSeal, goldenClaim,
+		goldenShard, goldenState, goldenStopped, goldenCut, goldenUpgraded, goldenGivenUp,
+		goldenDelta, goldenSeal, goldenClaim,
 		"", "01", "0200",
 		"0102ffffffffffffffffff01"} {
 		b, err := hex.DecodeString(text)

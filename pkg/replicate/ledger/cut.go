@@ -17,7 +17,8 @@ const cutsKept = 64
 
 // Cut is a loss, at the end of a log, of what had been copied: the source's or the
 // target's was put back to an earlier state, or a leader took over that lacked it. It
-// stays until an operator decides, however the log grows afterwards.
+// stays until an operator decides, however the log grows afterwards. One of no length is none: it notes what was given
+// up there without one.
 type Cut struct {
 	Target bool           // it was the target's log
 	At     offsets.Source // from here on the log does not hold any more what was copied
@@ -29,11 +30,16 @@ type Cut struct {
 	Resumed offsets.Source
 	Decided time.Time
 	Left    offsets.Stretch // of the target, between the map's runs: what the source has lost; empty: nothing
+	// Orphans counts the records that were given up, of a failback, which has read them; 0: nobody has counted.
+	Orphans int64
 }
+
+// none says that nothing was cut.
+func (c *Cut) none() bool { return c.At == c.Copied }
 
 // Cuts are those of one partition. They are never changed, but replaced.
 type Cuts struct {
-	Count int64 // how many there have been
+	Count int64 // how many are in the list or have been, those of no length among them
 	Lost  int64 // source offsets in all [At,Copied), of either side
 	List  []Cut // the latest, ascending in time
 }
@@ -47,6 +53,19 @@ func (c *Cuts) Open() *Cut {
 	return &last
 }
 
+// Real are those by which a side has lost something: how many there have been, and the latest of them.
+func (c *Cuts) Real() (count int64, list []Cut) {
+	if c == nil {
+		return 0, nil
+	}
+	for _, one := range c.List {
+		if !one.none() {
+			list = append(list, one)
+		}
+	}
+	return c.Count - int64(len(c.List)-len(list)), list
+}
+
 // Add is the cuts with one more.
 func (c *Cuts) Add(one Cut) *Cuts {
 	next := &Cuts{}
@@ -56,7 +75,11 @@ func (c *Cuts) Add(one Cut) *Cuts {
 	next.Count++
 	next.Lost += int64(one.Copied - one.At)
 	next.List = append(next.List, one)
-	next.List = next.List[max(len(next.List)-cutsKept, 0):]
+	for ; len(next.List) > cutsKept; next.List = next.List[1:] {
+		if next.List[0].none() {
+			next.Count-- // what is not in the list any more counts as real
+		}
+	}
 	return next
 }
 
@@ -87,6 +110,7 @@ func (c *Cuts) Left() []offsets.Stretch {
 type GivenUp struct {
 	From, To offsets.Source
 	Ordered  time.Time
+	Records  int64 // in it, where a failback has counted them; 0: at most as many as it has offsets
 }
 
 // GivenUp are those of the partition, ascending in time.
@@ -95,7 +119,7 @@ func (st *State) GivenUp() []GivenUp {
 	if st.Cuts != nil {
 		for _, one := range st.Cuts.List {
 			if from := max(one.At, st.Start); from < one.Resumed {
-				list = append(list, GivenUp{from, one.Resumed, one.Decided})
+				list = append(list, GivenUp{from, one.Resumed, one.Decided, one.Orphans})
 			}
 		}
 	}
@@ -131,7 +155,7 @@ func (c *Cuts) Turned() *Cuts {
 		at := offsets.Source(one.Left.From)
 		next.List = append(next.List, Cut{
 			At: at, Copied: at, Epoch: -1, Seen: one.Seen, Resumed: offsets.Source(one.Left.To), Decided: one.Decided,
-			Left: offsets.Stretch{From: offsets.Target(one.At), To: offsets.Target(one.Resumed)},
+			Left: offsets.Stretch{From: offsets.Target(one.At), To: offsets.Target(one.Resumed)}, Orphans: one.Orphans,
 		})
 	}
 	next.Count = int64(len(next.List))
@@ -209,6 +233,31 @@ func encodeCuts(c *Cuts) []byte {
 		b = binary.AppendUvarint(b, whose)
 	}
 	return b
+}
+
+// encodeOrphans is what was counted of each cut in the list; nil: nothing was.
+func encodeOrphans(c *Cuts) (b []byte) {
+	some := false
+	for _, one := range c.List {
+		some = some || one.Orphans > 0
+		b = binary.AppendUvarint(b, uint64(one.Orphans))
+	}
+	if !some {
+		return nil
+	}
+	return b
+}
+
+// takeOrphans fills in what was counted.
+func takeOrphans(c *Cuts, b []byte) error {
+	if c == nil {
+		return errors.New("orphans are counted, and nothing was given up")
+	}
+	r := reader{rest: b}
+	for i := range c.List {
+		c.List[i].Orphans = int64(r.uvarint())
+	}
+	return r.end()
 }
 
 func decodeCuts(b []byte) (*Cuts, error) {

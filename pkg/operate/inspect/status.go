@@ -372,6 +372,7 @@ func PartitionStatusOf(snap *snapshot.Snapshot, view *snapshot.PartitionView) Pa
 	case partition.Quarantined:
 		stop := view.Stop()
 		one.Reason, one.Remedy, one.StoppedSince = stop.Reason, stop.Fix, &stop.Since
+		one.Lasting = stop.Kind == chunk.StopPaused
 	case partition.SourceSilent:
 		if snap.Away != nil { // that is said once
 			break

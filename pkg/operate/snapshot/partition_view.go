@@ -136,6 +136,11 @@ func (view *PartitionView) Begun() bool {
 
 // Stop is why the ledger says that the partition is not copied; nil: nothing. That of a cut is void with the cut.
 func (view *PartitionView) Stop() *ledger.Stop {
+	if view.Book != nil && !view.Facts.OpenCut() {
+		if paused := ledger.PauseOf(view.Book.Shard, view.Source); paused != nil {
+			return paused
+		}
+	}
 	if view.State == nil || view.State.Stop == nil ||
 		ledger.StopOf(view.Source, view.State.Stop).Waits() && !view.Facts.OpenCut() {
 		return nil

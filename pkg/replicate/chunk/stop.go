@@ -33,12 +33,13 @@ const (
 	StopTopic           = "target_topic_failed" // the target topic cannot be created or altered
 	StopUnreadable      = "source_unreadable"   // the source's log is damaged, or the source refuses to read it
 	StopUnavailable     = "unavailable"         // its leader is away, or too few replicas are in sync
+	StopPaused          = "paused"              // somebody has paused it
 )
 
 // StopKinds returns all kinds.
 func StopKinds() []string {
 	return []string{StopUnauthorized, StopForeign, StopTaken, StopPartitions, StopTooLarge, StopUncarried, StopRefused,
-		StopSourceTruncated, StopTargetTruncated, StopMissing, StopTopic, StopUnreadable, StopUnavailable}
+		StopSourceTruncated, StopTargetTruncated, StopMissing, StopTopic, StopUnreadable, StopUnavailable, StopPaused}
 }
 
 // Waits says whether the partition waits for the order of an operator.

@@ -6,7 +6,8 @@ import "replicator/pkg/replicate/chunk"
 // [StateOf]. [State.Phase] is the word for it.
 //
 // Each time it is decided anew, by the facts as they are then: whatever was in the way, copying goes on as soon as
-// that passes. Only Truncated stays, until an operator's order, or until the target topic is made again.
+// that passes. Truncated stays until an operator's order, or until the target topic is made again, and Paused until an
+// operator's word.
 type State int
 
 // The states.
@@ -22,6 +23,7 @@ const (
 	TargetAway                  // its partition on the target is not there, or the leader of that is not
 	Quarantined                 // it is left out for a reason of its own, and tried again by itself
 	TopicStopped                // its topic is left out
+	Paused                      // somebody has paused it, and it waits for a word
 	Truncated                   // one side has lost what was copied, or seems to have
 )
 
@@ -76,7 +78,7 @@ func (s State) Phase() Phase {
 		return PhaseNotStarted
 	case SourceSilent, TargetHidden, TargetDeleted, TargetReplaced, TargetAway:
 		return PhaseWaiting
-	case Quarantined, TopicStopped, Truncated:
+	case Quarantined, TopicStopped, Paused, Truncated:
 		return PhaseStopped
 	}
 	return ""

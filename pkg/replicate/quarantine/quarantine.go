@@ -157,6 +157,9 @@ func (q *Partitions) logStop(stop *chunk.Stop) {
 		return
 	}
 	level, more := slog.LevelError, []any{}
+	if stop.Kind == chunk.StopPaused { // as somebody wants it
+		level = slog.LevelInfo
+	}
 	if !q.lines.first(stop) { // the topic has its line
 		level, more = slog.LevelDebug, []any{"like", "another partition of the topic"}
 	}

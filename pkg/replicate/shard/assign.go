@@ -93,7 +93,7 @@ func (a *assigner) takeUp(list []*candidate, version uint64) error {
 // isIn tells quarantine and log what state a candidate is in now.
 func (a *assigner) isIn(c *candidate, state partition.State) {
 	switch state {
-	case partition.Truncated:
+	case partition.Truncated, partition.Paused:
 		a.assigned.undecided = true
 		a.quarantine.AwaitOrder(c.stop)
 	case partition.Quarantined: // a topic that is stopped is the flow's to log, and to try again
@@ -135,6 +135,9 @@ func (a *assigner) candidates() []*candidate {
 				stop := *t.Stop
 				stop.Partition = p
 				c.stop = &stop
+			}
+			if paused := ledger.PauseOf(a.book, p); c.stop == nil && paused != nil {
+				c.stop = ledger.StopOf(p, paused)
 			}
 			if c.stop == nil {
 				c.stop, c.until = a.quarantine.Check(p, c.progress())

@@ -17,7 +17,7 @@ type assignment struct {
 	version   uint64 // of the topology that it was made from
 	routes    map[chunk.Partition]*route
 	moved     map[chunk.Partition]bool // progress noted, but not committed
-	undecided bool                     // a cut waits for an order
+	undecided bool                     // a partition waits for an order
 }
 
 // route is one partition that a session copies.

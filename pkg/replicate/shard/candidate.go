@@ -34,6 +34,8 @@ func (c *candidate) becomes() partition.State {
 		return partition.Truncated
 	case c.topic.Stop != nil:
 		return partition.TopicStopped
+	case c.stop != nil && c.stop.Kind == chunk.StopPaused:
+		return partition.Paused
 	case c.stop != nil:
 		return partition.Quarantined
 	case c.waiting:
@@ -43,9 +45,9 @@ func (c *candidate) becomes() partition.State {
 }
 
 // keepStop is what the ledger says of a candidate's Stop; one that lasts keeps
-// the time at which it began.
+// the time at which it began. Of a pause the ledger has the word itself.
 func keepStop(c *candidate) *ledger.Stop {
-	if c.stop == nil {
+	if c.stop == nil || c.stop.Kind == chunk.StopPaused {
 		return nil
 	}
 	stop := &ledger.Stop{Kind: c.stop.Kind, Reason: c.stop.Reason, Fix: c.stop.Fix}

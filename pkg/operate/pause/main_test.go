@@ -1,0 +1,9 @@
+package pause_test
+
+import (
+	"testing"
+
+	"replicator/internal/kafkatest"
+)
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }

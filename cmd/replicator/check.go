@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/config"
 	"replicator/internal/report/plan"
@@ -34,7 +35,7 @@ missing rights, topics that do not fit, records of somebody else. The target is
 asked to check the changes; nothing is changed. It exits with 1 if something is
 in the way.
 
-` + exitCodes + `
+` + line.ExitCodes + `
 
 The configuration file, with every key, its default and its meaning:
 
@@ -59,8 +60,8 @@ The configuration file, with every key, its default and its meaning:
 			return text.Err()
 		},
 	}
-	configFlag(cmd, &path)
-	jsonFlag(cmd, &asJSON)
+	line.ConfigFlag(cmd, &path)
+	line.JSONFlag(cmd, &asJSON)
 	cmd.Flags().BoolVar(&connect, "connect", false, "reach both clusters and show what run would do")
 	return cmd
 }
@@ -71,7 +72,7 @@ func indent(text string) string {
 
 // checkClusters prints the dry run of every flow. Its error is all that is in the way.
 func checkClusters(ctx context.Context, w io.Writer, cfg *config.Config, asJSON bool) error {
-	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
+	clusters := line.ClustersWith(cfg, slog.New(slog.DiscardHandler))
 	out := terminal.NewPrinter(w)
 	var inTheWay []error
 	var before []*preflight.FlowPlan

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/report"
 	"replicator/pkg/operate/cutover"
 	"replicator/pkg/operate/selection"
@@ -38,7 +39,7 @@ to the source since and nobody has made use of the target, it is begun anew; whe
 both sides were written to, it is refused with the figures. --undo forgets a cutover
 that nobody has made use of; 'replicator rollback' takes back one that was.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator cutover -c replicator.yaml --dry-run
   replicator cutover -c replicator.yaml --yes --silent-for 10s
   replicator cutover -c replicator.yaml --groups "billing-.*" --yes`,

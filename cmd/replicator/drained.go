@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/pkg/operate/inspect"
@@ -29,7 +30,7 @@ transaction is open on the source, or a partition is stopped because its source 
 cut, the answer is not yes. Groups without a position are named as left out: how far
 they are is not known.
 
-` + exitCodes + ` It is done when it could look,
+` + line.ExitCodes + ` It is done when it could look,
 whatever it saw; 'replicator wait --drained' waits.`,
 		Example: `  replicator drained -c replicator.yaml
   replicator drained -c replicator.yaml --groups "billing-.*" --json`,
@@ -39,7 +40,7 @@ whatever it saw; 'replicator wait --drained' waits.`,
 			if err != nil {
 				return err
 			}
-			only, err := wholeNames(cmd, "--groups", pattern)
+			only, err := line.WholeNames(cmd, "--groups", pattern)
 			if err != nil {
 				return err
 			}
@@ -72,8 +73,8 @@ whatever it saw; 'replicator wait --drained' waits.`,
 			return nil
 		},
 	}
-	configFlag(cmd, &path)
-	flowFlag(cmd, &flow, "only this flow, as old->new")
+	line.ConfigFlag(cmd, &path)
+	line.FlowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.Flags().StringVar(&pattern, "groups", "", "only groups whose whole name matches")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, whose fields are stable")
 	return cmd

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/cmd/replicator/files"
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/internal/terminal"
@@ -50,7 +51,7 @@ signs it with a private key (Ed25519, PEM), for 'replicator report verify'.
 What is younger than --in-flight counts as in flight: records that are not copied yet,
 or that a group would read again, since its position still follows.
 
-` + exitCodes + ` It fails where a failover now would
+` + line.ExitCodes + ` It fails where a failover now would
 lose more than what is in flight, or where a group would not stand exactly.`,
 		Example: `  replicator drill -c replicator.yaml
   replicator drill -c replicator.yaml --flow "old->new" --in-flight 30s
@@ -62,7 +63,7 @@ lose more than what is in flight, or where a group would not stand exactly.`,
 				err = errors.Join(err, fmt.Errorf("--in-flight: %s is no time that could pass", words.inFlight))
 			}
 			if err != nil {
-				return &usageError{err, cmd.CommandPath()}
+				return line.Usage(cmd, err)
 			}
 			on, err := chooseFlows(words.path, words.flow, io.Discard)
 			if err != nil {
@@ -71,8 +72,8 @@ lose more than what is in flight, or where a group would not stand exactly.`,
 			return words.run(cmd, on)
 		},
 	}
-	configFlag(cmd, &words.path)
-	flowFlag(cmd, &words.flow, "only this flow, as old->new")
+	line.ConfigFlag(cmd, &words.path)
+	line.FlowFlag(cmd, &words.flow, "only this flow, as old->new")
 	cmd.Flags().DurationVar(&words.inFlight, "in-flight", 10*time.Second,
 		"how old what is not copied, or read again, may be, and how long groups may take to follow")
 	cmd.Flags().BoolVar(&words.noTopic, "no-topic", false, "make no test topic: what the target takes is not tried")

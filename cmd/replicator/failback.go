@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/config"
 	"replicator/internal/report"
@@ -50,7 +51,7 @@ as cutover does, and then says which may start on the source. Daemons of both fl
 are to be stopped first. Nothing is lost, and groups read on at the first record that
 they have read on neither side; records that were given up count as read.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator failback -c replicator.yaml --dry-run
   replicator failback -c replicator.yaml --orphans append --yes
   replicator failback -c replicator.yaml --orphans append --return --yes
@@ -74,7 +75,7 @@ func (f *failbackFlags) failBack(cmd *cobra.Command) error {
 	o := failback.Options{Clusters: on.clusters, Flow: on.flows[0], Log: on.log, Orphans: failback.Choice(f.orphans),
 		Where: orphans.Where{File: f.export, Topics: f.toTopic}}
 	if err := o.Validate(); err != nil {
-		return &usageError{err, cmd.CommandPath()}
+		return line.Usage(cmd, err)
 	}
 	ctx, cancel := f.limited(cmd.Context())
 	defer cancel()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/pkg/operate/failover"
@@ -42,16 +43,16 @@ A source that answers, and to which somebody writes, is refused: 'replicator cut
 loses nothing there. --source-is-dead gives it up all the same. Killed at any point,
 the same command goes on; given again after it is done, it prints the record.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator failover -c replicator.yaml --dry-run
   replicator failover -c replicator.yaml --yes
   replicator failover -c replicator.yaml --flow "old->new" --source-is-dead --yes`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.failOver(cmd) },
 	}
-	configFlag(cmd, &f.path)
+	line.ConfigFlag(cmd, &f.path)
 	f.addAgreement(cmd)
-	flowFlag(cmd, &f.flow, "which flow, as old->new (needed if there are several)")
+	line.FlowFlag(cmd, &f.flow, line.OneFlow)
 	cmd.Flags().StringVar(&f.groups, "groups", "", "tell only of groups whose whole name matches")
 	cmd.Flags().BoolVar(&f.dead, "source-is-dead", false,
 		"give the source up without asking who writes there: what comes to it from now on stays there")
@@ -65,7 +66,7 @@ func (f *failoverFlags) failOver(cmd *cobra.Command) error {
 	}
 	o := failover.Options{Clusters: on.clusters, Flow: on.flows[0], SourceIsDead: f.dead, Log: on.log,
 		Report: f.waits(cmd)}
-	if f.only, err = wholeNames(cmd, "--groups", f.groups); err != nil {
+	if f.only, err = line.WholeNames(cmd, "--groups", f.groups); err != nil {
 		return err
 	}
 	f.told.Flow = o.Flow.Name()

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/config"
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/selection"
@@ -57,7 +57,7 @@ func chooseFlows(path, name string, w io.Writer) (*chosen, error) {
 		return nil, err
 	}
 	log := slog.New(cfg.Log.Handler(w))
-	c := &chosen{cfg.Flows, clustersWith(cfg, log), log}
+	c := &chosen{cfg.Flows, line.ClustersWith(cfg, log), log}
 	if name != "" {
 		flow, err := cfg.Flow(name)
 		if err != nil {
@@ -66,15 +66,4 @@ func chooseFlows(path, name string, w io.Writer) (*chosen, error) {
 		c.flows = []settings.Config{flow}
 	}
 	return c, nil
-}
-
-// clustersWith are the clusters with librdkafka's own log going to log.
-func clustersWith(cfg *config.Config, log *slog.Logger) map[string]kafka.Config {
-	clusters := maps.Clone(cfg.Clusters)
-	logger := kafka.NewLogger(log)
-	for name, cluster := range clusters {
-		cluster.Logger = logger
-		clusters[name] = cluster
-	}
-	return clusters
 }

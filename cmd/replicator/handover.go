@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/config"
 	"replicator/internal/report"
@@ -33,8 +34,8 @@ type handoverFlags struct {
 }
 
 func (f *handoverFlags) add(cmd *cobra.Command) {
-	configFlag(cmd, &f.path)
-	flowFlag(cmd, &f.flow, "which flow, as old->new (needed if there are several)")
+	line.ConfigFlag(cmd, &f.path)
+	line.FlowFlag(cmd, &f.flow, line.OneFlow)
 	cmd.Flags().StringVar(&f.groups, "groups", "", "only groups whose whole name matches move")
 	cmd.Flags().DurationVar(&f.silent, "silent-for", 5*time.Second, "how long nobody may write before it counts")
 	cmd.Flags().DurationVar(&f.verify, "verify", time.Hour, "how far back records are compared; 0 for not at all")
@@ -49,17 +50,17 @@ func (f *handoverFlags) addAgreement(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "give up waiting after that; 0 for never")
 	cmd.Flags().BoolVar(&f.dry, "dry-run", false,
 		"print the plan and how far each step is, and change nothing; 1 if it would be refused")
-	jsonFlag(cmd, &f.asJSON)
+	line.JSONFlag(cmd, &f.asJSON)
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "go on without asking")
 }
 
 // mayAsk refuses flags by which nobody could agree.
 func (f *handoverFlags) mayAsk(cmd *cobra.Command) error {
 	if f.asJSON && !f.yes && !f.dry {
-		return &usageError{errAsked, cmd.CommandPath()}
+		return line.Usage(cmd, line.ErrAsked)
 	}
 	if f.silent < 0 || f.verify < 0 || f.timeout < 0 {
-		return &usageError{errors.New("a time is never negative"), cmd.CommandPath()}
+		return line.Usage(cmd, errors.New("a time is never negative"))
 	}
 	return nil
 }
@@ -75,7 +76,7 @@ func (f *handoverFlags) oneFlow(cmd *cobra.Command) (*chosen, error) {
 		err = f.mayAsk(cmd)
 	}
 	log := slog.New(cfg.Log.Handler(cmd.ErrOrStderr()))
-	return &chosen{[]settings.Config{flow}, clustersWith(cfg, log), log}, err
+	return &chosen{[]settings.Config{flow}, line.ClustersWith(cfg, log), log}, err
 }
 
 // waits says on the terminal what is waited for.
@@ -94,14 +95,14 @@ func (f *handoverFlags) options(cmd *cobra.Command) (cutover.Options, error) {
 	flow := on.flows[0]
 	f.answer.Flow = flow.Name()
 	if f.timeout > 0 && f.timeout <= f.silent && !f.force && !f.undo {
-		return cutover.Options{}, &usageError{fmt.Errorf("--timeout %s can never be enough: the source is watched "+
-			"for --silent-for %s first", f.timeout, f.silent), cmd.CommandPath()}
+		return cutover.Options{}, line.Usage(cmd, fmt.Errorf("--timeout %s can never be enough: the source is watched "+
+			"for --silent-for %s first", f.timeout, f.silent))
 	}
 	o := cutover.Options{
 		Flow: flow, Clusters: on.clusters, SilentFor: f.silent, Tail: f.verify, Force: f.force, Patience: f.timeout,
 		Log: on.log, Report: f.waits(cmd),
 	}
-	o.Groups, err = wholeNames(cmd, "--groups", f.groups)
+	o.Groups, err = line.WholeNames(cmd, "--groups", f.groups)
 	return o, err
 }
 
@@ -139,18 +140,7 @@ func (f *handoverFlags) goOn(ctx context.Context, cmd *cobra.Command, h procedur
 
 // agreed asks whether to go on, where somebody can answer.
 func (f *handoverFlags) agreed(cmd *cobra.Command) error {
-	if f.yes {
-		return nil
-	}
-	yes, somebody := terminal.Agrees(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr())
-	switch {
-	case !somebody:
-		return &usageError{errors.New("nobody is there to be asked; add --yes to go on, or --dry-run to look"),
-			cmd.CommandPath()}
-	case !yes:
-		return errors.New("nothing was done")
-	}
-	return nil
+	return line.Agreed(cmd, f.yes)
 }
 
 // inTime says of an error that came of the time that ran out that it did.
@@ -162,9 +152,6 @@ func (f *handoverFlags) inTime(ctx context.Context, err error) error {
 	return &kafka.Problem{What: fmt.Sprintf("the clusters had not answered when the time-out of %s came", f.timeout),
 		Fix: "see with 'replicator status' whether both answer, and how fast; or give more time with --timeout"}
 }
-
-// errAsked: JSON is for those who cannot be asked.
-var errAsked = errors.New("--json needs --yes to go on, or --dry-run to look")
 
 // showSteps prints a plan, or keeps it for the answer.
 func (f *handoverFlags) showSteps(w io.Writer, states []stepwise.State, h procedure) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/config"
 	"replicator/internal/report"
@@ -37,7 +38,7 @@ and the topic was not made anew. A second run at the same time ends the first.
 On a cluster that is one of a pair these are records like those of applications:
 the flow that copies from it carries them on.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator import-records -c replicator.yaml --to new orphans.jsonl --dry-run
   replicator import-records -c replicator.yaml --to new orphans.jsonl`,
 		Args: cobra.ExactArgs(1),
@@ -46,10 +47,10 @@ the flow that copies from it carries them on.
 			if err != nil {
 				return err
 			}
-			clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
+			clusters := line.ClustersWith(cfg, slog.New(slog.DiscardHandler))
 			if _, known := clusters[to]; !known {
-				return &usageError{fmt.Errorf("--to %q: the clusters are %s", to,
-					strings.Join(slices.Sorted(maps.Keys(clusters)), ", ")), cmd.CommandPath()}
+				return line.Usage(cmd, fmt.Errorf("--to %q: the clusters are %s", to,
+					strings.Join(slices.Sorted(maps.Keys(clusters)), ", ")))
 			}
 			warnOfCarriers(cmd, path, to)
 			im, err := replay.Import(cmd.Context(), replay.Options{
@@ -64,8 +65,8 @@ the flow that copies from it carries them on.
 			return errorsOf(report.Imported(out, im, err), apart(err))
 		},
 	}
-	configFlag(cmd, &path)
-	jsonFlag(cmd, &asJSON)
+	line.ConfigFlag(cmd, &path)
+	line.JSONFlag(cmd, &asJSON)
 	cmd.Flags().StringVar(&to, "to", "", "the cluster, by its name in the configuration")
 	_ = cmd.MarkFlagRequired("to")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "read the file and look at the topics; write nothing")

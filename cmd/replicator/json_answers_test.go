@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"replicator/cmd/replicator/line"
 )
 
 // Every verb that answers something answers in JSON as well.
@@ -63,7 +65,7 @@ func TestEveryAnswerIsThereAsJSON(t *testing.T) {
 	says("orphans --json --export "+file, 0, map[string]any{"file": file, "records": 3.0})
 	says("import-records --to new --json --dry-run "+file, 0, map[string]any{"records": 3.0, "dry_run": true})
 	says("import-records --to new --json "+file, 0, map[string]any{"written": 3.0, "written_before": 0.0})
-	if got := w.run("cutover", "--json"); got.code != exitUsage || !strings.Contains(got.stderr, errAsked.Error()) {
+	if got := w.run("cutover", "--json"); got.code != exitUsage || !strings.Contains(got.stderr, line.ErrAsked.Error()) {
 		t.Errorf("JSON with a question: exit %d\n%s", got.code, got.stderr)
 	}
 

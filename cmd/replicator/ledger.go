@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/pkg/operate/ownership"
@@ -34,7 +35,7 @@ lost while its topics are there: which records it brought is not known then.
 --accept-opposite has a flow go on: what the lost ledger claimed, and this flow has not
 passed yet, is copied back, and so is there twice.
 
-` + exitCodes + ` It fails where the flow would be refused.`,
+` + line.ExitCodes + ` It fails where the flow would be refused.`,
 		Example: `  replicator ledger -c replicator.yaml
   replicator ledger -c replicator.yaml --flow "old->new" --accept-clusters`,
 		Args: cobra.NoArgs,
@@ -71,8 +72,8 @@ passed yet, is copied back, and so is there twice.
 			return together(refused)
 		},
 	}
-	configFlag(cmd, &path)
-	flowFlag(cmd, &flow, "only this flow, as old->new")
+	line.ConfigFlag(cmd, &path)
+	line.FlowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.Flags().BoolVar(&accept, "accept-clusters", false, "note that the clusters of now are meant")
 	cmd.Flags().BoolVar(&acceptOpposite, "accept-opposite", false,
 		"go on without a ledger of the opposite flow that was lost")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/config"
 	"replicator/internal/report"
@@ -37,14 +38,14 @@ from the clusters alone; nothing is changed, and no daemon needs to run. An
 offset that has not been copied yet has no answer: that is an error. What was
 copied is translated by ledger and target alone, also while the source is away.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator offsets -c replicator.yaml --topic orders --partition 3 --at 1200
   replicator offsets -c replicator.yaml --topic orders --partition 3 --at 1187 --inverse
   replicator offsets -c replicator.yaml --flow "old->new" --topic orders --partition 3 --at 1200`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if partition < 0 || at < 0 {
-				return &usageError{errors.New("--partition and --at count from 0"), cmd.CommandPath()}
+				return line.Usage(cmd, errors.New("--partition and --at count from 0"))
 			}
 			cfg, err := config.Load(path)
 			if err != nil {
@@ -54,7 +55,7 @@ copied is translated by ledger and target alone, also while the source is away.
 			if err != nil {
 				return err
 			}
-			view, err := snapshot.OpenTolerant(cmd.Context(), clustersWith(cfg, slog.New(slog.DiscardHandler)), chosen,
+			view, err := snapshot.OpenTolerant(cmd.Context(), line.ClustersWith(cfg, slog.New(slog.DiscardHandler)), chosen,
 				nil)
 			if err != nil {
 				return err
@@ -76,9 +77,9 @@ copied is translated by ledger and target alone, also while the source is away.
 			return report.Translation(cmd.OutOrStdout(), t)
 		},
 	}
-	configFlag(cmd, &path)
-	jsonFlag(cmd, &asJSON)
-	flowFlag(cmd, &flow, "which flow, as old->new (needed if there are several)")
+	line.ConfigFlag(cmd, &path)
+	line.JSONFlag(cmd, &asJSON)
+	line.FlowFlag(cmd, &flow, line.OneFlow)
 	cmd.Flags().StringVar(&topic, "topic", "", "the topic, by its name on the source")
 	cmd.Flags().Int32Var(&partition, "partition", 0, "the partition's number")
 	cmd.Flags().Int64Var(&at, "at", 0, "the offset: of the source, or with --inverse of the target")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/config"
 	"replicator/internal/report"
@@ -44,16 +45,16 @@ what it cannot know: what retention has deleted, what transactions hold open.
 It moves no progress: a flow that runs copies what is an orphan now. The source
 is only read.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator orphans -c replicator.yaml
   replicator orphans -c replicator.yaml --topics orders --export orphans.jsonl
   replicator orphans -c replicator.yaml --to-topic orphans.`,
 		Args: cobra.NoArgs,
 		RunE: f.run,
 	}
-	configFlag(cmd, &f.path)
-	jsonFlag(cmd, &f.asJSON)
-	flowFlag(cmd, &f.flow, "which flow, as old->new (needed if there are several)")
+	line.ConfigFlag(cmd, &f.path)
+	line.JSONFlag(cmd, &f.asJSON)
+	line.FlowFlag(cmd, &f.flow, line.OneFlow)
 	cmd.Flags().StringVar(&f.topics, "topics", "", "only topics whose whole name on the source matches")
 	cmd.Flags().StringVar(&f.export, "export", "", "write the records to this new file")
 	cmd.Flags().StringVar(&f.toTopic, "to-topic", "", "write the records to topics of the target whose names begin so")
@@ -62,9 +63,9 @@ is only read.
 
 func (f *orphanFlags) run(cmd *cobra.Command, _ []string) error {
 	if f.export != "" && f.toTopic != "" {
-		return &usageError{errors.New("--export and --to-topic exclude each other"), cmd.CommandPath()}
+		return line.Usage(cmd, errors.New("--export and --to-topic exclude each other"))
 	}
-	topics, err := wholeNames(cmd, "--topics", f.topics)
+	topics, err := line.WholeNames(cmd, "--topics", f.topics)
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (f *orphanFlags) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, clusters := cmd.Context(), clustersWith(cfg, slog.New(slog.DiscardHandler))
+	ctx, clusters := cmd.Context(), line.ClustersWith(cfg, slog.New(slog.DiscardHandler))
 	claims := selection.Claims{Given: selection.Given("--topics", policy.Topics, f.topics), Kinds: []string{policy.Topics}}
 	if _, err := hold(ctx, cmd, claims, clusters, []settings.Config{flow}); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/report/plan"
 	"replicator/internal/terminal"
@@ -36,7 +37,7 @@ sample read from the source (64 MiB or a few seconds); it says which. --rate giv
 another, in bytes per second, as 50000000 or 48MiB. What a cluster does not tell is
 printed as not known, with the reason.
 
-` + exitCodes + ` It fails if something is in
+` + line.ExitCodes + ` It fails if something is in
 the way; warnings and what is not known do not fail it.`,
 		Example: `  replicator plan -c replicator.yaml
   replicator plan -c replicator.yaml --flow "old->new" --rate 50MiB --json`,
@@ -63,8 +64,8 @@ the way; warnings and what is not known do not fail it.`,
 			return together(inTheWay)
 		},
 	}
-	configFlag(cmd, &path)
-	flowFlag(cmd, &flow, "only this flow, as old->new")
+	line.ConfigFlag(cmd, &path)
+	line.FlowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, whose fields are stable")
 	cmd.Flags().Var(&rate, "rate", "bytes per second that copying moves, as 48MiB; left out: measured")
 	cmd.Flags().DurationVar(&opts.Active, "active-within", opts.Active,

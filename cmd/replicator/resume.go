@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/cmd/replicator/files"
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/config"
 	"replicator/internal/report"
@@ -51,14 +52,14 @@ The order is noted in the ledger and kept. A flow that runs takes it up within
 seconds, another one when it runs next. Without names, --dry-run lists every
 partition that waits, with what either way gives up.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator resume -c replicator.yaml --dry-run
   replicator resume -c replicator.yaml orders/0 --from-cut --yes
   replicator resume -c replicator.yaml orders --from-end --yes`,
 		RunE: f.run,
 	}
-	configFlag(cmd, &f.path)
-	flowFlag(cmd, &f.flow, "which flow, as old->new (needed if there are several)")
+	line.ConfigFlag(cmd, &f.path)
+	line.FlowFlag(cmd, &f.flow, line.OneFlow)
 	cmd.Flags().BoolVar(&f.fromCut, "from-cut", false, "copy what the source holds from the cut on")
 	cmd.Flags().BoolVar(&f.fromEnd, "from-end", false, "give up what the source holds from the cut on up to its end now")
 	cmd.Flags().BoolVar(&f.dry, "dry-run", false, "print what would be given up; order nothing")
@@ -69,7 +70,7 @@ partition that waits, with what either way gives up.
 
 func (f *resumeFlags) run(cmd *cobra.Command, names []string) error {
 	bad := func(format string, args ...any) error {
-		return &usageError{fmt.Errorf(format, args...), cmd.CommandPath()}
+		return line.Usage(cmd, fmt.Errorf(format, args...))
 	}
 	switch {
 	case f.fromCut && f.fromEnd:
@@ -89,7 +90,7 @@ func (f *resumeFlags) run(cmd *cobra.Command, names []string) error {
 	}
 	f.named = flow.Name()
 	ctx := cmd.Context()
-	view, err := inspect.OpenCarrying(ctx, clustersWith(cfg, slog.New(slog.DiscardHandler)), flow, nil)
+	view, err := inspect.OpenCarrying(ctx, line.ClustersWith(cfg, slog.New(slog.DiscardHandler)), flow, nil)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/pkg/operate/cutover"
@@ -34,7 +35,7 @@ gives it up, as that of cutover does, in records. Topics that were made on the
 target since, and that the flow's rules choose, come back with the others. Killed
 at any point, the same command goes on.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator rollback -c replicator.yaml --dry-run
   replicator rollback -c replicator.yaml --yes`,
 		Args: cobra.NoArgs,

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 
 	"github.com/spf13/cobra"
 
 	"replicator/cmd/replicator/files"
+	"replicator/cmd/replicator/line"
 	"replicator/internal/config"
 	"replicator/internal/interrupt"
 	"replicator/internal/mm2"
@@ -23,8 +23,6 @@ const (
 	exitFailed = 1
 	exitUsage  = 2 // bad usage or configuration
 )
-
-const exitCodes = `Exit codes: 0 done, 1 failed, 2 bad usage or configuration.`
 
 // execute runs a command line and answers the exit code. Results go to stdout;
 // errors, each with its remedy, and logs go to stderr.
@@ -46,12 +44,12 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case !began:
-		err = &usageError{err, cmd.CommandPath()}
+		err = line.Usage(cmd, err)
 	case ctx.Err() != nil && cmd.Name() != "run": // which says so by itself
 		err = interrupt.Of(cmd.Name(), err)
 	}
 	printError(stderr, err)
-	var usage *usageError
+	var usage *line.UsageError
 	var problems *config.Problems
 	var unknown *config.UnknownFlowError
 	var foreign *mm2.Problems
@@ -94,17 +92,6 @@ func together(problems []error) error {
 	return obstacles(problems)
 }
 
-// usageError is a command line that cannot be carried out.
-type usageError struct {
-	error
-	command string
-}
-
-// Remedy names the help to read.
-func (e *usageError) Remedy() string { return fmt.Sprintf("see '%s --help'", e.command) }
-
-func (e *usageError) Unwrap() error { return e.error }
-
 // newRoot makes the command with all its verbs. The completions of cobra keep the
 // output that they find when they are made.
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
@@ -115,7 +102,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 every visible record once, in order and byte for byte, and every group position
 translated to exactly the record that the group would have read next.
 
-` + exitCodes + `
+` + line.ExitCodes + `
 Errors are printed with what to do about them.`,
 		Example: `  replicator demo
   replicator check -c replicator.yaml --connect
@@ -136,9 +123,9 @@ Errors are printed with what to do about them.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newDrill(),
-		files.NewReport(exitCodes), newCutover(), newFailover(), newFailback(), newRollback(), newResume(), newWait(),
+		files.NewReport(), newCutover(), newFailover(), newFailback(), newRollback(), newResume(), newWait(),
 		newDrained(), newOrphans(), newImportRecords(), newLedger(), newTopics(), newTopicVersion(),
-		files.NewImport(exitCodes), files.NewDemo(), files.NewVersion(exitCodes), newConfigHelp())
+		files.NewImport(), files.NewDemo(), files.NewVersion(), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {
@@ -173,47 +160,10 @@ func all(cmd *cobra.Command) []*cobra.Command {
 	return list
 }
 
-// configFlag adds -c, which every verb that reaches a cluster must be given.
-func configFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVarP(path, "config", "c", "", "the configuration file (see 'replicator help config')")
-	_ = cmd.MarkFlagRequired("config")
-	_ = cmd.MarkFlagFilename("config", "yaml", "yml")
-}
-
-// flowFlag adds --flow.
-func flowFlag(cmd *cobra.Command, flow *string, usage string) {
-	cmd.Flags().StringVar(flow, "flow", "", usage)
-}
-
-// jsonFlag adds --json.
-func jsonFlag(cmd *cobra.Command, asJSON *bool) {
-	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON, whose fields are stable")
-}
-
 // errorsOf is what could not be printed, else what there is to report.
 func errorsOf(printing, found error) error {
 	if printing != nil {
 		return printing
 	}
 	return found
-}
-
-// wholeNames compiles the pattern that a flag was given; nil for "".
-func wholeNames(cmd *cobra.Command, flag, pattern string) (*regexp.Regexp, error) {
-	if pattern == "" {
-		return nil, nil
-	}
-	re, err := compileWhole(flag, pattern)
-	if err != nil {
-		return nil, &usageError{err, cmd.CommandPath()}
-	}
-	return re, nil
-}
-
-func compileWhole(flag, pattern string) (*regexp.Regexp, error) {
-	re, err := regexp.Compile(`^(?:` + pattern + `)$`)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %q is not a pattern: %w", flag, pattern, err)
-	}
-	return re, nil
 }

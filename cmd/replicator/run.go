@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/cmd/replicator/files"
+	"replicator/cmd/replicator/line"
 	"replicator/internal/config"
 	"replicator/internal/httpserver"
 	"replicator/internal/interrupt"
@@ -48,7 +49,7 @@ positioned, it says which and ends with 1, and the same command goes on from the
 
 /metrics, /healthz and /readyz are served at http.listen of the configuration.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator run -c replicator.yaml
   replicator run -c replicator.yaml --until-caught-up`,
 		Args: cobra.NoArgs,
@@ -60,7 +61,7 @@ positioned, it says which and ends with 1, and the same command goes on from the
 			return copyFlows(cmd, cfg, once)
 		},
 	}
-	configFlag(cmd, &path)
+	line.ConfigFlag(cmd, &path)
 	cmd.Flags().BoolVar(&once, "until-caught-up", false, "end once everything that is on the source now is on the target")
 	return cmd
 }
@@ -70,8 +71,8 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	log := slog.New(cfg.Log.Handler(screen))
 	registry := newRegistry()
 	engine := replicate.New(replicate.Options{
-		Clusters: clustersWith(cfg, log), Flows: cfg.Flows, UntilCaughtUp: once, Registry: registry, Log: log,
-		ViewGroups: inspect.ViewGroups(clustersWith(cfg, log), log),
+		Clusters: line.ClustersWith(cfg, log), Flows: cfg.Flows, UntilCaughtUp: once, Registry: registry, Log: log,
+		ViewGroups: inspect.ViewGroups(line.ClustersWith(cfg, log), log),
 		Version:    files.VersionOf(), Commit: files.CommitOf(),
 	})
 	at := "nowhere"

@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
-	"replicator/cmd/replicator/files"
 	"strings"
 	"syscall"
 	"testing"
+
+	"replicator/cmd/replicator/files"
 )
 
 // A daemon outlives its terminal, and takes a signal that comes twice for one.

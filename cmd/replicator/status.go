@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/report/status"
 	"replicator/internal/terminal"
@@ -48,7 +49,7 @@ Where the source does not answer, or not soon, status tells what the ledger and 
 target know: progress, where the source ended when it was last seen (>= in the table,
 since more may have come), and where groups stand on the target, and fails.
 
-` + exitCodes + ` It is done when it could look
+` + line.ExitCodes + ` It is done when it could look
 at both sides, whatever it saw.`,
 		Example: `  replicator status -c replicator.yaml
   replicator status -c replicator.yaml --watch
@@ -67,8 +68,8 @@ at both sides, whatever it saw.`,
 			return showStatus(cmd, on, &part, view{asJSON, watch, all})
 		},
 	}
-	configFlag(cmd, &path)
-	flowFlag(cmd, &flow, "only this flow, as old->new")
+	line.ConfigFlag(cmd, &path)
+	line.FlowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, whose fields are stable")
 	cmd.Flags().StringVar(&pattern, "topic", "", "only topics whose whole name on the source matches")
 	cmd.Flags().BoolVar(&part.Behind, "behind", false, "only what is behind, stopped, or does not stand right")
@@ -108,7 +109,7 @@ func showStatus(cmd *cobra.Command, on *chosen, part *status.Part, how view) err
 
 // topicsOf makes sure that the pattern chooses something: an answer about nothing is none.
 func topicsOf(cmd *cobra.Command, pattern string, on *chosen) (*regexp.Regexp, error) {
-	topics, err := wholeNames(cmd, "--topic", pattern)
+	topics, err := line.WholeNames(cmd, "--topic", pattern)
 	if err != nil || topics == nil {
 		return topics, err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/pkg/operate/selection"
 	"replicator/pkg/operate/targettopics"
@@ -26,7 +27,7 @@ records is altered only if the flow's ledger knows it.
 
 'replicator check --connect' tells beforehand what would be done.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator topics -c replicator.yaml
   replicator topics -c replicator.yaml --flow "old->new"`,
 		Args: cobra.NoArgs,
@@ -70,9 +71,9 @@ records is altered only if the flow's ledger knows it.
 			return together(stopped)
 		},
 	}
-	configFlag(cmd, &path)
-	jsonFlag(cmd, &asJSON)
-	flowFlag(cmd, &flow, "only this flow, as old->new")
+	line.ConfigFlag(cmd, &path)
+	line.JSONFlag(cmd, &asJSON)
+	line.FlowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.AddCommand(newTopicsRestore())
 	return cmd
 }

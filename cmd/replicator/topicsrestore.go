@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/internal/terminal"
@@ -32,7 +33,7 @@ since stays as it is, and so does one that would delete records, such as a short
 retention: groups may not have read them. Both are named. While replicas of the
 flow run it is refused but for topics that were cut over: they would set it again.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator topics restore -c replicator.yaml
   replicator topics restore -c replicator.yaml --yes`,
 		Args: cobra.NoArgs,
@@ -73,9 +74,9 @@ flow run it is refused but for topics that were cut over: they would set it agai
 			return together(refused)
 		},
 	}
-	configFlag(cmd, &path)
-	jsonFlag(cmd, &asJSON)
-	flowFlag(cmd, &flow, "only this flow, as old->new")
+	line.ConfigFlag(cmd, &path)
+	line.JSONFlag(cmd, &asJSON)
+	line.FlowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.Flags().BoolVar(&yes, "yes", false, "put them back; without it they are only shown")
 	return cmd
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/config"
 	"replicator/pkg/operate/repartition"
@@ -55,7 +56,7 @@ Clusters with a prefix are refused.
 --retire deletes the old version afterwards. --abandon gives T.v1 up before it is
 current: publishers go on with the old version.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator topic-version -c site.yaml --cluster old --topic orders --from v0 --to v1 --partitions 12
   replicator topic-version -c site.yaml --cluster old --topic orders --from v0 --to v1 --partitions 12 --check
   replicator topic-version -c site.yaml --cluster old --topic orders --from v0 --to v1 --abandon
@@ -71,14 +72,14 @@ current: publishers go on with the old version.
 			}
 			do, err := f.choose()
 			if err != nil {
-				return &usageError{err, cmd.CommandPath()}
+				return line.Usage(cmd, err)
 			}
 			cfg, err := config.LoadClusters(f.path)
 			if err != nil {
 				return err
 			}
 			if err := f.clusters(cfg); err != nil {
-				return &usageError{err, cmd.CommandPath()}
+				return line.Usage(cmd, err)
 			}
 			return do(cmd.Context(), f.Options)
 		},
@@ -88,7 +89,7 @@ current: publishers go on with the old version.
 }
 
 func (f *versionFlags) flags(cmd *cobra.Command) {
-	configFlag(cmd, &f.path)
+	line.ConfigFlag(cmd, &f.path)
 	flags := cmd.Flags()
 	flags.BoolVar(&f.asJSON, "json", false, "print one line of JSON for each thing that is said")
 	flags.StringVar(&f.cluster, "cluster", "", "the cluster, by its name in the configuration")
@@ -151,7 +152,7 @@ func (f *versionFlags) clusters(cfg *config.Config) error {
 	if from == "" && len(known) == 1 {
 		from, to = known[0], known[0]
 	}
-	clusters := clustersWith(cfg, slog.New(slog.DiscardHandler))
+	clusters := line.ClustersWith(cfg, slog.New(slog.DiscardHandler))
 	for _, name := range []string{from, to} {
 		if _, ok := clusters[name]; !ok {
 			return fmt.Errorf("cluster %q: choose one with --cluster: %s", name, strings.Join(known, ", "))

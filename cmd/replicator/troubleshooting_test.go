@@ -41,7 +41,7 @@ var said = map[string]string{
 	"keptError": "is kept:", "placeError": "is kept:", "notPutBack": "what was there before keeps less",
 	"OneWayError": "shared groups in a one-way flow", "SharedOtherwiseError": "names other shared groups",
 	"NeverError":  "it does not come by waiting:",
-	"NotYetError": "not in time:", "InterruptedError": "interrupted", "usageError": "exit code 2",
+	"NotYetError": "not in time:", "InterruptedError": "interrupted", "UsageError": "exit code 2",
 	"Problems": "problems", "ForeignMembersError": "is that of another flow now", "EmptyFlowError": "selects no topic of",
 	"Alike":   "",                                           // as the Stops are that it puts together
 	"Problem": "", "Stop": "", "Error": "", "TopicStop": "", // their text is told by the rows of what makes them

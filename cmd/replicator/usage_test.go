@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/config"
 	"replicator/internal/httpserver"
 )
@@ -197,7 +198,8 @@ func TestHelpTellsTheConfiguration(t *testing.T) {
 		}
 	}
 	for _, verb := range []string{"", "run", "check", "status", "offsets"} {
-		if got := command(t.Context(), append(strings.Fields(verb), "--help")...); !strings.Contains(got.stdout, exitCodes) {
+		got := command(t.Context(), append(strings.Fields(verb), "--help")...)
+		if !strings.Contains(got.stdout, line.ExitCodes) {
 			t.Errorf("%s --help does not tell the exit codes", verb)
 		}
 	}

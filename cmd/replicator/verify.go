@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"replicator/cmd/replicator/files"
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/internal/terminal"
@@ -55,7 +56,7 @@ read what the target has deleted, or that cannot be read, a flow that never ran,
 comparison of nothing, or a source that does not answer: then nothing is compared,
 and what ledger and target know is told (1).
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator verify -c replicator.yaml
   replicator verify -c replicator.yaml --report proof.json
   replicator verify -c replicator.yaml --report proof.json --sign private.pem
@@ -65,7 +66,7 @@ and what ledger and target know is told (1).
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			options, err := words.options(time.Now())
 			if err = errors.Join(err, words.report.Check()); err != nil {
-				return &usageError{err, cmd.CommandPath()}
+				return line.Usage(cmd, err)
 			}
 			on, err := chooseFlows(words.path, words.flow, io.Discard)
 			if err != nil {
@@ -74,8 +75,8 @@ and what ledger and target know is told (1).
 			return words.run(cmd, on, options)
 		},
 	}
-	configFlag(cmd, &words.path)
-	flowFlag(cmd, &words.flow, "only this flow, as old->new")
+	line.ConfigFlag(cmd, &words.path)
+	line.FlowFlag(cmd, &words.flow, "only this flow, as old->new")
 	cmd.Flags().StringVar(&words.topics, "topics", "", "only source topics whose whole name matches this pattern")
 	cmd.Flags().StringVar(&words.since, "since", "",
 		"only from the first record on that is as new as this: a time, or how long ago (24h)")
@@ -89,7 +90,7 @@ func (w *verifyWords) options(now time.Time) (verify.Options, error) {
 	o := verify.Options{Program: files.VersionOf() + " " + files.CommitOf(),
 		Filters: verify.Filters{Topics: w.topics, Since: w.since}}
 	if w.topics != "" {
-		pattern, err := compileWhole("--topics", w.topics)
+		pattern, err := line.CompileWhole("--topics", w.topics)
 		if err != nil {
 			return o, err
 		}

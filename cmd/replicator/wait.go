@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/report"
 	"replicator/internal/terminal"
@@ -42,19 +43,19 @@ ends it with 1 at once, with what to do.
 
 A daemon has to do the work: wait only looks.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator wait -c replicator.yaml --lag 0
   replicator wait -c replicator.yaml --lag 0 --groups "billing-.*" --timeout 10m
   replicator wait -c replicator.yaml --drained --timeout 0`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("lag") && w.Lag < 0 || timeout < 0 {
-				return &usageError{errors.New("--lag and --timeout are never negative"), cmd.CommandPath()}
+				return line.Usage(cmd, errors.New("--lag and --timeout are never negative"))
 			}
 			if !cmd.Flags().Changed("lag") {
 				w.Lag = -1
 			}
-			groups, err := wholeNames(cmd, "--groups", pattern)
+			groups, err := line.WholeNames(cmd, "--groups", pattern)
 			if err != nil {
 				return err
 			}
@@ -62,14 +63,14 @@ A daemon has to do the work: wait only looks.
 				w.Groups = groups.MatchString
 			}
 			if w.Lag < 0 && groups == nil && !w.Drained && !w.AgedOut {
-				return &usageError{errors.New("say what to wait for: --lag, --groups, --drained or --aged-out"), cmd.CommandPath()}
+				return line.Usage(cmd, errors.New("say what to wait for: --lag, --groups, --drained or --aged-out"))
 			}
 			return sayWaited(cmd, &w, asJSON, waitFor(cmd, &w, path, flow, pattern, timeout))
 		},
 	}
-	configFlag(cmd, &path)
-	jsonFlag(cmd, &asJSON)
-	flowFlag(cmd, &flow, "only this flow, as old->new")
+	line.ConfigFlag(cmd, &path)
+	line.JSONFlag(cmd, &asJSON)
+	line.FlowFlag(cmd, &flow, "only this flow, as old->new")
 	cmd.Flags().Int64Var(&w.Lag, "lag", 0, "records that may be missing on the target")
 	cmd.Flags().StringVar(&pattern, "groups", "", "groups whose whole name matches")
 	cmd.Flags().BoolVar(&w.Drained, "drained", false, "the groups have read everything on the source")

@@ -10,12 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/mm2"
 )
 
 // NewImport makes the verb that writes a configuration from MirrorMaker 2's.
-func NewImport(exitCodes string) *cobra.Command {
+func NewImport() *cobra.Command {
 	var asJSON bool
 	var out, reported string
 	var options mm2.Options
@@ -40,7 +41,7 @@ A file is refused, with lines, when it has keys that MirrorMaker 2 does not know
 (--ignore-unknown lists them instead), patterns that RE2 cannot express, logins
 that cannot be used here, or flows that keep topic names in a circle.
 
-` + exitCodes,
+` + line.ExitCodes,
 		Example: `  replicator import mm2.properties > replicator.yaml
   replicator import mm2.properties -o replicator.yaml --report import.txt
   replicator import mm2.properties --flow "A->B" --ignore-unknown`,

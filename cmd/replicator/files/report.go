@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 	"replicator/internal/proof"
 	"replicator/internal/terminal"
@@ -85,13 +86,13 @@ func (w *Report) asked(filters verify.Filters, flows []settings.Config) (proof.R
 }
 
 // NewReport makes the verb for reports that were kept.
-func NewReport(exitCodes string) *cobra.Command {
+func NewReport() *cobra.Command {
 	cmd := &cobra.Command{Use: "report", Short: "Check a report that was kept", Args: cobra.NoArgs}
-	cmd.AddCommand(newReportVerify(exitCodes))
+	cmd.AddCommand(newReportVerify())
 	return cmd
 }
 
-func newReportVerify(exitCodes string) *cobra.Command {
+func newReportVerify() *cobra.Command {
 	var key string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -105,7 +106,7 @@ The same with openssl, whose public key PUBLIC is:
 
   openssl pkeyutl -verify -pubin -inkey PUBLIC -rawin -in FILE -sigfile FILE.sig
 
-` + exitCodes + ` It fails where the report was changed,
+` + line.ExitCodes + ` It fails where the report was changed,
 is signed with another key, or not signed, and where the file is no report.`,
 		Example: `  replicator report verify proof.json --key public.pem`,
 		Args:    cobra.ExactArgs(1),

@@ -8,16 +8,17 @@ import (
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/spf13/cobra"
 
+	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
 )
 
 // NewVersion makes the verb that tells what this binary is.
-func NewVersion(exitCodes string) *cobra.Command {
+func NewVersion() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version, the commit, and what it was built with",
-		Long:    "version prints what a report of a problem should begin with.\n\n" + exitCodes,
+		Long:    "version prints what a report of a problem should begin with.\n\n" + line.ExitCodes,
 		Example: `  replicator version`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -76,8 +76,8 @@ func (p *Paused) Now() *PauseWord {
 	return nil
 }
 
-// PauseOf is why a partition is paused, and since when; nil: it is not. Its topic may be, or it alone. Where that cannot
-// be read, it is taken for paused.
+// PauseOf is why a partition is paused, and since when; nil: it is not. Its topic may be, or it alone. Where that
+// cannot be read, it is taken for paused.
 func PauseOf(book *Shard, p chunk.Partition) *Stop {
 	for _, number := range []*int32{nil, &p.Number} {
 		what := p.Topic

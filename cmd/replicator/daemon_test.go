@@ -253,7 +253,7 @@ func TestPortInUse(t *testing.T) {
 		t.Errorf("run: exit %d, want %d with a remedy\n%s", got.code, exitFailed, got.stderr)
 	}
 	got = w.run("run", "--until-caught-up")
-	if got.code != exitDone || !strings.Contains(got.stderr, "metrics and health are not served") {
+	if got.code != exitDone || !strings.Contains(got.stderr, "page, metrics and health are not served") {
 		t.Errorf("run --until-caught-up: exit %d, want %d with a warning\n%s", got.code, exitDone, got.stderr)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,12 +16,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"replicator/cmd/replicator/files"
 	"replicator/cmd/replicator/line"
 	"replicator/internal/config"
 	"replicator/internal/httpserver"
 	"replicator/internal/interrupt"
+	"replicator/internal/page"
+	"replicator/internal/report/status"
 	"replicator/internal/terminal"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/replicate"
@@ -47,7 +51,8 @@ there by then is waited for until its end, and named when that takes long.
 Interrupted before, or with a topic stopped or a group that could not be
 positioned, it says which and ends with 1, and the same command goes on from there.
 
-/metrics, /healthz and /readyz are served at http.listen of the configuration.
+A page that shows what status tells, /metrics, /healthz and /readyz are served at
+http.listen of the configuration.
 
 ` + line.ExitCodes,
 		Example: `  replicator run -c replicator.yaml
@@ -75,15 +80,18 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 		ViewGroups: inspect.ViewGroups(line.ClustersWith(cfg, log), log),
 		Version:    files.VersionOf(), Commit: files.CommitOf(),
 	})
+	shown := page.New(page.Options{Clusters: line.ClustersWith(cfg, log), Flows: cfg.Flows, Metrics: registry,
+		Words: status.Words, Version: files.VersionOf()})
 	at := "nowhere"
 	if listen := cfg.HTTP.Listen; listen != "" {
-		server, err := httpserver.Serve(listen, registry, engine.Ready, log)
+		server, err := httpserver.Serve(httpserver.Options{Listen: listen, Metrics: registry, Ready: engine.Ready,
+			Page: shown.Handler(), Log: log})
 		switch {
 		case err == nil:
 			defer server.Close()
 			at = server.Addr.String()
 		case once: // a daemon may run beside it
-			log.Warn("metrics and health are not served", "error", err)
+			log.Warn("page, metrics and health are not served", "error", err)
 		default:
 			return err
 		}
@@ -97,7 +105,7 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	}
 	begun := time.Now()
 	progress := screen.Follow(engine.Progress)
-	err := engine.Run(cmd.Context())
+	err := besides(cmd.Context(), shown.Run, engine.Run)
 	progress.End()
 	sum := engine.Progress()
 	switch {
@@ -113,6 +121,17 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	fmt.Fprintf(cmd.OutOrStdout(), "caught up: copied %d records, %.1f MB in %.1f s (%.1f MB/s)\n",
 		sum.Records, terminal.Megabytes(sum.Bytes), took, terminal.Megabytes(sum.Bytes)/took)
 	return nil
+}
+
+// besides runs what is the process' business, and something beside it that ends with it.
+func besides(ctx context.Context, beside, business func(context.Context) error) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	var group errgroup.Group
+	group.Go(func() error { return beside(ctx) })
+	err := business(ctx)
+	end()
+	return cmp.Or(err, group.Wait())
 }
 
 // gcPercent: most of the heap is what travels, in a few large pieces. Collecting them

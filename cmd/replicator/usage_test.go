@@ -17,6 +17,7 @@ import (
 	"replicator/cmd/replicator/line"
 	"replicator/internal/config"
 	"replicator/internal/httpserver"
+	"replicator/internal/page"
 )
 
 func TestBadUsage(t *testing.T) {
@@ -229,18 +230,18 @@ func TestCompletion(t *testing.T) {
 func TestCheckAnnouncesPagesThatAreServed(t *testing.T) {
 	t.Parallel()
 	got := command(t.Context(), "check", "-c", filepath.Join("..", "..", "configs", "minimal.yaml"))
-	_, line, found := strings.Cut(got.stdout, "metrics at http://")
+	_, line, found := strings.Cut(got.stdout, "a page at http://")
 	if got.code != exitDone || !found {
 		t.Fatalf("exit %d, nothing is announced\n%s%s", got.code, got.stdout, got.stderr)
 	}
-	served, err := httpserver.Serve("127.0.0.1:0", newRegistry(), func() error { return nil },
-		slog.New(slog.DiscardHandler))
+	served, err := httpserver.Serve(httpserver.Options{Listen: "127.0.0.1:0", Metrics: newRegistry(),
+		Ready: func() error { return nil }, Page: page.New(page.Options{}).Handler(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer served.Close()
-	announced := regexp.MustCompile(`/[a-z]+`).FindAllString(line, -1)
-	if len(announced) != 3 {
+	announced := regexp.MustCompile(`/[a-z]*`).FindAllString(line, -1)
+	if len(announced) != 4 {
 		t.Errorf("announced: %v in %q", announced, line)
 	}
 	for _, path := range announced {

@@ -26,6 +26,15 @@ const (
 	mostCollecting = 8  // scrapes at once
 )
 
+// Options are what a Server answers for, and where.
+type Options struct {
+	Listen  string // host:port
+	Metrics *prometheus.Registry
+	Ready   func() error // why the process is not at work
+	Page    http.Handler // of all other paths
+	Log     *slog.Logger
+}
+
 // Server answers for metrics and health.
 type Server struct {
 	http *http.Server
@@ -35,21 +44,21 @@ type Server struct {
 
 // Serve listens at host:port until Close. /healthz answers 200 while the process
 // lives, /readyz 200 or 503 with the reason. Nothing but GET and HEAD is answered.
-func Serve(listen string, registry *prometheus.Registry, ready func() error, logger *slog.Logger) (*Server, error) {
-	listener, err := net.Listen("tcp", listen)
+func Serve(o Options) (*Server, error) {
+	listener, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return nil, &kafka.Problem{
-			What: "metrics and health cannot be served at " + listen,
+			What: "metrics and health cannot be served at " + o.Listen,
 			Fix:  `give another address in http.listen, or "" to serve nowhere; perhaps another replicator runs on this machine`,
 			Err:  err,
 		}
 	}
-	failures := slog.NewLogLogger(logger.With("server", "http").Handler(), slog.LevelWarn)
+	failures := slog.NewLogLogger(o.Log.With("server", "http").Handler(), slog.LevelWarn)
 	d := &door{Listener: listener, most: mostVisitors, inside: map[net.Conn]visitor{}}
 	s := &Server{
 		door: d, Addr: listener.Addr(),
 		http: &http.Server{
-			Handler: readOnly(pages(registry, ready, failures)), ErrorLog: failures, ConnState: d.moved,
+			Handler: readOnly(paths(&o, failures)), ErrorLog: failures, ConnState: d.moved,
 			ReadHeaderTimeout: headerWithin, ReadTimeout: requestWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor,
 			MaxHeaderBytes: mostHeader,
 		},
@@ -61,14 +70,15 @@ func Serve(listen string, registry *prometheus.Registry, ready func() error, log
 // Close ends the server and its connections.
 func (s *Server) Close() { _ = s.http.Close() }
 
-func pages(registry *prometheus.Registry, ready func() error, failures *log.Logger) http.Handler {
+func paths(o *Options, failures *log.Logger) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
-		Registry: registry, ErrorLog: failures, MaxRequestsInFlight: mostCollecting,
+	mux.Handle("/", o.Page)
+	mux.Handle("/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{
+		Registry: o.Metrics, ErrorLog: failures, MaxRequestsInFlight: mostCollecting,
 	}))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
-		err := ready()
+		err := o.Ready()
 		if err == nil {
 			fmt.Fprintln(w, "ready")
 			return

@@ -14,8 +14,8 @@ import (
 
 func newServer(t *testing.T, log *bytes.Buffer) *Server {
 	t.Helper()
-	s, err := Serve("127.0.0.1:0", prometheus.NewRegistry(), func() error { return nil },
-		slog.New(slog.NewJSONHandler(log, nil)))
+	s, err := Serve(Options{Listen: "127.0.0.1:0", Metrics: prometheus.NewRegistry(), Ready: func() error { return nil },
+		Page: http.NotFoundHandler(), Log: slog.New(slog.NewJSONHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

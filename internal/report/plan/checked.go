@@ -38,10 +38,10 @@ func Checked(p *terminal.Printer, f *File) {
 	untuned(p, f)
 	p.Line("")
 	if f.Listen == "" {
-		p.Line("metrics and health are not served")
+		p.Line("page, metrics and health are not served")
 		return
 	}
-	p.Line("metrics at http://%s/metrics, health at /healthz and /readyz", f.Listen)
+	p.Line("a page at http://%s/, metrics at /metrics, health at /healthz and /readyz", f.Listen)
 }
 
 // naming says what topics and groups are called on both sides.

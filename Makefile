@@ -14,10 +14,10 @@ BUILD       := -trimpath
 IMAGE       ?= replicator:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help build dynamic demo check test integration bench soak fuzz sim brokers profile image
+.PHONY: help build dynamic demo check test integration bench soak fuzz sim brokers profile image chart release release-test
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/replicator
 	$(GO) build $(BUILD) -o bin/replicator ./cmd/replicator
@@ -34,6 +34,7 @@ check: ## format, vet, staticcheck, import directions, tests without a broker
 	$(GO) vet -tags integration ./...
 	$(STATICCHECK) ./...
 	$(GO) test -short -p 3 $$($(GO) list ./... | grep -v '/integration') # they mostly wait
+	cd deploy/packaging && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) test ./...
 
 test: ## all tests, on real brokers where a Docker engine or Java and Maven are found
 	$(GO) test -tags integration -timeout 75m ./...
@@ -69,3 +70,13 @@ profile: ## CPU and heap profiles of one copy on real brokers, in dist/
 
 image: ## the product's container image, IMAGE (default replicator:dev)
 	docker build -f deploy/Dockerfile -t $(IMAGE) .
+
+chart: ## deploy/kubernetes.yaml, from the Helm chart
+	$(GO) -C deploy/packaging run ./chart
+
+release: ## binaries, deb and rpm for linux on amd64 and arm64 in dist/release, of VERSION; see docs/building.md
+	deploy/release.sh $(VERSION)
+
+release-test: ## install the deb of dist/release in a Debian that systemd boots; needs root, debootstrap and systemd-nspawn
+	@deb=$$(ls $(CURDIR)/dist/release/replicator_*_$$($(GO) env GOHOSTARCH).deb) && \
+		REPLICATOR_DEB=$$deb $(GO) -C deploy/packaging test -count=1 -v -run '^TestPackageUnderSystemd$$' ./release

@@ -36,8 +36,14 @@ func NewVersion() *cobra.Command {
 	return cmd
 }
 
-// VersionOf is the module's version, as the build noted it.
+// release is the version that 'make release' was given; other builds have none.
+var release string
+
+// VersionOf is the version of a release, else the module's, as the build noted it.
 func VersionOf() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "unknown"

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+)
+
+const (
+	user, password = "mirror", "of the old site" // on both clusters
+	records        = 100
+)
+
+// The deb is installed into a Debian that systemd has booted, its service copies as its own user, is taken over by the
+// same package once more, ends in order, and goes with the package.
+func TestPackageUnderSystemd(t *testing.T) {
+	deb := os.Getenv("REPLICATOR_DEB")
+	if deb == "" {
+		t.Skip("REPLICATOR_DEB names no package; make release-test does, as root, with debootstrap and systemd-nspawn")
+	}
+	source := cluster(t, kfake.ClusterID("old"), kfake.SeedTopics(3, "orders"))
+	target := cluster(t, kfake.ClusterID("new"))
+	produce(t, source)
+	m := boot(t)
+	m.put("/root/replicator.deb", read(t, deb), 0o600)
+
+	m.run("dpkg", "-i", "/root/replicator.deb")
+	if got := m.run("sh", "-c", "systemctl is-enabled replicator || true"); got != "disabled" {
+		t.Errorf("after the installation the service is %s; its example names no cluster that exists", got)
+	}
+	for _, path := range []string{"/usr/share/man/man1/replicator-run.1.gz", "/usr/share/man/man5/replicator-config.5.gz",
+		"/usr/share/bash-completion/completions/replicator", "/usr/share/doc/replicator/NOTICES"} {
+		m.run("test", "-s", path)
+	}
+	m.run("bash", "-n", "/usr/share/bash-completion/completions/replicator")
+	m.run("systemd-analyze", "verify", "--man=no", "replicator.service")
+
+	m.put("/etc/replicator/site.yaml", configuration(source, target), 0o644)
+	m.put("/etc/replicator/environment", []byte("KAFKA_USER="+user+"\n"), 0o600)
+	m.put("/etc/replicator/password", []byte(password+"\n"), 0o640)
+	m.run("chgrp", "replicator", "/etc/replicator/password")
+	m.run("systemctl", "enable", "--now", "replicator")
+	consume(t, m, target)
+
+	first := m.run("systemctl", "show", "-P", "MainPID", "replicator")
+	if got, want := m.run("ps", "-o", "user=", "-p", first), "replicator"; strings.TrimSpace(got) != want {
+		t.Errorf("the service runs as %s, want %s", got, want)
+	}
+	status := m.run("cat", "/proc/"+first+"/status")
+	for _, line := range []string{"NoNewPrivs:\t1", "CapEff:\t0000000000000000", "Seccomp:\t2"} {
+		if !strings.Contains(status, line) {
+			t.Errorf("the service has not %q\n%s", line, status)
+		}
+	}
+	t.Log(m.run("sh", "-c", "systemd-analyze security --no-pager replicator | tail -n 1"))
+
+	m.run("dpkg", "-i", "/root/replicator.deb")
+	second := m.run("systemctl", "show", "-P", "MainPID", "replicator")
+	if second == "0" || second == first {
+		t.Errorf("an upgrade leaves process %s, was %s", second, first)
+	}
+	m.run("systemctl", "stop", "replicator")
+	if got := m.run("systemctl", "show", "-P", "Result", "replicator"); got != "success" {
+		t.Errorf("the service was stopped with %s\n%s", got, m.log())
+	}
+	m.run("systemctl", "start", "replicator")
+	m.run("dpkg", "-r", "replicator")
+	m.run("sh", "-c", "! systemctl is-active replicator && ! test -e /usr/bin/replicator")
+	m.run("test", "-e", "/etc/replicator/site.yaml")
+	m.run("dpkg", "-P", "replicator")
+	m.run("sh", "-c", "! test -e /etc/replicator/site.yaml")
+}
+
+// configuration mirrors one cluster to the other, with the user from the environment and the password from a file.
+func configuration(source, target *kfake.Cluster) []byte {
+	login := `security.protocol: SASL_PLAINTEXT, sasl.mechanism: PLAIN, sasl.username: "${KAFKA_USER}", ` +
+		`sasl.password: "${file:/etc/replicator/password}"`
+	return fmt.Appendf(nil, "clusters:\n  old: {bootstrap.servers: %q, %s}\n  new: {bootstrap.servers: %q, %[2]s}\n"+
+		"flows: [{from: old, to: new}]\nhttp: {listen: \"127.0.0.1:0\"}\n",
+		source.ListenAddrs()[0], login, target.ListenAddrs()[0])
+}
+
+// machine is a Debian that runs.
+type machine struct {
+	*testing.T
+	root   string
+	leader string // the process id of its systemd
+}
+
+// boot makes a Debian and waits until its systemd has started everything.
+func boot(t *testing.T) *machine {
+	t.Helper()
+	m := &machine{T: t, root: filepath.Join(t.TempDir(), "root")}
+	install := exec.Command("debootstrap", "--variant=minbase",
+		"--include=systemd,systemd-sysv,dbus,ca-certificates,procps", "bookworm", m.root)
+	if mirror := os.Getenv("DEBIAN_MIRROR"); mirror != "" {
+		install.Args = append(install.Args, mirror)
+	}
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("debootstrap: %v\n%s", err, out[max(0, len(out)-2000):])
+	}
+	var console bytes.Buffer
+	nspawn := exec.Command("systemd-nspawn", "-q", "-D", m.root, "-b", "--register=no", "--keep-unit", "--console=pipe")
+	nspawn.Stdout, nspawn.Stderr = &console, &console
+	if err := nspawn.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = nspawn.Wait(); close(ended) }()
+	t.Cleanup(func() {
+		_ = nspawn.Process.Signal(syscall.SIGTERM) // it powers the machine off
+		select {
+		case <-ended:
+		case <-time.After(time.Minute):
+			_ = nspawn.Process.Kill()
+			<-ended
+		}
+		if t.Failed() {
+			t.Logf("console:\n%s", console.String())
+		}
+	})
+	children := fmt.Sprintf("/proc/%d/task/%[1]d/children", nspawn.Process.Pid)
+	until(t, "the machine begins", func() bool {
+		text, err := os.ReadFile(children)
+		m.leader = strings.TrimSpace(string(text))
+		return err == nil && m.leader != "" && m.try("systemctl", "is-system-running", "--wait") != ""
+	})
+	return m
+}
+
+func (m *machine) inside(command ...string) *exec.Cmd {
+	inside := exec.Command("nsenter", append([]string{"-t", m.leader, "-a"}, command...)...)
+	inside.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}
+	return inside
+}
+
+// try runs a command in the machine; what it prints, or nothing if it does not come about.
+func (m *machine) try(command ...string) string {
+	out, _ := m.inside(command...).Output()
+	return strings.TrimSpace(string(out))
+}
+
+// run runs a command in the machine, which must succeed.
+func (m *machine) run(command ...string) string {
+	m.Helper()
+	out, err := m.inside(command...).CombinedOutput()
+	if err != nil {
+		m.Fatalf("%s: %v\n%s\n%s", strings.Join(command, " "), err, out, m.log())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// log is what the service said last.
+func (m *machine) log() string {
+	return m.try("journalctl", "--no-pager", "-n", "40", "-u", "replicator")
+}
+
+func (m *machine) put(path string, text []byte, mode os.FileMode) {
+	m.Helper()
+	if err := os.WriteFile(filepath.Join(m.root, path), text, mode); err != nil {
+		m.Fatal(err)
+	}
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// until waits for something, for a minute at most.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	end, tick := time.After(time.Minute), time.NewTicker(50*time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-end:
+			t.Fatalf("after a minute: not %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// cluster is one that asks for a password, on loopback, which the machine shares.
+func cluster(t *testing.T, options ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(append(options, kfake.NumBrokers(1), kfake.EnableSASL(),
+		kfake.Superuser("PLAIN", user, password))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func login(t *testing.T, c *kfake.Cluster, options ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	login := kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism())
+	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(c.ListenAddrs()...), login)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+func produce(t *testing.T, c *kfake.Cluster) {
+	t.Helper()
+	to := login(t, c)
+	for i := range records {
+		r := kgo.Record{Topic: "orders", Value: fmt.Append(nil, i)}
+		if err := to.ProduceSync(t.Context(), &r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// consume waits for all records.
+func consume(t *testing.T, m *machine, c *kfake.Cluster) {
+	t.Helper()
+	from := login(t, c, kgo.ConsumeTopics("orders"), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for got := 0; got < records; {
+		fetches := from.PollFetches(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("%d of %d records were copied in a minute\n%s", got, records, m.log())
+		}
+		got += fetches.NumRecords()
+	}
+}

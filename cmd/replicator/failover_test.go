@@ -67,6 +67,7 @@ func TestFailover(t *testing.T) {
 	got = w.run("status")
 	says(t, "status", strings.Join(strings.Fields(got.stdout+got.stderr), " "),
 		"flow old->new is closed: it failed over at ", "'replicator failback'")
+	says(t, "history", w.must("history"), "  failover: ", "done with 2 groups, 1 partitions; the source answered: silent")
 	got = w.run("run")
 	says(t, "run", strings.Join(strings.Fields(got.stderr), " "), "flow old->new is closed: it failed over at ",
 		"remedy: ", "'replicator failback'")

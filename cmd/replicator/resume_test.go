@@ -57,8 +57,8 @@ func TestResumeAfterACutOfTheSource(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"":                                   "say how to go on",
-		"orders":                             "say how to go on",
+		"":                                   "name the topics",
+		"orders":                             "about a cut say --from-cut or --from-end",
 		"--from-cut":                         "name the topics",
 		"orders --from-cut":                  "add --yes",
 		"order --from-cut --yes":             "these wait for an order: orders/0",

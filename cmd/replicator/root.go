@@ -10,6 +10,7 @@ import (
 
 	"replicator/cmd/replicator/files"
 	"replicator/cmd/replicator/line"
+	"replicator/cmd/replicator/orders"
 	"replicator/internal/config"
 	"replicator/internal/interrupt"
 	"replicator/internal/mm2"
@@ -123,8 +124,9 @@ Errors are printed with what to do about them.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(newRun(), newCheck(), newPlan(), newStatus(), newOffsets(), newVerify(), newDrill(),
-		files.NewReport(), newCutover(), newFailover(), newFailback(), newRollback(), newResume(), newWait(),
-		newDrained(), newOrphans(), newImportRecords(), newLedger(), newTopics(), newTopicVersion(),
+		files.NewReport(), newCutover(), newFailover(), newFailback(), newRollback(), orders.NewPause(),
+		orders.NewResume(), orders.NewHistory(), newWait(), newDrained(), newOrphans(),
+		newImportRecords(), newLedger(), newTopics(), newTopicVersion(),
 		files.NewImport(), files.NewDemo(), files.NewVersion(), newConfigHelp())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

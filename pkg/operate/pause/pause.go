@@ -1,6 +1,7 @@
 package pause
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,12 +20,17 @@ import (
 type Said struct {
 	Topic     string `json:"topic"` // of the source
 	Partition *int32 `json:"partition"`
-	// Changed: it was not so before. Words of a topic are in each partition of the ledger, and one that did not take it
+	// Changes: it is not so yet. Words of a topic are in each partition of the ledger, and one that did not take it
 	// is written again.
-	Changed bool             `json:"changed"`
-	Now     ledger.PauseWord `json:"now"`
+	Changes bool              `json:"changes"`
+	Paused  *ledger.PauseWord `json:"paused"` // the word by which it waits now; null: it does not
 
 	shards []int
+}
+
+// Changes says whether a word changes anything.
+func Changes(list []Said) bool {
+	return slices.ContainsFunc(list, func(s Said) bool { return s.Changes })
 }
 
 func (s *Said) String() string {
@@ -41,7 +47,7 @@ type Names struct {
 }
 
 // Look reads the ledger, and finds the topics and partitions that are named. One that the flow does not copy is an
-// error.
+// error, unless it was paused when the flow did.
 func Look(ctx context.Context, v *snapshot.Viewer, names []string) (*Names, error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
@@ -55,11 +61,18 @@ func Look(ctx context.Context, v *snapshot.Viewer, names []string) (*Names, erro
 	if err != nil {
 		return nil, err
 	}
+	found := &Names{books: snap.Books}
+	waiting, err := found.Waiting()
+	if err != nil {
+		return nil, err
+	}
 	known := map[string]int32{} // partitions by topic
+	for _, one := range waiting {
+		known[one.Topic] = max(known[one.Topic], one.partitions())
+	}
 	for _, view := range snap.Views() {
 		known[view.Source.Topic] = max(known[view.Source.Topic], view.Source.Number+1)
 	}
-	found := &Names{books: snap.Books}
 	for _, name := range names {
 		one, err := parse(name)
 		if err != nil {
@@ -77,6 +90,19 @@ func Look(ctx context.Context, v *snapshot.Viewer, names []string) (*Names, erro
 	}
 	return found, nil
 }
+
+// Waiting is what is paused of the topics and partitions that are named; none: of all.
+func Waiting(ctx context.Context, v *snapshot.Viewer, names []string) ([]Said, error) {
+	found, err := Look(ctx, v, nil)
+	if err != nil {
+		return nil, err
+	}
+	list, err := found.Waiting()
+	return slices.DeleteFunc(list, func(s Said) bool { return len(names) > 0 && !slices.ContainsFunc(names, s.Is) }), err
+}
+
+// Is says whether that name means it, or its topic.
+func (s *Said) Is(name string) bool { return name == s.Topic || name == s.String() }
 
 func parse(name string) (s Said, err error) {
 	topic, number, one := strings.Cut(name, "/")
@@ -118,7 +144,6 @@ func (n *Names) Of(word ledger.PauseWord) ([]Said, error) {
 
 // compare finds the ledger partitions that do not say so yet.
 func (n *Names) compare(s *Said, word ledger.PauseWord) error {
-	s.Now = word
 	for _, shard := range n.shardsOf(s) {
 		note, err := ledger.PausedOf(n.books[shard].Shard, ledger.PauseName(s.Topic, s.Partition))
 		if err != nil {
@@ -126,9 +151,10 @@ func (n *Names) compare(s *Said, word ledger.PauseWord) error {
 		}
 		now := note.Now()
 		if (now != nil) != word.Pause {
-			s.Changed, s.shards = true, append(s.shards, shard)
-		} else if now != nil {
-			s.Now = *now
+			s.Changes, s.shards = true, append(s.shards, shard)
+		}
+		if now != nil {
+			s.Paused = now
 		}
 	}
 	return nil
@@ -145,34 +171,55 @@ func (n *Names) shardsOf(s *Said) (shards []int) {
 	return shards
 }
 
-// paused are the notes that keep a topic or a partition from going on.
-func (n *Names) paused(name Said) (list []Said, err error) {
-	whole := Said{Topic: name.Topic}
-	for shard, book := range n.books {
-		for _, note := range ledger.PauseNames(book.Shard) {
-			topic, number, _ := strings.Cut(strings.TrimPrefix(note, ledger.PausePrefix), "/")
-			said, err := ledger.PausedOf(book.Shard, note)
+// Waiting is all that is paused, by topic and number; a topic comes before its partitions.
+func (n *Names) Waiting() (list []Said, err error) {
+	seen := map[string]bool{}
+	for _, book := range n.books {
+		for _, name := range ledger.PauseNames(book.Shard) {
+			note, err := ledger.PausedOf(book.Shard, name)
 			if err != nil {
 				return nil, err
 			}
-			if topic != name.Topic || said.Now() == nil {
+			if note.Now() == nil || seen[name] {
 				continue
 			}
-			one := whole
-			if number != "" {
-				if one, err = parse(topic + "/" + number); err != nil {
-					return nil, fmt.Errorf("note %s of ledger partition %d: %w", note, shard, err)
-				}
+			seen[name] = true
+			one, err := parse(strings.TrimPrefix(name, ledger.PausePrefix))
+			if err != nil {
+				return nil, err
 			}
-			switch {
-			case name.Partition != nil && one.Partition == nil:
-				return nil, &kafka.Problem{What: fmt.Sprintf("%s is paused as a whole, so that %s alone cannot go on", topic,
-					name.String()), Fix: fmt.Sprintf("'replicator resume %s' has all of it go on", topic)}
-			case name.Partition != nil && *one.Partition != *name.Partition,
-				slices.ContainsFunc(list, func(s Said) bool { return s.String() == one.String() }):
-			default:
-				list = append(list, one)
-			}
+			one.Paused = note.Now()
+			list = append(list, one)
+		}
+	}
+	slices.SortFunc(list, func(a, b Said) int {
+		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.partitions(), b.partitions()))
+	})
+	return list, nil
+}
+
+// partitions is how many the topic has at least.
+func (s *Said) partitions() int32 {
+	if s.Partition == nil {
+		return 0
+	}
+	return *s.Partition + 1
+}
+
+// paused are the notes that keep a topic or a partition from going on.
+func (n *Names) paused(name Said) (list []Said, err error) {
+	waiting, err := n.Waiting()
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range waiting {
+		switch {
+		case one.Topic != name.Topic:
+		case name.Partition == nil, one.String() == name.String():
+			list = append(list, one)
+		case one.Partition == nil:
+			return nil, &kafka.Problem{What: fmt.Sprintf("%s is paused as a whole, so that %s alone cannot go on", one.Topic,
+				name.String()), Fix: fmt.Sprintf("'replicator resume %s' has all of it go on", one.Topic)}
 		}
 	}
 	return list, nil

@@ -27,7 +27,7 @@ func say(w *flowtest.World, pauses bool, names ...string) (changed []string) {
 	w.Must("compare", err)
 	w.Must("say", found.Say(w.Ctx, look, list, word))
 	for i := range list {
-		if list[i].Changed {
+		if list[i].Changes {
 			changed = append(changed, list[i].String())
 		}
 	}

@@ -24,9 +24,12 @@ type CutOrder struct {
 	Program  string    `json:"program"` // version that wrote it
 }
 
+// OrderPrefix begins the names of these notes.
+const OrderPrefix = "resume/"
+
 // OrderName is the note about the latest cut of a partition: each cut has its own.
 func OrderName(k Key, cuts *Cuts) string {
-	return fmt.Sprintf("resume/%s/%d/%d", k.Topic, k.Partition.Number, cuts.Count)
+	return fmt.Sprintf("%s%s/%d/%d", OrderPrefix, k.Topic, k.Partition.Number, cuts.Count)
 }
 
 // OrderOf reads the order about the open cut; nil: there is none.

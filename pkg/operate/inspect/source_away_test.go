@@ -1,6 +1,7 @@
 package inspect_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -30,9 +31,9 @@ func tolerant(w *flowtest.World) *snapshot.Viewer {
 
 // twoBrokers has partitions 0 and 1 of orders on two brokers of the source, with ten records each, all copied; what was
 // last seen is noted, and nobody copies any more. Group readers stands at 4 and 7.
-func twoBrokers(w *flowtest.World) (cutOff func(broker int)) {
+func twoBrokers(w *flowtest.World) (doors []kafkatest.Door) {
 	w.T.Helper()
-	w.Source, cutOff = kafkatest.Brokers(w.T, 2, kfake.ClusterID("old"))
+	w.Source, doors = kafkatest.Brokers(w.T, 2, kfake.ClusterID("old"))
 	w.Sides.Source, w.From = w.Source.Address(), w.Source.Admin()
 	w.Tune = func(o *replicate.Options) { o.SeenEvery = time.Second }
 	w.Topic("orders", 2)
@@ -57,7 +58,7 @@ func twoBrokers(w *flowtest.World) (cutOff func(broker int)) {
 		return true
 	})
 	r.Stop()
-	return cutOff
+	return doors
 }
 
 // Where the source does not answer, ledger and target tell what they know, and nothing is said to be right.
@@ -117,10 +118,10 @@ func TestStatusWithoutTheSource(t *testing.T) {
 // Where half of the source answers, that half is told as ever, and of the rest what was last seen.
 func TestStatusWithHalfOfTheSource(t *testing.T) {
 	w := flowtest.New(t)
-	cutOff := twoBrokers(w)
+	doors := twoBrokers(w)
 	w.Plain(w.Sides.Source, "orders", 0, 5)
 	w.Plain(w.Sides.Source, "orders", 1, 5) // which nobody has seen
-	cutOff(1)
+	doors[1].Shut()
 
 	look := tolerant(w)
 	status, err := inspect.Status(w.Ctx, look)
@@ -175,5 +176,54 @@ func TestLossThatWasSeen(t *testing.T) {
 	if p := status.Partitions[0]; status.LastSeen == nil || status.LastSeen.Open != 3 || p.LastSeen == nil ||
 		p.LastSeen.SourceEnd != 10 || p.LastSeen.Since == nil || *p.Progress != offsets.Source(10) {
 		t.Errorf("seen %+v, of the partition %+v", status.LastSeen, p.LastSeen)
+	}
+}
+
+// Beside a broker that takes connections and answers nobody a look takes as long as a question to it, not as long as
+// all of them, and says what was not answered.
+func TestFrozenBrokerOfTheSource(t *testing.T) {
+	w := flowtest.New(t)
+	twoBrokers(w)[0].Freeze()
+	look := tolerant(w)
+	begun := time.Now()
+	status, err := inspect.Status(w.Ctx, look)
+	w.Must("status", err)
+	report, err := verify.Flow(w.Ctx, look, verify.Options{})
+	w.Must("verify", err)
+	if took := time.Since(begun); took > 3*snapshot.Patience {
+		t.Errorf("status and verify took %s together", took)
+	}
+	if status.SourceAway || status.CaughtUp || status.EndsUnknown != 1 ||
+		!strings.Contains(status.Partitions[0].Reason, "does not answer") || status.Partitions[1].EndsUnknown {
+		t.Errorf("away %v, %d ends unknown: %+v", status.SourceAway, status.EndsUnknown, status.Partitions)
+	}
+	if report.Verdict != verify.Incomplete || report.Compared != 10 {
+		t.Errorf("verify: %s, %d compared, want 10 of the half that answers", report.Verdict, report.Compared)
+	}
+}
+
+// The same of the target: without its part of the ledger nothing is known of the flow, which is said soon.
+func TestFrozenBrokerOfTheTarget(t *testing.T) {
+	w := flowtest.New(t)
+	var doors []kafkatest.Door
+	w.Target, doors = kafkatest.Brokers(w.T, 2, kfake.ClusterID("new"))
+	w.Sides.Target, w.To = w.Target.Address(), w.Target.Admin()
+	w.Topic("orders", 2)
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	w.Must("copy", w.Ends(w.Once()))
+	w.Must("place", w.Target.MoveTopicPartition(w.Cfg.LedgerTopic(), 0, 0))
+	w.Must("place", w.Target.MoveTopicPartition(w.Cfg.LedgerTopic(), 1, 1))
+	doors[1].Freeze()
+	begun := time.Now()
+	look := tolerant(w)
+	_, ofStatus := inspect.Status(w.Ctx, look)
+	_, ofVerify := verify.Flow(w.Ctx, look, verify.Options{})
+	if took := time.Since(begun); took > 6*snapshot.Patience {
+		t.Errorf("status and verify took %s together", took)
+	}
+	for verb, err := range map[string]error{"status": ofStatus, "verify": ofVerify} {
+		if err == nil || !strings.Contains(err.Error(), "does not answer") || chunk.Remedy(err) == "" {
+			t.Errorf("%s ends with %v", verb, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/kafka"
@@ -22,35 +23,49 @@ func Watch(clusters map[string]kafka.Config, flows []settings.Config) *Watcher {
 	return &Watcher{clusters: clusters, flows: flows, open: map[string]*snapshot.Viewer{}}
 }
 
-// Status answers the flows that could be looked at, and why others could not, or not on both sides.
+// Status answers the flows that could be looked at, and why others could not, or not on both sides. All are looked at
+// side by side: one whose clusters do not answer holds up nobody.
 func (w *Watcher) Status(ctx context.Context) ([]*FlowStatus, []error) {
+	looks := make([]look, len(w.flows))
+	var all sync.WaitGroup
+	for i := range w.flows {
+		looks[i].view = w.open[w.flows[i].Name()]
+		all.Go(func() { looks[i].take(ctx, w.clusters, &w.flows[i]) })
+	}
+	all.Wait()
 	seen := []*FlowStatus{}
 	var failed []error
-	for _, flow := range w.flows {
-		status, err := w.one(ctx, flow)
-		if err != nil {
-			failed = append(failed, err)
+	for i, flow := range w.flows {
+		one := &looks[i]
+		if one.view != nil {
+			w.open[flow.Name()] = one.view
+		}
+		if one.err != nil {
+			failed = append(failed, one.err)
 			continue
 		}
 		if away := w.away(flow); away != nil {
 			failed = append(failed, fmt.Errorf("flow %s: %w", flow.Name(), away))
 		}
-		seen = append(seen, status)
+		seen = append(seen, one.status)
 	}
 	return seen, failed
 }
 
-func (w *Watcher) one(ctx context.Context, flow settings.Config) (*FlowStatus, error) {
-	view := w.open[flow.Name()]
-	if view == nil {
-		opened, err := snapshot.OpenTolerant(ctx, w.clusters, flow, nil)
-		if err != nil {
-			return nil, err
+// look is one at one flow.
+type look struct {
+	view   *snapshot.Viewer // nil: it has to be opened, or cannot be
+	status *FlowStatus
+	err    error
+}
+
+func (l *look) take(ctx context.Context, clusters map[string]kafka.Config, flow *settings.Config) {
+	if l.view == nil {
+		if l.view, l.err = snapshot.OpenTolerant(ctx, clusters, *flow, nil); l.err != nil {
+			return
 		}
-		view = opened
-		w.open[flow.Name()] = view
 	}
-	return Status(ctx, view)
+	l.status, l.err = Status(ctx, l.view)
 }
 
 // away is why the source of a flow did not answer. The next look begins with new connections then.

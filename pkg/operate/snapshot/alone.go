@@ -22,12 +22,17 @@ const Patience = 5 * time.Second
 // reached, and to answer, ms. Others may live.
 var impatient = map[string]string{"socket.connection.setup.timeout.ms": "1500", "socket.timeout.ms": "2000"}
 
+// patient are those for clients that ask the target meanwhile: without it there is no answer.
+var patient = map[string]string{"socket.connection.setup.timeout.ms": "3000", "socket.timeout.ms": "5000"}
+
 // OpenTolerant is [Open] for verbs that tell what ledger and target know where the source does not answer: no
 // question to it lasts longer than [Patience], and what it does not answer is unknown in the snapshots.
 func OpenTolerant(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
 	log *slog.Logger) (*Viewer, error) {
-	asked := kafka.With(clusters[flow.From], impatient)
-	return open(ctx, clusters, flow, log, &Viewer{asks: asked, tolerant: &tolerance{}})
+	v := &Viewer{tolerant: &tolerance{}, asks: kafka.With(clusters[flow.From], impatient),
+		asksTarget: kafka.With(clusters[flow.To], patient)}
+	v.asks.Silence, v.asksTarget.Silence = kafka.NewSilence(), kafka.NewSilence()
+	return open(ctx, clusters, flow, log, v)
 }
 
 // tolerance is how a viewer makes do without answers of the source; nil: it does not.

@@ -32,6 +32,8 @@ type taker struct {
 // where withGroups is.
 func (v *Viewer) Take(ctx context.Context, wanted func(topic string) bool, withGroups bool) (*Snapshot, error) {
 	if Tolerant(v) {
+		v.asks.Silence.Forget()
+		v.asksTarget.Silence.Forget()
 		if err := v.askSource(ctx); err != nil {
 			return nil, err
 		}

@@ -39,11 +39,12 @@ type Viewer struct {
 	// Away is why the source did not answer when it was last asked; nil: it did. Only a tolerant viewer has it.
 	Away error
 
-	asks      kafka.Config // the source, for clients that only ask
-	tolerant  *tolerance   // of OpenTolerant; nil: both clusters have to answer
-	others    *provenance.Neighbours
-	elsewhere time.Time // when no other ledger held this flow's copy
-	retention Retention // as it was asked for last
+	asks       kafka.Config // the source, for clients that only ask
+	asksTarget kafka.Config // the target, for them
+	tolerant   *tolerance   // of OpenTolerant; nil: both clusters have to answer
+	others     *provenance.Neighbours
+	elsewhere  time.Time // when no other ledger held this flow's copy
+	retention  Retention // as it was asked for last
 }
 
 const (
@@ -60,12 +61,15 @@ const (
 // that they are two. Errors have a remedy.
 func Open(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
 	log *slog.Logger) (*Viewer, error) {
-	return open(ctx, clusters, flow, log, &Viewer{asks: clusters[flow.From]})
+	return open(ctx, clusters, flow, log, &Viewer{asks: clusters[flow.From], asksTarget: clusters[flow.To]})
 }
 
 func open(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config, log *slog.Logger,
 	v *Viewer) (*Viewer, error) {
 	v.Flow, v.SourceCluster, v.TargetCluster, v.SettleWait = flow, clusters[flow.From], clusters[flow.To], usualSettleWait
+	if Tolerant(v) {
+		v.SourceCluster.Silence, v.TargetCluster.Silence = v.asks.Silence.Heeded(), v.asksTarget.Silence.Heeded()
+	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -88,13 +92,13 @@ func (v *Viewer) open(log *slog.Logger) (err error) {
 	if v.SourceClient, err = kafka.NewFranz(v.asks, patience...); err != nil {
 		return err
 	}
-	if v.TargetClient, err = kafka.NewFranz(v.TargetCluster, patience...); err != nil {
+	if v.TargetClient, err = kafka.NewFranz(v.asksTarget, patience...); err != nil {
 		return err
 	}
-	if v.others, err = provenance.OpenNeighbours(&v.Flow, v.asks, v.TargetCluster); err != nil {
+	if v.others, err = provenance.OpenNeighbours(&v.Flow, v.asks, v.asksTarget); err != nil {
 		return err
 	}
-	if v.Writers, err = provenance.OpenWriters(&v.Flow, v.others, v.TargetCluster); err != nil {
+	if v.Writers, err = provenance.OpenWriters(&v.Flow, v.others, v.asksTarget); err != nil {
 		return err
 	}
 	return v.openRooms(log)
@@ -102,7 +106,7 @@ func (v *Viewer) open(log *slog.Logger) (err error) {
 
 // openRooms opens what goes by the policy.
 func (v *Viewer) openRooms(log *slog.Logger) (err error) {
-	if v.Clients, err = clients.Open(&v.Flow, v.asks, v.TargetCluster, log); err != nil {
+	if v.Clients, err = clients.Open(&v.Flow, v.asks, v.asksTarget, log); err != nil {
 		return err
 	}
 	v.Translator = translate.New(v.Ledger, v.Scan)

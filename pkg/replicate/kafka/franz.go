@@ -84,6 +84,10 @@ func franzOptions(c Config) ([]kgo.Opt, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Silence != nil {
+		dial = c.Silence.dialing(dial)
+		opts = append(opts, kgo.WithHooks(c.Silence))
+	}
 	opts = append(opts, kgo.Dialer(dial))
 	mechanism, err := mechanismOf(c)
 	if err != nil {

@@ -37,6 +37,8 @@ type Config struct {
 	Renew func() map[string]string
 	// Logger receives librdkafka's own log; nil stands for slog's default logger.
 	Logger *Logger
+	// Silence is what franz-go clients share that are not to wait twice for one broker; nil: each question waits.
+	Silence *Silence
 }
 
 // With is the same cluster with other values of some properties.

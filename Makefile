@@ -68,8 +68,8 @@ profile: ## CPU and heap profiles of one copy on real brokers, in dist/
 	REPLICATOR_REQUIRE_KAFKA=1 REPLICATOR_BENCH=profile $(GO) test -count=1 -run '^TestProfile$$' -timeout 1h -v ./integration/bench
 	$(GO) tool pprof -top -nodecount 40 dist/cpu.prof
 
-image: ## the product's container image, IMAGE (default replicator:dev)
-	docker build -f deploy/Dockerfile -t $(IMAGE) .
+image: ## the product's container image, IMAGE (default replicator:dev), of VERSION if it is one
+	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t $(IMAGE) .
 
 chart: ## deploy/kubernetes.yaml, from the Helm chart
 	$(GO) -C deploy/packaging run ./chart

@@ -60,6 +60,11 @@ func Heap(size string) Option {
 	return func(s *spec) { s.heap = size }
 }
 
+// Java gives the broker's Java more flags, such as "-Dname=value".
+func Java(flags ...string) Option {
+	return func(s *spec) { s.flags = append(s.flags, flags...) }
+}
+
 // Secure adds a listener that speaks the protocol, such as "SASL_SSL", beside the
 // plain one. [Config] gives its settings, which begin with listener.name.secure.
 func Secure(protocol string) Option {

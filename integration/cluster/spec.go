@@ -27,7 +27,8 @@ type spec struct {
 	heap      string
 	keep      bool
 	config    map[string]string
-	java      []string // more flags for the broker's Java
+	java      []string // flags for the broker's Java, by its provider
+	flags     []string // and by [Java]
 	clusterID string
 	brokers   int
 	secure    string // what a second listener speaks; empty: there is none
@@ -229,7 +230,7 @@ func (s *spec) formatArgs(libs, folder string) []string {
 // brokerArgs are the java arguments that run the broker.
 func (s *spec) brokerArgs(libs, folder string) []string {
 	_, _, flag := s.logging(folder)
-	return slices.Concat(s.java, []string{
+	return slices.Concat(s.java, s.flags, []string{
 		"-Xmx" + s.heap, "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true", flag, "-cp", libs + "/*",
 		"kafka.Kafka", folder + "/server.properties",
 	})

@@ -136,12 +136,14 @@ func (c *cluster) finish() {
 		}
 	case c.security().mechanism == "OAUTHBEARER":
 		c.oauth(by)
+	case c.security().byAWS():
+		c.written.step("cluster %s: give the program keys of AWS where AWS' own tools look for them", c.name)
 	default:
 		c.written.properties["sasl.mechanism"] = text{hole: true,
 			origin: fmt.Sprintf("TO FILL IN, line %d has %s", by.line, printable(c.security().mechanism))}
 		c.written.step("cluster %s: fill in sasl.mechanism; %s. Give the program a user of its own there, and write its "+
-			"sasl.mechanism (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER), sasl.username and sasl.password, or a "+
-			"certificate and security.protocol: SSL", c.name, c.security().cannotUse())
+			"sasl.mechanism (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM), sasl.username and "+
+			"sasl.password, or a certificate and security.protocol: SSL", c.name, c.security().cannotUse())
 	}
 }
 

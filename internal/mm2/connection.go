@@ -239,7 +239,11 @@ func (c *cluster) login(s *setting) Verdict {
 		c.in.bad(s, "is no login that can be read; expected is MODULE required NAME=\"VALUE\" ... ;")
 		return Verdict{LeftOut, ""}
 	}
-	if c.options = login.options; !c.security().byPassword() {
+	c.options = login.options
+	if c.security().byAWS() {
+		return c.aws(login.options, s)
+	}
+	if !c.security().byPassword() {
 		return Verdict{Mapped, fmt.Sprintf("clusters.%s.sasl.oauthbearer, its secret read from the environment", c.name)}
 	}
 	switch {
@@ -254,6 +258,19 @@ func (c *cluster) login(s *setting) Verdict {
 	c.written.set("sasl.username", login.options["username"], s)
 	v := c.written.set("sasl.password", login.options["password"], s)
 	v.Text += ", and sasl.username"
+	return v
+}
+
+// aws writes whose keys of AWS are used.
+func (c *cluster) aws(options map[string]string, s *setting) Verdict {
+	v := Verdict{Mapped, "keys come from where AWS' own tools look for them"}
+	if profile := options["awsProfileName"]; profile != "" {
+		v = c.written.set("aws.profile", profile, s)
+	}
+	if role := options["awsRoleArn"]; role != "" {
+		c.written.step("cluster %s: the role %s is taken by a profile of AWS with role_arn; name it with aws.profile",
+			c.name, printable(role))
+	}
 	return v
 }
 
@@ -286,6 +303,9 @@ func (c *cluster) oauth(by *setting) {
 		return
 	}
 	c.written.properties["sasl.oauthbearer.method"] = text{value: "oidc", origin: fmt.Sprintf("line %d", by.line)}
+	if strings.HasPrefix(c.value("sasl.oauthbearer.token.endpoint.url"), "file:") {
+		return // it holds a token: nobody is asked
+	}
 	if !fill("sasl.oauthbearer.client.id", "clientId", "oauth.client.id") {
 		c.written.fromEnv("sasl.oauthbearer.client.id", "", s)
 	}

@@ -17,7 +17,12 @@ func (s security) byPassword() bool {
 }
 
 // usable: this program knows the mechanism.
-func (s security) usable() bool { return s.byPassword() || s.mechanism == "OAUTHBEARER" }
+func (s security) usable() bool {
+	return s.byPassword() || s.mechanism == "OAUTHBEARER" || s.byAWS()
+}
+
+// byAWS: keys of AWS are what logs in.
+func (s security) byAWS() bool { return s.mechanism == "AWS_MSK_IAM" }
 
 // cannotUse says that the login is none of this program's.
 func (s security) cannotUse() string {

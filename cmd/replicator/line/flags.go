@@ -10,6 +10,7 @@ import (
 	"replicator/internal/config"
 	"replicator/internal/terminal"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/kafka/tokens"
 )
 
 // ConfigFlag adds -c, which every verb that reaches a cluster must be given.
@@ -37,7 +38,7 @@ func ClustersWith(cfg *config.Config, log *slog.Logger) map[string]kafka.Config 
 	clusters := maps.Clone(cfg.Clusters)
 	logger := kafka.NewLogger(log)
 	for name, cluster := range clusters {
-		cluster.Logger = logger
+		cluster.Logger, cluster.Tokens = logger, tokens.NewCache()
 		clusters[name] = cluster
 	}
 	return clusters

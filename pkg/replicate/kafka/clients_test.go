@@ -308,7 +308,7 @@ func namesNoBroker(fake *kafkatest.Cluster, topic string) {
 }
 
 // poll gives the offset of the next record, or of the partition's end; -1 after a minute without.
-func poll(consumer *ck.Consumer) (at ck.Offset, isEnd bool) {
+func poll(consumer *Consumer) (at ck.Offset, isEnd bool) {
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		switch event := consumer.Poll(100).(type) {
 		case ck.PartitionEOF:

@@ -151,6 +151,11 @@ func (c Config) Explain(err error) error {
 			sort = fromText(text, unreachable)
 		}
 	}
+	if c.Tokens != nil && (sort == unreachable || sort == credentials) {
+		if why := c.Tokens.Failed(); why != nil {
+			return (oauthbearer{c}).failed(why)
+		}
+	}
 	r := c.remedies()
 	switch sort {
 	case unreachable:

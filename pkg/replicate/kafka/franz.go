@@ -38,9 +38,9 @@ func (c Config) notCarried(property, fix, why string, args ...any) error {
 
 // NewFranz opens a franz-go client of the same cluster; opts come after, and so
 // above, what the properties give. Carried over are the brokers, client.id,
-// client.rack, TLS with PEM files or texts, SASL PLAIN, SCRAM and OAUTHBEARER
-// (unsecured, or oidc with client credentials), broker.address.family and the
-// time-outs of sockets. Refused with a [NotCarriedError] are Kerberos, PKCS#12
+// client.rack, TLS with PEM files or texts, SASL PLAIN, SCRAM, OAUTHBEARER (the same
+// tokens as librdkafka's, see package tokens) and AWS_MSK_IAM, broker.address.family
+// and the time-outs of sockets. Refused with a [NotCarriedError] are Kerberos, PKCS#12
 // key stores, encrypted private keys, revocation lists, OpenSSL providers and
 // engines. Without effect here: ssl.cipher.suites, ssl.curves.list and
 // ssl.sigalgs.list (Go chooses among modern ones), and all that tunes
@@ -142,6 +142,9 @@ func dialerOf(c Config) (dialFunc, error) {
 	}, nil
 }
 
+// logins are the mechanisms that both libraries have.
+const logins = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER and AWS_MSK_IAM"
+
 // mechanismOf logs in with the name and the password of the moment.
 func mechanismOf(c Config) (sasl.Mechanism, error) {
 	scrams := func(context.Context) (scram.Auth, error) {
@@ -160,11 +163,15 @@ func mechanismOf(c Config) (sasl.Mechanism, error) {
 		return scram.Sha256(scrams), nil
 	case "SCRAM-SHA-512":
 		return scram.Sha512(scrams), nil
-	case "OAUTHBEARER":
-		return oauthbearer{c}.mechanism()
+	case "OAUTHBEARER", mskIAM:
+		login := oauthbearer{withTokens(c)}
+		if _, err := (oauthbearer{login.now()}).source(); err != nil {
+			return nil, err
+		}
+		return &tokenLogin{oauthbearer: login}, nil
 	default:
 		return nil, c.notCarried("sasl.mechanism",
-			"accepted are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER", "%s cannot be used", login)
+			"accepted are "+logins, "%s cannot be used", login)
 	}
 }
 

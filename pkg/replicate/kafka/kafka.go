@@ -24,6 +24,8 @@ import (
 	"time"
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"replicator/pkg/replicate/kafka/tokens"
 )
 
 // Config says how to reach one cluster.
@@ -39,6 +41,8 @@ type Config struct {
 	Logger *Logger
 	// Silence is what franz-go clients share that are not to wait twice for one broker; nil: each question waits.
 	Silence *Silence
+	// Tokens keeps the token of logins by OAUTHBEARER for all clients of the cluster; nil: each has its own.
+	Tokens *tokens.Cache
 }
 
 // With is the same cluster with other values of some properties.
@@ -67,7 +71,8 @@ const (
 // [Config.Validate] hold nothing that the program must own. librdkafka wants a
 // group.id in over. Values are strings, booleans, integers, or durations where
 // the property counts milliseconds. The log ends with Close.
-func NewConsumer(c Config, over map[string]any) (*ck.Consumer, error) {
+func NewConsumer(c Config, over map[string]any) (*Consumer, error) {
+	c = withTokens(c)
 	settings, err := c.settings(consumer, over)
 	if err != nil {
 		return nil, err
@@ -77,13 +82,15 @@ func NewConsumer(c Config, over map[string]any) (*ck.Consumer, error) {
 	if err != nil {
 		return nil, openError(c, "consumer", err)
 	}
-	go c.logger().drain(c, opened.Logs())
-	return opened, nil
+	keeper := keep(c, opened)
+	go c.logger().drain(c, opened.Logs(), keeper.doubt)
+	return &Consumer{opened, keeper}, nil
 }
 
 // NewProducer opens a producer; over is as for [NewConsumer]. The caller reads
 // Events() from the start: why an authentication failed comes only there.
-func NewProducer(c Config, over map[string]any) (*ck.Producer, error) {
+func NewProducer(c Config, over map[string]any) (*Producer, error) {
+	c = withTokens(c)
 	settings, err := c.settings(producer, over)
 	if err != nil {
 		return nil, err
@@ -93,8 +100,28 @@ func NewProducer(c Config, over map[string]any) (*ck.Producer, error) {
 	if err != nil {
 		return nil, openError(c, "producer", err)
 	}
-	go c.logger().drain(c, opened.Logs())
-	return opened, nil
+	keeper := keep(c, opened)
+	go c.logger().drain(c, opened.Logs(), keeper.doubt)
+	return &Producer{opened, keeper}, nil
+}
+
+// withTokens has a place to keep tokens in.
+func withTokens(c Config) Config {
+	if c.Tokens == nil {
+		c.Tokens = tokens.NewCache()
+	}
+	return c
+}
+
+// forLibrdkafka are the properties of this moment as far as they are for that library:
+// tokens it is given.
+func forLibrdkafka(c Config) map[string]string {
+	all := maps.Clone(c.now().Properties)
+	if c.security().byToken() {
+		maps.DeleteFunc(all, func(property, _ string) bool { return aboutTokens(property) || isMechanism(property) })
+		all["sasl.mechanisms"] = "OAUTHBEARER"
+	}
+	return all
 }
 
 // settings joins, each above the one before: what every client has, the
@@ -130,7 +157,7 @@ func (c Config) settings(k kind, over map[string]any) (ck.ConfigMap, error) {
 		}
 		joined[canonical(property)] = text
 	}
-	for property, value := range c.now().Properties {
+	for property, value := range forLibrdkafka(c) {
 		if why, owned := owner(property); owned {
 			return nil, &Problem{
 				What: fmt.Sprintf("cluster %s: property %s is set by the program", c.Name, property),

@@ -40,10 +40,13 @@ var defaultLogger = &Logger{}
 // NewLogger makes a Logger that writes to out.
 func NewLogger(out *slog.Logger) *Logger { return &Logger{out: out} }
 
-// drain logs until the handle is closed, which closes events.
-func (l *Logger) drain(c Config, events <-chan ck.LogEvent) {
+// drain logs until the handle is closed, which closes events. It tells of refused logins.
+func (l *Logger) drain(c Config, events <-chan ck.LogEvent, refused func()) {
 	for event := range events {
 		l.log(c, event)
+		if aboutCredentials(event.Message) {
+			refused()
+		}
 	}
 }
 
@@ -72,6 +75,13 @@ func (l *Logger) warn(text string, args ...any) {
 		out = slog.Default()
 	}
 	out.Warn(text, args...)
+}
+
+// warnOnce is warn of an error, once a minute.
+func (l *Logger) warnOnce(c Config, text, err, remedy string) {
+	if !l.repeated(c.Name+" "+text+" "+err, time.Now()) {
+		l.warn(text, "cluster", c.Name, "error", err, "remedy", remedy)
+	}
 }
 
 // same is what two lines about one thing share: how long a connection lived

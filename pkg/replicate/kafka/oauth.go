@@ -2,141 +2,109 @@ package kafka
 
 import (
 	"context"
+	"crypto"
+	"crypto/rand"
 	"crypto/tls"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/sasl"
-	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"replicator/pkg/replicate/kafka/stores"
+	"replicator/pkg/replicate/kafka/tokens"
 )
 
-// oauthbearer is what the properties say of logins by token.
+// oauthbearer is what the properties say of logins by token. Both libraries are given
+// tokens from here; librdkafka could ask a service itself, not know the other ways, and
+// would ask once for each of its handles.
 type oauthbearer struct{ Config }
 
-// now has the secrets of this moment.
-func (c oauthbearer) now() oauthbearer { return oauthbearer{c.Config.now()} }
+const oauthbearerPrefix = "sasl.oauthbearer."
 
-func (c oauthbearer) mechanism() (sasl.Mechanism, error) {
-	if c.Properties["sasl.oauthbearer.method"] == "oidc" {
-		return c.oidc()
+// aboutTokens says whether a property only says where tokens come from.
+func aboutTokens(property string) bool {
+	switch property {
+	case "enable.sasl.oauthbearer.unsecure.jwt", "https.ca.location", "https.ca.pem", "aws.region", "aws.profile":
+		return true
 	}
-	if c.Properties["enable.sasl.oauthbearer.unsecure.jwt"] != "true" {
-		return nil, c.notCarried("sasl.oauthbearer.method", "set it to oidc, with sasl.oauthbearer.client.id, "+
-			"sasl.oauthbearer.client.secret and sasl.oauthbearer.token.endpoint.url", "has to say where tokens come from")
-	}
-	if _, err := c.now().unsecuredClaims(); err != nil {
-		return nil, err
-	}
-	return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
-		claims, err := c.now().unsecuredClaims()
-		if err != nil {
-			return oauth.Auth{}, err
-		}
-		return claims.auth(time.Now()), nil
-	}), nil
+	return strings.HasPrefix(property, oauthbearerPrefix)
 }
 
-// unsecured is what sasl.oauthbearer.config says of a token without a signature.
-type unsecured struct {
-	principalClaim, principal string
-	scopeClaim                string
-	scope                     []string
-	life                      time.Duration
-	extensions                map[string]string
-}
-
-func (c oauthbearer) unsecuredClaims() (unsecured, error) {
-	u := unsecured{principalClaim: "sub", scopeClaim: "scope", life: time.Hour, extensions: map[string]string{}}
-	for _, pair := range strings.Fields(c.Properties["sasl.oauthbearer.config"]) {
-		name, value, _ := strings.Cut(pair, "=")
-		switch {
-		case name == "principalClaimName":
-			u.principalClaim = value
-		case name == "principal":
-			u.principal = value
-		case name == "scopeClaimName":
-			u.scopeClaim = value
-		case name == "scope":
-			u.scope = strings.Split(value, ",")
-		case name == "lifeSeconds":
-			seconds, err := strconv.Atoi(value)
-			if err != nil || seconds < 1 {
-				return u, c.notCarried("sasl.oauthbearer.config", "give whole seconds", "has a lifeSeconds that is no number")
-			}
-			u.life = time.Duration(seconds) * time.Second
-		case strings.HasPrefix(name, "extension_"):
-			u.extensions[strings.TrimPrefix(name, "extension_")] = value
-		default:
-			return u, c.notCarried("sasl.oauthbearer.config", "known are principal, principalClaimName, scope, "+
-				"scopeClaimName, lifeSeconds and extension_NAME", "holds an unknown name")
-		}
-	}
-	if u.principal == "" {
-		return u, c.notCarried("sasl.oauthbearer.config", "give principal=NAME", "names no principal")
-	}
-	return u, nil
-}
-
-func (u unsecured) auth(now time.Time) oauth.Auth {
-	claims := map[string]any{u.principalClaim: u.principal, "iat": now.Unix(), "exp": now.Add(u.life).Unix()}
-	if len(u.scope) > 0 {
-		claims[u.scopeClaim] = u.scope
-	}
-	body, err := json.Marshal(claims)
+// token is the one to show now.
+func (c oauthbearer) token(ctx context.Context) (tokens.Token, error) {
+	now := oauthbearer{c.now()}
+	source, err := now.source()
 	if err != nil {
-		panic(fmt.Sprintf("claims of strings and numbers %v: %v", claims, err)) // cannot be
+		return tokens.Token{}, err
 	}
-	encode := base64.RawURLEncoding.EncodeToString
-	return oauth.Auth{Token: encode([]byte(`{"alg":"none"}`)) + "." + encode(body) + ".", Extensions: u.extensions}
-}
-
-// tokens fetches tokens by client credentials and keeps one until shortly
-// before its end; a client opens one connection per broker.
-type tokens struct {
-	config           oauthbearer
-	endpoint         string
-	id, secret       string // that the token was asked for with
-	scope            string
-	extensions       map[string]string
-	mu               sync.Mutex
-	token            string
-	refresh, expires time.Time
-}
-
-func (c oauthbearer) oidc() (sasl.Mechanism, error) {
-	if grant := c.Properties["sasl.oauthbearer.grant.type"]; grant != "" && grant != "client_credentials" {
-		return nil, c.notCarried("sasl.oauthbearer.grant.type", "accepted is client_credentials", "%q cannot be used", grant)
-	}
-	t := &tokens{config: c, scope: c.Properties["sasl.oauthbearer.scope"], extensions: map[string]string{}}
-	if _, _, err := c.now().client(); err != nil {
-		return nil, err
-	}
-	var err error
-	if t.endpoint, err = c.needed("sasl.oauthbearer.token.endpoint.url"); err != nil {
-		return nil, err
-	}
-	where, err := url.Parse(t.endpoint)
-	if err != nil || where.Host == "" || where.Scheme != "http" && where.Scheme != "https" {
-		return nil, c.notCarried("sasl.oauthbearer.token.endpoint.url", "give an http or https URL", "is not a URL")
-	}
-	for _, pair := range strings.Split(c.Properties["sasl.oauthbearer.extensions"], ",") {
-		if name, value, ok := strings.Cut(strings.TrimSpace(pair), "="); ok {
-			t.extensions[name] = value
+	key := ""
+	for _, property := range slices.Sorted(maps.Keys(now.Properties)) {
+		if aboutTokens(property) {
+			key += fmt.Sprintf("%q%q", property, now.Properties[property])
 		}
 	}
-	if _, err := c.now().tokenService(); err != nil {
+	t, err := c.Tokens.Get(ctx, key, source, func(err error) {
+		problem := now.failed(err)
+		c.logger().warnOnce(c.Config, "the token cannot be renewed, the former one is used while it holds",
+			problem.Error(), problem.Remedy())
+	})
+	if err != nil {
+		return t, now.failed(err)
+	}
+	t.Extensions, err = now.extensions()
+	return t, err
+}
+
+// source is where tokens come from.
+func (c oauthbearer) source() (tokens.Source, error) {
+	if c.security().login == mskIAM {
+		return c.aws()
+	}
+	if c.Properties["sasl.oauthbearer.method"] != "oidc" {
+		if c.Properties["enable.sasl.oauthbearer.unsecure.jwt"] == "true" {
+			return c.unsecured()
+		}
+		return nil, c.notCarried("sasl.oauthbearer.method", "set it to oidc, with sasl.oauthbearer.token.endpoint.url "+
+			"and what the token service there wants: sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret, or "+
+			"an assertion", "has to say where tokens come from")
+	}
+	if _, err := c.extensions(); err != nil {
 		return nil, err
 	}
-	return oauth.Oauth(t.auth), nil
+	endpoint, err := c.needed("sasl.oauthbearer.token.endpoint.url")
+	if err != nil {
+		return nil, err
+	}
+	where, err := url.Parse(endpoint)
+	if err == nil && where.Scheme == "file" && (where.Host == "" || where.Host == "localhost") && where.Path != "" {
+		return tokens.File{Path: where.Path}, nil
+	}
+	if err != nil || where.Host == "" || where.Scheme != "http" && where.Scheme != "https" {
+		return nil, c.notCarried("sasl.oauthbearer.token.endpoint.url", "give an http or https URL, or file:///PATH of "+
+			"a file that holds a token", "is not a URL")
+	}
+	client, err := c.tokenService()
+	if err != nil {
+		return nil, err
+	}
+	service := tokens.Service{Endpoint: endpoint, Shown: showURL(endpoint), Client: client,
+		Scope: c.Properties["sasl.oauthbearer.scope"]}
+	switch grant := c.Properties["sasl.oauthbearer.grant.type"]; grant {
+	case "", "client_credentials":
+		id, secret, err := c.client()
+		return tokens.ClientCredentials{Service: service, ID: id, Secret: secret}, err
+	case tokens.GrantJWTBearer:
+		assertion, err := c.assertion()
+		return tokens.JWTBearer{Service: service, Assertion: assertion}, err
+	default:
+		return nil, c.notCarried("sasl.oauthbearer.grant.type", "accepted are client_credentials and "+
+			tokens.GrantJWTBearer, "%q cannot be used", grant)
+	}
 }
 
 // needed is a property that method oidc cannot do without.
@@ -156,6 +124,26 @@ func (c oauthbearer) client() (id, secret string, err error) {
 	return id, secret, err
 }
 
+// extensions are name=value pairs, separated by commas, that brokers are sent beside the token.
+func (c oauthbearer) extensions() (map[string]string, error) {
+	list := map[string]string{}
+	for _, pair := range strings.Split(c.Properties["sasl.oauthbearer.extensions"], ",") {
+		if name, value, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && name != "" {
+			list[name] = value
+		} else if pair != "" {
+			return nil, c.notCarried("sasl.oauthbearer.extensions", "give name=value, separated by commas",
+				"holds what is no name=value")
+		}
+	}
+	for _, pair := range strings.Fields(c.Properties["sasl.oauthbearer.config"]) { // of unsecured tokens
+		if name, value, ok := strings.Cut(strings.TrimPrefix(pair, "extension_"), "="); ok &&
+			strings.HasPrefix(pair, "extension_") {
+			list[name] = value
+		}
+	}
+	return list, nil
+}
+
 // tokenService is a client for one question.
 func (c oauthbearer) tokenService() (*http.Client, error) {
 	roots, err := pemFiles(c).roots("https.ca.location", "https.ca.pem")
@@ -169,71 +157,115 @@ func (c oauthbearer) tokenService() (*http.Client, error) {
 	}}, nil
 }
 
-func (t *tokens) auth(ctx context.Context) (oauth.Auth, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := time.Now()
-	id, secret, err := t.config.now().client()
-	if err != nil {
-		return oauth.Auth{}, err
+// assertion is what the token service is asked with: one that somebody keeps in a file,
+// or one that is signed here.
+func (c oauthbearer) assertion() (func(time.Time) (string, error), error) {
+	const prefix = oauthbearerPrefix + "assertion."
+	of := func(property string) string { return c.Properties[prefix+property] }
+	if path := of("file"); path != "" {
+		return func(time.Time) (string, error) { return tokens.ReadFile(path) }, nil
 	}
-	if t.token == "" || now.After(t.refresh) || id != t.id || secret != t.secret {
-		if err := t.fetch(ctx, now, id, secret); err != nil && (t.token == "" || now.After(t.expires)) {
-			return oauth.Auth{}, err
+	if of("private.key.file") == "" && of("private.key.pem") == "" {
+		return nil, c.notCarried(prefix+"private.key.file", "give a private key in PEM that the token service knows, or "+
+			"a finished assertion with "+prefix+"file", "is missing; this sasl.oauthbearer.grant.type needs it")
+	}
+	a := tokens.Assertion{Algorithm: "RS256", Issuer: of("claim.iss"), Subject: of("claim.sub"), Audience: of("claim.aud"),
+		Life: 300 * time.Second, Before: 60 * time.Second, Template: of("jwt.template.file")}
+	if algorithm := of("algorithm"); algorithm != "" {
+		a.Algorithm = strings.ToUpper(algorithm)
+	}
+	for property, life := range map[string]*time.Duration{"claim.exp.seconds": &a.Life, "claim.nbf.seconds": &a.Before} {
+		if n, err := strconv.Atoi(of(property)); err == nil {
+			*life = time.Duration(n) * time.Second
 		}
 	}
-	return oauth.Auth{Token: t.token, Extensions: t.extensions}, nil
+	if of("claim.jti.include") == "true" {
+		a.ID = rand.Text()
+	}
+	a.Key = func() (crypto.PrivateKey, error) {
+		text, _, err := pemFiles(c).fileOrText(prefix+"private.key.file", prefix+"private.key.pem")
+		if err != nil {
+			return nil, err
+		}
+		return stores.PrivateKey(text, of("private.key.passphrase"))
+	}
+	return a.Sign, nil
 }
 
-// fetch asks the token service; its answer's body may hold secrets and is not shown.
-func (t *tokens) fetch(ctx context.Context, now time.Time, id, secret string) error {
-	form := url.Values{"grant_type": {"client_credentials"}}
-	if t.scope != "" {
-		form.Set("scope", t.scope)
+// unsecured is what sasl.oauthbearer.config says of a token without a signature.
+func (c oauthbearer) unsecured() (tokens.Source, error) {
+	u := tokens.Unsecured{PrincipalClaim: "sub", ScopeClaim: "scope", Life: time.Hour}
+	for _, pair := range strings.Fields(c.Properties["sasl.oauthbearer.config"]) {
+		name, value, _ := strings.Cut(pair, "=")
+		switch {
+		case name == "principalClaimName":
+			u.PrincipalClaim = value
+		case name == "principal":
+			u.Principal = value
+		case name == "scopeClaimName":
+			u.ScopeClaim = value
+		case name == "scope":
+			u.Scope = strings.Split(value, ",")
+		case name == "lifeSeconds":
+			seconds, err := strconv.Atoi(value)
+			if err != nil || seconds < 1 {
+				return nil, c.notCarried("sasl.oauthbearer.config", "give whole seconds",
+					"has a lifeSeconds that is no number")
+			}
+			u.Life = time.Duration(seconds) * time.Second
+		case strings.HasPrefix(name, "extension_"):
+		default:
+			return nil, c.notCarried("sasl.oauthbearer.config", "known are principal, principalClaimName, scope, "+
+				"scopeClaimName, lifeSeconds and extension_NAME", "holds an unknown name")
+		}
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, t.endpoint, strings.NewReader(form.Encode()))
-	if err != nil {
-		return t.failed(err)
+	if u.Principal == "" {
+		return nil, c.notCarried("sasl.oauthbearer.config", "give principal=NAME", "names no principal")
 	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("Accept", "application/json")
-	request.SetBasicAuth(id, secret)
-	client, err := t.config.now().tokenService()
-	if err != nil {
-		return err
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return t.failed(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return t.failed(fmt.Errorf("status %s", answer.Status))
-	}
-	var got struct {
-		Token   string  `json:"access_token"`
-		Seconds float64 `json:"expires_in"`
-	}
-	if err := json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&got); err != nil || got.Token == "" {
-		return t.failed(fmt.Errorf("the answer holds no access_token"))
-	}
-	life := time.Duration(got.Seconds * float64(time.Second))
-	t.token, t.refresh, t.expires = got.Token, now.Add(life*8/10), now.Add(life)
-	t.id, t.secret = id, secret
-	return nil
+	return u, nil
 }
 
-// failed explains an error. The library's own names the whole URL, in which a login
-// and keys may stand: what is shown is where the service is.
-func (t *tokens) failed(err error) error {
-	var about *url.Error
-	if errors.As(err, &about) {
-		err = about.Err
+// aws is the source of tokens for MSK. Its brokers' names tell the region.
+func (c oauthbearer) aws() (tokens.Source, error) {
+	a := tokens.AWS{Region: c.Properties["aws.region"], Profile: c.Properties["aws.profile"]}
+	for _, server := range c.Servers() {
+		host, _, _ := strings.Cut(server, ":")
+		if a.Region == "" {
+			a.Region = tokens.RegionOf(host)
+		}
 	}
-	return &Problem{
-		What: fmt.Sprintf("cluster %s: get a token from %s", t.config.Name, showURL(t.endpoint)),
-		Fix: fmt.Sprintf("check the sasl.oauthbearer properties of clusters.%s and that the token service can be reached",
-			t.config.Name),
-		Err: t.config.Conceal(err),
+	return a, nil
+}
+
+// failed is why there is no token, and what to do.
+func (c oauthbearer) failed(err error) *Problem {
+	var problem *Problem
+	if errors.As(err, &problem) {
+		return problem
 	}
+	p := &Problem{What: fmt.Sprintf("cluster %s: there is no token to log in with", c.Name), Err: c.Conceal(err)}
+	var why *tokens.Error
+	if !errors.As(err, &why) {
+		p.Fix = fmt.Sprintf("check the sasl.oauthbearer properties of clusters.%s", c.Name)
+		return p
+	}
+	fixes := map[tokens.Kind]string{
+		tokens.Unreachable: "check that sasl.oauthbearer.token.endpoint.url of clusters.%s names the token service, that " +
+			"it runs and can be reached from this machine, and that https.ca.location names the authority that signed its " +
+			"certificate if that is not a public one; it is asked again by itself",
+		tokens.Refused: "check under clusters.%s what the token service is asked with: sasl.oauthbearer.client.id and " +
+			"sasl.oauthbearer.client.secret, or the assertion and its key, and sasl.oauthbearer.scope; and that the token " +
+			"service knows this client and lets it have tokens in this way",
+		tokens.Missing: "check that sasl.oauthbearer.token.endpoint.url of clusters.%s leads to a token endpoint, or to a " +
+			"file that holds one token and nothing else",
+		tokens.Expired: "have whoever keeps the tokens of clusters.%s give one that holds, and compare the clocks of " +
+			"this machine and of the token service",
+		tokens.Unreadable: "let the program read the files that the sasl.oauthbearer properties of clusters.%s name: the " +
+			"token, or the assertion or its private key in PEM, with its passphrase",
+		tokens.NoKeys: "give the program keys of AWS for clusters.%s where AWS' own tools look for them (AWS_ACCESS_KEY_ID " +
+			"and AWS_SECRET_ACCESS_KEY, a profile and aws.profile, a web identity, the role of the machine), and the region " +
+			"with aws.region; 'aws sts get-caller-identity' shows whose they are",
+	}
+	p.Fix = fmt.Sprintf(fixes[why.Kind], c.Name)
+	return p
 }

@@ -103,6 +103,12 @@ func canonical(property string) string {
 	return property
 }
 
+// ours are properties that librdkafka does not have, and is not given.
+var ours = map[string]bool{"aws.region": true, "aws.profile": true}
+
+// isMechanism says whether a property is that of the login, by either of its names.
+func isMechanism(property string) bool { return canonical(property) == canonical("sasl.mechanism") }
+
 // onlyFor names the properties of one kind of handle, as librdkafka 2.11.1
 // lists them; all others are for both.
 var onlyFor = kinds(map[kind]string{

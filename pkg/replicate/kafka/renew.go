@@ -18,6 +18,7 @@ var renewable = []string{
 	"sasl.username", "sasl.password", "sasl.oauthbearer.config",
 	"sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret",
 	"sasl.oauthbearer.client.credentials.client.id", "sasl.oauthbearer.client.credentials.client.secret",
+	"sasl.oauthbearer.assertion.private.key.pem", "sasl.oauthbearer.assertion.private.key.passphrase",
 	"ssl.ca.pem", "ssl.certificate.pem", "ssl.key.pem", "ssl.key.password", "https.ca.pem",
 }
 

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,15 +11,12 @@ import (
 	"errors"
 	"math/big"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 )
@@ -240,127 +236,6 @@ func TestNotCarried(t *testing.T) {
 		var refused *NotCarriedError
 		if !errors.As(err, &refused) || refused.Property != property || refused.Remedy() == "" {
 			t.Errorf("%v: got %v, want a refusal of %s with a remedy", more, err, property)
-		}
-	}
-}
-
-func TestTokenService(t *testing.T) {
-	asked := 0
-	answer := `{"access_token": "t0ken", "expires_in": 3600}`
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked++
-		id, secret, _ := r.BasicAuth()
-		if id != "me" || secret != "hunter2" ||
-			r.FormValue("grant_type") != "client_credentials" || r.FormValue("scope") != "kafka" {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		_, _ = w.Write([]byte(answer))
-	}))
-	defer service.Close()
-	service.Client().CloseIdleConnections()
-	c := Config{Name: "old", Properties: with("security.protocol", "SASL_PLAINTEXT", "sasl.mechanism", "OAUTHBEARER",
-		"sasl.oauthbearer.method", "oidc", "sasl.oauthbearer.client.id", "me", "sasl.oauthbearer.scope", "kafka",
-		"sasl.oauthbearer.client.secret", "hunter2", "sasl.oauthbearer.token.endpoint.url", service.URL)}
-	mechanism, err := (oauthbearer{c}).mechanism()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // the second from memory
-		_, first, err := mechanism.Authenticate(context.Background(), "")
-		if err != nil || !strings.Contains(string(first), "auth=Bearer t0ken\x01") {
-			t.Fatalf("got %q, %v, want the token", first, err)
-		}
-	}
-	if asked != 1 {
-		t.Errorf("asked %d times for a token that holds an hour, want once", asked)
-	}
-	c.Properties["sasl.oauthbearer.client.secret"] = "hunter3"
-	if mechanism, err = (oauthbearer{c}).mechanism(); err != nil {
-		t.Fatal(err)
-	}
-	_, _, err = mechanism.Authenticate(context.Background(), "")
-	var problem *Problem
-	if !errors.As(err, &problem) || !strings.Contains(problem.Error(), "401") ||
-		strings.Contains(problem.Error(), "hunter3") {
-		t.Errorf("wrong secret: got %v, want a problem with the status and without the secret", err)
-	}
-}
-
-// The URL of a token service may hold a login and keys: no text shows them, whatever
-// is wrong, while it still tells which service it is.
-func TestTokenServiceURLIsNotShown(t *testing.T) {
-	away := httptest.NewServer(http.NotFoundHandler())
-	away.Close()
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Get("move") != "" {
-			http.Redirect(w, r, "gopher://moved:moved-s3cret@127.0.0.1/x?key=moved-s3cret", http.StatusTemporaryRedirect)
-			return
-		}
-		w.WriteHeader(http.StatusForbidden)
-	}))
-	defer service.Close()
-	for why, base := range map[string]string{
-		"cannot be reached": away.URL + "/tenant/token?key=query-s3cret",
-		"refuses":           service.URL + "/tenant/token?key=query-s3cret",
-		"redirects":         service.URL + "/tenant/token?move=1&key=query-s3cret",
-		"unknown host":      "http://no-such-host.invalid/tenant/token?key=query-s3cret#fragment-s3cret",
-	} {
-		endpoint := strings.Replace(base, "://", "://user-s3cret:pass-s3cret@", 1)
-		c := Config{Name: "old", Properties: with("security.protocol", "SASL_PLAINTEXT", "sasl.mechanism", "OAUTHBEARER",
-			"sasl.oauthbearer.method", "oidc", "sasl.oauthbearer.client.id", "me",
-			"sasl.oauthbearer.client.secret", "client-s3cret", "sasl.oauthbearer.token.endpoint.url", endpoint)}
-		mechanism, err := (oauthbearer{c}).mechanism()
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _, err = mechanism.Authenticate(seconds(t, 10), "")
-		if err == nil {
-			t.Fatalf("%s: got a token", why)
-		}
-		if text := err.Error(); strings.Contains(text, "s3cret") || !strings.Contains(text, "/tenant/token") {
-			t.Errorf("%s: got %q, want where the service is and nothing secret", why, text)
-		}
-		text := c.redact("Failed to retrieve OIDC token from \"" + endpoint + "\": (0)")
-		if strings.Contains(text, "s3cret") {
-			t.Errorf("%s: librdkafka's text becomes %q", why, text)
-		}
-		event := ck.NewError(ck.ErrAuthentication, "Failed to retrieve OIDC token from \""+endpoint+"\": (0)", false)
-		explained := c.Explain(event)
-		code, ok := Code(explained)
-		if strings.Contains(explained.Error(), "s3cret") || !ok || code != int(ck.ErrAuthentication) {
-			t.Errorf("%s: an event of librdkafka becomes %q with code %d %v", why, explained, code, ok)
-		}
-	}
-	for _, endpoint := range []string{
-		"ftp://me:s3cret@host/x", "me:s3cret@host", "https://me:s3cret@host:port/x", "https:///s3cret",
-	} {
-		c := Config{Name: "old", Properties: with("security.protocol", "SASL_SSL", "sasl.mechanism", "OAUTHBEARER",
-			"sasl.oauthbearer.method", "oidc", "sasl.oauthbearer.client.id", "me",
-			"sasl.oauthbearer.client.secret", "hush", "sasl.oauthbearer.token.endpoint.url", endpoint)}
-		if got := problemsOf(c.Properties); len(got) != 1 || strings.Contains(got[0], "s3cret") {
-			t.Errorf("%s: got problems %q, want one without the login", endpoint, got)
-		}
-	}
-}
-
-func TestUnsecuredToken(t *testing.T) {
-	c := Config{Name: "old", Properties: with("sasl.oauthbearer.config",
-		"principal=me principalClaimName=user scope=a,b lifeSeconds=60 extension_team=x")}
-	u, err := (oauthbearer{c}).unsecuredClaims()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := u.auth(time.Unix(1000, 0))
-	// {"alg":"none"} and {"exp":1060,"iat":1000,"scope":["a","b"],"user":"me"}
-	want := "eyJhbGciOiJub25lIn0.eyJleHAiOjEwNjAsImlhdCI6MTAwMCwic2NvcGUiOlsiYSIsImIiXSwidXNlciI6Im1lIn0."
-	if got.Token != want || got.Extensions["team"] != "x" {
-		t.Errorf("got %q %v, want %q and team=x", got.Token, got.Extensions, want)
-	}
-	for _, text := range []string{"", "scope=a", "principal=me lifeSeconds=0", "principal=me what=1"} {
-		c.Properties["sasl.oauthbearer.config"] = text
-		if _, err := (oauthbearer{c}).unsecuredClaims(); err == nil {
-			t.Errorf("%q: got no error", text)
 		}
 	}
 }

@@ -31,6 +31,13 @@ func (c Config) security() security {
 // encrypted says whether the client speaks TLS.
 func (s security) encrypted() bool { return s.protocol == "ssl" || s.protocol == "sasl_ssl" }
 
+// mskIAM is what Amazon's clients call the login with keys of AWS. MSK takes the same
+// keys by OAUTHBEARER, which both libraries have.
+const mskIAM = "AWS_MSK_IAM"
+
+// byToken says whether the login is one with a token.
+func (s security) byToken() bool { return s.login == "OAUTHBEARER" || s.login == mskIAM }
+
 // byName says whether the login is one with user name and password.
 func (s security) byName() bool { return s.login == "PLAIN" || isScram(s.login) }
 

@@ -72,7 +72,7 @@ func (v *validation) one(property string) {
 		v.bad(property, "is set by the program: %s; take it out", why)
 		return
 	}
-	if property == "bootstrap.servers" {
+	if property == "bootstrap.servers" || ours[property] || v.security().login == mskIAM && isMechanism(property) {
 		return
 	}
 	if name, is := javaNames[property]; is {
@@ -100,7 +100,7 @@ func (v *validation) one(property string) {
 	}
 	text := strings.TrimSpace(err.Error())
 	if strings.Contains(text, noSuchProperty) {
-		if name := Nearest(property, names); name != "" {
+		if name := Nearest(property, slices.Concat(names, slices.Collect(maps.Keys(ours)))); name != "" {
 			v.bad(property, "is not a librdkafka client property; did you mean %s?", name)
 			return
 		}
@@ -180,8 +180,14 @@ func (v *validation) login() {
 			}
 		}
 	}
+	for _, property := range []string{"aws.region", "aws.profile"} {
+		if _, ok := v.Properties[property]; ok && sec.login != mskIAM {
+			v.bad(property, "would not be used: sasl.mechanism is not %s", mskIAM)
+			return
+		}
+	}
 	if _, ok := v.property("sasl.mechanism"); sec.login != "" && !ok {
-		v.bad("sasl.mechanism", "missing; accepted are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER")
+		v.bad("sasl.mechanism", "missing; accepted are %s", logins)
 		return
 	}
 	if sec.byName() {
@@ -204,7 +210,7 @@ func (v *validation) together() {
 	asks := sec.login != "" && !sec.byName() // Kerberos or a token service, which the handle itself would ask
 	consumes := false
 	for property, value := range v.Properties {
-		if property == "bootstrap.servers" || property == "debug" {
+		if property == "bootstrap.servers" || property == "debug" || ours[property] {
 			continue
 		}
 		if strings.Contains(property, "sasl") && asks { // stay offline

@@ -44,6 +44,9 @@ func TestValidateAccepts(t *testing.T) {
 		"token service": with("security.protocol", "SASL_SSL", "sasl.mechanism", "OAUTHBEARER",
 			"sasl.oauthbearer.method", "oidc", "sasl.oauthbearer.client.id", "me",
 			"sasl.oauthbearer.client.secret", "hush", "sasl.oauthbearer.token.endpoint.url", "https://127.0.0.1:1/t"),
+		"a token in a file": with("security.protocol", "SASL_SSL", "sasl.mechanism", "OAUTHBEARER",
+			"sasl.oauthbearer.method", "oidc", "sasl.oauthbearer.token.endpoint.url", "file:///run/token"),
+		"keys of AWS": with("security.protocol", "SASL_SSL", "sasl.mechanism", "AWS_MSK_IAM", "aws.profile", "p"),
 		"unsecured tokens": with("security.protocol", "SASL_PLAINTEXT", "sasl.mechanism", "OAUTHBEARER",
 			"enable.sasl.oauthbearer.unsecure.jwt", "true", "sasl.oauthbearer.config", "principal=me scope=a,b"),
 	} {

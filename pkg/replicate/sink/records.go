@@ -86,8 +86,8 @@ const (
 // Records writes whole records through librdkafka. It belongs to one goroutine.
 type Records struct {
 	cfg     Config
-	fence   *ck.Producer // transactional
-	data    *ck.Producer // the same one when delivery is exactly once
+	fence   *kafka.Producer // transactional
+	data    *kafka.Producer // the same one when delivery is exactly once
 	reports map[chunk.Partition]*partitionReports
 	last    *partitionReports // of the report before: neighbours mostly share it
 	waiting int               // records written whose report has not come
@@ -273,7 +273,7 @@ func (s *Records) reportsOf(p chunk.Partition, topic string) *partitionReports {
 
 // produce hands one message to librdkafka, which copies it. A full queue is
 // waited for: reports make room.
-func (s *Records) produce(ctx context.Context, p *ck.Producer, m *ck.Message) error {
+func (s *Records) produce(ctx context.Context, p *kafka.Producer, m *ck.Message) error {
 	for {
 		err := p.Produce(m, nil)
 		var kerr ck.Error

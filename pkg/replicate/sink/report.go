@@ -15,7 +15,7 @@ import (
 
 // drain takes the delivery reports that are there.
 func (s *Records) drain() {
-	for _, p := range []*ck.Producer{s.data, s.fence} {
+	for _, p := range []*kafka.Producer{s.data, s.fence} {
 		for more := true; more; {
 			select {
 			case event := <-p.Events():
@@ -32,7 +32,7 @@ func (s *Records) drain() {
 
 // awaitReports waits until every record has its report, or until it is certain that
 // the transaction has failed and why.
-func (s *Records) awaitReports(ctx context.Context, p *ck.Producer) error {
+func (s *Records) awaitReports(ctx context.Context, p *kafka.Producer) error {
 	for s.waiting > 0 {
 		var stop *chunk.Stop
 		var kerr ck.Error
@@ -64,7 +64,7 @@ func (s *Records) judged() error {
 
 // report waits for one event. librdkafka gives every record a report within
 // message.timeout.ms, so that waiting for it ends.
-func (s *Records) report(ctx context.Context, p *ck.Producer) error {
+func (s *Records) report(ctx context.Context, p *kafka.Producer) error {
 	limit := time.NewTimer(blindAfter)
 	defer limit.Stop()
 	select {

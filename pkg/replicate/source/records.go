@@ -79,7 +79,7 @@ const fetchBytes = 3 << 19
 
 // Records reads whole records through librdkafka. It belongs to one goroutine.
 type Records struct {
-	consumer *ck.Consumer
+	consumer *kafka.Consumer
 	cfg      Config
 	used     bool // the handle has had an assignment
 	cluster  kafka.Config

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes a release of VERSION in dist/release: for linux on amd64 and arm64 a tarball, a deb, an rpm and an SBOM
-# (CycloneDX), and the SHA256SUMS of all. The same commit, compilers and VERSION make the same bytes.
+# (CycloneDX), the Helm chart, and the SHA256SUMS of all. The same commit, compilers and VERSION make the same bytes.
 #
 # The client library brings librdkafka as a static library for both, so that the other architecture takes nothing but
 # a C compiler and its glibc: gcc-aarch64-linux-gnu and libc6-dev-arm64-cross on Debian.

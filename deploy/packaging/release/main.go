@@ -1,6 +1,6 @@
 // Release makes what is handed out of what deploy/release.sh has built: for each architecture a tarball, a deb, an rpm
-// and an SBOM, and the sums of all. It reads no clock and no file times: SOURCE_DATE_EPOCH is the time of everything,
-// so that the same files make the same bytes.
+// and an SBOM, the Helm chart, and the sums of all. It reads no clock and no file times: SOURCE_DATE_EPOCH is the time of
+// everything, so that the same files make the same bytes.
 //
 //	go run ./release -root TOP -version 1.2.3
 package main
@@ -42,9 +42,13 @@ type release struct {
 	out     string
 }
 
-// make writes the files of all architectures, and their sums.
+// make writes the chart, the files of all architectures, and the sums of all.
 func (r release) make(archs ...string) error {
-	var made []string
+	chart, err := r.chart()
+	if err != nil {
+		return err
+	}
+	made := []string{chart}
 	for _, arch := range archs {
 		for _, write := range []func(arch string) (string, error){r.deb, r.rpm, r.tarball, r.sbom} {
 			name, err := write(arch)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/goreleaser/nfpm/v2"
@@ -102,22 +103,64 @@ func (r release) tarball(arch string) (string, error) {
 	})
 }
 
-// add puts a file into a tarball: root's, of the release's time, and for all to read.
+// add puts a file into a tarball.
 func (r release) add(out *tar.Writer, name, source string) error {
 	text, err := os.ReadFile(source)
 	if err != nil {
 		return err
 	}
-	mode := int64(0o644)
-	if info, err := os.Stat(source); err != nil {
+	info, err := os.Stat(source)
+	if err != nil {
 		return err
-	} else if info.Mode()&0o100 != 0 {
+	}
+	mode := int64(0o644)
+	if info.Mode()&0o100 != 0 {
 		mode = 0o755
 	}
+	return r.write(out, name, mode, text)
+}
+
+// write puts a text into a tarball: root's, and of the release's time.
+func (r release) write(out *tar.Writer, name string, mode int64, text []byte) error {
 	header := tar.Header{Name: name, Mode: mode, Size: int64(len(text)), ModTime: r.at, Uname: "root", Gname: "root"}
 	if err := out.WriteHeader(&header); err != nil {
 		return err
 	}
-	_, err = out.Write(text)
+	_, err := out.Write(text)
 	return err
 }
+
+// chart writes the Helm chart of the version, with what its links lead to.
+func (r release) chart() (string, error) {
+	const dir = "deploy/helm/replicator"
+	return r.create(fmt.Sprintf("replicator-chart-%s.tgz", r.version), func(w io.Writer) error {
+		packed, _ := gzip.NewWriterLevel(w, gzip.BestCompression)
+		out := tar.NewWriter(packed)
+		for _, pattern := range []string{"Chart.yaml", "values*", "templates/*", "files/*/*"} {
+			sources, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil {
+				return err
+			}
+			for _, source := range sources {
+				text, err := os.ReadFile(source)
+				if err != nil {
+					return err
+				}
+				name := strings.TrimPrefix(source, filepath.Dir(dir)+"/")
+				if pattern == "Chart.yaml" {
+					text = chartVersion.ReplaceAll(text, []byte("${1}ersion: "+r.version))
+				}
+				if err := r.write(out, name, 0o644, text); err != nil {
+					return err
+				}
+			}
+		}
+		if err := out.Close(); err != nil {
+			return err
+		}
+		return packed.Close()
+	})
+}
+
+// chartVersion is the chart's version, and that of the program.
+var chartVersion = regexp.MustCompile(`(?m)^(v|appV)ersion: .*$`)

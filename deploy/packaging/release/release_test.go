@@ -5,9 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
 )
 
 // stand lays out a stage with a small program in the place of ours, and files of the time given.
@@ -71,7 +75,8 @@ func TestReleaseIsReproducible(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"replicator_1.2.3-1_amd64.deb", "replicator-1.2.3-1.x86_64.rpm",
-		"replicator_1.2.3_linux_amd64.tar.gz", "replicator_1.2.3_linux_amd64.cdx.json", "SHA256SUMS"} {
+		"replicator_1.2.3_linux_amd64.tar.gz", "replicator_1.2.3_linux_amd64.cdx.json",
+		"replicator-chart-1.2.3.tgz", "SHA256SUMS"} {
 		if text := made[0][name]; text == nil {
 			t.Errorf("there is no %s", name)
 		} else if !bytes.Equal(text, made[1][name]) {
@@ -81,8 +86,19 @@ func TestReleaseIsReproducible(t *testing.T) {
 			t.Errorf("there is no sum of %s", name)
 		}
 	}
-	if len(made[0]) != 5 {
+	if len(made[0]) != 6 {
 		t.Errorf("%d files were made", len(made[0]))
+	}
+	helm, err := loader.LoadArchive(bytes.NewReader(made[0]["replicator-chart-1.2.3.tgz"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if helm.Metadata.Version != "1.2.3" || helm.AppVersion() != "1.2.3" || len(helm.Templates) < 10 {
+		t.Errorf("the chart is of %s for %s, with %d templates", helm.Metadata.Version, helm.AppVersion(),
+			len(helm.Templates))
+	}
+	if !slices.ContainsFunc(helm.Files, func(f *chart.File) bool { return f.Name == "files/rules/alerts.yaml" }) {
+		t.Error("the chart has no alerts")
 	}
 }
 

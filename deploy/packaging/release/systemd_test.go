@@ -20,10 +20,11 @@ import (
 const (
 	user, password = "mirror", "of the old site" // on both clusters
 	records        = 100
+	debian         = "bookworm"
 )
 
 // The deb is installed into a Debian that systemd has booted, its service copies as its own user, is taken over by the
-// same package once more, ends in order, and goes with the package.
+// same package once more, ends in order, and goes with the package; and so does the unit that is put there by hand.
 func TestPackageUnderSystemd(t *testing.T) {
 	deb := os.Getenv("REPLICATOR_DEB")
 	if deb == "" {
@@ -51,7 +52,7 @@ func TestPackageUnderSystemd(t *testing.T) {
 	m.put("/etc/replicator/password", []byte(password+"\n"), 0o640)
 	m.run("chgrp", "replicator", "/etc/replicator/password")
 	m.run("systemctl", "enable", "--now", "replicator")
-	consume(t, m, target)
+	consume(t, m, target, records)
 
 	first := m.run("systemctl", "show", "-P", "MainPID", "replicator")
 	if got, want := m.run("ps", "-o", "user=", "-p", first), "replicator"; strings.TrimSpace(got) != want {
@@ -75,11 +76,24 @@ func TestPackageUnderSystemd(t *testing.T) {
 		t.Errorf("the service was stopped with %s\n%s", got, m.log())
 	}
 	m.run("systemctl", "start", "replicator")
+	m.run("cp", "/usr/bin/replicator", "/usr/local/bin/replicator")
 	m.run("dpkg", "-r", "replicator")
 	m.run("sh", "-c", "! systemctl is-active replicator && ! test -e /usr/bin/replicator")
 	m.run("test", "-e", "/etc/replicator/site.yaml")
+	m.run("cp", "/etc/replicator/site.yaml", "/root/site.yaml")
 	m.run("dpkg", "-P", "replicator")
 	m.run("sh", "-c", "! test -e /etc/replicator/site.yaml")
+
+	// The unit by hand, as the runbooks have it: no user of that name is there, and systemd makes one.
+	m.run("userdel", "replicator")
+	m.run("chmod", "644", "/etc/replicator/password")
+	m.run("mv", "/root/site.yaml", "/etc/replicator/site.yaml")
+	m.put("/etc/systemd/system/replicator.service", read(t, "../../replicator.service"), 0o644)
+	m.run("systemctl", "daemon-reload")
+	produce(t, source)
+	m.run("systemctl", "start", "replicator")
+	consume(t, m, target, 2*records)
+	m.run("systemctl", "stop", "replicator")
 }
 
 // configuration mirrors one cluster to the other, with the user from the environment and the password from a file.
@@ -103,10 +117,8 @@ func boot(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{T: t, root: filepath.Join(t.TempDir(), "root")}
 	install := exec.Command("debootstrap", "--variant=minbase",
-		"--include=systemd,systemd-sysv,dbus,ca-certificates,procps", "bookworm", m.root)
-	if mirror := os.Getenv("DEBIAN_MIRROR"); mirror != "" {
-		install.Args = append(install.Args, mirror)
-	}
+		"--include=systemd,systemd-sysv,dbus,ca-certificates,procps", debian, m.root)
+	install.Args = append(install.Args, mirror()...)
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("debootstrap: %v\n%s", err, out[max(0, len(out)-2000):])
 	}
@@ -137,6 +149,18 @@ func boot(t *testing.T) *machine {
 		return err == nil && m.leader != "" && m.try("systemctl", "is-system-running", "--wait") != ""
 	})
 	return m
+}
+
+// mirror is the Debian mirror that apt uses here; nothing where apt does not tell, and debootstrap knows one.
+func mirror() []string {
+	targets, _ := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)",
+		"Created-By: Packages").Output()
+	for line := range strings.Lines(string(targets)) {
+		if address, found := strings.CutSuffix(strings.TrimSpace(line), " "+debian); found {
+			return []string{address}
+		}
+	}
+	return nil
 }
 
 func (m *machine) inside(command ...string) *exec.Cmd {
@@ -230,8 +254,8 @@ func produce(t *testing.T, c *kfake.Cluster) {
 	}
 }
 
-// consume waits for all records.
-func consume(t *testing.T, m *machine, c *kfake.Cluster) {
+// consume waits for that many records.
+func consume(t *testing.T, m *machine, c *kfake.Cluster, records int) {
 	t.Helper()
 	from := login(t, c, kgo.ConsumeTopics("orders"), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -292,6 +292,7 @@ func (p *parser) flows(n *yaml.Node, path string) []settings.Config {
 			"group_sync_interval": p.yaml.duration(&f.GroupSyncInterval),
 			"refresh_interval":    p.yaml.duration(&f.RefreshInterval),
 			"ledger":              p.yaml.text(&f.Ledger),
+			"limits":              p.limits(&f.Limits),
 		})
 		if seen["separator"] && f.Naming == policy.Identity {
 			p.found.bad(path+".separator", "would not be used with naming: identity; take it out, or use naming: prefix")
@@ -299,6 +300,26 @@ func (p *parser) flows(n *yaml.Node, path string) []settings.Config {
 		flows = append(flows, f)
 	})
 	return flows
+}
+
+// limits reads what bounds a flow.
+func (p *parser) limits(into *settings.Limits) field {
+	return func(n *yaml.Node, path string) {
+		p.yaml.mapping(n, path, map[string]field{
+			"bytes_per_second": p.yaml.size(&into.BytesPerSecond),
+			"time_zone":        p.yaml.text(&into.TimeZone),
+			"calendar": func(n *yaml.Node, path string) {
+				p.yaml.items(n, path, func(n *yaml.Node, path string) {
+					var w settings.Window
+					p.yaml.mapping(n, path, map[string]field{
+						"days": p.yaml.text(&w.Days), "from": p.yaml.text(&w.From), "to": p.yaml.text(&w.To),
+						"bytes_per_second": p.yaml.size(&w.BytesPerSecond),
+					})
+					into.Calendar = append(into.Calendar, w)
+				})
+			},
+		})
+	}
 }
 
 func clusterNames(c *Config) string {

@@ -156,6 +156,10 @@ flows:
     group_sync_interval: 2s
     refresh_interval: 1m
     ledger: acme.ledger
+    limits:
+      bytes_per_second: 20MB
+      time_zone: Europe/Berlin
+      calendar: [{days: mon-fri, from: "08:00", to: "18:00", bytes_per_second: 1.5MiB}]
 http: {listen: ""}
 log: {level: warn, format: json}
 `), variables("HOST", "kafka"))
@@ -180,6 +184,8 @@ log: {level: warn, format: json}
 		Start:             "2026-01-31T06:00:00Z",
 		ReplicationFactor: 3, ExcludeConfigs: []string{"c"}, Shards: 4,
 		CommitInterval: time.Second, GroupSyncInterval: 2 * time.Second, RefreshInterval: time.Minute,
+		Limits: settings.Limits{BytesPerSecond: 20_000_000, TimeZone: "Europe/Berlin", Calendar: []settings.Window{
+			{Days: "mon-fri", From: "08:00", To: "18:00", BytesPerSecond: 3 << 19}}},
 	}
 	if !reflect.DeepEqual(got.Flows, []settings.Config{want}) {
 		t.Errorf("got %+v\nwant %+v", got.Flows[0], want)

@@ -237,6 +237,27 @@ func (r *reader) duration(into *time.Duration) field {
 	}
 }
 
+// bytesPerUnit are the units of sizes.
+var bytesPerUnit = map[string]float64{"": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20,
+	"GiB": 1 << 30}
+
+func (r *reader) size(into *int64) field {
+	return func(n *yaml.Node, path string) {
+		value, ok := r.scalar(n, path)
+		if !ok {
+			return
+		}
+		number := strings.TrimRight(value, "BkMGKi")
+		unit, known := bytesPerUnit[value[len(number):]]
+		count, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if bytes := count * unit; err == nil && known && bytes >= 0 && bytes < 1<<62 {
+			*into = int64(bytes)
+			return
+		}
+		r.found.bad(path, "%q is not a size; write a number and its unit, such as 500kB, 20MB or 1GiB", value)
+	}
+}
+
 // oneOf accepts the words of a table and gives what the word stands for.
 func oneOf[T any](r *reader, accepted map[string]T, into *T) field {
 	return func(n *yaml.Node, path string) {

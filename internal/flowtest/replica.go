@@ -127,7 +127,7 @@ func (r *Replica) Scrape(name string) map[string]float64 {
 					labels = append(labels, l.GetValue())
 				}
 			}
-			values[strings.Join(labels, "/")] = m.GetGauge().GetValue()
+			values[strings.Join(labels, "/")] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
 		}
 	}
 	return values

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,6 +18,7 @@ import (
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/metrics"
 	"replicator/pkg/replicate/owner"
+	"replicator/pkg/replicate/pace"
 	"replicator/pkg/replicate/peers"
 	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/scan"
@@ -53,6 +55,11 @@ func newFlow(o *Options, m *metrics.Metrics, cfg settings.Config, met []policy.F
 		SeenEvery: cmp.Or(o.SeenEvery, shard.DefaultSeenEvery),
 		Source:    o.Clusters[cfg.From], Target: o.Clusters[cfg.To],
 		Window: sink.NewWindow(shard.WindowBytes), Topology: topology.New(), Notify: make(chan struct{}, 1),
+	}
+	if bound := cfg.Limits.Schedule(); !cfg.Limits.None() {
+		shared.Pace = pace.New(func(now time.Time) float64 { // of the flow's bound as much as it has of its shards
+			return float64(bound(now)) * float64(shared.Owned.Load()) / float64(cfg.Shards)
+		})
 	}
 	f := &flow{Flow: shared, options: o, memory: before}
 	f.workers = &workers{flow: shared, memory: before, byShard: map[int]*running{}}

@@ -20,6 +20,7 @@ type collector struct {
 	groupDeleted, shareGroups, groupLeft, differing   *prometheus.Desc
 	rpo, riskRecords, riskBytes                       *prometheus.Desc
 	sourceSeen, openPartitions, openSeconds           *prometheus.Desc
+	bound, throttled                                  *prometheus.Desc
 }
 
 func newCollector(e *Engine) *collector {
@@ -47,6 +48,9 @@ func newCollector(e *Engine) *collector {
 			"Partitions on the source in which an open transaction holds back what follows it.", "topic"),
 		openSeconds: desc("open_transaction_seconds", "How long the oldest of these has been seen; 0 where there is none.",
 			"topic"),
+		bound: desc("limit_bytes_per_second",
+			"What this process may copy now, its part of the flow's limit; 0: no bound."),
+		throttled:  desc("throttled_seconds_total", "How long this process has waited for that before it read more."),
 		stopped:    desc("partitions_stopped", "Partitions that are not copied, by kind of reason.", "kind"),
 		partitions: desc("partitions", "Partitions that this process copies."),
 		shards: desc("shards", "Shards: expected are those of the flow, in all processes; owned those that this process "+
@@ -78,7 +82,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{c.lagRecords, c.lagSeconds, c.lagUnknown, c.progress, c.stopped, c.partitions,
 		c.shards, c.lane, c.groupLag, c.groupAge, c.groupPositions,
 		c.shareGroups, c.groupDeleted, c.groupLeft, c.cluster, c.info, c.differing,
-		c.rpo, c.riskRecords, c.riskBytes, c.sourceSeen, c.openPartitions, c.openSeconds} {
+		c.rpo, c.riskRecords, c.riskBytes, c.sourceSeen, c.openPartitions, c.openSeconds, c.bound, c.throttled} {
 		ch <- d
 	}
 }
@@ -111,6 +115,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		out.put(c.shards, float64(state.Shards), f.Name, "owned")
 		out.put(c.shards, float64(state.Working), f.Name, "working")
 		out.put(c.differing, float64(f.replicas.differing.Load()), f.Name)
+		out.put(c.bound, f.Pace.Rate(now), f.Name)
+		ch <- prometheus.MustNewConstMetric(c.throttled, prometheus.CounterValue, f.Pace.Waited().Seconds(), f.Name)
 		lane, why := f.Cfg.LaneInUse()
 		out.put(c.lane, 1, f.Name, string(lane), why)
 		c.collectPartitions(out, f.Name, &state, now)

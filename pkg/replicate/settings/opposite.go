@@ -16,6 +16,7 @@ func Opposite(c Config, topics []string) Config {
 		back.Topics = append(back.Topics, regexp.QuoteMeta(topic[len(c.SourcePrefix):]))
 	}
 	back.Start = Earliest
+	back.Limits = Limits{} // somebody waits for it
 	if c.Ledger != "" {
 		back.Ledger = c.Ledger + ".back"
 	}

@@ -55,6 +55,7 @@ type Config struct {
 	CommitInterval    time.Duration // how long a transaction gathers records
 	GroupSyncInterval time.Duration
 	RefreshInterval   time.Duration // how often topics and partitions are compared
+	Limits            Limits
 }
 
 // Limits of what Validate accepts.
@@ -91,6 +92,7 @@ func DefaultConfig() Config {
 		CommitInterval:    500 * time.Millisecond,
 		GroupSyncInterval: time.Second,
 		RefreshInterval:   10 * time.Second,
+		Limits:            Limits{TimeZone: DefaultTimeZone},
 	}
 }
 
@@ -134,6 +136,7 @@ func (c *Config) Validate(bad func(path, format string, args ...any)) {
 	within(bad, "group_sync_interval", c.GroupSyncInterval, minGroupInterval, maxGroupInterval,
 		defaults.GroupSyncInterval)
 	within(bad, "refresh_interval", c.RefreshInterval, minRefreshInterval, maxRefreshInterval, defaults.RefreshInterval)
+	c.Limits.validate(bad)
 }
 
 func (c *Config) validateStart(bad func(path, format string, args ...any)) {

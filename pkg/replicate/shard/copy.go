@@ -75,6 +75,7 @@ func (c *copier) transact(ctx, finish context.Context, read chunk.Chunk, total *
 	c.size.Committed(total.Bytes, time.Since(begun))
 	c.flow.Metrics.Committed(c.flow.Name, *total, time.Since(begun))
 	c.flow.CopiedBytes.Add(int64(total.Bytes))
+	c.flow.Pace.Spent(time.Now(), total.Bytes)
 	c.retry.Reset()
 	return c.assigned.stopAt()
 }
@@ -115,6 +116,8 @@ func (c *copier) endsWith(read chunk.Chunk, total *chunk.Chunk, onlyWaits bool) 
 	switch {
 	case c.intake.full(total):
 		return true // it takes no more, or what comes next has no room in it
+	case c.paid(total):
+		return true // the bound allows no more for now
 	case !c.flow.CatchUp:
 		return false // a daemon uses its time: fewer commits for as many records
 	case read.Records == 0:
@@ -123,6 +126,12 @@ func (c *copier) endsWith(read chunk.Chunk, total *chunk.Chunk, onlyWaits bool) 
 		return false // for other shards: there is no end to hurry to
 	}
 	return c.assigned.reached(c.flow.Goal.Now()) // with this, the one-off copy is over here
+}
+
+// paid says whether a transaction holds what the flow's bound allows for its time.
+func (c *copier) paid(total *chunk.Chunk) bool {
+	most := c.flow.Pace.Most(time.Now(), c.flow.Cfg.CommitInterval)
+	return most > 0 && total.Bytes >= most
 }
 
 // write sends a chunk's records on, and notes the progress that they make.

@@ -23,6 +23,7 @@ import (
 	"replicator/pkg/replicate/listoffsets"
 	"replicator/pkg/replicate/metrics"
 	"replicator/pkg/replicate/owner"
+	"replicator/pkg/replicate/pace"
 	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/quarantine"
 	"replicator/pkg/replicate/scan"
@@ -67,6 +68,7 @@ type Flow struct {
 	TroubleFor     time.Duration                    // DefaultTroubleFor, but for tests
 	SeenEvery      time.Duration                    // DefaultSeenEvery, but for tests
 	Window         *sink.Window                     // what all writers of the batch lane have under way
+	Pace           *pace.Pace                       // what they copy of all together; nil: there is no bound
 	Topology       *topology.Topology               // which partitions there are, and where to; empty before prepare
 	Notify         chan struct{}                    // tells a one-off copy that a shard has come further
 

@@ -110,6 +110,13 @@ func (s *session) step(ctx, finish context.Context) error {
 		s.flow.Topology.Await(ctx, s.assigned.version, progressEvery)
 		return nil
 	}
+	if owed := s.flow.Pace.Wait(time.Now(), idleWait); owed > 0 {
+		s.flow.Topology.Await(ctx, s.assigned.version, owed)
+		if s.copier.progressDue() {
+			return s.copier.commitProgress(finish)
+		}
+		return nil
+	}
 	read, err := s.intake.next(ctx, idleWait)
 	if err != nil {
 		return err

@@ -68,7 +68,7 @@ class Grid {
     this.heads = columns.map((column, n) => {
       const button = make("button", { type: "button" }, column.label);
       button.addEventListener("click", () => this.order(n));
-      return make("th", { scope: "col", role: "columnheader", class: column.number ? "number" : undefined }, button);
+      return make("th", { scope: "col", role: "columnheader", class: column.kind }, button);
     });
     const table = make("table", { role: "table" }, this.caption,
       make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...this.heads)), this.body);
@@ -80,13 +80,14 @@ class Grid {
       make("option", { value: "-1" }, "as listed"), ...columns.map((c, n) => make("option", { value: n }, c.label)));
     sorter.addEventListener("change", () => this.order(Number(sorter.value)));
     this.sorter = sorter;
-    controls.append(make("label", {}, "Order by", sorter));
-    section.append(controls, table,
+    controls.append(make("label", { class: "order" }, "Order by", sorter));
+    section.append(controls,
+      make("div", { class: "wide", role: "region", tabindex: "0", "aria-label": `Table of ${what}` }, table),
       make("div", { class: "controls", role: "group", "aria-label": `Pages of ${what}` }, this.back, this.next));
   }
 
   order(n) {
-    this.down = this.by === n ? !this.down : Boolean(this.columns[n]?.number);
+    this.down = this.by === n ? !this.down : this.columns[n]?.kind === "number";
     this.by = n;
     this.page = 0;
     this.sorter.value = n;
@@ -126,7 +127,7 @@ class Grid {
     shown.forEach((row, n) => {
       const tr = this.body.rows[n] ?? this.body.appendChild(make("tr", { role: "row" },
         ...this.columns.map((c) => make("td",
-          { role: "cell", "data-label": c.label, class: c.number ? "number" : undefined }, make("span", {})))));
+          { role: "cell", "data-label": c.label, class: c.kind }, make("span", {})))));
       tr.dataset.key = row.key;
       this.columns.forEach((column, i) => {
         const cell = tr.cells[i];
@@ -137,20 +138,20 @@ class Grid {
   }
 }
 
-const shown = { flows: [] };
+const shown = {};
 
-const flowColumn = { label: "Flow", text: (r) => r.flow };
+const flowColumn = { label: "Flow", kind: "flow", text: (r) => r.flow };
 const calm = new Set(["copying", "idle"]);
 
 const partitions = new Grid(at("partitions"), "partitions", [
   flowColumn,
   { label: "Partition", text: (r) => `${r.topic}/${r.partition}` },
   { label: "State", text: (r) => words(r.state), mood: (r) => mood(r.state) },
-  { label: "Behind", number: true, value: (r) => behind(r).value, text: (r) => behind(r).text },
-  { label: "Source end", number: true, value: (r) => r.source_end,
+  { label: "Behind", kind: "number", value: (r) => behind(r).value, text: (r) => behind(r).text },
+  { label: "Source end", kind: "number", value: (r) => r.source_end,
     text: (r) => (r.ends_unknown ? (r.last_seen ? `>=${r.last_seen.source_end}` : "?") : String(r.source_end)) },
-  { label: "Progress", number: true, value: (r) => r.progress, text: (r) => orDash(r.progress) },
-  { label: "Target end", number: true, value: (r) => r.target_end, text: (r) => orDash(r.target_end) },
+  { label: "Progress", kind: "number", value: (r) => r.progress, text: (r) => orDash(r.progress) },
+  { label: "Target end", kind: "number", value: (r) => r.target_end, text: (r) => orDash(r.target_end) },
   { label: "Reason and remedy", text: because },
 ], [
   { name: "behind", label: "only behind or not copied", holds: (r) => !calm.has(r.state) || behind(r).value > 0 },
@@ -161,14 +162,14 @@ const positions = new Grid(at("groups"), "positions of groups", [
   flowColumn,
   { label: "Group", text: (r) => (r.target_group !== r.group ? `${r.group} (${r.target_group} on the target)` : r.group) },
   { label: "Partition", text: (r) => (r.topic === undefined ? "-" : `${r.topic}/${r.partition}`) },
-  { label: "Source", number: true, value: (r) => r.source_offset,
+  { label: "Source", kind: "number", value: (r) => r.source_offset,
     text: (r) => (r.source_unknown && !r.source_offset ? "?" : orDash(r.source_offset)) },
-  { label: "Source lag", number: true, value: (r) => r.source_lag,
+  { label: "Source lag", kind: "number", value: (r) => r.source_lag,
     text: (r) => (r.source_unknown ? "?" : orDash(r.source_lag)) },
-  { label: "Translation", number: true, value: (r) => r.translation, text: (r) => orDash(r.translation) },
+  { label: "Translation", kind: "number", value: (r) => r.translation, text: (r) => orDash(r.translation) },
   { label: "Rule", text: (r) => words(r.rule ?? "-") },
-  { label: "Target", number: true, value: (r) => r.target_offset, text: (r) => orDash(r.target_offset) },
-  { label: "Target lag", number: true, value: (r) => r.target_lag, text: (r) => orDash(r.target_lag) },
+  { label: "Target", kind: "number", value: (r) => r.target_offset, text: (r) => orDash(r.target_offset) },
+  { label: "Target lag", kind: "number", value: (r) => r.target_lag, text: (r) => orDash(r.target_lag) },
   { label: "State", text: (r) => words(r.state), mood: (r) => (r.state === "right" ? "good" : "wait") },
   { label: "Why and remedy", text: because },
 ], [
@@ -326,7 +327,7 @@ function showCharts() {
 
 function showStatus(said) {
   shown.status = said;
-  shown.flows = said.flows;
+  document.body.classList.toggle("one-flow", said.flows.length < 2);
   showFlows(said);
   partitions.set(rowsOf(said.flows, (f) => f.partitions));
   positions.set(rowsOf(said.flows, positionsOf));

@@ -14,7 +14,7 @@ BUILD       := -trimpath
 IMAGE       ?= replicator:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help build dynamic demo check test integration bench soak fuzz sim brokers profile image chart release release-test
+.PHONY: help build dynamic demo check test integration bench soak fuzz sim brokers profile image chart boards release release-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ image: ## the product's container image, IMAGE (default replicator:dev), of VERS
 
 chart: ## deploy/kubernetes.yaml, from the Helm chart
 	$(GO) -C deploy/packaging run ./chart
+
+boards: ## deploy/grafana/*.json, the boards for Grafana; see docs/monitoring.md
+	$(GO) -C deploy/packaging run ./boards
 
 release: ## binaries, deb and rpm for linux on amd64 and arm64 in dist/release, of VERSION; see docs/building.md
 	deploy/release.sh $(VERSION)

@@ -16,15 +16,18 @@ import (
 )
 
 const (
-	alertsFile      = "../../deploy/alerts.yaml"
-	alertsTestsFile = "../../deploy/alerts_test.yaml"
+	alertsFile        = "../../deploy/alerts.yaml"
+	alertsTestsFile   = "../../deploy/alerts_test.yaml"
+	recordedFile      = "../../deploy/rules.yaml"
+	recordedTestsFile = "../../deploy/rules_test.yaml"
 )
 
-// shippedRules are the alerts that ship with the program.
+// shippedRules are the alerts, and what is recorded, that ship with the program.
 type shippedRules struct {
 	Groups []struct {
 		Rules []struct {
-			Alert, Expr, For    string
+			Alert, Record       string
+			Expr, For           string
 			Labels, Annotations map[string]string
 		}
 	}
@@ -39,6 +42,10 @@ type shippedTests struct {
 			Alert string `yaml:"alertname"`
 			Fires []any  `yaml:"exp_alerts"`
 		} `yaml:"alert_rule_test"`
+		Recorded []struct {
+			Expr string
+			Want []any `yaml:"exp_samples"`
+		} `yaml:"promql_expr_test"`
 	}
 }
 
@@ -85,12 +92,36 @@ func TestEveryAlertIsTested(t *testing.T) {
 	}
 }
 
+// Every rule that records something is shown to keep what its comment says.
+func TestEveryRecordingIsTested(t *testing.T) {
+	t.Parallel()
+	var rules shippedRules
+	var tests shippedTests
+	readYAML(t, recordedFile, &rules)
+	readYAML(t, recordedTestsFile, &tests)
+	var asked strings.Builder
+	for _, test := range tests.Tests {
+		for _, c := range test.Recorded {
+			if len(c.Want) > 0 {
+				asked.WriteString(c.Expr + "\n")
+			}
+		}
+	}
+	for _, group := range rules.Groups {
+		for _, rule := range group.Rules {
+			if rule.Record == "" || !strings.Contains(asked.String(), rule.Record) {
+				t.Errorf("%s does not show what %q keeps", recordedTestsFile, rule.Record)
+			}
+		}
+	}
+}
+
 var (
 	seriesOf   = regexp.MustCompile(`^(replicator_\w+)\{(.*)\}$`)
 	labelNames = regexp.MustCompile(`(\w+)=`)
 )
 
-// The series that alerts are tested with are those that the program has.
+// The series that rules are tested with are those that the program has.
 func TestAlertsAreTestedWithRealSeries(t *testing.T) {
 	t.Parallel()
 	l := &listing{}
@@ -100,9 +131,10 @@ func TestAlertsAreTestedWithRealSeries(t *testing.T) {
 		cells := strings.Split(row, "|")
 		labels[strings.Trim(cells[1], " `")] = strings.Split(strings.TrimSpace(cells[3]), ", ")
 	}
-	var tests shippedTests
+	var tests, recorded shippedTests
 	readYAML(t, alertsTestsFile, &tests)
-	for _, test := range tests.Tests {
+	readYAML(t, recordedTestsFile, &recorded)
+	for _, test := range append(tests.Tests, recorded.Tests...) {
 		for _, input := range test.InputSeries {
 			m := seriesOf.FindStringSubmatch(input.Series)
 			if m == nil {
@@ -134,7 +166,8 @@ func TestAlertsFireAtTheFirstEvent(t *testing.T) {
 		}
 		t.Skip("promtool is missing (Debian: apt-get install prometheus): the alerts are not tried")
 	}
-	for _, args := range [][]string{{"check", "rules", alertsFile}, {"test", "rules", alertsTestsFile}} {
+	for _, args := range [][]string{{"check", "rules", alertsFile, recordedFile},
+		{"test", "rules", alertsTestsFile, recordedTestsFile}} {
 		if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 		}

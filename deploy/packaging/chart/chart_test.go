@@ -223,21 +223,23 @@ func TestValuesAreChecked(t *testing.T) {
 	}
 }
 
-// The rules are those of deploy/alerts.yaml, and each board of deploy/grafana is there, unchanged.
+// The rules are those of deploy/alerts.yaml and deploy/rules.yaml, and each board of deploy/grafana is there, unchanged.
 func TestChartHoldsRulesAndBoards(t *testing.T) {
 	all := objects(t, values(t, "everything"))
-	var alerts struct{ Groups []monitoring.RuleGroup }
-	text, err := os.ReadFile("../../alerts.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.Unmarshal(text, &alerts); err != nil {
-		t.Fatal(err)
-	}
 	groups := of[monitoring.PrometheusRule](t, all).Spec.Groups
-	for _, want := range alerts.Groups {
-		if !slices.ContainsFunc(groups, func(g monitoring.RuleGroup) bool { return reflect.DeepEqual(g, want) }) {
-			t.Errorf("the rules of %s are not as in deploy/alerts.yaml", want.Name)
+	for _, file := range []string{"alerts.yaml", "rules.yaml"} {
+		var rules struct{ Groups []monitoring.RuleGroup }
+		text, err := os.ReadFile("../../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(text, &rules); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range rules.Groups {
+			if !slices.ContainsFunc(groups, func(g monitoring.RuleGroup) bool { return reflect.DeepEqual(g, want) }) {
+				t.Errorf("the rules of %s are not as in deploy/%s", want.Name, file)
+			}
 		}
 	}
 	boards, err := filepath.Glob("../../grafana/*.json")

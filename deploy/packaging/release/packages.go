@@ -80,7 +80,8 @@ func (r release) tarball(arch string) (string, error) {
 		add := func(name, source string) error { return r.add(out, path.Join(folder, name), source) }
 		for _, each := range []struct{ pattern, below string }{
 			{r.binary(arch), ""}, {"LICENSE", ""}, {r.stage + "/NOTICES", ""}, {"CHANGELOG.md", ""},
-			{"deploy/replicator.service", ""}, {"deploy/alerts.yaml", ""}, {"configs/*.yaml", "examples"},
+			{"deploy/replicator.service", ""}, {"deploy/alerts.yaml", ""}, {"deploy/rules.yaml", ""},
+			{"deploy/grafana/*.json", "grafana"}, {"configs/*.yaml", "examples"},
 			{r.stage + "/completions/*", "completions"}, {r.stage + "/man/*", "man"},
 		} {
 			sources, err := filepath.Glob(each.pattern)

@@ -47,10 +47,12 @@ offsets: what committed readers see.
 
 Where the source does not answer, or not soon, status tells what the ledger and the
 target know: progress, where the source ended when it was last seen (>= in the table,
-since more may have come), and where groups stand on the target, and fails.
+since more may have come), and where groups stand on the target, and fails. So it does
+where a part of the source does not answer. Where the target does not, what the source
+holds is told with the error.
 
 ` + line.ExitCodes + ` It is done when it could look
-at both sides, whatever it saw.`,
+at both sides, whatever it saw, and failed where it could not look at all of them.`,
 		Example: `  replicator status -c replicator.yaml
   replicator status -c replicator.yaml --watch
   replicator status -c replicator.yaml --behind
@@ -85,23 +87,21 @@ type view struct{ asJSON, watch, all bool }
 func showStatus(cmd *cobra.Command, on *chosen, part *status.Part, how view) error {
 	v := inspect.Watch(on.clusters, on.flows)
 	defer v.Close()
-	show := status.Show
-	switch {
-	case how.asJSON:
-		show = func(w io.Writer, seen []*inspect.FlowStatus) error {
-			return answers.Print(w, answers.Status{Flows: seen}, !how.watch)
-		}
-	case how.all || part.Some():
-		show = func(w io.Writer, seen []*inspect.FlowStatus) error {
+	show := func(w io.Writer, seen []*inspect.FlowStatus, failed []error) error {
+		seen = part.Of(seen)
+		switch {
+		case how.asJSON:
+			return answers.Print(w, answers.StatusOf(seen, failed), !how.watch)
+		case how.all || part.Some():
 			return status.ShowAll(w, seen, part, how.all || part.Topics != nil)
 		}
+		return status.Show(w, seen)
 	}
-	shown := func(w io.Writer, seen []*inspect.FlowStatus) error { return show(w, part.Of(seen)) }
 	if how.watch {
-		return watchFlows(cmd.Context(), cmd.OutOrStdout(), v, shown, !how.asJSON)
+		return watchFlows(cmd.Context(), cmd.OutOrStdout(), v, show, !how.asJSON)
 	}
 	seen, failed := v.Status(cmd.Context())
-	if err := shown(cmd.OutOrStdout(), seen); err != nil {
+	if err := show(cmd.OutOrStdout(), seen, failed); err != nil {
 		return err
 	}
 	return together(failed)
@@ -120,8 +120,8 @@ func topicsOf(cmd *cobra.Command, pattern string, on *chosen) (*regexp.Regexp, e
 
 // watchFlows looks until ctx ends, which is how it is meant to end. What cannot be
 // looked at now is tried again.
-func watchFlows(ctx context.Context, w io.Writer, v *inspect.Watcher, show func(io.Writer, []*inspect.FlowStatus) error,
-	redraw bool) error {
+func watchFlows(ctx context.Context, w io.Writer, v *inspect.Watcher,
+	show func(io.Writer, []*inspect.FlowStatus, []error) error, redraw bool) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -135,7 +135,7 @@ func watchFlows(ctx context.Context, w io.Writer, v *inspect.Watcher, show func(
 		case redraw:
 			fmt.Fprintf(w, "--- %s\n", time.Now().Format(time.RFC3339))
 		}
-		if err := show(w, seen); err != nil {
+		if err := show(w, seen, failed); err != nil {
 			return err
 		}
 		if redraw {

@@ -40,6 +40,7 @@ var said = map[string]string{
 	"keyError":      "holds no key in PEM", "signatureError": "is not what was signed",
 	"keptError": "is kept:", "placeError": "is kept:", "notPutBack": "what was there before keeps less",
 	"OneWayError": "shared groups in a one-way flow", "SharedOtherwiseError": "names other shared groups",
+	"targetAway":  "it is the target, and keeps the ledger",
 	"NeverError":  "it does not come by waiting:",
 	"NotYetError": "not in time:", "InterruptedError": "interrupted", "UsageError": "exit code 2",
 	"Problems": "problems", "ForeignMembersError": "is that of another flow now", "EmptyFlowError": "selects no topic of",

@@ -9,11 +9,27 @@ import (
 	"replicator/pkg/operate/drill"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/verify"
+	"replicator/pkg/replicate/chunk"
 )
 
 // Status is what --json prints.
 type Status struct {
-	Flows []*inspect.FlowStatus `json:"flows"` // those that could be looked at
+	Flows  []*inspect.FlowStatus `json:"flows"`            // those that could be looked at
+	Failed []Failed              `json:"failed,omitempty"` // those that could not, or not on all of both sides
+}
+
+// StatusOf is the answer about flows, of which some could not be looked at.
+func StatusOf(seen []*inspect.FlowStatus, failed []error) Status {
+	s := Status{Flows: seen}
+	for _, err := range failed {
+		one := Failed{Error: err.Error(), Remedy: chunk.Remedy(err)}
+		var of *inspect.FlowError
+		if errors.As(err, &of) {
+			one.Flow = of.Flow
+		}
+		s.Failed = append(s.Failed, one)
+	}
+	return s
 }
 
 // Verified is the document of --json and --report.

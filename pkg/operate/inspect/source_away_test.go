@@ -18,6 +18,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/settings"
 )
 
 // tolerant opens a look that makes do without the source.
@@ -225,5 +226,41 @@ func TestFrozenBrokerOfTheTarget(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "does not answer") || chunk.Remedy(err) == "" {
 			t.Errorf("%s ends with %v", verb, err)
 		}
+	}
+}
+
+// Of a flow whose target is dead its source tells what it holds, and what came after the opposite flow last heard of
+// that side.
+func TestStatusWithoutTheTarget(t *testing.T) {
+	w := flowtest.New(t)
+	p := w.Pair()
+	w.Tune = func(o *replicate.Options) { o.SeenEvery = time.Second }
+	w.Topic("orders", 1)
+	w.Plain(w.Sides.Source, "orders", 0, 10)
+	r := w.Start(nil)
+	look := w.Look()
+	w.Await("the source's end is noted", func() bool {
+		snap, err := look.Take(w.Ctx, func(string) bool { return true }, false)
+		w.Must("look", err)
+		return snap.View(chunk.Partition{Topic: "orders"}).Last.Known()
+	})
+	r.Stop()
+	w.Plain(w.Sides.Target, "orders", 0, 3)
+	w.Source.Close()
+	watch := inspect.Watch(w.Clusters(), []settings.Config{p.Back})
+	defer watch.Close()
+	seen, failed := watch.Status(w.Ctx)
+	if len(seen) != 0 || len(failed) != 1 {
+		t.Fatalf("%d flows, failed %v", len(seen), failed)
+	}
+	said := failed[0].Error()
+	for _, want := range []string{"flow new->old: cluster old (", "it is the target, and keeps the ledger: ",
+		"new holds up to 14 records of its topics, of which up to 3 came after 20", ", when flow old->new last heard of it"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it does not say %q: %s", want, said)
+		}
+	}
+	if fix := chunk.Remedy(failed[0]); !strings.Contains(fix, "Once old answers the flow goes on from its ledger") {
+		t.Errorf("the remedy is %q", fix)
 	}
 }

@@ -1,9 +1,11 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"replicator/pkg/operate/snapshot"
@@ -23,7 +25,8 @@ func Watch(clusters map[string]kafka.Config, flows []settings.Config) *Watcher {
 	return &Watcher{clusters: clusters, flows: flows, open: map[string]*snapshot.Viewer{}}
 }
 
-// Status answers the flows that could be looked at, and why others could not, or not on both sides. All are looked at
+// Status answers the flows that could be looked at, and, each as a [FlowError], why others could not, or not on all of
+// both sides. All are looked at
 // side by side: one whose clusters do not answer holds up nobody.
 func (w *Watcher) Status(ctx context.Context) ([]*FlowStatus, []error) {
 	looks := make([]look, len(w.flows))
@@ -40,14 +43,14 @@ func (w *Watcher) Status(ctx context.Context) ([]*FlowStatus, []error) {
 		if one.view != nil {
 			w.open[flow.Name()] = one.view
 		}
-		if one.err != nil {
-			failed = append(failed, one.err)
-			continue
+		why := one.err
+		if one.status != nil {
+			seen = append(seen, one.status)
+			why = cmp.Or(w.away(flow), one.status.partly())
 		}
-		if away := w.away(flow); away != nil {
-			failed = append(failed, fmt.Errorf("flow %s: %w", flow.Name(), away))
+		if why != nil {
+			failed = append(failed, &FlowError{flow.Name(), ofFlow(flow.Name(), why)})
 		}
-		seen = append(seen, one.status)
 	}
 	return seen, failed
 }
@@ -61,11 +64,38 @@ type look struct {
 
 func (l *look) take(ctx context.Context, clusters map[string]kafka.Config, flow *settings.Config) {
 	if l.view == nil {
-		if l.view, l.err = snapshot.OpenTolerant(ctx, clusters, *flow, nil); l.err != nil {
-			return
+		l.view, l.err = snapshot.OpenTolerant(ctx, clusters, *flow, nil)
+	}
+	if l.err == nil {
+		l.status, l.err = Status(ctx, l.view)
+	}
+	if l.err != nil && ctx.Err() == nil {
+		l.err = withoutTarget(ctx, clusters, flow, l.err)
+	}
+}
+
+// ofFlow is an error that begins with the flow which it is about.
+func ofFlow(name string, err error) error {
+	if strings.HasPrefix(err.Error(), "flow "+name) {
+		return err
+	}
+	return fmt.Errorf("flow %s: %w", name, err)
+}
+
+// partly is what of the source was not seen, while the rest of it answered; nil: nothing.
+func (s *FlowStatus) partly() error {
+	if s.SourceAway || s.EndsUnknown == 0 {
+		return nil
+	}
+	var unknown []string
+	for i := range s.Partitions {
+		if p := &s.Partitions[i]; p.EndsUnknown {
+			unknown = append(unknown, fmt.Sprintf("%s/%d", p.Topic, p.Partition))
 		}
 	}
-	l.status, l.err = Status(ctx, l.view)
+	return &kafka.Problem{What: fmt.Sprintf("the source answers in part: of %d of %d partitions it does not tell where "+
+		"they end, and what is told of them is what was last seen: %s", s.EndsUnknown, len(s.Partitions), kafka.Few(unknown)),
+		Fix: "see whether the brokers that lead them run, and can be reached from here; copying goes on by itself"}
 }
 
 // away is why the source of a flow did not answer. The next look begins with new connections then.

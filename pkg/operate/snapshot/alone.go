@@ -25,13 +25,20 @@ var impatient = map[string]string{"socket.connection.setup.timeout.ms": "1500", 
 // patient are those for clients that ask the target meanwhile: without it there is no answer.
 var patient = map[string]string{"socket.connection.setup.timeout.ms": "3000", "socket.timeout.ms": "5000"}
 
+// Impatient is a cluster for clients that ask whether it answers: a broker that does not is waited for once.
+func Impatient(cluster kafka.Config) kafka.Config {
+	cluster = kafka.With(cluster, impatient)
+	cluster.Silence = kafka.NewSilence()
+	return cluster
+}
+
 // OpenTolerant is [Open] for verbs that tell what ledger and target know where the source does not answer: no
 // question to it lasts longer than [Patience], and what it does not answer is unknown in the snapshots.
 func OpenTolerant(ctx context.Context, clusters map[string]kafka.Config, flow settings.Config,
 	log *slog.Logger) (*Viewer, error) {
-	v := &Viewer{tolerant: &tolerance{}, asks: kafka.With(clusters[flow.From], impatient),
+	v := &Viewer{tolerant: &tolerance{}, asks: Impatient(clusters[flow.From]),
 		asksTarget: kafka.With(clusters[flow.To], patient)}
-	v.asks.Silence, v.asksTarget.Silence = kafka.NewSilence(), kafka.NewSilence()
+	v.asksTarget.Silence = kafka.NewSilence()
 	return open(ctx, clusters, flow, log, v)
 }
 

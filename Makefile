@@ -80,6 +80,5 @@ boards: ## deploy/grafana/*.json, the boards for Grafana; see docs/monitoring.md
 release: ## binaries, deb and rpm for linux on amd64 and arm64 in dist/release, of VERSION; see docs/building.md
 	deploy/release.sh $(VERSION)
 
-release-test: ## install the deb of dist/release in a Debian that systemd boots; needs root, debootstrap and systemd-nspawn
-	@deb=$$(ls $(CURDIR)/dist/release/replicator_*_$$($(GO) env GOHOSTARCH).deb) && \
-		REPLICATOR_DEB=$$deb $(GO) -C deploy/packaging test -count=1 -v -run '^TestPackageUnderSystemd$$' ./release
+release-test: ## install the packages of dist/release in a Debian that systemd boots; needs root, debootstrap and systemd-nspawn
+	REPLICATOR_RELEASE=$(CURDIR)/dist/release $(GO) -C deploy/packaging test -count=1 -v -run '^TestPackageUnderSystemd$$' ./release

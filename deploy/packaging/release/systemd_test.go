@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,18 +24,23 @@ const (
 	debian         = "bookworm"
 )
 
+// rpmArch is how rpm calls what Go calls otherwise.
+var rpmArch = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
+
 // The deb is installed into a Debian that systemd has booted, its service copies as its own user, is taken over by the
-// same package once more, ends in order, and goes with the package; and so does the unit that is put there by hand.
+// same package once more, ends in order, and goes with the package; and so do the rpm and the unit that is put there by
+// hand.
 func TestPackageUnderSystemd(t *testing.T) {
-	deb := os.Getenv("REPLICATOR_DEB")
-	if deb == "" {
-		t.Skip("REPLICATOR_DEB names no package; make release-test does, as root, with debootstrap and systemd-nspawn")
+	release := os.Getenv("REPLICATOR_RELEASE")
+	if release == "" {
+		t.Skip("REPLICATOR_RELEASE names no folder; make release-test does, as root, with debootstrap and systemd-nspawn")
 	}
 	source := cluster(t, kfake.ClusterID("old"), kfake.SeedTopics(3, "orders"))
 	target := cluster(t, kfake.ClusterID("new"))
 	produce(t, source)
 	m := boot(t)
-	m.put("/root/replicator.deb", read(t, deb), 0o600)
+	m.put("/root/replicator.deb", read(t, release+"/*_"+runtime.GOARCH+".deb"), 0o600)
+	m.put("/root/replicator.rpm", read(t, release+"/*."+rpmArch[runtime.GOARCH]+".rpm"), 0o600)
 
 	m.run("dpkg", "-i", "/root/replicator.deb")
 	if got := m.run("sh", "-c", "systemctl is-enabled replicator || true"); got != "disabled" {
@@ -84,6 +90,16 @@ func TestPackageUnderSystemd(t *testing.T) {
 	m.run("dpkg", "-P", "replicator")
 	m.run("sh", "-c", "! test -e /etc/replicator/site.yaml")
 
+	// Debian's rpm knows nothing of Debian's packages; scripts and files are as elsewhere.
+	m.run("rpm", "--install", "--nodeps", "/root/replicator.rpm")
+	m.run("cp", "/root/site.yaml", "/etc/replicator/site.yaml")
+	m.run("systemctl", "start", "replicator")
+	m.run("rpm", "--verify", "--nodeps", "--noconfig", "replicator")
+	m.run("rpm", "--install", "--nodeps", "--replacepkgs", "/root/replicator.rpm")
+	m.run("systemctl", "is-active", "replicator")
+	m.run("rpm", "--erase", "--nodeps", "replicator")
+	m.run("sh", "-c", "! systemctl is-active replicator && ! test -e /usr/bin/replicator")
+
 	// The unit by hand, as the runbooks have it: no user of that name is there, and systemd makes one.
 	m.run("userdel", "replicator")
 	m.run("chmod", "644", "/etc/replicator/password")
@@ -117,7 +133,7 @@ func boot(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{T: t, root: filepath.Join(t.TempDir(), "root")}
 	install := exec.Command("debootstrap", "--variant=minbase",
-		"--include=systemd,systemd-sysv,dbus,ca-certificates,procps", debian, m.root)
+		"--include=systemd,systemd-sysv,dbus,ca-certificates,procps,rpm", debian, m.root)
 	install.Args = append(install.Args, mirror()...)
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("debootstrap: %v\n%s", err, out[max(0, len(out)-2000):])
@@ -197,9 +213,14 @@ func (m *machine) put(path string, text []byte, mode os.FileMode) {
 	}
 }
 
-func read(t *testing.T, path string) []byte {
+// read is the one file of a pattern.
+func read(t *testing.T, pattern string) []byte {
 	t.Helper()
-	text, err := os.ReadFile(path)
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) != 1 {
+		t.Fatalf("%s: %v, want one file (%v)", pattern, paths, err)
+	}
+	text, err := os.ReadFile(paths[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/kafka/mask"
 )
 
 // environment answers what ${NAME} and ${file:PATH} stand for, and remembers it: no message may show it.
@@ -76,7 +76,7 @@ func (e *environment) mask(message string) string {
 			labels[value] = name
 		}
 	}
-	return kafka.Mask(message, labels)
+	return mask.Text(message, labels)
 }
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

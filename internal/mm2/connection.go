@@ -2,7 +2,6 @@ package mm2
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 )
@@ -11,7 +10,8 @@ import (
 type clusterRule func(c *cluster, s *setting) Verdict
 
 const (
-	byPEM       = "certificates and keys are PEM files here, which need neither type nor password"
+	ownLogins   = "logins are the program's own; set the cluster's sasl properties"
+	bySight     = "the format of a store is seen"
 	goTLS       = "TLS 1.2 and later with the ciphers that both ends agree on; Java's names mean nothing here"
 	kerberos    = "Kerberos is not supported; give the program a user of its own"
 	serverCheck = "it is for those who check tokens, not for those who show them"
@@ -37,22 +37,14 @@ var connectionRules = map[string]clusterRule{
 		}
 		return c.written.set("sasl.mechanism", c.security().mechanism, s)
 	}),
-	"sasl.jaas.config": ifSASL((*cluster).login),
-	"sasl.oauthbearer.token.endpoint.url": ifSASL(func(c *cluster, s *setting) Verdict {
-		return c.written.set("sasl.oauthbearer.token.endpoint.url", s.trimmed(), s)
-	}),
-	"sasl.oauthbearer.scope": ifSASL(func(c *cluster, s *setting) Verdict {
-		return c.written.set("sasl.oauthbearer.scope", s.trimmed(), s)
-	}),
-	"sasl.oauthbearer.client.credentials.client.id": ifSASL(func(c *cluster, s *setting) Verdict {
-		return c.written.set("sasl.oauthbearer.client.id", s.trimmed(), s)
-	}),
-	"sasl.oauthbearer.client.credentials.client.secret": ifSASL(func(c *cluster, s *setting) Verdict {
-		return c.written.set("sasl.oauthbearer.client.secret", s.trimmed(), s)
-	}),
-	"sasl.login.callback.handler.class":  ifSASL(handler),
-	"sasl.client.callback.handler.class": noneHere("logins are the program's own; set the cluster's sasl properties"),
-	"sasl.login.class":                   noneHere("logins are the program's own; set the cluster's sasl properties"),
+	"sasl.jaas.config":                                  ifSASL((*cluster).login),
+	"sasl.oauthbearer.token.endpoint.url":               ifSASL(same("sasl.oauthbearer.token.endpoint.url")),
+	"sasl.oauthbearer.scope":                            ifSASL(same("sasl.oauthbearer.scope")),
+	"sasl.oauthbearer.client.credentials.client.id":     ifSASL(same("sasl.oauthbearer.client.id")),
+	"sasl.oauthbearer.client.credentials.client.secret": ifSASL(same("sasl.oauthbearer.client.secret")),
+	"sasl.login.callback.handler.class":                 ifSASL(handler),
+	"sasl.client.callback.handler.class":                noneHere(ownLogins),
+	"sasl.login.class":                                  noneHere(ownLogins),
 
 	"sasl.kerberos.service.name":                leaveHere(kerberos),
 	"sasl.kerberos.kinit.cmd":                   leaveHere(kerberos),
@@ -76,14 +68,14 @@ var connectionRules = map[string]clusterRule{
 	"sasl.oauthbearer.sub.claim.name":           leaveHere(serverCheck),
 	"sasl.oauthbearer.jwks.endpoint.refresh.ms": leaveHere(serverCheck),
 
-	"ssl.truststore.location": ifTLS(truststore),
+	"ssl.truststore.location": ifTLS(same("ssl.truststore.location")),
 	"ssl.truststore.certificates": ifTLS(func(c *cluster, s *setting) Verdict {
 		return c.written.set("ssl.ca.pem",
 			s.value, s)
 	}),
-	"ssl.truststore.password": leaveHere(byPEM),
-	"ssl.truststore.type":     leaveHere(byPEM),
-	"ssl.keystore.location":   ifTLS(keystore),
+	"ssl.truststore.password": ifTLS(same("ssl.truststore.password")),
+	"ssl.truststore.type":     leaveHere(bySight),
+	"ssl.keystore.location":   ifTLS(same("ssl.keystore.location")),
 	"ssl.keystore.key": ifTLS(func(c *cluster, s *setting) Verdict {
 		return c.written.set("ssl.key.pem",
 			s.value, s)
@@ -91,9 +83,9 @@ var connectionRules = map[string]clusterRule{
 	"ssl.keystore.certificate.chain": ifTLS(func(c *cluster, s *setting) Verdict {
 		return c.written.set("ssl.certificate.pem", s.value, s)
 	}),
-	"ssl.keystore.password": leaveHere(byPEM),
-	"ssl.keystore.type":     leaveHere(byPEM),
-	"ssl.key.password":      leaveHere("the key must not be encrypted; keep it in a file that only the program may read"),
+	"ssl.keystore.password": ifTLS(same("ssl.keystore.password")),
+	"ssl.keystore.type":     leaveHere(bySight),
+	"ssl.key.password":      ifTLS(same("ssl.key.password")),
 	"ssl.endpoint.identification.algorithm": ifTLS(func(c *cluster, s *setting) Verdict {
 		algorithm := strings.ToLower(s.trimmed())
 		if algorithm == "" {
@@ -101,7 +93,7 @@ var connectionRules = map[string]clusterRule{
 		}
 		return c.written.set("ssl.endpoint.identification.algorithm", algorithm, s)
 	}),
-	"ssl.engine.factory.class":         noneHere("the program has its own TLS; give certificates and keys as PEM files"),
+	"ssl.engine.factory.class":         noneHere("the program has its own TLS; give certificates and keys as files"),
 	"ssl.cipher.suites":                leaveHere(goTLS),
 	"ssl.enabled.protocols":            leaveHere(goTLS),
 	"ssl.protocol":                     leaveHere(goTLS),
@@ -109,6 +101,11 @@ var connectionRules = map[string]clusterRule{
 	"ssl.keymanager.algorithm":         leaveHere(goTLS),
 	"ssl.trustmanager.algorithm":       leaveHere(goTLS),
 	"ssl.secure.random.implementation": leaveHere(goTLS),
+}
+
+// same writes a value under a property.
+func same(property string) clusterRule {
+	return func(c *cluster, s *setting) Verdict { return c.written.set(property, s.trimmed(), s) }
 }
 
 func leaveHere(text string) clusterRule {
@@ -135,78 +132,6 @@ func ifTLS(r clusterRule) clusterRule {
 		}
 		return r(c, s)
 	}
-}
-
-// storeType is what kind of file a store is; Java's default is JKS.
-func (c *cluster) storeType(key string) string {
-	if t := strings.ToUpper(c.value(key)); t != "" {
-		return t
-	}
-	return "JKS"
-}
-
-// beside is the name of a PEM file in the folder of a store.
-func beside(store, ending string) string {
-	return strings.TrimSuffix(store, path.Ext(store)) + ending
-}
-
-// opened is the command that makes a PKCS#12 file of a store, if it is none, and
-// that file's name.
-func opened(store, kind string) (before, file string) {
-	if kind == "PKCS12" {
-		return "", store
-	}
-	file = beside(store, ".p12")
-	return fmt.Sprintf("keytool -importkeystore -srckeystore %s -destkeystore %s -deststoretype PKCS12 && ",
-		shell(store), shell(file)), file
-}
-
-// shell quotes a path for a command line.
-func shell(path string) string { return "'" + strings.ReplaceAll(printable(path), "'", `'\''`) + "'" }
-
-func truststore(c *cluster, s *setting) Verdict {
-	store, kind := s.trimmed(), c.storeType("ssl.truststore.type")
-	if kind == "PEM" {
-		return c.written.set("ssl.ca.location", store, s)
-	}
-	if provided.MatchString(store) {
-		v := c.written.set("ssl.ca.location", store, s)
-		c.written.step("cluster %s: %s is to name a PEM file", c.name, c.written.properties["ssl.ca.location"].env)
-		return v
-	}
-	pem := beside(store, ".pem")
-	before, file := opened(store, kind)
-	c.written.step("cluster %s: %sopenssl pkcs12 -in %s -nokeys -out %s", c.name, before, shell(file), shell(pem))
-	v := c.written.set("ssl.ca.location", pem, s)
-	v.Text += fmt.Sprintf(", a PEM file to be made of the %s file", kind)
-	return v
-}
-
-func keystore(c *cluster, s *setting) Verdict {
-	store, kind := s.trimmed(), c.storeType("ssl.keystore.type")
-	certificate, key := beside(store, "-cert.pem"), beside(store, "-key.pem")
-	switch {
-	case kind == "PEM":
-		certificate, key = store, store // it holds both
-	case provided.MatchString(store):
-		certificate, key = store, store // the variables are to name PEM files
-	default:
-		before, file := opened(store, kind)
-		c.written.step("cluster %s: %sopenssl pkcs12 -in %s -nokeys -out %s", c.name, before, shell(file), shell(certificate))
-		c.written.step("cluster %s: umask 077; openssl pkcs12 -in %s -nocerts -nodes -out %s", c.name, shell(file),
-			shell(key))
-	}
-	v, second := c.written.set("ssl.certificate.location", certificate, s), c.written.set("ssl.key.location", key, s)
-	v.Text += " and " + strings.TrimPrefix(second.Text, "clusters."+c.name+".")
-	if env := c.written.properties["ssl.certificate.location"].env; env != "" {
-		c.written.step("cluster %s: %s and %s are to name PEM files", c.name, env,
-			c.written.properties["ssl.key.location"].env)
-	} else if kind != "PEM" {
-		v.Text += fmt.Sprintf(", PEM files to be made of the %s file", kind)
-	} else if c.effective("ssl.key.password") != nil {
-		c.written.step("cluster %s: the key in %s must not be encrypted (openssl pkey)", c.name, printable(store))
-	}
-	return v
 }
 
 // handler knows the classes that ask a token service by client credentials.

@@ -10,7 +10,7 @@
 //     one; what MirrorMaker itself drops in silence is not carried out either, and
 //     the finding says so;
 //  3. the configuration that it writes is one that internal/config accepts, once the
-//     named variables are set, the named PEM files exist, and what is marked TO FILL IN
+//     named variables are set, the named files exist, and what is marked TO FILL IN
 //     is filled in: a login that this program does not have leaves such a hole;
 //  4. neither the configuration, nor a finding, nor a problem shows a secret.
 //
@@ -57,7 +57,7 @@ type Result struct {
 	Findings  []Finding
 	Defaults  []Finding // what MirrorMaker does without being told, and is done otherwise here
 	Variables []Variable
-	Steps     []string // what to do by hand before the first run, such as turning keystores into PEM files
+	Steps     []string // what to do by hand before the first run, such as filling in a login
 }
 
 // Options say how to import.

@@ -34,8 +34,7 @@ instead); what MirrorMaker does by default and is done otherwise here; and what
 to do before the first run. No file is overwritten.
 
 No secret is written: the configuration reads passwords and keys from variables
-of the environment, which the report lists. Java keystores become PEM files, by
-commands in the report.
+of the environment, which the report lists. Java's stores are read as they are.
 
 A file is refused, with lines, when it has keys that MirrorMaker 2 does not know
 (--ignore-unknown lists them instead), patterns that RE2 cannot express, logins

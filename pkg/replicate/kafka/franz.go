@@ -38,11 +38,10 @@ func (c Config) notCarried(property, fix, why string, args ...any) error {
 
 // NewFranz opens a franz-go client of the same cluster; opts come after, and so
 // above, what the properties give. Carried over are the brokers, client.id,
-// client.rack, TLS with PEM files or texts, SASL PLAIN, SCRAM, OAUTHBEARER (the same
+// client.rack, TLS with PEM and stores, SASL PLAIN, SCRAM, OAUTHBEARER (the same
 // tokens as librdkafka's, see package tokens) and AWS_MSK_IAM, broker.address.family
-// and the time-outs of sockets. Refused with a [NotCarriedError] are Kerberos, PKCS#12
-// key stores, encrypted private keys, revocation lists, OpenSSL providers and
-// engines. Without effect here: ssl.cipher.suites, ssl.curves.list and
+// and the time-outs of sockets. Refused with a [NotCarriedError] are Kerberos, revocation lists, OpenSSL
+// providers and engines. Without effect here: ssl.cipher.suites, ssl.curves.list and
 // ssl.sigalgs.list (Go chooses among modern ones), and all that tunes
 // librdkafka's queues and fetches ([Config.Tuning]). Certificates, keys and passwords are
 // read anew for each connection.

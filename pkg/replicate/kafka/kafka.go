@@ -114,14 +114,18 @@ func withTokens(c Config) Config {
 }
 
 // forLibrdkafka are the properties of this moment as far as they are for that library:
-// tokens it is given.
-func forLibrdkafka(c Config) map[string]string {
-	all := maps.Clone(c.now().Properties)
+// tokens it is given, and what stores hold it has as PEM.
+func forLibrdkafka(c Config) (map[string]string, error) {
+	now := c.now()
+	all := maps.Clone(now.Properties)
 	if c.security().byToken() {
 		maps.DeleteFunc(all, func(property, _ string) bool { return aboutTokens(property) || isMechanism(property) })
 		all["sasl.mechanisms"] = "OAUTHBEARER"
 	}
-	return all
+	if err := (pemFiles{now}).opened(all); err != nil {
+		return nil, err
+	}
+	return all, nil
 }
 
 // settings joins, each above the one before: what every client has, the
@@ -157,7 +161,11 @@ func (c Config) settings(k kind, over map[string]any) (ck.ConfigMap, error) {
 		}
 		joined[canonical(property)] = text
 	}
-	for property, value := range forLibrdkafka(c) {
+	given, err := forLibrdkafka(c)
+	if err != nil {
+		return nil, err
+	}
+	for property, value := range given {
 		if why, owned := owner(property); owned {
 			return nil, &Problem{
 				What: fmt.Sprintf("cluster %s: property %s is set by the program", c.Name, property),

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"replicator/pkg/replicate/kafka/mask"
 	"replicator/pkg/replicate/kafka/stores"
 	"replicator/pkg/replicate/kafka/tokens"
 )
@@ -92,7 +93,7 @@ func (c oauthbearer) source() (tokens.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	service := tokens.Service{Endpoint: endpoint, Shown: showURL(endpoint), Client: client,
+	service := tokens.Service{Endpoint: endpoint, Shown: mask.URL(endpoint), Client: client,
 		Scope: c.Properties["sasl.oauthbearer.scope"]}
 	switch grant := c.Properties["sasl.oauthbearer.grant.type"]; grant {
 	case "", "client_credentials":

@@ -103,8 +103,11 @@ func canonical(property string) string {
 	return property
 }
 
-// ours are properties that librdkafka does not have, and is not given.
-var ours = map[string]bool{"aws.region": true, "aws.profile": true}
+// ours are properties that librdkafka is not given: most of them it does not have.
+var ours = map[string]bool{
+	"aws.region": true, "aws.profile": true, "ssl.truststore.location": true, "ssl.truststore.password": true,
+	"ssl.keystore.location": true, "ssl.keystore.password": true,
+}
 
 // isMechanism says whether a property is that of the login, by either of its names.
 func isMechanism(property string) bool { return canonical(property) == canonical("sasl.mechanism") }

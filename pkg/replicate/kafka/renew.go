@@ -19,12 +19,15 @@ var renewable = []string{
 	"sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret",
 	"sasl.oauthbearer.client.credentials.client.id", "sasl.oauthbearer.client.credentials.client.secret",
 	"sasl.oauthbearer.assertion.private.key.pem", "sasl.oauthbearer.assertion.private.key.passphrase",
-	"ssl.ca.pem", "ssl.certificate.pem", "ssl.key.pem", "ssl.key.password", "https.ca.pem",
+	"ssl.ca.pem", "ssl.certificate.pem", "ssl.key.pem", "ssl.key.password",
+	"ssl.keystore.password", "ssl.truststore.password",
+	"https.ca.pem",
 }
 
 // files are the properties that name files; a client reads them when it connects.
 var files = []string{
-	"ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "https.ca.location",
+	"ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location",
+	"ssl.truststore.location", "https.ca.location",
 }
 
 // now is the configuration with the passwords and certificates of this moment.

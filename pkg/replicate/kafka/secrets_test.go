@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"replicator/pkg/replicate/kafka/mask"
 )
 
 // Secrets overlap: one is the beginning, the end or the middle of another, or ends as
@@ -54,8 +56,8 @@ func TestShowURL(t *testing.T) {
 		"host:9092":                               "host:9092",
 		"https://t.example.com/a?mail=me@example": "https://***@example",
 	} {
-		if got := showURL(text); got != want {
-			t.Errorf("showURL(%q) = %q, want %q", text, got, want)
+		if got := mask.URL(text); got != want {
+			t.Errorf("mask.URL(%q) = %q, want %q", text, got, want)
 		}
 	}
 }

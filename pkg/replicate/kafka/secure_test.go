@@ -222,14 +222,16 @@ func TestNotCarried(t *testing.T) {
 	chain, key := a.sign("client")
 	_, foreign := a.sign("other")
 	locked := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")})
+	noStore := a.file("no.p12", []byte("neither PEM nor a store"))
 	for property, more := range map[string][]string{
-		"ssl.keystore.location": {"ssl.keystore.location", "/k.p12"},
-		"ssl.crl.location":      {"ssl.crl.location", "/crl.pem"},
-		"ssl.key.pem":           {"ssl.certificate.pem", string(chain), "ssl.key.pem", string(locked)},
-		"ssl.key.location":      {"ssl.certificate.pem", string(chain), "ssl.key.location", "/no/key.pem"},
-		"ssl.certificate.pem":   {"ssl.certificate.pem", string(chain), "ssl.key.pem", string(foreign)},
-		"ssl.ca.location":       {"ssl.ca.location", a.file("key-only.pem", key)},
-		"ssl.ca.pem":            {"ssl.ca.pem", "no certificate"},
+		"ssl.keystore.location":   {"ssl.keystore.location", noStore, "ssl.keystore.password", "hunter2"},
+		"ssl.truststore.location": {"ssl.truststore.location", noStore},
+		"ssl.crl.location":        {"ssl.crl.location", "/crl.pem"},
+		"ssl.key.pem":             {"ssl.certificate.pem", string(chain), "ssl.key.pem", string(locked)},
+		"ssl.key.location":        {"ssl.certificate.pem", string(chain), "ssl.key.location", "/no/key.pem"},
+		"ssl.certificate.pem":     {"ssl.certificate.pem", string(chain), "ssl.key.pem", string(foreign)},
+		"ssl.ca.location":         {"ssl.ca.location", a.file("key-only.pem", key)},
+		"ssl.ca.pem":              {"ssl.ca.pem", "no certificate"},
 	} {
 		c := Config{Name: "old", Properties: with(append([]string{"security.protocol", "SSL"}, more...)...)}
 		_, err := NewFranz(c)

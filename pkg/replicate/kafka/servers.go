@@ -6,6 +6,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"replicator/pkg/replicate/kafka/mask"
 )
 
 const serversAccepted = "accepted is host:port, separated by commas"
@@ -29,7 +31,7 @@ func (c Config) servers() ([]string, error) {
 		address, err := readServer(server, c.security().protocol)
 		if err != nil {
 			return nil, c.notCarried("bootstrap.servers", "give host:port, separated by commas, and security.protocol "+
-				"beside it", "holds %q: %v", showURL(strings.TrimSpace(server)), err)
+				"beside it", "holds %q: %v", mask.URL(strings.TrimSpace(server)), err)
 		}
 		list = append(list, address)
 	}
@@ -80,7 +82,7 @@ func readServer(server, protocol string) (string, error) {
 		return "", errors.New("the host holds a sign that no host has; " + serversAccepted)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return "", fmt.Errorf("port %q is not a number from 1 to 65535; %s", showURL(port), serversAccepted)
+		return "", fmt.Errorf("port %q is not a number from 1 to 65535; %s", mask.URL(port), serversAccepted)
 	}
 	return net.JoinHostPort(host, port), nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"replicator/pkg/replicate/kafka/mask"
 )
 
 // Validate reports every problem of the properties, offline: librdkafka itself
@@ -45,12 +47,17 @@ func (v *validation) each() {
 
 // carried reports what a franz-go client cannot have.
 func (v *validation) carried() {
-	_, err := franzOptions(v.Config)
+	if _, err := franzOptions(v.Config); err != nil {
+		v.refused(err)
+	}
+}
+
+func (v *validation) refused(err error) {
 	if carry, ok := err.(*NotCarriedError); ok {
 		v.bad(carry.Property, "%s", carry.Why+"; "+carry.Remedy())
-	} else if err != nil {
-		v.bad("", "%s", err.Error())
+		return
 	}
+	v.bad("", "%s", err.Error())
 }
 
 func (v *validation) brokers() {
@@ -61,7 +68,7 @@ func (v *validation) brokers() {
 	}
 	for _, server := range strings.Split(list, ",") {
 		if _, err := readServer(server, v.security().protocol); err != nil {
-			v.bad("bootstrap.servers", "%q is not a broker: %v", showURL(strings.TrimSpace(server)), err)
+			v.bad("bootstrap.servers", "%q is not a broker: %v", mask.URL(strings.TrimSpace(server)), err)
 		}
 	}
 }
@@ -132,18 +139,16 @@ const noSuchProperty = "No such configuration property"
 // javaNames are properties of the Java clients that operators carry over, and
 // what librdkafka has in their place.
 var javaNames = map[string]string{
-	"sasl.jaas.config":        "sasl.username and sasl.password",
-	"ssl.truststore.location": "ssl.ca.location, a PEM file",
-	"ssl.truststore.password": "ssl.ca.location, a PEM file, which needs no password",
-	"ssl.truststore.type":     "ssl.ca.location, a PEM file",
-	"ssl.keystore.type":       "ssl.certificate.location and ssl.key.location, PEM files",
-	"buffer.memory":           "queue.buffering.max.kbytes",
-	"max.block.ms":            "message.timeout.ms",
-	"max.poll.records":        "queued.min.messages",
-	"receive.buffer.bytes":    "socket.receive.buffer.bytes",
-	"send.buffer.bytes":       "socket.send.buffer.bytes",
-	"fetch.max.wait.ms":       "fetch.wait.max.ms",
-	"max.request.size":        "message.max.bytes",
+	"sasl.jaas.config":     "sasl.username and sasl.password",
+	"ssl.truststore.type":  "ssl.truststore.location alone; its format is seen",
+	"ssl.keystore.type":    "ssl.keystore.location alone; its format is seen",
+	"buffer.memory":        "queue.buffering.max.kbytes",
+	"max.block.ms":         "message.timeout.ms",
+	"max.poll.records":     "queued.min.messages",
+	"receive.buffer.bytes": "socket.receive.buffer.bytes",
+	"send.buffer.bytes":    "socket.send.buffer.bytes",
+	"fetch.max.wait.ms":    "fetch.wait.max.ms",
+	"max.request.size":     "message.max.bytes",
 }
 
 // try opens a handle without brokers, so that nothing is sent, and closes it.
@@ -171,9 +176,18 @@ func (v *validation) login() {
 			}
 		}
 	}
+	for _, both := range [][2]string{
+		{"ssl.keystore.location", "ssl.certificate.location"}, {"ssl.keystore.location", "ssl.certificate.pem"},
+		{"ssl.truststore.location", "ssl.ca.location"}, {"ssl.truststore.location", "ssl.ca.pem"},
+	} {
+		if v.Properties[both[0]] != "" && v.Properties[both[1]] != "" {
+			v.bad(both[1], "says what %s says as well; keep one of them", both[0])
+			return
+		}
+	}
 	if !sec.encrypted() {
 		for _, property := range []string{"ssl.ca.location", "ssl.ca.pem", "ssl.certificate.location",
-			"ssl.certificate.pem", "ssl.key.location", "ssl.key.pem"} {
+			"ssl.certificate.pem", "ssl.key.location", "ssl.key.pem", "ssl.keystore.location", "ssl.truststore.location"} {
 			if _, ok := v.Properties[property]; ok {
 				v.bad(property, "would not be used: security.protocol is %s; set it to SSL or SASL_SSL", sec.protocol)
 				return
@@ -209,8 +223,13 @@ func (v *validation) together() {
 	sec := v.security()
 	asks := sec.login != "" && !sec.byName() // Kerberos or a token service, which the handle itself would ask
 	consumes := false
-	for property, value := range v.Properties {
-		if property == "bootstrap.servers" || property == "debug" || ours[property] {
+	given, err := forLibrdkafka(v.Config)
+	if err != nil {
+		v.refused(err)
+		return
+	}
+	for property, value := range given {
+		if property == "bootstrap.servers" || property == "debug" {
 			continue
 		}
 		if strings.Contains(property, "sasl") && asks { // stay offline

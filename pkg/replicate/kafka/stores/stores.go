@@ -13,7 +13,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/pavlo-v-chernykh/keystore-go/v4"
 	"github.com/youmark/pkcs8"
@@ -34,14 +33,19 @@ var ErrPassword = errors.New("its password is missing or wrong")
 
 // PEM is the identity as text, its key without a password.
 func (i Identity) PEM() (chain, key []byte, err error) {
-	for _, certificate := range i.Chain {
-		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})...)
-	}
 	der, err := x509.MarshalPKCS8PrivateKey(i.Key)
 	if err != nil {
 		return nil, nil, err
 	}
-	return chain, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	return Certificates(i.Chain), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// Certificates are certificates as text.
+func Certificates(list []*x509.Certificate) (text []byte) {
+	for _, certificate := range list {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})...)
+	}
+	return text
 }
 
 // FromPEM is an identity of certificates and a key in PEM.
@@ -122,7 +126,7 @@ func pkcs12Error(err error) error {
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
 		return ErrPassword
 	}
-	return fmt.Errorf("it is no key store in PEM, PKCS#12 or JKS: %w", err)
+	return fmt.Errorf("it cannot be read as PEM, PKCS#12 or JKS: %w", err)
 }
 
 // checked refuses a key that is not the certificate's.
@@ -159,15 +163,11 @@ func Trusted(data []byte, password string) ([]*x509.Certificate, error) {
 	case bytes.Contains(data, []byte("-----BEGIN ")):
 		return certificatesOf(data)
 	}
-	list, err := pkcs12.DecodeTrustStore(data, password)
-	if err == nil {
-		return some(list)
+	list, err := pkcs12.DecodeTrustStore(data, password) // as Java, what is marked as trusted: keytool does that
+	if err != nil {
+		return nil, pkcs12Error(err)
 	}
-	// Others than keytool leave out the mark by which it knows what is trusted.
-	if key, leaf, others, err2 := pkcs12.DecodeChain(data, password); err2 == nil && key != nil {
-		return some(slices.Concat([]*x509.Certificate{leaf}, others))
-	}
-	return nil, pkcs12Error(err)
+	return some(list)
 }
 
 func certificatesOf(text []byte) ([]*x509.Certificate, error) {

@@ -2,6 +2,10 @@ package integration
 
 import (
 	"context"
+	"encoding/json"
+	"maps"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -76,4 +80,117 @@ func (a *apps) readBefore() (again int) {
 		}
 	}
 	return again
+}
+
+// A flow is opened again with each word about the records that were never copied: by itself, or with the applications
+// handed back. What was given up stays where it is, once, in full, and on the source alone; all else is on both sides.
+func TestFailbackGivesUp(t *testing.T) {
+	for _, c := range []struct {
+		name, book string
+		words      func(file string) string
+		exports    bool
+	}{
+		{"export", "failback", func(file string) string { return "--orphans export --export " + file }, true},
+		{"abandon", "failback", func(string) string { return "--orphans abandon" }, false},
+		{"export and return", "return", func(file string) string { return "--orphans export --export " + file }, true},
+		{"abandon and return", "return", func(string) string { return "--orphans abandon" }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			source, target := shared(t)
+			a := newApps(t, source, target)
+			a.giveUp()
+			a.givenUp = a.onSourceAlone()
+			file := filepath.Join(t.TempDir(), "orphans.jsonl")
+			a.words = strings.NewReplacer("--orphans append", c.words(file))
+			a.acts = map[string]func(){"old comes back": func() {}}
+			a.follow(filepath.Join("..", "docs", "runbooks", c.book+".md"))
+			if c.book == "failback" {
+				a.daemon.stop()
+			}
+			a.finish()
+			if c.book == "return" {
+				a.site.copyOnce() // what was written on the source since
+			}
+			a.leftBehind(c.book == "return")
+			if c.exports {
+				a.bringsBack(file)
+			}
+		})
+	}
+}
+
+// onSourceAlone are the records that the source has and the target has not.
+func (a *apps) onSourceAlone() map[string]bool {
+	a.t.Helper()
+	alone, target := map[string]bool{}, a.log(a.target)
+	for key := range a.log(a.source) {
+		if target[key] == 0 {
+			alone[key] = true
+		}
+	}
+	if len(alone) == 0 {
+		a.t.Fatal("the target has all that the source has: the test shows nothing")
+	}
+	return alone
+}
+
+// leftBehind: what was given up is on the source alone, each record once, and is told; back: all else is on both sides,
+// and was read.
+func (a *apps) leftBehind(back bool) {
+	a.t.Helper()
+	source, target := a.log(a.source), a.log(a.target)
+	for _, side := range []map[string]int{source, target} {
+		for key, n := range side {
+			if n != 1 {
+				a.t.Errorf("%s is there %d times", key, n)
+			}
+		}
+	}
+	if alone := a.onSourceAlone(); !maps.Equal(alone, a.givenUp) {
+		a.t.Errorf("%d records are on the source alone, %d were given up", len(alone), len(a.givenUp))
+	}
+	a.t.Logf("%d records on the source, %d on the target, %d given up", len(source), len(target), len(a.givenUp))
+	if back {
+		for key := range target {
+			if source[key] == 0 {
+				a.t.Errorf("%s is on the target alone", key)
+			}
+		}
+		a.count(a.readBefore())
+	}
+	var told struct {
+		Flows []struct {
+			Partitions []struct {
+				GivenUp []struct{ Records int64 } `json:"given_up"`
+			}
+		}
+	}
+	out, code := a.site.command("status", "--json")
+	a.must(json.Unmarshal([]byte(out), &told))
+	sum := int64(0)
+	for _, p := range told.Flows[0].Partitions {
+		for _, g := range p.GivenUp {
+			sum += g.Records
+		}
+	}
+	if sum != int64(len(a.givenUp)) {
+		a.t.Errorf("status ends with %d and tells of %d records that were given up, %d were:\n%s", code, sum,
+			len(a.givenUp), out)
+	}
+}
+
+// bringsBack: a file of orphans brings them to the target, each once.
+func (a *apps) bringsBack(file string) {
+	a.t.Helper()
+	before := len(a.log(a.target))
+	a.command("replicator import-records -c site.yaml --to new " + file)
+	now := a.log(a.target)
+	if len(now) != before+len(a.givenUp) {
+		a.t.Errorf("the target holds %d records with those of the file, want %d", len(now), before+len(a.givenUp))
+	}
+	for key := range a.givenUp {
+		if now[key] != 1 {
+			a.t.Errorf("%s is on the target %d times", key, now[key])
+		}
+	}
 }

@@ -14,7 +14,7 @@ BUILD       := -trimpath
 IMAGE       ?= replicator:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help build dynamic demo check test integration bench soak fuzz sim brokers profile image chart boards release release-test
+.PHONY: help build dynamic demo observe check test integration bench soak fuzz sim brokers profile image chart boards release release-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ dynamic: ## bin/replicator-dynamic, against the system's OpenSSL, curl and zstd,
 
 demo: ## mirror between two embedded clusters and compare; needs nothing but Go and a C compiler
 	$(GO) run $(BUILD) ./cmd/replicator demo
+
+observe: build ## two embedded clusters with traffic, two replicas and their page, and Prometheus if it is installed, until Ctrl-C
+	$(GO) build $(BUILD) -o bin/observe ./integration/observe
+	bin/observe bin/replicator
 
 check: ## format, vet, staticcheck, import directions, tests without a broker
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \

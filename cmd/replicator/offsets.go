@@ -36,7 +36,9 @@ the source: what it would read next is the same record on both sides. With
 --topic is the topic's name on the source, in both directions. The answer is read
 from the clusters alone; nothing is changed, and no daemon needs to run. An
 offset that has not been copied yet has no answer: that is an error. What was
-copied is translated by ledger and target alone, also while the source is away.
+copied is translated by ledger and target alone, also while the source is away. Of two
+flows that make a pair both maps are used, where both can be read; if not, the answer
+says so, and what a reader may pass by for it.
 
 ` + line.ExitCodes,
 		Example: `  replicator offsets -c replicator.yaml --topic orders --partition 3 --at 1200

@@ -114,13 +114,17 @@ type Translated struct {
 	// at the target's offset, from which was asked, was copied before the source lost it.
 	GivenUp    *inspect.GivenUp `json:"given_up,omitempty"`
 	SourceLost bool             `json:"source_lost,omitempty"`
-	Skips      *inspect.Skips   `json:"skips,omitempty"` // what a reader from there on will not read on the target
+	// BothMaps: in a pair the maps of both flows led to it. OneMap says why only one did, and what may be wrong for it.
+	BothMaps bool           `json:"both_maps,omitempty"`
+	OneMap   string         `json:"one_map,omitempty"`
+	Skips    *inspect.Skips `json:"skips,omitempty"` // what a reader from there on will not read on the target
 }
 
 // TranslatedOf is the answer about one translated position.
 func TranslatedOf(t *inspect.Translation) Translated {
 	one := Translated{t.Flow, t.Topic, t.TargetTopic, t.Partition, t.Inverse, t.Source, t.Target, t.RuleCode, t.Words(),
-		t.Progress, t.SourceEnd, t.TargetEnd, t.EndsUnknown, t.LastSeen, []inspect.Range{}, t.GivenUp, t.SourceLost, t.Skips}
+		t.Progress, t.SourceEnd, t.TargetEnd, t.EndsUnknown, t.LastSeen, []inspect.Range{}, t.GivenUp, t.SourceLost,
+		t.ByBoth, t.OneMap, t.Skips}
 	for _, f := range t.Foreign {
 		one.Foreign = append(one.Foreign, inspect.Range{From: int64(f.From), To: int64(f.To)})
 	}

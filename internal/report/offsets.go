@@ -35,6 +35,9 @@ func Translation(w io.Writer, t *inspect.Translation) error {
 	if t.DeletedOnBoth > 0 {
 		text += fmt.Sprintf("deleted   %d records from there on are gone from both sides\n", t.DeletedOnBoth)
 	}
+	if t.OneMap != "" {
+		text += fmt.Sprintf("one map   %s\n", t.OneMap)
+	}
 	if t.GivenUp != nil {
 		text += fmt.Sprintf("given up  %s: the answer is what was copied next\n", t.GivenUp)
 	}

@@ -8,9 +8,11 @@ import (
 
 	"replicator/pkg/offsets"
 	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/policy"
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/scan"
 	"replicator/pkg/replicate/translate"
 )
 
@@ -39,6 +41,11 @@ type Translation struct {
 	Deleted, DeletedOnBoth int64
 	GivenUp                *GivenUp // the stretch around Source that an order has left out; nil: none
 	Skips                  *Skips   // from the source to the target; nil: nothing
+	// ByBoth: the maps of both flows of a pair led to it. OneMap is why only one of them did where there are two, and what
+	// may be wrong for it; "": there is no other, or both did.
+	ByBoth bool
+	OneMap string
+	paired bool // another flow goes the opposite way, as far as the ledger knows
 	// SourceLost: what stands at Target, from which was asked, was copied before the source lost it.
 	SourceLost bool
 }
@@ -79,6 +86,11 @@ func Translate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition, at of
 	t.Source, t.Target, t.Rule, t.Run = at, got.Exact, got.Rule, got.Run
 	t.Deleted, t.DeletedOnBoth = got.Deleted, got.DeletedOnBoth
 	t.RuleCode, t.Skips = ruleCode(t.Rule), skips(v, view, at, got)
+	if t.ByBoth = on.Opposite != nil; !t.ByBoth {
+		t.OneMap = t.oneMap(v, view, fmt.Sprintf("a reader from there on passes by what began its way on %s before that "+
+			"offset and was not read on %s: where it may not have read it, go on where it last stood on %s itself", v.Flow.To,
+			v.Flow.From, v.Flow.To))
+	}
 	return t, nil
 }
 
@@ -110,7 +122,7 @@ func notCopied(ctx context.Context, v *snapshot.Viewer, view *snapshot.Partition
 func Invert(ctx context.Context, v *snapshot.Viewer, p chunk.Partition, at offsets.Target) (*Translation, error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	t, _, on, err := locate(ctx, v, p)
+	t, view, on, err := locate(ctx, v, p)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +144,43 @@ func Invert(ctx context.Context, v *snapshot.Viewer, p chunk.Partition, at offse
 	for _, left := range on.State.Cuts.Left() {
 		t.SourceLost = t.SourceLost || at >= left.From && at < left.To
 	}
-	return t, nil
+	return t, overBoth(ctx, v, view, on, t)
+}
+
+// overBoth answers from the target to the source of a pair, by the maps of both flows where they can be read.
+func overBoth(ctx context.Context, v *snapshot.Viewer, view *snapshot.PartitionView, on translate.Standing,
+	t *Translation) error {
+	if on.Opposite == nil || view.Unknown != nil || view.Cut != nil {
+		t.OneMap = t.oneMap(v, view, fmt.Sprintf("a reader from there on passes by what began its way on %s behind that "+
+			"offset, and stands on %s before this one: where it may not have read it, go on where it last stood on %s itself",
+			v.Flow.To, v.Flow.From, v.Flow.From))
+		return nil
+	}
+	source := scan.Open(v.SourceCluster, nil)
+	defer source.Close()
+	at, rule, err := v.Translator.Back(ctx, on, source, translate.Log{Start: view.Earliest, End: view.Stable},
+		v.Flow.Self().LeavesOut != policy.WhatFlowsWrote, t.Target)
+	if err != nil {
+		return v.SourceCluster.Explain(err)
+	}
+	t.Source, t.Rule, t.RuleCode, t.Run, t.ByBoth = at, rule, ruleCode(rule), offsets.Run{}, true
+	return nil
+}
+
+// oneMap says of a flow that makes a pair why the other map was not used, and what may be wrong for it; "": it makes
+// none, as far as is known.
+func (t *Translation) oneMap(v *snapshot.Viewer, view *snapshot.PartitionView, wrong string) string {
+	back := v.Flow.To + "->" + v.Flow.From
+	why := ""
+	switch {
+	case view.Cut != nil && view.Opposite != nil:
+		why = "since a log was cut, and nobody has decided about it"
+	case v.Away == nil && view.Unknown == nil || !t.paired:
+		return ""
+	default:
+		why = "since the other one is on " + v.Flow.From + ", which does not answer"
+	}
+	return fmt.Sprintf("by the map of one flow alone, %s: without that of %s %s", why, back, wrong)
 }
 
 // locate finds a partition's committed state and its logs.
@@ -188,7 +236,7 @@ func locate(ctx context.Context, v *snapshot.Viewer, p chunk.Partition) (*Transl
 	}
 	t := &Translation{
 		Flow: v.Flow.Name(), Topic: p.Topic, TargetTopic: target, Partition: p.Number, Progress: view.State.Progress,
-		SourceEnd: view.Stable, TargetEnd: view.TargetStable, Foreign: view.State.Map.Foreign(),
+		SourceEnd: view.Stable, TargetEnd: view.TargetStable, Foreign: view.State.Map.Foreign(), paired: seen.Paired(),
 	}
 	if view.Unknown != nil {
 		t.SourceEnd, t.EndsUnknown, t.LastSeen = 0, true, lastSeenOf(view)

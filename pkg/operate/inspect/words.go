@@ -16,6 +16,10 @@ func (t *Translation) Words() string {
 		return "given up: the next record copied"
 	case t.SourceLost && (t.Rule == offsets.InGap || t.Rule == offsets.AtEnd):
 		return "the source has lost it: its next record"
+	case t.Inverse && t.ByBoth && t.Rule == offsets.AtEnd:
+		return "after all that the source has: its end"
+	case t.Inverse && t.Rule == offsets.InGap && t.ByBoth:
+		return "the first record of the source that was not read on the target"
 	case t.Inverse && t.Rule == offsets.InGap:
 		return "no record of this flow there: its next record"
 	case t.Inverse && t.Rule == offsets.AtEnd:

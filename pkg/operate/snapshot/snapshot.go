@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"slices"
 	"time"
 
 	"replicator/pkg/offsets"
@@ -57,6 +58,19 @@ type Snapshot struct {
 
 	policy *policy.Policy // what names topics of the target
 	shards int            // of a flow that has no ledger yet
+}
+
+// Paired says whether the ledger knows of a flow that carries records of the target back, and of which this one leaves
+// out what it brought.
+func (snap *Snapshot) Paired() bool {
+	if len(snap.Books) == 0 {
+		return false
+	}
+	rules, err := snap.Books[0].Rules()
+	return err == nil && rules != nil && rules.LeavesOut != policy.Nothing &&
+		slices.ContainsFunc(rules.Upstream, func(up ledger.Upstream) bool {
+			return up.Identity.SourceCluster == snap.Target.ID && up.Identity.Naming == string(policy.Identity)
+		})
 }
 
 // Book is one ledger partition as read.

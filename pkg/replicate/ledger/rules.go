@@ -51,6 +51,9 @@ func EncodeRules(r Rules) []byte {
 	return text
 }
 
+// Rules are what the flow of the shard's ledger partition chooses, noted in the first one; nil: nothing is noted.
+func (s *Shard) Rules() (*Rules, error) { return decodeRules(s.notes[RulesName]) }
+
 // decodeRules reads the text of the note; nil gives nil.
 func decodeRules(text []byte) (*Rules, error) {
 	if text == nil {

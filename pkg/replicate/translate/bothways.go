@@ -48,6 +48,21 @@ func (t *Translator) overBoth(ctx context.Context, on Standing, s offsets.Source
 		here = *stands.At
 		read.Target = max(here, read.Target)
 	}
+	if a, err = t.firstUnread(ctx, on, w, read); err != nil || !a.Ready {
+		return a, err
+	}
+	if err := t.deletedOfBoth(ctx, on, w, s, stands, copied, &a.Answer); err != nil {
+		return Answer{Answer: groups.Answer{Why: err.Error()}}, nil
+	}
+	if stands.Read && a.Target > here {
+		a.Passes, err = w.Between(here, a.Target)
+	}
+	return a, err
+}
+
+// firstUnread finds the first record of the target that was read on neither side.
+func (t *Translator) firstUnread(ctx context.Context, on Standing, w *offsets.TwoWay, read offsets.Read) (a Answer,
+	err error) {
 	found, err := w.Unread(read)
 	if err != nil {
 		return Answer{}, err
@@ -73,13 +88,7 @@ func (t *Translator) overBoth(ctx context.Context, on Standing, s offsets.Source
 		a.Target = max(on.Stable, read.Target)
 	}
 	a.Exact = a.Target
-	if err := t.deletedOfBoth(ctx, on, w, s, stands, copied, &a.Answer); err != nil {
-		return Answer{Answer: groups.Answer{Why: err.Error()}}, nil
-	}
-	if stands.Read && a.Target > here {
-		a.Passes, err = w.Between(here, a.Target)
-	}
-	return a, err
+	return a, nil
 }
 
 // deletedOfBoth counts what the reader has not read and the target has deleted, of copies and of natives.

@@ -20,11 +20,16 @@ type tail struct {
 // Translator answers where on the target a reader of a flow goes on. It belongs
 // to one goroutine.
 type Translator struct {
-	ledger  *ledger.Reader
+	ledger  maps
 	scan    *scan.Scanner
 	tails   map[chunk.Partition]tail // what was found behind the last own records
 	counted map[deletedKey]deletedCount
 	looked  map[lookedAt]looked // for natives that no map knows
+}
+
+// maps reads the sealed segments of a flow's maps.
+type maps interface {
+	Segment(ctx context.Context, shard int32, head offsets.Head) ([]offsets.Run, error)
 }
 
 // New makes a translator that reads the flow's maps with the first, and what stands behind them on the target with the

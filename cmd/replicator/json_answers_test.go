@@ -15,7 +15,7 @@ import (
 // Every verb that answers something answers in JSON as well.
 func TestEveryAnswerIsThereAsJSON(t *testing.T) {
 	t.Parallel()
-	none := []string{"replicator", "replicator run", "replicator demo", "replicator help", "replicator config"}
+	none := []string{"replicator", "replicator run", "replicator demo", "replicator help"}
 	for _, cmd := range all(newRoot(io.Discard, io.Discard)) {
 		if !cmd.Runnable() || slices.Contains(none, cmd.CommandPath()) || strings.Contains(cmd.CommandPath(), "completion") {
 			continue
@@ -43,6 +43,7 @@ func TestEveryAnswerIsThereAsJSON(t *testing.T) {
 			}
 		}
 	}
+	says("config --json", 0, map[string]any{"settings.0.section": "cluster old", "settings.0.from": "line"})
 	says("check --json", 0, map[string]any{"flows.0.flow": "old->new", "flows.0.shards": 2.0, "http": ""})
 	says("check --connect --json", 0, map[string]any{
 		"flows.0.topics.0.action": "create", "flows.0.topics.0.records_to_copy": 10.0,

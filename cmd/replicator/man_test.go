@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
 	"replicator/internal/config"
@@ -27,9 +28,10 @@ func TestManualPages(t *testing.T) {
 	if err := doc.GenManTree(root, &doc.GenManHeader{Source: "replicator", Manual: "Replicator Manual"}, dir); err != nil {
 		t.Fatal(err)
 	}
-	page := newConfigHelp()
-	// Indented, it is no text to be set but an example.
-	page.Use, page.Long = "replicator-config", "    "+strings.ReplaceAll(config.Reference(), "\n", "\n    ")
+	page := &cobra.Command{Use: "replicator-config",
+		Short: "The configuration file: every key, its default and its meaning",
+		// Indented, it is no text to be set but an example.
+		Long: "    " + strings.ReplaceAll(config.Reference(), "\n", "\n    ")}
 	page.DisableAutoGenTag = true
 	var out bytes.Buffer
 	header := doc.GenManHeader{Section: "5", Source: "replicator", Manual: "Replicator Manual"}

@@ -127,7 +127,7 @@ Errors are printed with what to do about them.`,
 		files.NewReport(), newCutover(), newFailover(), newFailback(), newRollback(), orders.NewPause(),
 		orders.NewResume(), orders.NewHistory(), newWait(), newDrained(), newOrphans(),
 		newImportRecords(), newLedger(), newTopics(), newTopicVersion(),
-		files.NewImport(), files.NewDemo(), files.NewVersion(), newConfigHelp())
+		files.NewImport(), files.NewDemo(), files.NewVersion(), files.NewConfig())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range all(root) {
@@ -142,15 +142,6 @@ Errors are printed with what to do about them.`,
 		}
 	}
 	return root
-}
-
-// newConfigHelp is what 'replicator help config' prints.
-func newConfigHelp() *cobra.Command {
-	return &cobra.Command{
-		Use:   "config",
-		Short: "The configuration file: every key, its default and its meaning",
-		Long:  config.Reference(),
-	}
 }
 
 // all lists a command and everything below it.

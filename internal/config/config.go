@@ -153,11 +153,34 @@ func (c *Config) Flow(name string) (settings.Config, error) {
 func Load(path string) (*Config, error) { return load(path, false) }
 
 func load(path string, withoutFlows bool) (*Config, error) {
-	data, err := os.ReadFile(path)
+	loaded, err := read(path, withoutFlows)
 	if err != nil {
-		return nil, &Problems{File: path, List: []Problem{{Message: fmt.Sprintf("cannot be read: %v", reason(err))}}}
+		return nil, err
 	}
-	return parse(path, data, os.LookupEnv, withoutFlows)
+	return loaded.Config, nil
+}
+
+// Loaded is a configuration with what its file says of each key.
+type Loaded struct {
+	Config   *Config
+	Settings []Setting // all keys, and those properties of clusters that are given
+	Files    []string  // that were read for it, its own first
+}
+
+// Read is Load for who has to know where values come from.
+func Read(path string) (*Loaded, error) { return read(path, false) }
+
+func read(path string, withoutFlows bool) (*Loaded, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, &Problems{File: path, List: []Problem{{Message: unread(err).Error()}}}
+	}
+	loaded, err := parse(path, data, os.LookupEnv, withoutFlows)
+	if err != nil {
+		return nil, err
+	}
+	loaded.Files = slices.Insert(loaded.Files, 0, path)
+	return loaded, nil
 }
 
 // LoadClusters is Load for what needs clusters alone: one is enough, and flows may
@@ -168,11 +191,15 @@ func LoadClusters(path string) (*Config, error) { return load(path, true) }
 // ${NAME}. The error is a *Problems. What came from files is read again, by the Renew
 // of the clusters, for new connections. Files that the configuration names must exist.
 func Parse(name string, data []byte, getenv func(string) (string, bool)) (*Config, error) {
-	return parse(name, data, getenv, false)
+	loaded, err := parse(name, data, getenv, false)
+	if err != nil {
+		return nil, err
+	}
+	return loaded.Config, nil
 }
 
-func parse(name string, data []byte, getenv func(string) (string, bool), withoutFlows bool) (*Config, error) {
-	p := newParser(getenv, os.ReadFile)
+func parse(name string, data []byte, getenv func(string) (string, bool), withoutFlows bool) (*Loaded, error) {
+	p := newParser(getenv, readFile)
 	p.withoutFlows = withoutFlows
 	config := DefaultConfig()
 	if root := p.yaml.document(data); root != nil {
@@ -184,14 +211,18 @@ func parse(name string, data []byte, getenv func(string) (string, bool), without
 		slices.SortStableFunc(p.found.problems, func(a, b Problem) int { return a.Line - b.Line })
 		return nil, &Problems{File: name, List: p.found.problems}
 	}
-	return &config, nil
+	return &Loaded{Config: &config, Settings: p.told.ordered(), Files: p.env.files}, nil
 }
 
 func (p *parser) config(root *yaml.Node, c *Config) {
 	seen := p.yaml.mapping(root, "", map[string]field{
 		"clusters": func(n *yaml.Node, path string) { c.Clusters, c.Prefixes = p.clusters(n, path), p.prefixes },
-		"env_file": func(*yaml.Node, string) {}, // read before
-		"flows":    func(n *yaml.Node, path string) { c.Flows = p.flows(n, path) },
+		"env_file": func(n *yaml.Node, path string) {
+			if n == nil { // else it was read before
+				p.yaml.text(&p.env.file)(n, path)
+			}
+		},
+		"flows": func(n *yaml.Node, path string) { c.Flows = p.flows(n, path) },
 		"http": func(n *yaml.Node, path string) {
 			p.yaml.mapping(n, path, map[string]field{"listen": p.yaml.text(&c.HTTP.Listen)})
 		},
@@ -228,6 +259,7 @@ func (p *parser) clusters(n *yaml.Node, path string) map[string]kafka.Config {
 		if p.env.used {
 			c.Renew = p.renewal(name, value, path, c.Properties)
 		}
+		p.told.name(path, "cluster "+name)
 		clusters[name], p.prefixes[name] = c, prefix
 	})
 	return clusters
@@ -239,8 +271,12 @@ func (p *parser) cluster(name string, n *yaml.Node, path string) (c kafka.Config
 	own := map[string]bool{}
 	var addon string
 	p.yaml.each(n, path, func(key string, value *yaml.Node, path string) {
-		var text string
-		p.yaml.text(&text)(value, path)
+		text, ok := p.yaml.scalar(value, path)
+		if ok {
+			p.told.property(path, key, text, "")
+		} else {
+			text = ""
+		}
 		switch own[key] = true; key {
 		case "from_env":
 			addon = text
@@ -255,6 +291,7 @@ func (p *parser) cluster(name string, n *yaml.Node, path string) (c kafka.Config
 		if given := p.fromEnv(&c, addon, at, own); given != "" && !own["prefix"] {
 			prefix, prefixAt = given, at+"."+addon+prefixVariable.suffix
 		}
+		p.tellAddon(&c, path, addon, own, prefix)
 		if c.Properties["bootstrap.servers"] == "" { // follows from what has been told
 			p.found.faulty[join(path, "bootstrap.servers")] = true
 		}
@@ -278,11 +315,11 @@ func (p *parser) flows(n *yaml.Node, path string) []settings.Config {
 			"groups":              p.yaml.list(&f.Groups),
 			"exclude_groups":      p.yaml.list(&f.ExcludeGroups),
 			"shared_groups":       p.yaml.list(&f.SharedGroups),
-			"naming":              p.yaml.text((*string)(&f.Naming)),
+			"naming":              word(p.yaml, &f.Naming, policy.Identity, policy.Prefix),
 			"separator":           p.yaml.text(&f.Separator),
-			"records":             p.yaml.text((*string)(&f.Records)),
-			"delivery":            p.yaml.text((*string)(&f.Delivery)),
-			"lane":                p.yaml.text((*string)(&f.Lane)),
+			"records":             word(p.yaml, &f.Records, settings.AllRecords, settings.LocalRecords),
+			"delivery":            word(p.yaml, &f.Delivery, settings.ExactlyOnce, settings.AtLeastOnce),
+			"lane":                word(p.yaml, &f.Lane, settings.LaneAuto, settings.LaneBatch, settings.LaneRecord),
 			"start":               p.yaml.text((*string)(&f.Start)),
 			"replication_factor":  p.yaml.integer(&f.ReplicationFactor),
 			"sync_topic_configs":  p.yaml.boolean(&f.SyncTopicConfigs),
@@ -297,6 +334,7 @@ func (p *parser) flows(n *yaml.Node, path string) []settings.Config {
 		if seen["separator"] && f.Naming == policy.Identity {
 			p.found.bad(path+".separator", "would not be used with naming: identity; take it out, or use naming: prefix")
 		}
+		p.told.name(path, "flow "+f.Name())
 		flows = append(flows, f)
 	})
 	return flows

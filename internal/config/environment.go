@@ -19,12 +19,20 @@ type environment struct {
 	read    func(string) ([]byte, error) // a whole file
 	file    string                       // the one that env_file names; "": none
 	inFile  map[string]string            // what that says
+	files   []string                     // that were read
 	used    bool                         // a value came from a file, and may be renewed while the program runs
 	seen    map[string]string            // what was answered: value by ${NAME}
 }
 
 func newEnvironment(getenv func(string) (string, bool), read func(string) ([]byte, error)) *environment {
-	return &environment{process: getenv, read: read, seen: map[string]string{}}
+	e := &environment{process: getenv, seen: map[string]string{}}
+	e.read = func(name string) ([]byte, error) {
+		if !slices.Contains(e.files, name) {
+			e.files = append(e.files, name)
+		}
+		return read(name)
+	}
+	return e
 }
 
 // load reads the environment file.
@@ -34,7 +42,7 @@ func (e *environment) load() error {
 	}
 	data, err := e.read(e.file)
 	if err != nil {
-		return fmt.Errorf("%s cannot be read: %w", e.file, reason(err))
+		return fmt.Errorf("%s %w", e.file, unread(err))
 	}
 	if e.inFile, err = environmentIn(string(data)); err != nil {
 		return fmt.Errorf("%s: %w", e.file, err)
@@ -55,7 +63,7 @@ func (e *environment) lookup(name string) (string, bool) {
 func (e *environment) fromFile(name string) (string, error) {
 	data, err := e.read(name)
 	if err != nil {
-		return "", fmt.Errorf("the file %s cannot be read: %w", name, reason(err))
+		return "", fmt.Errorf("the file %s %w", name, unread(err))
 	}
 	e.used = true
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")

@@ -89,6 +89,18 @@ func (p *parser) fromEnv(c *kafka.Config, name, at string, own map[string]bool) 
 	return prefix
 }
 
+// tellAddon notes the properties of a cluster that an add-on's variables have given.
+func (p *parser) tellAddon(c *kafka.Config, path, name string, own map[string]bool, prefix string) {
+	for property, text := range c.Properties {
+		if !own[property] {
+			p.told.property(join(path, property), property, text, name+given[property].suffix)
+		}
+	}
+	if prefix != "" && !own["prefix"] {
+		p.told.property(join(path, "prefix"), "prefix", prefix, name+prefixVariable.suffix)
+	}
+}
+
 // conflicts refuses keys that say once more what a variable gives.
 func (a addon) conflicts(own map[string]bool, prefixed bool) {
 	for key, v := range given {

@@ -22,9 +22,10 @@ import (
 type reader struct {
 	found *findings
 	env   *environment
+	told  *told
 }
 
-// field reads one value into where it belongs.
+// field reads one value into where it belongs. Without a node it notes what stands there, which is the default.
 type field func(n *yaml.Node, path string)
 
 func join(path, key string) string {
@@ -75,7 +76,7 @@ var fromParser = regexp.MustCompile(`^did not find expected (<|node content|'-' 
 
 // resolve follows an alias to what it stands for.
 func resolve(n *yaml.Node) *yaml.Node {
-	for n.Kind == yaml.AliasNode {
+	for n != nil && n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
 	return n
@@ -96,7 +97,9 @@ func kindOf(n *yaml.Node) string {
 
 // each gives every key of a mapping once.
 func (r *reader) each(n *yaml.Node, path string, read func(key string, value *yaml.Node, path string)) {
-	n = resolve(n)
+	if n = resolve(n); n == nil {
+		return
+	}
 	if n.Kind != yaml.MappingNode {
 		r.found.bad(path, "is %s; accepted is a mapping of keys to values", kindOf(n))
 		return
@@ -121,7 +124,8 @@ func (r *reader) each(n *yaml.Node, path string, read func(key string, value *ya
 	}
 }
 
-// mapping reads known keys and refuses others; it answers which were there.
+// mapping reads known keys, refuses others and has the fields of those that are not there tell their defaults; it
+// answers which were there.
 func (r *reader) mapping(n *yaml.Node, path string, fields map[string]field) map[string]bool {
 	seen := map[string]bool{}
 	r.each(n, path, func(key string, value *yaml.Node, at string) {
@@ -137,12 +141,22 @@ func (r *reader) mapping(n *yaml.Node, path string, fields map[string]field) map
 		}
 		r.found.bad(at, "is not a key; accepted are %s", strings.Join(known, ", "))
 	})
+	for key, field := range fields {
+		if !seen[key] {
+			field(nil, join(path, key))
+		}
+	}
 	return seen
 }
 
 // items gives the members of a list.
 func (r *reader) items(n *yaml.Node, path string, read field) {
-	n = resolve(n)
+	if n = resolve(n); n == nil {
+		if r.told.shapes { // what each of them looks like
+			read(nil, path+"[]")
+		}
+		return
+	}
 	if n.Kind != yaml.SequenceNode {
 		r.found.bad(path, "is %s; accepted is a list", kindOf(n))
 		return
@@ -157,9 +171,11 @@ func (r *reader) items(n *yaml.Node, path string, read field) {
 	}
 }
 
-// scalar is a single value with the environment put in; false after a problem.
+// scalar is a single value with the environment put in; false after a problem, and where there is none.
 func (r *reader) scalar(n *yaml.Node, path string) (value string, ok bool) {
-	n = resolve(n)
+	if n = resolve(n); n == nil {
+		return "", false
+	}
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		r.found.bad(path, "is %s; accepted is a single value", kindOf(n))
 		return "", false
@@ -169,71 +185,81 @@ func (r *reader) scalar(n *yaml.Node, path string) (value string, ok bool) {
 		r.found.bad(path, "%v", err)
 		return value, false
 	}
+	r.told.written(path, n, value)
 	return value, true
 }
 
-func (r *reader) text(into *string) field {
+func (r *reader) text(into *string) field { return word(r, into) }
+
+// word is a text that is one of few, which who validates it sees to; without any, it is whatever is given.
+func word[T ~string](r *reader, into *T, accepted ...T) field {
+	looks := shape{kind: aText}
+	for _, one := range accepted {
+		looks.accepted = append(looks.accepted, string(one))
+	}
 	return func(n *yaml.Node, path string) {
 		if value, ok := r.scalar(n, path); ok {
-			*into = value
+			*into = T(value)
 		}
+		r.told.setting(path, looks, string(*into))
 	}
 }
 
 func (r *reader) list(into *[]string) field {
 	return func(n *yaml.Node, path string) {
-		list := []string{}
-		r.items(n, path, func(n *yaml.Node, path string) {
-			if value, ok := r.scalar(n, path); ok {
-				list = append(list, value)
-			} else {
-				list = append(list, ".*") // keeps the numbers of those behind it, and is no problem itself
-			}
-		})
-		*into = list
+		if n != nil {
+			list := []string{}
+			r.items(n, path, func(n *yaml.Node, path string) {
+				if value, ok := r.scalar(n, path); ok {
+					list = append(list, value)
+				} else {
+					list = append(list, ".*") // keeps the numbers of those behind it, and is no problem itself
+				}
+			})
+			*into = list
+		}
+		r.told.setting(path, shape{kind: someTexts}, append([]string{}, *into...))
 	}
 }
 
 func (r *reader) integer(into *int) field {
 	return func(n *yaml.Node, path string) {
-		value, ok := r.scalar(n, path)
-		if !ok {
-			return
+		if value, ok := r.scalar(n, path); ok {
+			number, err := strconv.Atoi(value)
+			if err != nil {
+				r.found.bad(path, "%q is not a whole number", value)
+				return
+			}
+			*into = number
 		}
-		number, err := strconv.Atoi(value)
-		if err != nil {
-			r.found.bad(path, "%q is not a whole number", value)
-			return
-		}
-		*into = number
+		r.told.setting(path, shape{kind: aNumber}, *into)
 	}
 }
 
 func (r *reader) boolean(into *bool) field {
 	return func(n *yaml.Node, path string) {
-		value, ok := r.scalar(n, path)
-		switch {
-		case !ok:
-		case value != "true" && value != "false":
-			r.found.bad(path, "%q is unknown; use true or false", value)
-		default:
+		if value, ok := r.scalar(n, path); ok {
+			if value != "true" && value != "false" {
+				r.found.bad(path, "%q is unknown; use true or false", value)
+				return
+			}
 			*into = value == "true"
 		}
+		r.told.setting(path, shape{kind: aTruth}, *into)
 	}
 }
 
 func (r *reader) duration(into *time.Duration) field {
 	return func(n *yaml.Node, path string) {
-		value, ok := r.scalar(n, path)
-		if !ok {
-			return
+		if value, ok := r.scalar(n, path); ok {
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				r.found.bad(path, "%q is not a duration; write a number and its unit, such as 500ms, 1s or 10m", value)
+				return
+			}
+			*into = d
 		}
-		d, err := time.ParseDuration(value)
-		if err != nil {
-			r.found.bad(path, "%q is not a duration; write a number and its unit, such as 500ms, 1s or 10m", value)
-			return
-		}
-		*into = d
+		r.told.setting(path, shape{kind: aDuration}, into.String())
 	}
 }
 
@@ -243,33 +269,37 @@ var bytesPerUnit = map[string]float64{"": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB":
 
 func (r *reader) size(into *int64) field {
 	return func(n *yaml.Node, path string) {
-		value, ok := r.scalar(n, path)
-		if !ok {
-			return
-		}
-		number := strings.TrimRight(value, "BkMGKi")
-		unit, known := bytesPerUnit[value[len(number):]]
-		count, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if bytes := count * unit; err == nil && known && bytes >= 0 && bytes < 1<<62 {
+		if value, ok := r.scalar(n, path); ok {
+			number := strings.TrimRight(value, "BkMGKi")
+			unit, known := bytesPerUnit[value[len(number):]]
+			count, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+			bytes := count * unit
+			if err != nil || !known || bytes < 0 || bytes >= 1<<62 {
+				r.found.bad(path, "%q is not a size; write a number and its unit, such as 500kB, 20MB or 1GiB", value)
+				return
+			}
 			*into = int64(bytes)
-			return
 		}
-		r.found.bad(path, "%q is not a size; write a number and its unit, such as 500kB, 20MB or 1GiB", value)
+		r.told.setting(path, shape{kind: aSize}, *into)
 	}
 }
 
 // oneOf accepts the words of a table and gives what the word stands for.
-func oneOf[T any](r *reader, accepted map[string]T, into *T) field {
+func oneOf[T comparable](r *reader, accepted map[string]T, into *T) field {
 	return func(n *yaml.Node, path string) {
-		value, ok := r.scalar(n, path)
-		if !ok {
-			return
+		words := slices.Sorted(maps.Keys(accepted))
+		if value, ok := r.scalar(n, path); ok {
+			meant, known := accepted[value]
+			if !known {
+				r.found.bad(path, "%q is unknown; use %s", value, strings.Join(words, ", "))
+				return
+			}
+			*into = meant
 		}
-		meant, known := accepted[value]
-		if !known {
-			r.found.bad(path, "%q is unknown; use %s", value, strings.Join(slices.Sorted(maps.Keys(accepted)), ", "))
-			return
+		for _, word := range words {
+			if accepted[word] == *into {
+				r.told.setting(path, shape{kind: aText, accepted: words}, word)
+			}
 		}
-		*into = meant
 	}
 }

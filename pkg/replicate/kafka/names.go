@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -41,6 +42,9 @@ var names = strings.Fields(`
 	ssl.keystore.password ssl.providers ssl.sigalgs.list sticky.partitioning.linger.ms
 	topic.metadata.propagation.max.ms topic.metadata.refresh.fast.cnt topic.metadata.refresh.fast.interval.ms
 	topic.metadata.refresh.interval.ms topic.metadata.refresh.sparse`)
+
+// Names lists the properties that a configuration may set, as far as they are known.
+func Names() []string { return slices.AppendSeq(slices.Clone(names), maps.Keys(ours)) }
 
 // Nearest is the one of the known names that a mistyped one most likely means,
 // or "" if none is near: at most a third of the letters may differ, two at least

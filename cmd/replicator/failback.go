@@ -109,6 +109,11 @@ func (f *failbackFlags) failBackBy(ctx context.Context, cmd *cobra.Command, o fa
 	if f.dry || refused != nil {
 		return errorsOf(f.tell(cmd), apart(refused))
 	}
+	if f.returns {
+		if err := f.mayComeBack(ctx, cmd); err != nil {
+			return err
+		}
+	}
 	if !f.told.Before {
 		if err := f.agreed(cmd); err != nil {
 			return err
@@ -136,11 +141,11 @@ func (f *failbackFlags) failBackBy(ctx context.Context, cmd *cobra.Command, o fa
 	return report.Done(out, *f.told.Back, o.Flow.From)
 }
 
-// comeBack hands the applications over, or shows what that takes.
-func (f *failbackFlags) comeBack(ctx context.Context, cmd *cobra.Command) error {
+// openReturn finds the opposite flow, and what both are to do.
+func (f *failbackFlags) openReturn(ctx context.Context, cmd *cobra.Command) (*cutover.Return, error) {
 	o, err := f.options(cmd)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var back *settings.Config
 	if cfg, err := config.Load(f.path); err == nil {
@@ -148,7 +153,22 @@ func (f *failbackFlags) comeBack(ctx context.Context, cmd *cobra.Command) error 
 			back = &opposite
 		}
 	}
-	r, err := cutover.OpenReturn(ctx, o, back)
+	return cutover.OpenReturn(ctx, o, back)
+}
+
+// mayComeBack refuses what would be refused later, before the flow is opened.
+func (f *failbackFlags) mayComeBack(ctx context.Context, cmd *cobra.Command) error {
+	r, err := f.openReturn(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return r.Rest(ctx)
+}
+
+// comeBack hands the applications over, or shows what that takes.
+func (f *failbackFlags) comeBack(ctx context.Context, cmd *cobra.Command) error {
+	r, err := f.openReturn(ctx, cmd)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func Open(ctx context.Context, o Options) (*Cutover, error) {
 }
 
 // Close ends the connections.
-func (c *Cutover) Close() { c.m.viewer.Close() }
+func (c *Cutover) Close() { c.m.close() }
 
 // Found is the latest cutover that the ledger knows; State "" is none.
 func (c *Cutover) Found() handover.Record { return c.found }

@@ -17,6 +17,7 @@ import (
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/wait"
 )
@@ -78,7 +79,20 @@ func openMover(ctx context.Context, o Options, back bool) (*mover, error) {
 		tail: tailCheck{viewer: viewer, tail: o.Tail}, recorder: recorder{viewer: viewer},
 	}
 	m.copying.o = &m.o
+	m.source.flows, err = provenance.OpenSourceWriters(&viewer.Flow, viewer.SourceCluster, viewer.TargetCluster)
+	if err != nil {
+		viewer.Close()
+		return nil, err
+	}
 	return m, nil
+}
+
+// close ends the connections.
+func (m *mover) close() {
+	if m.source.flows != nil {
+		m.source.flows.Close()
+	}
+	m.viewer.Close()
 }
 
 // steps are what a cutover consists of, in their order.

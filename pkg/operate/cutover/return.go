@@ -121,7 +121,7 @@ func (r *Return) Preview(ctx context.Context) (states []stepwise.State, err erro
 	if err != nil {
 		return nil, stepwise.Late(ctx, "silent", err)
 	}
-	defer m.viewer.Close()
+	defer m.close()
 	if err := r.daemonsRest(ctx, m); err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (r *Return) run(ctx context.Context) (handover.Record, error) {
 	if err != nil {
 		return handover.Record{}, err
 	}
-	defer m.viewer.Close()
+	defer m.close()
 	if err := r.daemonsRest(ctx, m); err != nil {
 		return handover.Record{}, err
 	}
@@ -167,6 +167,16 @@ func (r *Return) run(ctx context.Context) (handover.Record, error) {
 	r.record.Returned = time.Now().UTC().Truncate(time.Millisecond)
 	return m.recorder.record, ledger.WriteNotes(ctx, r.o.Clusters[r.there.To], r.there.LedgerTopic(), 0,
 		[]ledger.Record{ledger.NoteRecord(handover.FailoverName, handover.Encode(r.record))})
+}
+
+// Rest refuses while daemons of the two flows run by other rules: it is for before anything is opened.
+func (r *Return) Rest(ctx context.Context) error {
+	m, err := openMover(ctx, r.backOptions(), true)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	return r.daemonsRest(ctx, m)
 }
 
 // daemonsRest refuses, before any application is asked to stop, while daemons run whose rules are others: for them not

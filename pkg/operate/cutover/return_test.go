@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/workload"
 	"replicator/internal/flowtest"
@@ -199,4 +202,72 @@ func TestReturnIsGivenAgain(t *testing.T) {
 	}
 	comeBack(p)
 	p.SameOnBoth("orders", 33)
+}
+
+// What would be refused beside daemons is refused before the flow is opened.
+func TestReturnAsksBeforeTheFlowIsOpened(t *testing.T) {
+	w := flowtest.New(t)
+	p := lost(w)
+	r := p.StartFlows(p.Back)
+	w.Await("the daemon is at work", func() bool { return r.Ready() == nil })
+	back, err := cutover.OpenReturn(p.Ctx, returnOptions(p), &p.Back)
+	p.Must("open return", err)
+	defer back.Close()
+	if err := back.Rest(p.Ctx); err == nil || !strings.Contains(err.Error(), "a daemon of flow new->old runs") {
+		t.Errorf("beside a daemon: %v", err)
+	}
+	r.Stop()
+	w.Await("the daemon is gone", func() bool { return back.Rest(p.Ctx) == nil })
+}
+
+// What a flow brings that is left out is written by no application, and is named so.
+func TestSilenceNamesFlows(t *testing.T) {
+	w := flowtest.New(t)
+	p := w.Pair()
+	w.Topic("orders", 1)
+	w.Topic("clicks", 1)
+	w.Plain(w.Sides.Source, "orders", 0, 5)
+	w.Plain(w.Sides.Source, "clicks", 0, 5)
+	r := p.StartFlows(p.There, p.Back)
+	p.SameOnBoth("orders", 5)
+	p.SameOnBoth("clicks", 5)
+	w.Plain(w.Sides.Target, "clicks", 0, 1)
+	p.SameOnBoth("clicks", 6)
+	r.Stop()
+	toldBy(w.Target, "orders", "clicks")
+	o := p.HandoverOptions()
+	o.Flow = p.Back
+	said, err := cutover.WritersOf(w.Ctx, o, []chunk.Partition{{Topic: "orders"}, {Topic: "clicks"}})
+	w.Must("ask", err)
+	if want := "orders (carried there by a flow from old)"; !strings.Contains(said, want) ||
+		!strings.Contains(said, "clicks (producer ids ") {
+		t.Errorf("writers are said to be %q", said)
+	}
+}
+
+// toldBy has a fake cluster tell who wrote the records that it holds by now.
+func toldBy(c *kafkatest.Cluster, topics ...string) {
+	by := map[string][]int64{}
+	for _, topic := range topics {
+		for _, written := range c.Read(topic, 0, 0) {
+			by[topic] = append(by[topic], written.ProducerID)
+		}
+	}
+	c.ControlKey(int16(kmsg.DescribeProducers), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		response := r.ResponseKind().(*kmsg.DescribeProducersResponse)
+		for _, asked := range r.(*kmsg.DescribeProducersRequest).Topics {
+			topic := kmsg.NewDescribeProducersResponseTopic()
+			topic.Topic = asked.Topic
+			partition := kmsg.NewDescribeProducersResponseTopicPartition()
+			for _, id := range by[asked.Topic] {
+				one := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
+				one.ProducerID, one.LastTimestamp, one.CurrentTxnStartOffset = id, time.Now().UnixMilli(), -1
+				partition.ActiveProducers = append(partition.ActiveProducers, one)
+			}
+			topic.Partitions = append(topic.Partitions, partition)
+			response.Topics = append(response.Topics, topic)
+		}
+		return response, nil, true
+	})
 }

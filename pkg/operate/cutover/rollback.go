@@ -163,7 +163,7 @@ func (r *Rollback) Preview(ctx context.Context) ([]stepwise.State, error) {
 	if err != nil {
 		return nil, stepwise.Late(ctx, "turned", err)
 	}
-	defer m.viewer.Close()
+	defer m.close()
 	states := stepwise.Check(ctx, []stepwise.Step{r.reverseStep()})
 	if states[0].Missing == groupsToTake { // which may be so, or not: nothing but trying tells
 		states[0].Done, states[0].Missing = true, ""
@@ -261,7 +261,7 @@ func (r *Rollback) carryBack(ctx context.Context, found handover.Record) (handov
 	if err != nil {
 		return found, err
 	}
-	defer m.viewer.Close()
+	defer m.close()
 	if err := m.begin(ctx, found, r.record.ID, r.state.GivenUp); err != nil {
 		return found, err
 	}

@@ -13,6 +13,7 @@ import (
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/listoffsets"
+	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/survey"
 )
 
@@ -20,6 +21,8 @@ import (
 type sourceWatch struct {
 	viewer *snapshot.Viewer
 	back   bool // its records are carried back by this command alone
+	// flows tells what flows write there that are left out, since they bring what began on the target; nil: none is.
+	flows *provenance.SourceWriters
 
 	first listoffsets.Offsets // the ends when the watch began; nil: it has not
 	began time.Time
@@ -77,17 +80,23 @@ func (w *sourceWatch) selected(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// writers names topics, and the producers of which their brokers tell (KIP-664) that wrote lately.
+// writers names topics, and the producers of which their brokers tell (KIP-664) that wrote lately. Those of flows that
+// are left out are said to be so: nobody can stop them, and they end with what they bring.
 func (w *sourceWatch) writers(ctx context.Context, moved []chunk.Partition, lately time.Duration) string {
-	active := map[string]map[int64]bool{}
+	active, brought := map[string]map[int64]bool{}, map[string]bool{}
 	for _, p := range moved {
 		active[p.Topic] = map[int64]bool{}
 	}
-	recently := time.Now().Add(-lately)
+	now := time.Now()
+	recently := now.Add(-lately)
 	// Topics are named in any case: a broker that does not tell its producers is no reason to stop.
 	seen, _ := survey.Of(w.viewer.SourceCluster, w.viewer.SourceClient).Producers(ctx, moved)
 	for _, p := range seen {
-		if !p.Last.Before(recently) {
+		switch {
+		case p.Last.Before(recently):
+		case w.brings(ctx, p.ID, now):
+			brought[p.Partition.Topic] = true
+		default:
 			active[p.Partition.Topic][p.ID] = true
 		}
 	}
@@ -96,10 +105,21 @@ func (w *sourceWatch) writers(ctx context.Context, moved []chunk.Partition, late
 		text := topic
 		if ids := slices.Sorted(maps.Keys(active[topic])); len(ids) > 0 {
 			text += " (producer ids " + strings.Trim(fmt.Sprint(ids), "[]") + ")"
+		} else if brought[topic] {
+			text += " (carried there by a flow from " + w.viewer.Flow.To + ")"
 		}
 		list = append(list, text)
 	}
 	return kafka.Few(list)
+}
+
+// brings says whether a flow that is left out is known to write under a producer id.
+func (w *sourceWatch) brings(ctx context.Context, producer int64, now time.Time) bool {
+	if w.flows == nil {
+		return false
+	}
+	brings, err := w.flows.Brings(ctx, producer, now)
+	return brings && err == nil
 }
 
 // arrived says what a source that is still written to has got while it was watched.

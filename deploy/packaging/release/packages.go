@@ -81,7 +81,7 @@ func (r release) tarball(arch string) (string, error) {
 		for _, each := range []struct{ pattern, below string }{
 			{r.binary(arch), ""}, {"LICENSE", ""}, {r.stage + "/NOTICES", ""}, {"CHANGELOG.md", ""},
 			{"deploy/replicator.service", ""}, {"deploy/alerts.yaml", ""}, {"deploy/rules.yaml", ""},
-			{"deploy/grafana/*.json", "grafana"}, {"configs/*.yaml", "examples"},
+			{"deploy/grafana/*.json", "grafana"}, {"configs/*", "examples"},
 			{r.stage + "/completions/*", "completions"}, {r.stage + "/man/*", "man"},
 		} {
 			sources, err := filepath.Glob(each.pattern)

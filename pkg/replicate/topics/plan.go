@@ -154,14 +154,24 @@ func (r rules) leaveAlone(c *Change) {
 		c.Stop = stop(c.Source, chunk.StopTopic,
 			fmt.Sprintf("%s of topic %s on cluster %s is %s, which replaces the timestamps of all records",
 				timestampType, c.Target, r.To.Name, value),
-			fmt.Sprintf("set it to %s there (kafka-configs.sh --alter --entity-type topics), or set "+
-				"sync_topic_configs: true", createTime), nil)
+			fmt.Sprintf("set it to %s there (kafka-configs.sh --alter --entity-type topics), or %s", createTime,
+				r.keep(c.Target)), nil)
 	}
 	for _, key := range sortedKeys(c.Set) {
 		c.Left = append(c.Left, Left{key, fmt.Sprintf("stays %s and should be %s: sync_topic_configs is false",
 			c.From[key], c.Set[key])})
 	}
 	c.Set, c.From = nil, nil
+}
+
+// keep says how the flow gets to keep the settings of a topic of the target. Of a pair one flow does, on the side to
+// which it writes: with the word in both, neither would run.
+func (r rules) keep(target string) string {
+	if r.CarriesBack == nil || !r.CarriesBack(target) {
+		return "set sync_topic_configs: true"
+	}
+	return fmt.Sprintf("have this flow keep settings in the place of the one in the opposite direction: "+
+		"sync_topic_configs: true here, and false in flow %s->%s", r.To.Name, r.From.Name)
 }
 
 // sourceStop tells what keeps the source topic from being read.

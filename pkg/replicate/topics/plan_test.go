@@ -134,6 +134,7 @@ func TestPlanTopics(t *testing.T) {
 		create         bool
 		to, factor     int
 		kind, reason   string // of the Stop
+		fix            string
 	}{
 		{why: "new: the source's factor", source: topic(4), rules: rules{Brokers: 5}, create: true, to: 4, factor: 3},
 		{why: "new: few brokers", source: topic(4), rules: rules{Brokers: 1}, create: true, to: 4, factor: 1},
@@ -172,7 +173,12 @@ func TestPlanTopics(t *testing.T) {
 			kind: chunk.StopTopic, reason: "cannot tell the settings"},
 		{why: "append time that we may not alter", source: topic(2),
 			target: topic(2, "message.timestamp.type:=LogAppendTime"), to: 2,
-			kind: chunk.StopTopic, reason: "replaces the timestamps"},
+			kind: chunk.StopTopic, reason: "replaces the timestamps", fix: "or set sync_topic_configs: true"},
+		{why: "the same in a pair, of which one flow keeps settings", source: topic(2),
+			rules:  rules{CarriesBack: func(string) bool { return true }},
+			target: topic(2, "message.timestamp.type:=LogAppendTime"), to: 2,
+			kind: chunk.StopTopic, reason: "replaces the timestamps",
+			fix: "sync_topic_configs: true here, and false in flow new->old"},
 		{why: "a limit that we may not alter", source: topic(2), target: topic(2, "message.timestamp.after.max.ms=1"), to: 2},
 		{why: "source in trouble", source: &side{Err: kerr.LeaderNotAvailable},
 			target: topic(2, mended...), to: 2, kind: chunk.StopMissing, reason: "cannot describe"},
@@ -196,6 +202,7 @@ func TestPlanTopics(t *testing.T) {
 			t.Errorf("%s: not stopped", row.why)
 		case row.kind == "":
 		case c.Stop.Kind != row.kind || !strings.Contains(c.Stop.Reason, row.reason) || c.Stop.Fix == "" ||
+			!strings.Contains(c.Stop.Fix, row.fix) ||
 			c.Stop.Partition.Topic != "orders":
 			t.Errorf("%s: stop %+v, want kind %s, reason with %q, and a remedy", row.why, *c.Stop, row.kind, row.reason)
 		}

@@ -275,7 +275,7 @@ func (t *Topics) warn(seen *snapshot) {
 		for _, key := range sortedKeys(from) {
 			if key != timestampType { // that one is a Stop
 				once("limit "+p.Target, "target topic refuses records by their timestamp", "topic", p.Target,
-					"setting", key, "value", from[key], "remedy", "set it to "+noLimit+", or sync_topic_configs: true")
+					"setting", key, "value", from[key], "remedy", "set it to "+noLimit+", or "+t.rules.keep(p.Target))
 			}
 		}
 	}

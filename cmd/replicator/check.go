@@ -53,10 +53,11 @@ The configuration file, with every key, its default and its meaning:
 			case connect:
 				return checkClusters(cmd.Context(), out, cfg, asJSON)
 			case asJSON:
-				return answers.Print(out, answers.FileOf(path, cfg.HTTP.Listen, cfg.Flows), true)
+				return answers.Print(out, answers.FileOf(path, cfg.HTTP.Listen, cfg.HTTP.Open(), cfg.Flows), true)
 			}
 			text := terminal.NewPrinter(out)
-			plan.Checked(text, &plan.File{Path: path, Clusters: cfg.Clusters, Flows: cfg.Flows, Listen: cfg.HTTP.Listen})
+			plan.Checked(text, &plan.File{Path: path, Clusters: cfg.Clusters, Flows: cfg.Flows,
+				Listen: cfg.HTTP.Listen, Open: cfg.HTTP.Open()})
 			return text.Err()
 		},
 	}

@@ -85,7 +85,7 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	at := "nowhere"
 	if listen := cfg.HTTP.Listen; listen != "" {
 		server, err := httpserver.Serve(httpserver.Options{Listen: listen, Metrics: registry, Ready: engine.Ready,
-			Page: shown.Handler(), Log: log})
+			Page: shown.Handler(), WebConfig: cfg.HTTP.WebConfig, Log: log})
 		switch {
 		case err == nil:
 			defer server.Close()

@@ -255,3 +255,34 @@ func TestCheckAnnouncesPagesThatAreServed(t *testing.T) {
 		}
 	}
 }
+
+// Who would answer other machines, whoever asks, is warned; one who says who may ask is not.
+func TestCheckWarnsOfAnOpenPage(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "..", "configs", "minimal.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	logins := filepath.Join(dir, "web.yaml")
+	for name, text := range map[string]string{
+		"web.yaml":     "basic_auth_users: {reader: $2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi}\n",
+		"open.yaml":    string(text) + "\nhttp: {listen: \":9642\"}\n",
+		"guarded.yaml": string(text) + "\nhttp: {listen: \":9642\", web_config: \"" + logins + "\"}\n",
+		"here.yaml":    string(text),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]bool{"open.yaml": true, "guarded.yaml": false, "here.yaml": false} {
+		got := command(t.Context(), "check", "-c", filepath.Join(dir, name))
+		if got.code != exitDone || strings.Contains(got.stdout, "warning: whoever reaches :9642") != want {
+			t.Errorf("%s: exit %d\n%s%s", name, got.code, got.stdout, got.stderr)
+		}
+		got = command(t.Context(), "check", "--json", "-c", filepath.Join(dir, name))
+		if strings.Contains(got.stdout, `"http_open": true`) != want {
+			t.Errorf("%s: %s", name, got.stdout)
+		}
+	}
+}

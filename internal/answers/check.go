@@ -12,11 +12,13 @@ type File struct {
 	File  string `json:"file"`
 	Flows []Flow `json:"flows"`
 	HTTP  string `json:"http"` // host:port; "": nothing is served
+	// Open: other machines are answered there, whoever asks.
+	Open bool `json:"http_open"`
 }
 
 // FileOf is the answer about a file.
-func FileOf(path, listen string, flows []settings.Config) File {
-	answer := File{path, []Flow{}, listen}
+func FileOf(path, listen string, open bool, flows []settings.Config) File {
+	answer := File{path, []Flow{}, listen, open}
 	for i := range flows {
 		answer.Flows = append(answer.Flows, flowOf(&flows[i]))
 	}

@@ -20,6 +20,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"reflect"
 	"slices"
@@ -41,9 +42,20 @@ type Config struct {
 	Log      Log
 }
 
-// HTTP is where metrics and health are served.
+// HTTP is where the page, metrics and health are served, and to whom.
 type HTTP struct {
-	Listen string // host:port; "": nowhere
+	Listen    string // host:port; "": nowhere
+	WebConfig string // a file of TLS and logins, as Prometheus has them; "": whoever reaches Listen is answered
+}
+
+// Open says that other machines are answered, whoever asks.
+func (h HTTP) Open() bool {
+	host, _, err := net.SplitHostPort(h.Listen)
+	if h.Listen == "" || h.WebConfig != "" || err != nil || host == "localhost" {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip == nil || !ip.IsLoopback()
 }
 
 // Log is what is logged and how.
@@ -224,7 +236,9 @@ func (p *parser) config(root *yaml.Node, c *Config) {
 		},
 		"flows": func(n *yaml.Node, path string) { c.Flows = p.flows(n, path) },
 		"http": func(n *yaml.Node, path string) {
-			p.yaml.mapping(n, path, map[string]field{"listen": p.yaml.text(&c.HTTP.Listen)})
+			p.yaml.mapping(n, path, map[string]field{
+				"listen": p.yaml.text(&c.HTTP.Listen), "web_config": p.yaml.text(&c.HTTP.WebConfig),
+			})
 		},
 		"log": func(n *yaml.Node, path string) {
 			p.yaml.mapping(n, path, map[string]field{

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/prometheus/exporter-toolkit/web"
+
 	"replicator/pkg/replicate/settings"
 )
 
@@ -31,6 +33,15 @@ func (p *parser) validate(c *Config) {
 		_, port, err := net.SplitHostPort(listen)
 		if n, notNumber := strconv.Atoi(port); err != nil || notNumber != nil || n < 0 || n > 65535 {
 			p.found.bad("http.listen", "%q is not an address; accepted is host:port, or \"\" for none", listen)
+		}
+	}
+	switch file := c.HTTP.WebConfig; {
+	case file == "":
+	case c.HTTP.Listen == "":
+		p.found.bad("http.web_config", "would not be used with listen: \"\"; take it out, or listen somewhere")
+	default:
+		if err := web.Validate(file); err != nil {
+			p.found.bad("http.web_config", "%s cannot be used: %v; it is to be a file as Prometheus' web.config.file", file, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -63,6 +64,9 @@ func (d *door) enter(conn net.Conn) (leaves net.Conn) {
 
 // moved is told by the server what becomes of a connection.
 func (d *door) moved(conn net.Conn, state http.ConnState) {
+	if sealed, is := conn.(*tls.Conn); is {
+		conn = sealed.NetConn() // the one that came in
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch _, there := d.inside[conn]; {

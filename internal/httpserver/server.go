@@ -32,7 +32,9 @@ type Options struct {
 	Metrics *prometheus.Registry
 	Ready   func() error // why the process is not at work
 	Page    http.Handler // of all other paths
-	Log     *slog.Logger
+	// WebConfig is a file of TLS and logins, as Prometheus has them; "": everybody is answered.
+	WebConfig string
+	Log       *slog.Logger
 }
 
 // Server answers for metrics and health.
@@ -58,27 +60,53 @@ func Serve(o Options) (*Server, error) {
 	s := &Server{
 		door: d, Addr: listener.Addr(),
 		http: &http.Server{
-			Handler: readOnly(paths(&o, failures)), ErrorLog: failures, ConnState: d.moved,
+			ErrorLog: failures, ConnState: d.moved,
 			ReadHeaderTimeout: headerWithin, ReadTimeout: requestWithin, WriteTimeout: answerWithin, IdleTimeout: idleFor,
 			MaxHeaderBytes: mostHeader,
 		},
 	}
-	go func() { _ = s.http.Serve(d) }() // ends with Close
+	if err := s.serve(d, &o, failures); err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
 	return s, nil
 }
 
 // Close ends the server and its connections.
 func (s *Server) Close() { _ = s.http.Close() }
 
-func paths(o *Options, failures *log.Logger) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", o.Page)
-	mux.Handle("/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{
+// serve answers until Close: for health everybody, for all else those whom WebConfig lets in.
+func (s *Server) serve(d *door, o *Options, failures *log.Logger) error {
+	inner := http.NewServeMux()
+	inner.Handle("/", o.Page)
+	inner.Handle("/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{
 		Registry: o.Metrics, ErrorLog: failures, MaxRequestsInFlight: mostCollecting,
 	}))
+	within, err := guard(inner, o.WebConfig, d.Listener, o.Log.With("server", "http"))
+	if err != nil {
+		return err
+	}
+	s.http.Handler = readOnly(health(o.Ready, within.Handler))
+	// The file is asked for each connection where it has TLS.
+	if within.TLSConfig == nil || within.TLSConfig.GetConfigForClient == nil {
+		go func() { _ = s.http.Serve(d) }()
+		return nil
+	}
+	s.http.TLSConfig = within.TLSConfig
+	if within.TLSNextProto != nil && within.TLSNextProto["h2"] == nil {
+		s.http.TLSNextProto = within.TLSNextProto // the file wants no HTTP/2
+	}
+	go func() { _ = s.http.ServeTLS(d, "", "") }()
+	return nil
+}
+
+// health answers probes, which have no logins, and leaves all else to the next.
+func health(ready func() error, next http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", next)
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
-		err := o.Ready()
+		err := ready()
 		if err == nil {
 			fmt.Fprintln(w, "ready")
 			return

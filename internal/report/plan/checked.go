@@ -18,6 +18,7 @@ type File struct {
 	Clusters map[string]kafka.Config
 	Flows    []settings.Config
 	Listen   string // host:port; "": nothing is served
+	Open     bool   // to other machines, whoever asks
 }
 
 // Checked says what a valid configuration asks for.
@@ -42,6 +43,11 @@ func Checked(p *terminal.Printer, f *File) {
 		return
 	}
 	p.Line("a page at http://%s/, metrics at /metrics, health at /healthz and /readyz", f.Listen)
+	if f.Open {
+		p.Note(fmt.Sprintf("! warning: whoever reaches %s is answered: names of topics and groups, offsets and metrics are "+
+			"shown without TLS and without a login", f.Listen),
+			"listen on 127.0.0.1, or give http.web_config a file of TLS and logins; see docs/page.md")
+	}
 }
 
 // naming says what topics and groups are called on both sides.

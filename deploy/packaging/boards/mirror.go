@@ -146,6 +146,11 @@ func throughput() []panel {
 			queries: []query{
 				q("sum by (flow, reason) (rate(replicator_rebuilt_batches_total[$__rate_interval]))", "{{flow}} {{reason}}"),
 				q("sum by (flow) (rate(replicator_left_out_batches_total[$__rate_interval]))", "{{flow}} left out")}},
+		{title: "Limit", unit: "Bps", says: "What all replicas together may copy now, by the flow's limits; 0: no bound.",
+			queries: []query{q("sum by (flow) (replicator_limit_bytes_per_second)", "{{flow}}")}},
+		{title: "Waited for the limit", unit: "percentunit",
+			says:    "Share of the time that the replica which waits most has waited before it read more.",
+			queries: []query{q("max by (flow) (rate(replicator_throttled_seconds_total[$__rate_interval]))", "{{flow}}")}},
 	}
 }
 

@@ -93,11 +93,12 @@ func (f *failbackFlags) failBackBy(ctx context.Context, cmd *cobra.Command, o fa
 		Before: v.Record().State == handover.FailedBack}
 	f.told.Done = f.told.Before
 	if found := v.Orphans(); found != nil {
-		f.told.Orphans = &orphans.Kept{Report: found}
+		f.told.Orphans, f.told.HadRead = &orphans.Kept{Report: found}, v.HadRead()
 		if !f.asJSON {
 			if err := report.Orphans(out, *f.told.Orphans); err != nil {
 				return err
 			}
+			report.HadRead(out, v.HadRead(), found.Source, found.Target)
 		}
 	}
 	refused := v.Refusal()

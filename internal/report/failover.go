@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"replicator/internal/terminal"
+	"replicator/pkg/operate/failback"
 	"replicator/pkg/operate/failover"
 	"replicator/pkg/operate/orphans"
 	"replicator/pkg/replicate/handover"
@@ -143,6 +144,15 @@ func stood(p *terminal.Printer, r *failover.Report, from, to string) {
 	p.Table(rows, notes)
 	p.Wrapped("  ", "a group reads next on %s exactly what followed its last position on %s that was seen; what it has "+
 		"read there since it reads again, at most its lag: how much that is, %s alone knows", to, from, from)
+}
+
+// HadRead says which groups had read orphans.
+func HadRead(w io.Writer, groups []failback.HadRead, from, to string) {
+	p := terminal.NewPrinter(w)
+	for _, g := range groups {
+		p.Wrapped("      ", "  group %s had read %s of these on %s: with --orphans append it reads them again on %s", g.Group,
+			records(g.Records), from, to)
+	}
 }
 
 // FailedBack says what became of a failback.

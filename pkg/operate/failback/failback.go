@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"replicator/pkg/offsets"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/orphans"
@@ -17,6 +19,7 @@ import (
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/settings"
+	"replicator/pkg/replicate/wire"
 )
 
 // Choice is what becomes of the records that were never copied.
@@ -64,7 +67,15 @@ type Failback struct {
 	books  []*ledger.Shard
 	found  *orphans.Found
 	report *orphans.Report
+	had    []HadRead
 	left   []string
+}
+
+// HadRead is a group that had read orphans on the source before it was given up, and how many, as far as its positions
+// there tell. Nobody on the target has seen them.
+type HadRead struct {
+	Group   string `json:"group"` // of the source
+	Records int64  `json:"records"`
 }
 
 // Open makes sure that both clusters answer and that the flow has failed over, and finds what was never copied. Nothing
@@ -126,12 +137,32 @@ func (f *Failback) find(ctx context.Context) (err error) {
 			"'replicator rollback'"}
 }
 
-// look finds the records that were never copied.
+// HadRead lists groups that had read orphans, by name: where these are appended they read them again.
+func (f *Failback) HadRead() []HadRead { return f.had }
+
+// look finds the records that were never copied, and who had read them.
 func (f *Failback) look(ctx context.Context) (err error) {
+	held, _, err := f.viewer.ReadGroups(ctx)
+	if err != nil {
+		return err
+	}
 	if f.found, err = orphans.Find(ctx, f.viewer, func(string) bool { return true }); err != nil {
 		return err
 	}
-	f.report, err = f.found.Count(ctx)
+	had := make([]int64, len(held))
+	f.report, err = f.found.Read(ctx, func(r *kgo.Record, _ wire.Times) error {
+		for i := range held {
+			if at, stands := held[i].At(chunk.Partition{Topic: r.Topic, Number: r.Partition}); stands && r.Offset < at {
+				had[i]++
+			}
+		}
+		return nil
+	})
+	for i, records := range had {
+		if records > 0 {
+			f.had = append(f.had, HadRead{held[i].Group, records})
+		}
+	}
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -168,4 +169,17 @@ func TestWithoutAFailover(t *testing.T) {
 	r.Stop()
 	_, err = failback.Open(w.Ctx, options(w, ""))
 	refused(t, err, "flow old->new has no record of a failover")
+}
+
+// A group that had read records which were never copied is named, with how many: where they are appended it reads them
+// again.
+func TestGroupsThatHadReadOrphans(t *testing.T) {
+	w := flowtest.New(t)
+	failedOver(w)
+	w.Commit("billing", "orders", 0, 14) // of 17, 10 of which were copied
+	w.Commit("audit", "orders", 0, 10)
+	want := []failback.HadRead{{Group: "billing", Records: 4}}
+	if had := open(w, options(w, failback.Append)).HadRead(); !slices.Equal(had, want) {
+		t.Errorf("groups that had read orphans: %+v, want %+v", had, want)
+	}
 }

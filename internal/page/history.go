@@ -96,13 +96,13 @@ func (h *history) note(at time.Time, families []*dto.MetricFamily) {
 		f.Partitions = kept(f.Partitions, &s.partitions, mostSamples)
 		f.Lag = kept(f.Lag, known(s.lag, s.lagKnown && s.unknown == 0), mostSamples)
 		moved := before != nil && since > 0
-		if !moved {
-			before = s
+		if before == nil {
+			before = &sample{} // the process has just begun
 		}
 		f.Records = kept(f.Records, known((s.records-before.records)/since, moved), mostSamples)
 		f.Bytes = kept(f.Bytes, known((s.bytes-before.bytes)/since, moved), mostSamples)
 		f.CommitSeconds = kept(f.CommitSeconds, known((s.commitSum-before.commitSum)/(s.commits-before.commits),
-			s.commits > before.commits), mostSamples)
+			moved && s.commits > before.commits), mostSamples)
 		h.changes(at, name, before, s)
 	}
 }

@@ -1,9 +1,11 @@
 package page_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -60,7 +62,16 @@ func (a asker) get(path string, code int, v any) http.Header {
 	if answer.StatusCode != code {
 		a.Fatalf("%s: %s, want %d", path, answer.Status, code)
 	}
-	decoder := json.NewDecoder(answer.Body)
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		a.Fatal(err)
+	}
+	schema, _, _ := strings.Cut(path, "?")
+	if code != http.StatusOK {
+		schema = "refusal"
+	}
+	follows(a.T, schema, body)
+	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(v); err != nil {
 		a.Fatalf("%s: %v", path, err)

@@ -14,7 +14,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/kafka/spelling"
 )
 
 // reader walks the nodes of a YAML file rather than decoding them, because only nodes know their lines. What is no
@@ -135,7 +135,7 @@ func (r *reader) mapping(n *yaml.Node, path string, fields map[string]field) map
 			return
 		}
 		known := slices.Sorted(maps.Keys(fields))
-		if near := kafka.Nearest(key, known); near != "" {
+		if near := spelling.Nearest(key, known); near != "" {
 			r.found.bad(at, "is not a key; did you mean %s?", near)
 			return
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/exporter-toolkit/web"
 
+	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/settings"
 )
 
@@ -54,6 +55,13 @@ func (p *parser) validateFlows(c *Config) {
 				p.found.bad(end.path, "missing; name one of the clusters: %s", clusterNames(c))
 			} else if _, ok := c.Clusters[end.name]; !ok {
 				p.found.bad(end.path, "%q is not among the clusters: %s", end.name, clusterNames(c))
+			}
+		}
+		for _, end := range []string{flow.From, flow.To} {
+			why := kafka.RecordLaneRefused(c.Clusters[end])
+			if lane, by := flow.LaneInUse(); why != "" && lane == settings.LaneRecord {
+				p.found.bad(at+".lane", "would be record (%s): %s; use lane: batch with delivery: exactly_once, or another "+
+					"login", by, why)
 			}
 		}
 		flow.SourcePrefix, flow.TargetPrefix = p.prefixes[flow.From], p.prefixes[flow.To]

@@ -136,6 +136,8 @@ func (c *cluster) finish() {
 		}
 	case c.security().mechanism == "OAUTHBEARER":
 		c.oauth(by)
+	case c.security().byTicket():
+		c.ticket(by)
 	case c.security().byAWS():
 		c.written.step("cluster %s: give the program keys of AWS where AWS' own tools look for them", c.name)
 	default:

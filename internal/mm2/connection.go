@@ -13,7 +13,7 @@ const (
 	ownLogins   = "logins are the program's own; set the cluster's sasl properties"
 	bySight     = "the format of a store is seen"
 	goTLS       = "TLS 1.2 and later with the ciphers that both ends agree on; Java's names mean nothing here"
-	kerberos    = "Kerberos is not supported; give the program a user of its own"
+	kerberos    = "each login asks the KDC anew, without a program of the system"
 	serverCheck = "it is for those who check tokens, not for those who show them"
 )
 
@@ -46,7 +46,7 @@ var connectionRules = map[string]clusterRule{
 	"sasl.client.callback.handler.class":                noneHere(ownLogins),
 	"sasl.login.class":                                  noneHere(ownLogins),
 
-	"sasl.kerberos.service.name":                leaveHere(kerberos),
+	"sasl.kerberos.service.name":                ifSASL(same("sasl.kerberos.service.name")),
 	"sasl.kerberos.kinit.cmd":                   leaveHere(kerberos),
 	"sasl.kerberos.min.time.before.relogin":     leaveHere(kerberos),
 	"sasl.kerberos.ticket.renew.jitter":         leaveHere(kerberos),
@@ -168,6 +168,9 @@ func (c *cluster) login(s *setting) Verdict {
 	if c.security().byAWS() {
 		return c.aws(login.options, s)
 	}
+	if c.security().byTicket() {
+		return Verdict{Mapped, fmt.Sprintf("clusters.%s.sasl.kerberos", c.name)}
+	}
 	if !c.security().byPassword() {
 		return Verdict{Mapped, fmt.Sprintf("clusters.%s.sasl.oauthbearer, its secret read from the environment", c.name)}
 	}
@@ -197,6 +200,27 @@ func (c *cluster) aws(options map[string]string, s *setting) Verdict {
 			c.name, printable(role))
 	}
 	return v
+}
+
+// ticket writes who logs in by Kerberos, which is Java's default.
+func (c *cluster) ticket(by *setting) {
+	s := c.effective("sasl.jaas.config")
+	if s == nil {
+		s = by
+	}
+	c.written.properties["sasl.mechanism"] = text{value: "GSSAPI", origin: fmt.Sprintf("line %d", by.line)}
+	for property, option := range map[string]string{
+		"sasl.kerberos.principal": "principal", "sasl.kerberos.keytab": "keyTab",
+	} {
+		if value := c.options[option]; value != "" {
+			c.written.set(property, value, s)
+		} else {
+			c.written.fromEnv(property, "", s)
+		}
+	}
+	if name := c.options["serviceName"]; name != "" && c.effective("sasl.kerberos.service.name") == nil {
+		c.written.set("sasl.kerberos.service.name", name, s)
+	}
 }
 
 // oauth writes how tokens are got.

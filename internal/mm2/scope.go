@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/kafka/spelling"
 )
 
 // kind is what a key is to MirrorMaker.
@@ -176,13 +177,13 @@ func (in *importer) settle(s *setting) {
 func (in *importer) nearest(s *setting) string {
 	if s.prefix != "" {
 		known := append(keysOf(clients), keysOf(connectionRules)...)
-		if near := kafka.Nearest(s.name, known); near != "" {
+		if near := spelling.Nearest(s.name, known); near != "" {
 			return strings.TrimSuffix(s.key, s.rest) + s.prefix + near
 		}
 		return ""
 	}
 	known := slices.Concat(keysOf(connectorRules), keysOf(connectionRules), keysOf(workers), keysOf(drivers))
-	if near := kafka.Nearest(s.rest, known); near != "" {
+	if near := spelling.Nearest(s.rest, known); near != "" {
 		return strings.TrimSuffix(s.key, s.rest) + near
 	}
 	return ""

@@ -18,8 +18,11 @@ func (s security) byPassword() bool {
 
 // usable: this program knows the mechanism.
 func (s security) usable() bool {
-	return s.byPassword() || s.mechanism == "OAUTHBEARER" || s.byAWS()
+	return s.byPassword() || s.mechanism == "OAUTHBEARER" || s.byAWS() || s.byTicket()
 }
+
+// byTicket: Kerberos.
+func (s security) byTicket() bool { return s.mechanism == "GSSAPI" }
 
 // byAWS: keys of AWS are what logs in.
 func (s security) byAWS() bool { return s.mechanism == "AWS_MSK_IAM" }

@@ -39,9 +39,9 @@ func (c Config) notCarried(property, fix, why string, args ...any) error {
 // NewFranz opens a franz-go client of the same cluster; opts come after, and so
 // above, what the properties give. Carried over are the brokers, client.id,
 // client.rack, TLS with PEM and stores, SASL PLAIN, SCRAM, OAUTHBEARER (the same
-// tokens as librdkafka's, see package tokens) and AWS_MSK_IAM, broker.address.family
-// and the time-outs of sockets. Refused with a [NotCarriedError] are Kerberos, revocation lists, OpenSSL
-// providers and engines. Without effect here: ssl.cipher.suites, ssl.curves.list and
+// tokens as librdkafka's, see package tokens), AWS_MSK_IAM and GSSAPI, broker.address.family
+// and the time-outs of sockets. Refused with a [NotCarriedError] are revocation lists, OpenSSL providers
+// and engines. Without effect here: ssl.cipher.suites, ssl.curves.list and
 // ssl.sigalgs.list (Go chooses among modern ones), and all that tunes
 // librdkafka's queues and fetches ([Config.Tuning]). Certificates, keys and passwords are
 // read anew for each connection.
@@ -141,8 +141,8 @@ func dialerOf(c Config) (dialFunc, error) {
 	}, nil
 }
 
-// logins are the mechanisms that both libraries have.
-const logins = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER and AWS_MSK_IAM"
+// logins are the mechanisms that can be used.
+const logins = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM and, in the batch lane, GSSAPI"
 
 // mechanismOf logs in with the name and the password of the moment.
 func mechanismOf(c Config) (sasl.Mechanism, error) {
@@ -162,6 +162,8 @@ func mechanismOf(c Config) (sasl.Mechanism, error) {
 		return scram.Sha256(scrams), nil
 	case "SCRAM-SHA-512":
 		return scram.Sha512(scrams), nil
+	case gssapi:
+		return byTicket(c)
 	case "OAUTHBEARER", mskIAM:
 		login := oauthbearer{withTokens(c)}
 		if _, err := (oauthbearer{login.now()}).source(); err != nil {

@@ -131,6 +131,9 @@ func forLibrdkafka(c Config) (map[string]string, error) {
 // settings joins, each above the one before: what every client has, the
 // caller's settings, the configuration's properties.
 func (c Config) settings(k kind, over map[string]any) (ck.ConfigMap, error) {
+	if why := RecordLaneRefused(c); why != "" {
+		return nil, &Problem{What: why, Fix: "use lane: batch with delivery: exactly_once, or another login"}
+	}
 	servers, err := c.servers()
 	if err != nil {
 		return nil, err

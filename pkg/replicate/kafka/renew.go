@@ -27,7 +27,7 @@ var renewable = []string{
 // files are the properties that name files; a client reads them when it connects.
 var files = []string{
 	"ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location",
-	"ssl.truststore.location", "https.ca.location",
+	"ssl.truststore.location", "https.ca.location", "sasl.kerberos.keytab",
 }
 
 // now is the configuration with the passwords and certificates of this moment.

@@ -17,7 +17,7 @@ func (c Config) security() security {
 		s.protocol = strings.ToLower(value)
 	}
 	if strings.HasPrefix(s.protocol, "sasl_") {
-		s.login = "GSSAPI" // librdkafka's default
+		s.login = gssapi // librdkafka's default
 		if value, ok := c.property("sasl.mechanism"); ok {
 			s.login = strings.ToUpper(value)
 		}

@@ -1,5 +1,7 @@
 package kafka
 
+import "strings"
+
 // User is the name that the cluster knows the program by, as far as the
 // configuration tells: that of a SASL login with a name, or ANONYMOUS without any
 // login. A certificate or a token has its name from elsewhere, by rules of the
@@ -8,6 +10,10 @@ func (c Config) User() (name string, known bool) {
 	switch s := c.security(); {
 	case s.byName():
 		name = c.Properties["sasl.username"]
+		return name, name != ""
+	case s.login == gssapi:
+		name, _, _ = strings.Cut(c.Properties["sasl.kerberos.principal"], "@") // by the brokers' default rules
+		name, _, _ = strings.Cut(name, "/")
 		return name, name != ""
 	case s.login == "":
 		return "ANONYMOUS", !(s.encrypted() && s.certificate)

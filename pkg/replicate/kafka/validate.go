@@ -10,6 +10,7 @@ import (
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"replicator/pkg/replicate/kafka/mask"
+	"replicator/pkg/replicate/kafka/spelling"
 )
 
 // Validate reports every problem of the properties, offline: librdkafka itself
@@ -107,7 +108,7 @@ func (v *validation) one(property string) {
 	}
 	text := strings.TrimSpace(err.Error())
 	if strings.Contains(text, noSuchProperty) {
-		if name := Nearest(property, slices.Concat(names, slices.Collect(maps.Keys(ours)))); name != "" {
+		if name := spelling.Nearest(property, Names()); name != "" {
 			v.bad(property, "is not a librdkafka client property; did you mean %s?", name)
 			return
 		}

@@ -27,6 +27,9 @@ func TestFailover(t *testing.T) {
 		sum, everywhere := a.standsOnTarget()
 		return seen > 1500 && everywhere && sum > int64(seen)/2
 	})
+	a.await("the ends of all partitions are noted", func() bool {
+		return a.failedOver("--source-is-dead").Record.EndsUnknown == 0
+	})
 	began := time.Now()
 	a.follow(filepath.Join("..", "docs", "runbooks", "failover.md"))
 	t.Logf("death, a look, the verb, and the first record: %.1f s", time.Since(began).Seconds())
@@ -194,10 +197,11 @@ func (f *toldOfFailover) lag(group string) (sum int64) {
 	return sum
 }
 
-// failedOver asks for the record.
-func (a *apps) failedOver() (told toldOfFailover) {
+// failedOver asks for the record, or for what it would be now.
+func (a *apps) failedOver(flags ...string) (told toldOfFailover) {
 	a.t.Helper()
-	out, err := exec.CommandContext(a.ctx, a.site.binary, "failover", "-c", a.site.path, "--json", "--dry-run").Output()
+	flags = append([]string{"failover", "-c", a.site.path, "--json", "--dry-run"}, flags...)
+	out, err := exec.CommandContext(a.ctx, a.site.binary, flags...).Output()
 	a.must(err)
 	a.must(json.Unmarshal(out, &told))
 	return told

@@ -19,6 +19,9 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"replicator/integration/workload"
+	"replicator/internal/page"
+	"replicator/pkg/operate/inspect"
+	"replicator/pkg/replicate/handover"
 )
 
 // browser is a real Chromium with one page, and what it complained of.
@@ -95,7 +98,7 @@ func (b *browser) text(selector string) string {
 // of groups, and of an offset that is translated.
 func TestPage(t *testing.T) {
 	source, target := shared(t)
-	ctx := deadline(t, 4*time.Minute)
+	ctx := deadline(t, 8*time.Minute)
 	name := unique(t)
 	fine, foreign := name+"-fine", name+"-foreign"
 	must(t, workload.Topics(ctx, source.Bootstrap(), 2, workload.KeepConfigs(), fine))
@@ -123,6 +126,7 @@ func TestPage(t *testing.T) {
 	b.showsStatus(seen)
 	b.translates(s, fine)
 	b.findsAmongMany()
+	b.tellsOfMoves()
 	b.isForEverybody()
 	d.stop()
 	eval[bool](b, `look(), true`)
@@ -301,11 +305,49 @@ func (b *browser) findsAmongMany() {
 	})
 }
 
+// tellsOfMoves shows a cutover, a failover and a chart, of which this flow has none yet.
+func (b *browser) tellsOfMoves() {
+	b.t.Helper()
+	then, lag := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), 700.0
+	encoded := func(document any) string {
+		text, err := json.Marshal(document)
+		must(b.t, err)
+		return string(text)
+	}
+	done := encoded(inspect.CutoverStatus{ID: "c-1", State: handover.Done, Begun: then, Ended: &then, Written: -1,
+		Groups: []inspect.MovedGroup{{Group: "billing", Ended: &then, OnTarget: true}}})
+	over := encoded(handover.Failover{ID: "f-1", State: handover.Done, Begun: then, Ended: then, NotCopied: 42})
+	text := eval[string](b, `{
+		const moved = structuredClone(shown.status);
+		Object.assign(moved.flows[0], { cutover: `+done+`, failover: `+over+` });
+		showMoves(moved);
+		at("move-list").textContent;
+	}`)
+	for _, want := range []string{"Cutover c-1", "billing: moved at 2026-01-02 03:04:05Z; at work on the target since",
+		"Failover f-1", "not known", "42"} {
+		if !strings.Contains(text, want) {
+			b.t.Errorf("cutovers and failovers do not tell %q: %s", want, text)
+		}
+	}
+	known := []*float64{nil, &lag, nil}
+	measured := encoded(page.History{Times: []time.Time{then, then.Add(time.Minute), then.Add(2 * time.Minute)},
+		Flows: []page.FlowHistory{{Flow: "old->new", Lag: known, Records: known, Bytes: known, CommitSeconds: known}}})
+	text = eval[string](b, `shown.history = `+measured+`, showCharts(), at("chart-list").textContent`)
+	if !strings.Contains(text, "Lag in records: now not known, highest 700 at 2026-01-02 03:05:05Z") {
+		b.t.Errorf("the chart of the lag says %q", text)
+	}
+}
+
 // isForEverybody looks with small, large, dark and light screens, and without eyes.
 func (b *browser) isForEverybody() {
 	b.t.Helper()
 	rules, err := os.ReadFile("testdata/accessible.js")
 	must(b.t, err)
+	if os.Getenv("REPLICATOR_SCREENSHOTS") != "" {
+		eventually(b.t, 5*time.Minute, "there are charts to be seen", func() bool {
+			return eval[bool](b, `shown.history.every_seconds > 0 && shown.history.times.length > 3`)
+		})
+	}
 	for _, screen := range []struct {
 		name          string
 		scheme        string

@@ -3,7 +3,9 @@ package replicate_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -130,4 +132,69 @@ func TestTreeWithACircleIsRefused(t *testing.T) {
 	if len(said) != 1 {
 		t.Errorf("a ring is refused with %q", said)
 	}
+}
+
+// A topic of a hub that is lost is not filled anew by several flows: each would bring all that its source holds. What
+// is written there from then on is carried. Once one site alone fills it, it does so with everything.
+func TestLostHubIsNotFilledTwice(t *testing.T) {
+	t.Parallel()
+	for _, apart := range []bool{false, true} {
+		t.Run(fmt.Sprintf("a file each %t", apart), func(t *testing.T) { testLostHub(t, apart) })
+	}
+}
+
+func testLostHub(t *testing.T, apart bool) {
+	w := flowtest.New(t)
+	s := newSites(w, "a", "b", "h")
+	start := func(tune func(*settings.Config)) (stop func()) {
+		var flows []settings.Config
+		for _, ends := range [][2]string{{"a", "h"}, {"h", "a"}, {"h", "b"}, {"b", "h"}} {
+			flow := s.flow(ends[0], ends[1], settings.AllRecords)
+			flow.RefreshInterval = time.Second
+			tune(&flow)
+			flows = append(flows, flow)
+		}
+		running := []*flowtest.Replica{}
+		if apart {
+			for i := range flows {
+				running = append(running, w.StartFlows(s.clusters, flows[i]))
+			}
+		} else {
+			settings.Introduce(flows)
+			running = append(running, w.StartFlows(s.clusters, flows...))
+		}
+		return func() {
+			for _, r := range running {
+				r.Stop()
+			}
+		}
+	}
+	hub := s.clusters["h"].Properties["bootstrap.servers"]
+	held := func(name string) []string {
+		return s.HoldsAt(s.admins[name], s.clusters[name].Properties["bootstrap.servers"], "orders")
+	}
+	s.write(3)
+	stop := start(func(*settings.Config) {})
+	s.same()
+	w.Delete(s.admins["h"], "orders")
+	w.Must("make the topic", workload.Topics(w.Ctx, hub, 1, workload.KeepConfigs(), "orders"))
+	for _, other := range []string{"a->h", "b->h"} {
+		w.Await("the flow beside "+other+" is stopped", func() bool {
+			return strings.Contains(w.Log.String(), "was made anew, and flow "+other+" fills it as well")
+		})
+	}
+	s.Plain(hub, "orders", 0, 1)
+	s.written++
+	w.Await("what is written there is carried", func() bool {
+		return len(held("a")) >= s.written && len(held("b")) >= s.written
+	})
+	stop()
+	stop = start(func(flow *settings.Config) {
+		if flow.From == "b" || flow.To == "b" {
+			flow.Topics, flow.ExcludeTopics = []string{".*"}, []string{"orders"}
+		}
+	})
+	w.Await("one site fills it", func() bool { return len(held("h")) >= s.written })
+	s.same()
+	stop()
 }

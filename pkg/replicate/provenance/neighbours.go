@@ -175,8 +175,15 @@ func (v *Neighbourhood) findUpstream(cfg *settings.Config) {
 	}
 }
 
-// hop is a flow by the names that this configuration has for its clusters.
+// hop is a flow by the names that this configuration has for its clusters, and notes whether it has begun.
 func (n *Neighbours) hop(up *ledger.Upstream, v *Neighbourhood) (policy.Hop, bool) {
+	h, ok := n.named(up, v)
+	v.begun[h.Flow] = up.Begun
+	return h, ok
+}
+
+// named is a flow by those names.
+func (n *Neighbours) named(up *ledger.Upstream, v *Neighbourhood) (policy.Hop, bool) {
 	id := &up.Identity
 	from, to := id.SourceCluster, id.TargetCluster // a name that nobody else has
 	if from == v.target.Cluster {
@@ -197,7 +204,6 @@ func (n *Neighbours) hop(up *ledger.Upstream, v *Neighbourhood) (policy.Hop, boo
 	if h.Separator == "" {
 		h.Separator = policy.DefaultSeparator
 	}
-	v.begun[h.Flow] = up.Begun
 	return h, from != "" && to != ""
 }
 

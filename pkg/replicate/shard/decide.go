@@ -8,6 +8,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/ledger"
 	"replicator/pkg/replicate/partition"
+	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/wait"
 )
 
@@ -50,6 +51,9 @@ func (a *assigner) decide(ctx context.Context, c *candidate, l logs) error {
 // one that holds records of somebody else is refused before anything is written.
 func (a *assigner) adopt(ctx context.Context, c *candidate, verdict partition.Verdict) error {
 	name := fmt.Sprintf("%s/%d", c.topic.Target, c.partition.Number)
+	if err := a.flow.fillsAlone(ctx, c); err != nil || c.stop != nil {
+		return err
+	}
 	if from := verdict.From; verdict.Action == partition.Refill {
 		a.log.Warn("target topic was created again, copying it anew", "partition", c.partition, "target", name,
 			"remedy", "nothing to do; the groups follow as the records arrive")
@@ -80,6 +84,23 @@ func (a *assigner) adopt(ctx context.Context, c *candidate, verdict partition.Ve
 	}
 	c.header.TargetTopic, c.header.Floor = c.topic.TargetID, end
 	return nil
+}
+
+// fillsAlone refuses to bring back what a topic of the target had before it was made anew, if others would do so too.
+func (f *Flow) fillsAlone(ctx context.Context, c *candidate) error {
+	if f.SourceWriters == nil {
+		return nil
+	}
+	stop, err := f.Writers.SeveralFill(c.partition, c.topic.Target)
+	if err != nil || stop == nil {
+		return err
+	}
+	again, err := f.SourceWriters.Refills(ctx, c.partition,
+		provenance.Topics{Source: c.topic.SourceID, Target: c.topic.TargetID})
+	if again {
+		c.stop = stop
+	}
+	return err
 }
 
 // leaveHole has copying go on behind what retention has taken before it was copied.

@@ -7,7 +7,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
+
+//lint:file-ignore SA1019 the older schema of boards is the one that all of Grafana's versions read
 
 const fromHere = "../" + deploy
 
@@ -70,6 +75,29 @@ func TestBoardsAreAsWritten(t *testing.T) {
 	there, err := filepath.Glob(fromHere + "grafana/*.json")
 	if err != nil || len(there) != len(files) {
 		t.Errorf("deploy/grafana holds %v, want %d boards", there, len(files))
+	}
+}
+
+// Grafana's own types know every key of the files, also those of each panel's kind, and find no value wrong.
+func TestBoardsAreGrafanas(t *testing.T) {
+	plugins.RegisterDefaultPlugins()
+	files, err := filepath.Glob(fromHere + "grafana/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read dashboard.Dashboard
+		// It is never nil, and says nothing where nothing is wrong.
+		if err := read.UnmarshalJSONStrict(text); err != nil && err.Error() != "" {
+			t.Errorf("%s: %v", file, err)
+		}
+		if err := read.Validate(); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
 }
 

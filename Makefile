@@ -14,7 +14,7 @@ BUILD       := -trimpath
 IMAGE       ?= replicator:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help build dynamic demo observe check test integration bench soak fuzz sim brokers profile image chart boards release release-test
+.PHONY: help build dynamic demo observe check test integration bench soak fuzz sim brokers profile vuln image chart boards release release-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ brokers: ## leaders move, stop and are killed, and the nearest replica is read: 
 profile: ## CPU and heap profiles of one copy on real brokers, in dist/
 	REPLICATOR_REQUIRE_KAFKA=1 REPLICATOR_BENCH=profile $(GO) test -count=1 -run '^TestProfile$$' -timeout 1h -v ./integration/bench
 	$(GO) tool pprof -top -nodecount 40 dist/cpu.prof
+
+vuln: ## known vulnerabilities of what is linked in, by Go's database: vuln.go.dev has to be reachable
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 image: ## the product's container image, IMAGE (default replicator:dev), of VERSION if it is one
 	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t $(IMAGE) .

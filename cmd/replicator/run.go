@@ -21,6 +21,7 @@ import (
 	"replicator/cmd/replicator/files"
 	"replicator/cmd/replicator/line"
 	"replicator/internal/config"
+	"replicator/internal/config/reload"
 	"replicator/internal/httpserver"
 	"replicator/internal/interrupt"
 	"replicator/internal/page"
@@ -59,11 +60,11 @@ http.listen of the configuration.
   replicator run -c replicator.yaml --until-caught-up`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(path)
+			loaded, err := config.Read(path)
 			if err != nil {
 				return err
 			}
-			return copyFlows(cmd, cfg, once)
+			return copyFlows(cmd, path, loaded, once)
 		},
 	}
 	line.ConfigFlag(cmd, &path)
@@ -71,16 +72,20 @@ http.listen of the configuration.
 	return cmd
 }
 
-func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
+func copyFlows(cmd *cobra.Command, path string, loaded *config.Loaded, once bool) error {
+	cfg := loaded.Config
 	screen := terminal.NewScreen(cmd.ErrOrStderr(), once)
-	log := slog.New(cfg.Log.Handler(screen))
+	level := new(slog.LevelVar)
+	level.Set(cfg.Log.Level)
+	log := slog.New(cfg.Log.HandlerAt(screen, level))
 	registry := newRegistry()
+	var clusters reload.Clusters
 	engine := replicate.New(replicate.Options{
-		Clusters: line.ClustersWith(cfg, log), Flows: cfg.Flows, UntilCaughtUp: once, Registry: registry, Log: log,
+		Clusters: clusters.Take(line.ClustersWith(cfg, log)), Flows: cfg.Flows, UntilCaughtUp: once, Registry: registry, Log: log,
 		ViewGroups: inspect.ViewGroups(line.ClustersWith(cfg, log), log),
 		Version:    files.VersionOf(), Commit: files.CommitOf(),
 	})
-	shown := page.New(page.Options{Clusters: line.ClustersWith(cfg, log), Flows: cfg.Flows, Metrics: registry,
+	shown := page.New(page.Options{Clusters: clusters.Take(line.ClustersWith(cfg, log)), Flows: cfg.Flows, Metrics: registry,
 		Words: status.Words, Version: files.VersionOf()})
 	at := "nowhere"
 	if listen := cfg.HTTP.Listen; listen != "" {
@@ -105,7 +110,19 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	}
 	begun := time.Now()
 	progress := screen.Follow(engine.Progress)
-	err := besides(cmd.Context(), shown.Run, engine.Run)
+	beside := []func(context.Context) error{shown.Run}
+	if !once {
+		beside = append(beside, follow(path, loaded, reload.Options{Level: level, Registry: registry, Log: log,
+			Take: func(ctx context.Context, before, next *config.Config, refused func(error)) error {
+				show := func(cfg *config.Config) { shown.Change(clusters.Take(line.ClustersWith(cfg, log)), cfg.Flows) }
+				show(next)
+				return engine.Change(ctx, clusters.Take(line.ClustersWith(next, log)), next.Flows, func(err error) {
+					show(before)
+					refused(err)
+				})
+			}}))
+	}
+	err := besides(cmd.Context(), engine.Run, beside...)
 	progress.End()
 	sum := engine.Progress()
 	switch {
@@ -123,12 +140,26 @@ func copyFlows(cmd *cobra.Command, cfg *config.Config, once bool) error {
 	return nil
 }
 
+// follow has the daemon go on by what its configuration says.
+func follow(path string, begun *config.Loaded, o reload.Options) func(context.Context) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	o.Path, o.Begun, o.Hangup = path, begun, hangup
+	reloader := reload.New(o)
+	return func(ctx context.Context) error {
+		defer signal.Stop(hangup)
+		return reloader.Run(ctx)
+	}
+}
+
 // besides runs what is the process' business, and something beside it that ends with it.
-func besides(ctx context.Context, beside, business func(context.Context) error) error {
+func besides(ctx context.Context, business func(context.Context) error, beside ...func(context.Context) error) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	var group errgroup.Group
-	group.Go(func() error { return beside(ctx) })
+	for _, run := range beside {
+		group.Go(func() error { return run(ctx) })
+	}
 	err := business(ctx)
 	end()
 	return cmp.Or(err, group.Wait())

@@ -73,8 +73,11 @@ const (
 )
 
 // Handler writes log lines as configured.
-func (l Log) Handler(w io.Writer) slog.Handler {
-	options := &slog.HandlerOptions{Level: l.Level, ReplaceAttr: inWords}
+func (l Log) Handler(w io.Writer) slog.Handler { return l.HandlerAt(w, l.Level) }
+
+// HandlerAt is Handler at a level that may change.
+func (l Log) HandlerAt(w io.Writer, level slog.Leveler) slog.Handler {
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: inWords}
 	if l.Format == JSON {
 		return slog.NewJSONHandler(w, options)
 	}
@@ -183,7 +186,7 @@ type Loaded struct {
 func Read(path string) (*Loaded, error) { return read(path, false) }
 
 func read(path string, withoutFlows bool) (*Loaded, error) {
-	data, err := readFile(path)
+	data, err := ReadFile(path)
 	if err != nil {
 		return nil, &Problems{File: path, List: []Problem{{Message: unread(err).Error()}}}
 	}
@@ -211,7 +214,7 @@ func Parse(name string, data []byte, getenv func(string) (string, bool)) (*Confi
 }
 
 func parse(name string, data []byte, getenv func(string) (string, bool), withoutFlows bool) (*Loaded, error) {
-	p := newParser(getenv, readFile)
+	p := newParser(getenv, ReadFile)
 	p.withoutFlows = withoutFlows
 	config := DefaultConfig()
 	if root := p.yaml.document(data); root != nil {
@@ -221,7 +224,7 @@ func parse(name string, data []byte, getenv func(string) (string, bool), without
 	}
 	if len(p.found.problems) > 0 {
 		slices.SortStableFunc(p.found.problems, func(a, b Problem) int { return a.Line - b.Line })
-		return nil, &Problems{File: name, List: p.found.problems}
+		return nil, &Problems{File: name, List: p.found.problems, Read: p.env.files}
 	}
 	return &Loaded{Config: &config, Settings: p.told.ordered(), Files: p.env.files}, nil
 }

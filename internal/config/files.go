@@ -29,8 +29,8 @@ var (
 		"certificate", mostBytes)
 )
 
-// readFile reads a whole file that is as small as one that belongs here.
-func readFile(name string) ([]byte, error) {
+// ReadFile reads a whole file that is as small as one that belongs here.
+func ReadFile(name string) ([]byte, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (p *parser) renewal(name string, n *yaml.Node, path string, last map[string
 	return func() map[string]string {
 		mu.Lock()
 		defer mu.Unlock()
-		again := newParser(getenv, readFile)
+		again := newParser(getenv, ReadFile)
 		again.env.file = environment
 		again.loadEnvironment()
 		cluster, _ := again.cluster(name, n, path)

@@ -16,6 +16,8 @@ type Problem struct {
 type Problems struct {
 	File string
 	List []Problem
+	// Read are the files that were read, or tried, beside it.
+	Read []string
 }
 
 func (p *Problems) Error() string {

@@ -53,7 +53,7 @@ func ofShape(looks shape) object {
 // Schema is a JSON schema of configurations, for editors. It is made from the fields that read them, and from the
 // reference, which explains them.
 func Schema() []byte {
-	p := newParser(os.LookupEnv, readFile)
+	p := newParser(os.LookupEnv, ReadFile)
 	p.told.shapes = true
 	config := DefaultConfig()
 	p.config(nil, &config)

@@ -217,26 +217,53 @@ func number(n *yaml.Node, path string, order map[string]int) {
 	}
 }
 
-// Changed lists the keys that two configurations do not agree in, each with its section.
-func Changed(before, after []Setting) []string {
-	said := func(list []Setting) map[string]string {
-		all := map[string]string{}
+// Change is a key that two configurations do not agree in.
+type Change struct {
+	Section, Key string
+	Whole        bool // the section is in one of them alone
+}
+
+func (c Change) String() string { return strings.TrimSpace(c.Section + " " + c.Key) }
+
+// Keep is what runs where all of a configuration is taken over but some keys, which stay as they were before.
+func Keep(before, after []Setting, stay []Change) []Setting {
+	is := func(s Setting) bool {
+		return slices.ContainsFunc(stay, func(c Change) bool { return c.Section == s.Section && c.Key == s.Key })
+	}
+	kept := slices.DeleteFunc(slices.Clone(after), is)
+	for _, s := range before {
+		if is(s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// Changed lists the keys that two configurations do not agree in.
+func Changed(before, after []Setting) []Change {
+	type place struct{ section, key string }
+	said := func(list []Setting) (map[place]string, map[string]bool) {
+		all, sections := map[place]string{}, map[string]bool{}
 		for i := range list {
-			all[strings.TrimSpace(list[i].Section+" "+list[i].Key)] = list[i].actual
+			all[place{list[i].Section, list[i].Key}] = list[i].actual
+			sections[list[i].Section] = true
 		}
-		return all
+		return all, sections
 	}
-	a, b := said(before), said(after)
-	changed := map[string]bool{}
-	for key, value := range a {
-		if other, there := b[key]; !there || other != value {
-			changed[key] = true
+	a, sectionsOfA := said(before)
+	b, sectionsOfB := said(after)
+	both := maps.Clone(a)
+	maps.Copy(both, b)
+	var changed []Change
+	for at := range both {
+		was, before := a[at]
+		is, after := b[at]
+		if was != is || before != after {
+			changed = append(changed, Change{at.section, at.key, !sectionsOfA[at.section] || !sectionsOfB[at.section]})
 		}
 	}
-	for key := range b {
-		if _, there := a[key]; !there {
-			changed[key] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(changed))
+	slices.SortFunc(changed, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(a.Section, b.Section), cmp.Compare(a.Key, b.Key))
+	})
+	return changed
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"replicator/internal/answers"
@@ -19,15 +20,21 @@ import (
 // askRest is the least pause between two translations, whoever asks.
 const askRest = 500 * time.Millisecond
 
-// asks translates offsets, one after the other.
-type asks struct {
+// setup is what the page is about.
+type setup struct {
 	clusters map[string]kafka.Config
 	flows    []settings.Config
-	turn     chan struct{} // holds one: somebody's translation is under way, or was just now
+}
+
+// asks translates offsets, one after the other.
+type asks struct {
+	setup atomic.Pointer[setup]
+	turn  chan struct{} // holds one: somebody's translation is under way, or was just now
 }
 
 // question is what is to be translated.
 type question struct {
+	setup   *setup
 	flow    settings.Config
 	at      chunk.Partition
 	offset  int64
@@ -63,7 +70,7 @@ func (a *asks) offsets(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *asks) translate(ctx context.Context, q question) (*inspect.Translation, error) {
-	view, err := snapshot.OpenTolerant(ctx, a.clusters, q.flow, nil)
+	view, err := snapshot.OpenTolerant(ctx, q.setup.clusters, q.flow, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +96,9 @@ func (a *asks) question(given url.Values) (q question, err error) {
 		err = &kafka.Problem{What: "topic is missing", Fix: "name it as on the source"}
 	}
 	name := given.Get("flow")
-	for _, flow := range a.flows {
-		if flow.Name() == name || name == "" && len(a.flows) == 1 {
+	q.setup = a.setup.Load()
+	for _, flow := range q.setup.flows {
+		if flow.Name() == name || name == "" && len(q.setup.flows) == 1 {
 			q.flow = flow
 			return q, err
 		}

@@ -40,12 +40,28 @@ type history struct {
 func newHistory(metrics prometheus.Gatherer, flows []settings.Config) *history {
 	h := &history{metrics: metrics, before: map[string]*sample{}}
 	h.kept = History{EverySeconds: sampleEvery.Seconds(), Times: []time.Time{}, Flows: []FlowHistory{}, Events: []Event{}}
-	for i := range flows {
-		h.flows = append(h.flows, flows[i].Name())
-		h.kept.Flows = append(h.kept.Flows, FlowHistory{Flow: flows[i].Name(), Partitions: []*float64{}, Lag: []*float64{},
-			Records: []*float64{}, Bytes: []*float64{}, CommitSeconds: []*float64{}})
-	}
+	h.change(flows)
 	return h
+}
+
+// change keeps what is known of the flows that stay; of others nothing is known for the times that were.
+func (h *history) change(flows []settings.Config) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known := map[string]FlowHistory{}
+	for _, f := range h.kept.Flows {
+		known[f.Flow] = f
+	}
+	h.flows, h.kept.Flows = nil, []FlowHistory{}
+	for i := range flows {
+		name := flows[i].Name()
+		f, stays := known[name]
+		if !stays {
+			none := func() []*float64 { return make([]*float64, len(h.kept.Times)) }
+			f = FlowHistory{Flow: name, Partitions: none(), Lag: none(), Records: none(), Bytes: none(), CommitSeconds: none()}
+		}
+		h.flows, h.kept.Flows = append(h.flows, name), append(h.kept.Flows, f)
+	}
 }
 
 // run takes a sample now and then.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"replicator/internal/answers"
@@ -36,8 +37,10 @@ type looks struct {
 	watch func() watcher
 	words func(*inspect.FlowStatus) answers.Remark
 	now   func() time.Time
-	asked chan struct{} // holds one: somebody waits
-	ended chan struct{} // closed as run ends
+	// changed: what is watched is not what is to be watched any more.
+	changed atomic.Bool
+	asked   chan struct{} // holds one: somebody waits
+	ended   chan struct{} // closed as run ends
 
 	mu   sync.Mutex
 	last *look
@@ -53,7 +56,7 @@ func newLooks(watch func() watcher, words func(*inspect.FlowStatus) answers.Rema
 func (l *looks) latest() (*look, chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.last != nil && l.now().Sub(l.last.done) < l.last.rest {
+	if l.last != nil && !l.changed.Load() && l.now().Sub(l.last.done) < l.last.rest {
 		return l.last, l.next
 	}
 	return nil, l.next
@@ -107,7 +110,9 @@ func (l *looks) run(ctx context.Context) error {
 		case <-l.asked:
 			idle.Stop()
 		}
-		if last, _ := l.latest(); last != nil {
+		if l.changed.Swap(false) {
+			leave()
+		} else if last, _ := l.latest(); last != nil {
 			continue // who asked has that
 		}
 		if w == nil {

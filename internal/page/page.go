@@ -40,12 +40,21 @@ type Page struct {
 
 // New makes one.
 func New(o Options) *Page {
-	return &Page{
-		version: o.Version,
-		looks:   newLooks(func() watcher { return inspect.Watch(o.Clusters, o.Flows) }, o.Words, time.Now),
-		history: newHistory(o.Metrics, o.Flows),
-		asks:    &asks{clusters: o.Clusters, flows: o.Flows, turn: make(chan struct{}, 1)},
-	}
+	asks := &asks{turn: make(chan struct{}, 1)}
+	p := &Page{version: o.Version, asks: asks, history: newHistory(o.Metrics, o.Flows)}
+	p.looks = newLooks(func() watcher {
+		s := asks.setup.Load()
+		return inspect.Watch(s.clusters, s.flows)
+	}, o.Words, time.Now)
+	asks.setup.Store(&setup{o.Clusters, o.Flows})
+	return p
+}
+
+// Change has it show other flows, or on other clusters.
+func (p *Page) Change(clusters map[string]kafka.Config, flows []settings.Config) {
+	p.asks.setup.Store(&setup{clusters, flows})
+	p.history.change(flows)
+	p.looks.changed.Store(true)
 }
 
 // Run looks for those who ask, and remembers what the metrics said, until ctx ends.

@@ -60,14 +60,18 @@ type Options struct {
 
 // Engine copies flows. Run it once.
 type Engine struct {
-	options Options
 	metrics *metrics.Metrics
+	changes chan change
 
-	mu    sync.Mutex
-	flows map[string]*flow // those that are running
-	ended map[string]chunk.Progress
-	last  map[string]error // what ended a flow's last try
-	past  map[string]*flow // that try, until the next one begins
+	mu      sync.Mutex
+	options *Options         // replaced as a whole
+	former  *Options         // what ran before these; nil: nothing did
+	refused func(error)      // is told that the engine went back to them
+	flows   map[string]*flow // those that are running
+	ended   map[string]chunk.Progress
+	last    map[string]error // what ended a flow's last try
+	past    map[string]*flow // that try, until the next one begins
+	kept    map[string]*memory
 
 	reaches []*reach // one for each cluster, by name
 }
@@ -75,10 +79,10 @@ type Engine struct {
 // New makes an engine and registers its metrics.
 func New(o Options) *Engine {
 	e := &Engine{
-		options: o, metrics: metrics.New(o.Registry),
+		options: &o, metrics: metrics.New(o.Registry), changes: make(chan change),
 		flows: map[string]*flow{}, ended: map[string]chunk.Progress{}, last: map[string]error{}, past: map[string]*flow{},
+		kept: map[string]*memory{}, reaches: reachesOf(&o),
 	}
-	e.reaches = reachesOf(&o)
 	for _, cfg := range o.Flows {
 		e.metrics.Born(cfg.Name())
 	}
@@ -93,49 +97,45 @@ const catchUpLimit = 30 * time.Second
 // returns when every chunk that was begun is finished and every shard let go. An
 // error names the flow that cannot go on and has a remedy.
 func (e *Engine) Run(ctx context.Context) error {
-	asking, enough := context.WithCancel(ctx)
-	var asked sync.WaitGroup
-	defer asked.Wait()
-	defer enough()
-	for _, r := range e.reaches {
-		asked.Go(func() { r.run(asking) })
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	for _, cfg := range e.options.Flows {
-		g.Go(func() error {
-			if err := e.runFlow(ctx, cfg); err != nil {
-				return fmt.Errorf("flow %s: %w", cfg.Name(), err)
-			}
-			return nil
-		})
+	g, flowsCtx := errgroup.WithContext(ctx)
+	r := &runs{engine: e, group: g, byName: map[string]*run{}}
+	defer func() { r.asking.end() }()
+	r.ask(ctx)
+	r.start(flowsCtx)
+	if !e.now().UntilCaughtUp {
+		g.Go(func() error { return r.follow(flowsCtx, ctx) })
 	}
 	return g.Wait()
 }
 
 // runFlow runs one flow, again and again while what ends it may pass.
-func (e *Engine) runFlow(ctx context.Context, cfg settings.Config) error {
-	log := e.options.Log.With("flow", cfg.Name())
+func (e *Engine) runFlow(ctx context.Context, o *Options, cfg settings.Config) error {
+	log := o.Log.With("flow", cfg.Name())
 	retry := wait.Retry{Log: log, Clock: time.Now}
 	begun := time.Now()
-	own := cfg.Flows
+	own, ran := cfg.Flows, false
 	var met []policy.Flow
-	remembered := newMemory()
+	remembered := e.memoryOf(cfg.Name())
 	for ctx.Err() == nil {
 		cfg.Flows = append(slices.Clone(own), met...)
-		f := newFlow(&e.options, e.metrics, cfg, met, remembered)
+		f := newFlow(o, e.metrics, cfg, met, remembered)
 		e.enter(f)
 		err := f.run(ctx)
 		e.leave(f, err)
 		a := attempt{
-			err: err, ended: ctx.Err() != nil, catchUp: e.options.UntilCaughtUp, alone: len(e.options.Flows) == 1,
+			err: err, ended: ctx.Err() != nil, catchUp: o.UntilCaughtUp, alone: len(o.Flows) == 1,
 			compared: f.Topology.VersionNow() != 0, since: time.Since(begun),
 		}
+		ran = ran || a.compared
 		switch a.outcome() {
 		case done:
 			return nil
 		case stopped:
 			return &StoppedError{f.Goal.Open(), ctx.Err()}
 		case final:
+			if !ran && e.goesBack(ctx, o, fmt.Errorf("flow %s: %w", cfg.Name(), err)) {
+				return nil
+			}
 			return err
 		case again:
 			var news *metError

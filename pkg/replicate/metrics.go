@@ -98,8 +98,8 @@ func (ch gauges) put(d *prometheus.Desc, value float64, labels ...string) {
 // publishing while it is tried again.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	out := gauges(ch)
-	out.put(c.info, 1, c.engine.options.Version, c.engine.options.Commit)
-	for _, r := range c.engine.reaches {
+	out.put(c.info, 1, c.engine.now().Version, c.engine.now().Commit)
+	for _, r := range c.engine.reached() {
 		if up, known := r.state(); known {
 			value := 0.0
 			if up {

@@ -48,6 +48,20 @@ func (c Config) now() Config {
 	return c
 }
 
+// Alike says whether two configurations reach a cluster in the same way, but for what is renewed.
+func (c Config) Alike(other Config) bool { return maps.Equal(c.lasting(), other.lasting()) }
+
+// lasting are the properties without the values of those that are renewed.
+func (c Config) lasting() map[string]string {
+	lasting := maps.Clone(c.Properties)
+	for _, property := range renewable {
+		if lasting[property] != "" {
+			lasting[property] = "renewed"
+		}
+	}
+	return lasting
+}
+
 // Credentials remembers which certificates, keys and passwords a handle of librdkafka
 // was opened with: it reads them then, and never again.
 type Credentials struct {

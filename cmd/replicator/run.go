@@ -52,6 +52,10 @@ there by then is waited for until its end, and named when that takes long.
 Interrupted before, or with a topic stopped or a group that could not be
 positioned, it says which and ends with 1, and the same command goes on from there.
 
+The configuration, and the files that it names, are read again on SIGHUP, and within
+seconds after they have changed: what can change at once does, the log names the
+rest, and a configuration that is refused leaves all as it was.
+
 A page that shows what status tells, /metrics, /healthz and /readyz are served at
 http.listen of the configuration.
 
@@ -81,12 +85,12 @@ func copyFlows(cmd *cobra.Command, path string, loaded *config.Loaded, once bool
 	registry := newRegistry()
 	var clusters reload.Clusters
 	engine := replicate.New(replicate.Options{
-		Clusters: clusters.Take(line.ClustersWith(cfg, log)), Flows: cfg.Flows, UntilCaughtUp: once, Registry: registry, Log: log,
-		ViewGroups: inspect.ViewGroups(line.ClustersWith(cfg, log), log),
-		Version:    files.VersionOf(), Commit: files.CommitOf(),
+		Clusters: clusters.Take(line.ClustersWith(cfg, log)), Flows: cfg.Flows, UntilCaughtUp: once, Registry: registry,
+		Log: log, ViewGroups: inspect.ViewGroups(line.ClustersWith(cfg, log), log),
+		Version: files.VersionOf(), Commit: files.CommitOf(),
 	})
-	shown := page.New(page.Options{Clusters: clusters.Take(line.ClustersWith(cfg, log)), Flows: cfg.Flows, Metrics: registry,
-		Words: status.Words, Version: files.VersionOf()})
+	shown := page.New(page.Options{Clusters: clusters.Take(line.ClustersWith(cfg, log)), Flows: cfg.Flows,
+		Metrics: registry, Words: status.Words, Version: files.VersionOf()})
 	at := "nowhere"
 	if listen := cfg.HTTP.Listen; listen != "" {
 		server, err := httpserver.Serve(httpserver.Options{Listen: listen, Metrics: registry, Ready: engine.Ready,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -9,7 +10,7 @@ import (
 	"replicator/cmd/replicator/files"
 )
 
-// A daemon outlives its terminal, and takes a signal that comes twice for one.
+// A daemon outlives its terminal, goes on by what its file says then, and takes a signal that comes twice for one.
 func TestHangupDoesNotKill(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -22,6 +23,18 @@ func TestHangupDoesNotKill(t *testing.T) {
 	}
 	w.source.Fill("orders", 0, 3)
 	w.await("more of the copy", func() bool { s := w.status(); return s.CaughtUp && *s.Replicas == 1 })
+	w.config = reconfigure(t, w.config, "commit_interval: 50ms", "commit_interval: 60ms\n    topics: [more]")
+	w.source.Topic("more", 1)
+	w.source.Fill("more", 0, 3)
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	w.await("the copy of the topic that the file names now", func() bool {
+		return strings.Contains(w.topics(w.target), "more") && w.status().CaughtUp
+	})
+	if !strings.Contains(log.String(), "configuration is taken over") {
+		t.Errorf("the log does not tell of it:\n%s", log.String())
+	}
 	for range 2 {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
@@ -30,6 +43,19 @@ func TestHangupDoesNotKill(t *testing.T) {
 	if got := w.exit(cmd, log); got != exitDone || strings.Contains(log.String(), "second signal") {
 		t.Errorf("exit %d\n%s", got, log.String())
 	}
+}
+
+// reconfigure replaces a text of a file.
+func reconfigure(t *testing.T, path, from, to string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // Who interrupts a command is told what it has left undone.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"sync"
 
@@ -165,7 +166,7 @@ func (r *runs) follow(ctx, asking context.Context) error {
 // change ends what is not to go on as it does, and begins what is to.
 func (r *runs) change(ctx, asking context.Context, next, former *Options, tell func(error)) {
 	before := r.engine.now()
-	same := func(cluster string) bool { return before.Clusters[cluster].Alike(next.Clusters[cluster]) }
+	same := func(cluster string) bool { return alike(before.Clusters[cluster], next.Clusters[cluster]) }
 	wanted := map[string]settings.Config{}
 	clusters := len(before.Clusters) == len(next.Clusters)
 	for _, cfg := range next.Flows {
@@ -229,4 +230,18 @@ func named(flows []settings.Config, name string) bool {
 		}
 	}
 	return false
+}
+
+// alike says whether two configurations reach a cluster in the same way, but for what is renewed.
+func alike(a, b kafka.Config) bool { return maps.Equal(lasting(a.Properties), lasting(b.Properties)) }
+
+// lasting are the properties without the values of those that are renewed.
+func lasting(properties map[string]string) map[string]string {
+	lasting := maps.Clone(properties)
+	for _, property := range kafka.Renewable {
+		if lasting[property] != "" {
+			lasting[property] = "renewed"
+		}
+	}
+	return lasting
 }

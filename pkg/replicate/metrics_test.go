@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"replicator/internal/config/reload"
 	"replicator/internal/flowtest"
 	"replicator/pkg/policy"
 	"replicator/pkg/replicate"
@@ -66,6 +67,7 @@ const metricsPage = "../../docs/metrics.md"
 func TestMetricsAreDocumented(t *testing.T) {
 	l := &listing{}
 	replicate.New(replicate.Options{Registry: l})
+	reload.Register(l)
 	slices.Sort(l.rows)
 	page, err := os.ReadFile(metricsPage)
 	if err != nil {
@@ -177,6 +179,7 @@ func TestLabelsOfAFlowThatRenames(t *testing.T) {
 func TestAlertsNameMetrics(t *testing.T) {
 	l := &listing{}
 	replicate.New(replicate.Options{Registry: l})
+	reload.Register(l)
 	known := strings.Join(l.rows, "\n")
 	alerts, err := os.ReadFile("../../deploy/alerts.yaml")
 	if err != nil {

@@ -216,12 +216,18 @@ func replicas() []panel {
 	const byProcess = " * on (instance, job) group_left () replicator_build_info"
 	return []panel{
 		{look: number, title: "Clusters", unit: "short", red: of(1.0), low: true, shows: []string{"ReplicatorClusterAway"},
-			text: map[string]string{"0": "away", "1": "answers"}, width: 8,
+			text: map[string]string{"0": "away", "1": "answers"}, width: 4,
 			says: "Whether each cluster answers every replica, of all flows."},
-		{look: number, title: "Shards worked on by nobody", unit: "short", shows: []string{"ReplicatorShardsIdle"}, width: 8,
+		{look: number, title: "Shards worked on by nobody", unit: "short", shows: []string{"ReplicatorShardsIdle"}, width: 5,
 			says: "Shards of which no replica that Prometheus scrapes has read the ledger and is at work."},
-		{look: number, title: "Replicas with other rules", unit: "short", shows: []string{"ReplicatorRulesDiffer"}, width: 8,
+		{look: number, title: "Replicas with other rules", unit: "short", shows: []string{"ReplicatorRulesDiffer"}, width: 5,
 			says: "Replicas whose configuration is not that of another: what only some choose may be copied by nobody."},
+		{look: number, title: "Configuration", unit: "short", red: of(1.0), low: true, shows: []string{"ReplicatorConfigNotInUse"},
+			text: map[string]string{"0": "not in use", "1": "in use"}, width: 5,
+			says: "Whether the configuration file of every replica is what runs."},
+		{look: number, title: "Configuration taken over", unit: "dateTimeFromNow", width: 5,
+			says: "When each replica last took over what its configuration file says.", queries: []query{
+				q("max by (instance) (replicator_config_last_reload_success_timestamp_seconds) * 1000", "{{instance}}")}},
 		{title: "Shards at work", unit: "short", says: "Shards that each replica works on, and those that it owns.",
 			queries: []query{q(`sum by (flow, instance) (replicator_shards{state="working"})`, "{{flow}} {{instance}}"),
 				q(`sum by (flow, instance) (replicator_shards{state="owned"})`, "{{flow}} {{instance}} owned")}},

@@ -205,8 +205,8 @@ type fixed struct {
 }
 
 const (
-	onLedger = "put it back: a ledger that has begun with it refuses another; a flow that is to begin anew needs another " +
-		"ledger, and a restart"
+	onLedger = "put it back: a ledger that has begun with it refuses another; a flow that is to begin anew needs " +
+		"another ledger, and a restart"
 	restart = "restart the program"
 )
 

@@ -49,7 +49,7 @@ func valueOf(t *testing.T, gauge prometheus.Gauge) float64 {
 	return m.GetGauge().GetValue()
 }
 
-// Whatever a file says next: what can be taken over is, what cannot is named, and nothing that is refused has an effect.
+// Whatever a file says next: what can be taken over is, what cannot is named, and what is refused has no effect.
 func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	path, secret := filepath.Join(dir, "site.yaml"), filepath.Join(dir, "secret")
@@ -60,7 +60,8 @@ func TestReload(t *testing.T) {
 		}
 	}
 	site := func(flow, more string) string {
-		return fmt.Sprintf("clusters:\n  old: {bootstrap.servers: 'old:9092', client.id: 'x${file:%s}'}\n"+
+		return fmt.Sprintf("clusters:\n"+
+			"  old: {bootstrap.servers: 'old:9092', client.id: 'x${file:%s}'}\n"+
 			"  new: {bootstrap.servers: 'new:9092'}\nflows:\n  - {from: old, to: new%s}\n%s", secret, flow, more)
 	}
 	write(secret, "hunter2")

@@ -12,9 +12,9 @@ import (
 	"sync"
 )
 
-// renewable are the properties that [Config.Renew] may give anew: what proves who the
+// Renewable are the properties that [Config.Renew] may give anew: what proves who the
 // program is and whom it trusts. Where the cluster is never changes.
-var renewable = []string{
+var Renewable = []string{
 	"sasl.username", "sasl.password", "sasl.oauthbearer.config",
 	"sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret",
 	"sasl.oauthbearer.client.credentials.client.id", "sasl.oauthbearer.client.credentials.client.secret",
@@ -40,26 +40,12 @@ func (c Config) now() Config {
 		return c
 	}
 	c.Properties = maps.Clone(c.Properties)
-	for _, property := range renewable {
+	for _, property := range Renewable {
 		if value, ok := fresh[property]; ok && value != "" {
 			c.Properties[property] = value
 		}
 	}
 	return c
-}
-
-// Alike says whether two configurations reach a cluster in the same way, but for what is renewed.
-func (c Config) Alike(other Config) bool { return maps.Equal(c.lasting(), other.lasting()) }
-
-// lasting are the properties without the values of those that are renewed.
-func (c Config) lasting() map[string]string {
-	lasting := maps.Clone(c.Properties)
-	for _, property := range renewable {
-		if lasting[property] != "" {
-			lasting[property] = "renewed"
-		}
-	}
-	return lasting
 }
 
 // Credentials remembers which certificates, keys and passwords a handle of librdkafka
@@ -97,7 +83,7 @@ func (e *RenewedError) Remedy() string {
 // sum stands for the contents of all that may be renewed.
 func sum(c Config) [sha256.Size]byte {
 	var all bytes.Buffer
-	for _, property := range renewable {
+	for _, property := range Renewable {
 		fmt.Fprintf(&all, "%q", c.Properties[property])
 	}
 	for _, property := range files {

@@ -374,14 +374,15 @@ func (b *browser) isForEverybody() {
 	}
 }
 
-// keeps writes what the screen shows to the folder of REPLICATOR_SCREENSHOTS, if there is one.
+// keeps writes the whole page as a picture to the folder of REPLICATOR_SCREENSHOTS, if there is one.
 func (b *browser) keeps(name string) {
 	b.t.Helper()
 	dir := os.Getenv("REPLICATOR_SCREENSHOTS")
 	if dir == "" {
 		return
 	}
-	eval[bool](b, `scrollTo(0, 0), true`)
+	size := eval[[]int64](b, `[innerWidth, document.documentElement.scrollHeight]`)
+	b.do(chromedp.EmulateViewport(size[0], size[1]))
 	picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	must(b.t, err)
 	must(b.t, os.WriteFile(filepath.Join(dir, "page-"+name+".png"), picture, 0o644))

@@ -230,7 +230,8 @@ function showFlows(said) {
       make("ul", {}, ...remark.notes.slice(0, mostNotes).map(note)),
       more > 0 ? make("p", {}, `and ${more} more like these: 'replicator status --all' shows them`) : undefined);
   });
-  at("flow-list").replaceChildren(...cards);
+  const none = make("p", {}, "No flow could be looked at: nothing is known of partitions and groups.");
+  at("flow-list").replaceChildren(...(cards.length ? cards : [none]));
   setText(at("said"), said.remarks.map((r) => `Flow ${r.flow}: ${r.headline}`).join(". "));
 }
 
@@ -354,7 +355,7 @@ function showAge() {
   const seconds = Math.round((performance.now() - shown.at) / 1000);
   const old = shown.failed || seconds > 3 * Math.max(shown.again, askEvery);
   document.body.classList.toggle("old", Boolean(old));
-  setText(at("age"), `Both clusters as they were ${seconds} s ago, at ${time(shown.status.looked_at)}` +
+  setText(at("age"), `The clusters were looked at ${seconds} s ago, at ${time(shown.status.looked_at)}` +
     (old ? ". THIS IS OLD: there is no newer answer" : ""));
 }
 

@@ -48,6 +48,9 @@ func (l *listing) Register(c prometheus.Collector) error {
 	for d := range ch {
 		m := described.FindStringSubmatch(d.String())
 		labels := strings.ReplaceAll(m[3], ",", ", ")
+		if kind == "gauge" && strings.HasSuffix(m[1], "_total") {
+			kind = "counter" // of a collector that has both
+		}
 		l.rows = append(l.rows, fmt.Sprintf("| `%s` | %s | %s | %s |", m[1], kind, labels, m[2]))
 	}
 	return nil

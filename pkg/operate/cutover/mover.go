@@ -133,7 +133,7 @@ func (m *mover) steps() []stepwise.Step {
 	return append(steps, stepwise.Step{
 		Name: "recorded", Check: m.recorded, Act: m.write,
 		Do:   fmt.Sprintf("the ledger on %s notes where everything stood", to),
-		Undo: fmt.Sprintf("nothing to undo while no application writes to %s; 'replicator rollback' afterwards", to),
+		Undo: fmt.Sprintf("nothing to undo while no application writes to %s; %s afterwards", to, m.wayBack()),
 	}, stepwise.Step{
 		Name:  "versions",
 		Check: func(ctx context.Context) (string, error) { return versionsNamed(ctx, m.viewer) },
@@ -141,6 +141,14 @@ func (m *mover) steps() []stepwise.Step {
 		Do:    fmt.Sprintf("announced versions of topics name their offsets on %s", to),
 		Undo:  "nothing to undo: they name those of both clusters",
 	})
+}
+
+// wayBack is the command that takes applications back.
+func (m *mover) wayBack() string {
+	if provenance.AskedOppositeLedger(&m.o.Flow) == "" {
+		return "'replicator rollback'"
+	}
+	return fmt.Sprintf("'replicator cutover --flow \"%s->%s\"'", m.o.Flow.To, m.o.Flow.From)
 }
 
 // watch checks steps, and brings nothing about; the first one needs two checks with time between them.
@@ -336,7 +344,10 @@ func (m *mover) recorded(context.Context) (string, error) {
 
 // write notes in the ledger where everything stands.
 func (m *mover) write(ctx context.Context) error {
-	err := m.recorder.write(ctx, &m.seen, &m.moves, m.waivers.all())
+	err := m.recorder.endOpposite(ctx, &m.seen)
+	if err == nil {
+		err = m.recorder.write(ctx, &m.seen, &m.moves, m.waivers.all())
+	}
 	if err == nil {
 		m.recorder.written = m.noted()
 	}

@@ -9,6 +9,7 @@ import (
 	"replicator/pkg/operate/snapshot"
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/provenance"
 )
 
 // recorder notes a cutover in the flow's ledger: that it is under way, and where everything stood when it was done.
@@ -60,6 +61,29 @@ func (r *recorder) write(ctx context.Context, seen *standing, moves *selection, 
 		return err
 	}
 	return r.note(ctx, ledger.NoteRecord(handover.RecordName, handover.Encode(r.record)))
+}
+
+// endOpposite notes of a cutover of the opposite flow of a pair, by which applications came to the source, that it is
+// taken back: so that flow can be cut over again, and keeps settings. It comes before this one is done.
+func (r *recorder) endOpposite(ctx context.Context, seen *standing) error {
+	name, on := provenance.AskedOppositeLedger(&r.viewer.Flow), r.viewer.SourceCluster
+	comesBack, err := provenance.CarriedBack(&r.viewer.Flow)
+	if err != nil || !slices.ContainsFunc(seen.Partitions, func(p inspect.PartitionStatus) bool {
+		return comesBack(p.TargetTopic)
+	}) {
+		return err
+	}
+	book, err := ledger.ReadFirstAsItIs(ctx, on, name)
+	if err != nil || book == nil {
+		return err
+	}
+	record, err := handover.RecordOf(book)
+	if err != nil || record.State != handover.Done {
+		return err
+	}
+	record.State = handover.RolledBack
+	return ledger.WriteNotes(ctx, on, name, 0,
+		[]ledger.Record{ledger.NoteRecord(handover.RecordName, handover.Encode(record))})
 }
 
 // targetEnd is where a partition ends on the target; in a later stage where it ended before, if nothing came since:

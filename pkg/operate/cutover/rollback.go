@@ -14,6 +14,7 @@ import (
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/provenance"
 	"replicator/pkg/replicate/settings"
 	"replicator/pkg/replicate/topics"
 )
@@ -134,6 +135,9 @@ func (r *Rollback) prepare(ctx context.Context, book *ledger.Shard) error {
 		return err
 	}
 	topics := slices.Sorted(maps.Keys(ends))
+	if err := r.noPair(topics); err != nil {
+		return err
+	}
 	a := assessment{o: &r.o, viewer: r.viewer, record: r.record,
 		state: BackState{Since: r.record.Ended, Topics: len(topics)}}
 	defer func() { r.state = a.state }()
@@ -155,6 +159,19 @@ func (r *Rollback) prepare(ctx context.Context, book *ledger.Shard) error {
 			Fix: "stop them: what is brought back must not be copied again"}
 	}
 	return a.measure(ctx)
+}
+
+// noPair refuses where another flow brings to the source what is written on the target: nothing is to be brought back.
+func (r *Rollback) noPair(topics []string) error {
+	flow := &r.o.Flow
+	comesBack, err := provenance.CarriedBack(flow)
+	if err != nil || r.record.State == handover.RolledBack || !slices.ContainsFunc(topics, comesBack) {
+		return err
+	}
+	back := flow.To + "->" + flow.From
+	return &kafka.Problem{What: fmt.Sprintf("flow %s makes a pair with flow %s, which brings to %s what is written on %s",
+		flow.Name(), back, flow.From, flow.To), Fix: fmt.Sprintf("let both run, and take the applications back to %s by "+
+		"'replicator cutover --flow \"%s\"'", flow.From, back)}
 }
 
 // Preview tells how far each step is, and changes nothing.

@@ -11,6 +11,7 @@ import (
 	"replicator/pkg/replicate/chunk"
 	"replicator/pkg/replicate/groups"
 	"replicator/pkg/replicate/handover"
+	"replicator/pkg/replicate/provenance"
 	announce "replicator/pkg/versions"
 )
 
@@ -26,7 +27,7 @@ type CutoverStatus struct {
 	// TakesBack is the cutover of the opposite flow that a rollback takes back by this one; left out: none.
 	TakesBack string `json:"takes_back,omitempty"`
 	// Since it was done, at most that many records: written to the source, and to the target by somebody else. -1: not
-	// known, as the source does not answer.
+	// known, as the source does not answer. Topics of a pair do not count: what is written on one side comes to the other.
 	Written int64 `json:"written_to_source_since"`
 	Used    int64 `json:"written_to_target_since"`
 }
@@ -71,8 +72,15 @@ func cutoverStatus(ctx context.Context, v *snapshot.Viewer, snap *snapshot.Snaps
 		c.Written, c.Used = -1, -1
 		return c, nil
 	}
+	comesBack, err := provenance.CarriedBack(&v.Flow)
+	if err != nil {
+		return nil, err
+	}
 	for j := range status.Partitions {
 		one := &status.Partitions[j]
+		if comesBack(one.TargetTopic) {
+			continue
+		}
 		view := views[chunk.Partition{Topic: one.Topic, Number: one.Partition}]
 		source, target, err := endsThen(snap, view, record.ID)
 		if err != nil {

@@ -62,6 +62,19 @@ func (v *Neighbourhood) Pair() []string {
 	return names
 }
 
+// CarriedBack says of topics of the target whether the flow in the opposite direction of the same configuration carries
+// them to the source, as one of a pair with this one.
+func CarriedBack(cfg *settings.Config) (func(target string) bool, error) {
+	if AskedOppositeLedger(cfg) == "" {
+		return func(string) bool { return false }, nil
+	}
+	p, err := (&Neighbourhood{}).pairOf(cfg)
+	return func(target string) bool {
+		_, carried := p.carrierOf(target)
+		return carried
+	}, err
+}
+
 // carrierOf is the flow that carries a topic of the target to the source, under the name from which it comes back here.
 func (p *pair) carrierOf(target string) (policy.Flow, bool) {
 	for i := range p.back {

@@ -64,6 +64,12 @@ fuzz: ## each fuzz target for FUZZTIME (default 20s)
 sim: ## SIM (default 100) random stories between two fake clusters: one way in both lanes, and both ways
 	REPLICATOR_SIM=$(SIM) $(GO) test -count=1 -timeout 0 -run '^Test(Pair)?Simulation$$' ./pkg/replicate
 
+.PHONY: stories
+STORIES ?= 5000
+FIRST   ?= 1
+stories: ## STORIES (default 5000) short stories of two sites, from seed FIRST (1) on; make check tells the first 200
+	$(GO) test -count=1 -timeout 0 -short -run '^TestPairStories$$' ./pkg/replicate -stories $(STORIES) -first $(FIRST)
+
 brokers: ## leaders move, stop and are killed, and the nearest replica is read: three brokers on each side
 	REPLICATOR_REQUIRE_KAFKA=1 REPLICATOR_SEVERAL=1 $(GO) test -tags integration -count=1 -run '^TestSeveralBrokers$$' \
 		-timeout 1h -v ./integration

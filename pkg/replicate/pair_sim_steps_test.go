@@ -16,11 +16,13 @@ import (
 // step does one random thing.
 func (s *pairSim) step() {
 	switch n := s.rand.IntN(100); {
-	case n < 42:
+	case n < 30:
 		s.produce()
-	case n < 52:
+	case n < 48:
+		s.uses()
+	case n < 56:
 		s.cuts()
-	case n < 61:
+	case n < 63:
 		s.refuses()
 	case n < 70:
 		s.breaks()
@@ -180,15 +182,27 @@ func (s *pairSim) again() {
 		site.closeThoseWhoWriteNow()
 		s.applications(site)
 	}
+	for _, a := range s.apps {
+		if at := a.at; at != nil {
+			s.ends(a)
+			s.begins(a, at)
+		}
+	}
 }
 
 // loses deletes a topic of one side, or all that is there, while nobody writes; in the latter case nobody copies.
 func (s *pairSim) loses() {
+	lost := s.rand.IntN(2)
+	site := s.sites[lost]
 	for _, site := range s.sites {
 		s.endTransaction(site)
 	}
+	for _, a := range s.apps {
+		if a.at == site {
+			s.ends(a)
+		}
+	}
 	s.checkpoint()
-	site := s.site()
 	gone := []string{s.names[s.rand.IntN(len(s.names))]}
 	if s.rand.IntN(2) == 0 {
 		for len(s.replicas) > 0 {
@@ -202,6 +216,7 @@ func (s *pairSim) loses() {
 		}
 	}
 	s.say("%s loses %s", site.name, strings.Join(gone, ", "))
+	s.forgets(gone, s.sites[1-lost])
 	for _, topic := range gone {
 		s.Delete(site.admin, topic)
 	}

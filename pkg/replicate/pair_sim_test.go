@@ -38,6 +38,7 @@ type pairSim struct {
 	number     int            // of the next record
 	partitions map[string]int // by topic
 	names      []string
+	apps       []*simApp
 	faults     []*kfake.FaultHandle
 	broken     simBroken
 	transcript strings.Builder
@@ -54,6 +55,7 @@ type simSite struct {
 	operator              *kgo.Client
 	written               map[simPartition][]string // what was committed there, in order
 	pending               map[simPartition][]string // the same, in the open transaction
+	logs                  map[simPartition]simLog   // as they were read last
 	began                 int                       // transactional ids
 	closeThoseWhoWriteNow func()
 }
@@ -75,17 +77,17 @@ func TestPairSimulation(t *testing.T) {
 	}
 }
 
-// TestPairStories runs many short ones, always the same.
+// TestPairStories runs many short ones, always the same: those of -stories seeds, from -first on.
 func TestPairStories(t *testing.T) {
 	if *simSeed != 0 || os.Getenv("REPLICATOR_SIM") != "" || !testing.Short() {
-		t.Skip("they are for make check; long ones are for make sim")
+		t.Skip("they are for make check and make stories; long ones are for make sim")
 	}
-	const stories, atOnce = 200, 16 // they mostly wait
+	const atOnce = 16 // they mostly wait
 	var group errgroup.Group
 	group.SetLimit(atOnce)
-	for seed := range uint64(stories) {
+	for seed := *simFirst; seed < *simFirst+*simStories; seed++ {
 		group.Go(func() error {
-			t.Run(fmt.Sprint(seed+1), func(t *testing.T) { simulatePair(t, seed+1, shortStory) })
+			t.Run(fmt.Sprint(seed), func(t *testing.T) { simulatePair(t, seed, shortStory) })
 			return nil
 		})
 	}
@@ -111,7 +113,7 @@ func simulatePair(t *testing.T, seed uint64, steps int) {
 	})
 	for i, name := range []string{"old", "new"} {
 		site := &simSite{name: name, net: newSimNet(), written: map[simPartition][]string{},
-			pending: map[simPartition][]string{}}
+			pending: map[simPartition][]string{}, logs: map[simPartition]simLog{}}
 		site.cluster, site.bootstrap, site.admin = s.Cluster(name, kfake.NumBrokers(2), kfake.ListenFn(site.net.listen))
 		s.sites[i] = site
 		s.applications(site)
@@ -126,11 +128,12 @@ func simulatePair(t *testing.T, seed uint64, steps int) {
 		cfg := s.Cfg
 		cfg.From, cfg.To, cfg.Shards, cfg.SyncTopicConfigs = s.sites[i].name, s.sites[1-i].name, 3, i == 0
 		cfg.CommitInterval, cfg.GroupSyncInterval = 40*time.Millisecond, 200*time.Millisecond
-		cfg.RefreshInterval = 200 * time.Millisecond
+		cfg.RefreshInterval, cfg.SharedGroups = 200*time.Millisecond, []string{simShared}
 		s.flows = append(s.flows, cfg)
 	}
 	settings.Introduce(s.flows)
 	s.newTopic()
+	s.newApps()
 	t.Cleanup(s.endReplicas)
 	s.checkpoint()
 	for n := range steps {
@@ -142,6 +145,9 @@ func simulatePair(t *testing.T, seed uint64, steps int) {
 	}
 	for _, site := range s.sites {
 		s.endTransaction(site)
+	}
+	for _, a := range s.apps {
+		s.ends(a)
 	}
 	s.checkpoint()
 }
@@ -286,23 +292,49 @@ func (s *pairSim) right() error {
 		default:
 		}
 	}
+	logs := map[*simSite]map[simPartition][]simRecord{s.sites[0]: {}, s.sites[1]: {}}
 	for _, topic := range s.names {
 		for number := range s.partitions[topic] {
 			p := simPartition{topic, int32(number)}
 			for _, site := range s.sites {
-				ctx, cancel := context.WithTimeout(s.Ctx, simPatience/9)
-				held, _, err := simRead(ctx, site.bootstrap, p, 0)
-				cancel()
+				held, err := s.log(site, p)
 				if err != nil {
 					return err
 				}
 				if err := s.holds(site, p, held); err != nil {
 					return err
 				}
+				logs[site][p] = held
 			}
 		}
 	}
-	return nil
+	return s.stand(logs)
+}
+
+// simLog is what is visible in a log up to its last stable offset.
+type simLog struct {
+	topic   [16]byte
+	stable  int64
+	records []simRecord
+}
+
+// log reads what is visible on a side, once for each last stable offset.
+func (s *pairSim) log(site *simSite, p simPartition) ([]simRecord, error) {
+	topic, number := site.cluster.TopicInfo(p.topic), site.cluster.PartitionInfo(p.topic, p.number)
+	if topic == nil || number == nil {
+		return nil, fmt.Errorf("%s is not on %s", p, site.name)
+	}
+	known := site.logs[p]
+	if known.topic == topic.TopicID && known.stable == number.LastStableOffset {
+		return known.records, nil
+	}
+	ctx, cancel := context.WithTimeout(s.Ctx, simPatience/9)
+	defer cancel()
+	records, stable, err := simRead(ctx, site.bootstrap, p, 0)
+	if err == nil {
+		site.logs[p] = simLog{topic.TopicID, stable, records}
+	}
+	return records, err
 }
 
 // holds compares one partition of one side.

@@ -31,6 +31,9 @@ import (
 var (
 	simSeed  = flag.Uint64("seed", 0, "run the simulation of this seed alone")
 	simSteps = flag.Int("steps", 32, "steps of one simulation")
+
+	simStories = flag.Uint64("stories", 200, "short stories of two sites")
+	simFirst   = flag.Uint64("first", 1, "the first one's seed")
 )
 
 // simClient is what the client ids of replicas begin with.

@@ -26,24 +26,34 @@ func (g *Groups) RuleOf(group string) Rule {
 	return rule
 }
 
-// Place is where a group stands on the target that has committed that there, and source on the source.
+// Place is where a group stands on the target that has committed that there, and source on the source. A shared one has
+// read what is before its position there, unless that is ours and was derived from one that was set back since. Where
+// the position on the source follows it in turn, nobody has set that back: the source was lost, its log is another one,
+// and what the group has read, shared or not, is told by the position on the target.
 func (r Rule) Place(source Committed, target *Committed) Place {
 	if target == nil {
 		return Place{}
 	}
 	at := offsets.Target(target.Offset)
-	if !r.Shared {
-		return Place{At: &at}
-	}
-	// A position of ours was derived from one on the source. If that one was set back since, it is void.
+	_, follows := r.follows(source)
+	return Place{At: &at, Read: follows || r.Shared && !r.behind(source, *target)}
+}
+
+// behind says that a position of ours on the target was derived from one on the source that is higher than today's:
+// somebody has set that back, or its log is another one.
+func (r Rule) behind(source, target Committed) bool {
 	mark, _ := ParseMark(target.Metadata)
-	return Place{At: &at, Read: !Ours(r.Flow, *target) || source.Offset >= int64(mark.Source)}
+	return Ours(r.Flow, target) && source.Offset < int64(mark.Source)
 }
 
 // Decide says what to do about a position, as [Decide] does for a group that is not shared.
 func (r Rule) Decide(source Committed, target *Committed, a Answer) Decision {
-	if !r.Shared || target == nil || Ours(r.Flow, *target) && !r.void(source, target) {
-		return Decide(r.Flow, source, target, a)
+	if !r.Shared || target == nil || Ours(r.Flow, *target) {
+		d := Decide(r.Flow, source, target, a)
+		if r.Shared && d.Kind == InSync && r.behind(source, *target) {
+			d.Write, d.Kind, d.Why = true, Moved, "it was derived from a log of the source that is gone"
+		}
+		return d
 	}
 	d := Decide(r.Flow, source, nil, a)
 	switch {
@@ -96,7 +106,8 @@ func (g *Groups) countMembers(ctx context.Context, groups []group) error {
 // Asks says whether the decision about a position needs its translation.
 func (r Rule) Asks(target *Committed) bool { return r.Shared || target == nil || Ours(r.Flow, *target) }
 
-// void says that the source's position follows one on the target that was set back since: it will be set back as well.
+// void says that the source's position follows one on the target that a consumer has set back since: it will be set
+// back as well.
 func (r Rule) void(source Committed, target *Committed) bool {
 	mark, is := r.follows(source)
 	return is && target.Offset < int64(mark.Source)

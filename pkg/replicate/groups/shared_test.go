@@ -16,13 +16,14 @@ type pair struct {
 	at      [2]*Committed // of the group
 	read    map[int]bool  // by the group, and committed
 	made    int
+	rules   [2]Rule // of both flows, by the side where they begin
 }
 
 func newPair() *pair {
-	return &pair{natives: [2]map[int]bool{{}, {}}, read: map[int]bool{}}
+	return &pair{natives: [2]map[int]bool{{}, {}}, read: map[int]bool{}, rules: rules}
 }
 
-// rules are those of both flows, by the side where they begin.
+// rules are those of a shared group.
 var rules = [2]Rule{
 	{Flow: "a->b", Opposite: []string{"b->a"}, Shared: true}, {Flow: "b->a", Opposite: []string{"a->b"}, Shared: true},
 }
@@ -75,7 +76,7 @@ func (p *pair) translate(from int, s int64, stands Place) Answer {
 
 // sync is one round of the flow that begins at a side.
 func (p *pair) sync(from int) (wrote bool) {
-	source, target, rule := p.at[from], p.at[1-from], rules[from]
+	source, target, rule := p.at[from], p.at[1-from], p.rules[from]
 	if source == nil {
 		return false
 	}
@@ -178,6 +179,73 @@ func TestSharedGroupGoesToAndFro(t *testing.T) {
 			if best := p.best(s); p.passed(s, p.at[s].Offset, best) > 0 {
 				t.Errorf("seed %d: side %d stands at %+v, the best is %d", seed, s, p.at[s], best)
 			}
+		}
+	}
+}
+
+// lose has a side lose its log, which the other refills with all that it holds. What the group has read is told by its
+// position on the other alone.
+func (p *pair) lose(side int) {
+	other := 1 - side
+	p.logs[side], p.natives[side], p.done, p.at[side] = nil, map[int]bool{}, [2]int{}, nil
+	clear(p.read)
+	for at, id := range p.logs[other] {
+		p.natives[other][id] = id != 0
+		if p.at[other] != nil && at < int(p.at[other].Offset) {
+			p.read[id] = true
+		}
+	}
+}
+
+// A side that is lost and refilled takes over what the group has read on the other: offsets of the log that was there
+// before say nothing, in whatever order the flows and the application go on. A group that is not shared stays at home.
+func TestGroupOfALostSide(t *testing.T) {
+	for seed := range uint64(3000) {
+		rnd := rand.New(rand.NewPCG(seed, 8))
+		p, side, shared := newPair(), 0, seed%2 == 0
+		p.rules[0].Shared, p.rules[1].Shared = shared, shared
+		for range 4 {
+			for range 12 {
+				p.write(rnd.IntN(2), rnd.IntN(3))
+				p.carry(rnd.IntN(2), rnd.IntN(6))
+				p.use(side, rnd.IntN(4))
+				p.sync(rnd.IntN(2))
+				if shared && rnd.IntN(4) == 0 {
+					side = rnd.IntN(2)
+				}
+			}
+			p.standsBest(t, fmt.Sprintf("seed %d", seed))
+			lost := rnd.IntN(2)
+			p.lose(lost)
+			for range rnd.IntN(8) {
+				if shared { // else what is written first in the new log is read first, and again what comes behind it
+					p.write(rnd.IntN(2), rnd.IntN(2))
+				}
+				p.carry(rnd.IntN(2), rnd.IntN(4))
+				if shared || lost == 1 {
+					p.use(1-lost, rnd.IntN(2))
+				}
+				p.sync(rnd.IntN(2))
+			}
+			p.standsBest(t, fmt.Sprintf("seed %d, side %d was lost", seed, lost))
+			if shared {
+				side = rnd.IntN(2)
+			}
+		}
+	}
+}
+
+// standsBest has the flows settle, and asks whether the group stands, on both sides, just behind what it has read.
+func (p *pair) standsBest(t *testing.T, why string) {
+	t.Helper()
+	p.settle(t, why)
+	for s := range 2 {
+		at := p.at[s]
+		if at == nil {
+			at = &Committed{}
+		}
+		if best := p.best(s); p.unread(s) != 0 || p.passed(s, at.Offset, best) > 0 {
+			t.Fatalf("%s: side %d stands at %+v, the best is %d", why, s, at, best)
 		}
 	}
 }

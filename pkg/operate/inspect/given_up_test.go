@@ -231,6 +231,7 @@ func TestAgedOutByTimestamps(t *testing.T) {
 	w.Must("create", w.Target.CreateTopic("orders", 2, nil))
 	tied(w, "orders", 10)
 	w.Plain(w.Sides.Target, "orders", 0, 1)
+	w.Plain(w.Sides.Target, "orders", 1, 1) // which refuses that one as well
 	one := w.Drained(w.Look()).Topics[0]
 	if len(one.ByTimestamps) != 2 || one.Lacks != 10 {
 		t.Errorf("it is told as %+v", one)
@@ -238,6 +239,7 @@ func TestAgedOutByTimestamps(t *testing.T) {
 	// With a ledger that knows nothing of a partition, here as it is refused, nothing else tells either.
 	r := w.Start(nil)
 	r.Stopped("orders", 0, chunk.StopForeign)
+	r.Stopped("orders", 1, chunk.StopForeign)
 	one = w.Drained(w.Look()).Topics[0]
 	if len(one.ByTimestamps) != 2 || one.Lacks != 10 || one.ForEver {
 		t.Errorf("with a ledger it is told as %+v", one)

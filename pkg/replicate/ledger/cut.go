@@ -34,8 +34,8 @@ type Cut struct {
 	Orphans int64
 }
 
-// none says that nothing was cut.
-func (c *Cut) none() bool { return c.At == c.Copied }
+// none says that nothing was cut: so a failback notes what it gives up of the source.
+func (c *Cut) none() bool { return c.At == c.Copied && !c.Target }
 
 // Cuts are those of one partition. They are never changed, but replaced.
 type Cuts struct {

@@ -17,6 +17,7 @@ import (
 	"replicator/pkg/replicate/handover"
 	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/listoffsets"
 )
 
 // Event is one thing that was decided, or came of that.
@@ -30,6 +31,9 @@ type Event struct {
 
 // Of lists what a ledger keeps, the oldest first.
 func Of(ctx context.Context, target kafka.Config, topic string) ([]Event, error) {
+	if err := reach(ctx, target); err != nil {
+		return nil, err
+	}
 	books, err := ledger.ReadAsItIs(ctx, target, topic)
 	if err != nil {
 		return nil, err
@@ -58,6 +62,16 @@ func Of(ctx context.Context, target kafka.Config, topic string) ([]Event, error)
 		return cmp.Or(a.At.Compare(b.At), strings.Compare(a.What, b.What), strings.Compare(a.Event, b.Event))
 	})
 	return slices.Compact(list), nil // words about a topic stand in each partition of the ledger
+}
+
+// reach says at once why a cluster does not answer: whoever reads waits for it.
+func reach(ctx context.Context, target kafka.Config) error {
+	client, err := listoffsets.Open(target)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.Reach(ctx)
 }
 
 // words are those about pauses and cuts.

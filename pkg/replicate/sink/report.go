@@ -187,8 +187,8 @@ func refused(p chunk.Partition, topic string, source offsets.Source, err error) 
 	case ck.ErrUnknownTopicOrPart, ck.ErrUnknownTopicID, ck.ErrUnknownTopic, ck.ErrTopicException:
 		stop.Kind = chunk.StopMissing
 		stop.Reason = fmt.Sprintf("topic %q is not on the target", topic)
-		stop.Fix = "it is created again within the refresh_interval, and copied from the beginning at the partition's next try, " +
-			"15 s after it has stopped or later"
+		stop.Fix = "it is created again within the refresh_interval, and copied from the beginning at the partition's " +
+			"next try, 15 s after it has stopped or later"
 	case ck.ErrNotLeaderForPartition, ck.ErrLeaderNotAvailable, ck.ErrReplicaNotAvailable, ck.ErrNotEnoughReplicas,
 		ck.ErrNotEnoughReplicasAfterAppend, ck.ErrKafkaStorageError, ck.ErrRequestTimedOut, ck.ErrMsgTimedOut,
 		ck.ErrFencedLeaderEpoch, ck.ErrUnknownLeaderEpoch, ck.ErrInvalidMsg, ck.ErrUnknown,

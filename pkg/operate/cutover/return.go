@@ -216,10 +216,9 @@ func (r *Return) openBack(ctx context.Context) error {
 			continue
 		}
 		d.Closed = false
-		err = ledger.FenceAndWrite(ctx, target, r.back.LedgerTopic(), r.back.TransactionalID(int32(shard)), int32(shard),
-			[]ledger.Record{ledger.NoteRecord(handover.DirectionName, handover.Encode(d))})
-		if err != nil {
-			return target.ExplainTransactions(r.back.GroupID()+".", err)
+		note := ledger.NoteRecord(handover.DirectionName, handover.Encode(d))
+		if err := ledger.WriteInShard(ctx, target, &r.back, shard, []ledger.Record{note}); err != nil {
+			return err
 		}
 	}
 	return nil

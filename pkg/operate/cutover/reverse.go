@@ -111,10 +111,8 @@ func (r *reversal) close(ctx context.Context) error {
 	note := handover.Direction{Cutover: r.record.ID, Closed: true, By: r.opens.Name()}
 	for shard := range r.closes.Shards {
 		records := []ledger.Record{ledger.NoteRecord(handover.DirectionName, handover.Encode(note))}
-		err := ledger.FenceAndWrite(ctx, r.clusters[r.closes.To], r.closes.LedgerTopic(),
-			r.closes.TransactionalID(int32(shard)), int32(shard), records)
-		if err != nil {
-			return r.clusters[r.closes.To].ExplainTransactions(r.closes.GroupID()+".", err)
+		if err := ledger.WriteInShard(ctx, r.clusters[r.closes.To], &r.closes, shard, records); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -149,10 +147,8 @@ func (r *reversal) seed(ctx context.Context, books []*ledger.Shard) error {
 		}
 		book.PrepareMade(p, r.opens.Shards)
 		book.PrepareNote(p, handover.DirectionName, note)
-		err = ledger.FenceAndWrite(ctx, target, r.opens.LedgerTopic(), r.opens.TransactionalID(int32(shard)), int32(shard),
-			p.Records)
-		if err != nil {
-			return target.ExplainTransactions(r.opens.GroupID()+".", err)
+		if err := ledger.WriteInShard(ctx, target, &r.opens, shard, p.Records); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -150,10 +150,19 @@ func (f *Failback) look(ctx context.Context) (err error) {
 		return err
 	}
 	had := make([]int64, len(held))
+	stand := map[chunk.Partition]map[int]int64{} // offsets, by group
+	for i := range held {
+		for _, at := range held[i].Positions {
+			if stand[at.Partition] == nil {
+				stand[at.Partition] = map[int]int64{}
+			}
+			stand[at.Partition][i] = at.Source.Offset
+		}
+	}
 	f.report, err = f.found.Read(ctx, func(r *kgo.Record, _ wire.Times) error {
-		for i := range held {
-			if at, stands := held[i].At(chunk.Partition{Topic: r.Topic, Number: r.Partition}); stands && r.Offset < at {
-				had[i]++
+		for group, at := range stand[chunk.Partition{Topic: r.Topic, Number: r.Partition}] {
+			if r.Offset < at {
+				had[group]++
 			}
 		}
 		return nil
@@ -272,12 +281,7 @@ func (f *Failback) open(ctx context.Context, number int, changes []ledger.Change
 		return err
 	}
 	book.PrepareNote(p, handover.DirectionName, handover.Encode(handover.Direction{Failover: f.record.ID}))
-	err = ledger.FenceAndWrite(ctx, target, flow.LedgerTopic(), flow.TransactionalID(int32(number)), int32(number),
-		p.Records)
-	if err != nil {
-		return target.ExplainTransactions(flow.GroupID()+".", err)
-	}
-	return nil
+	return ledger.WriteInShard(ctx, target, flow, number, p.Records)
 }
 
 // givenUp puts progress behind orphans that are not to be copied, by shard.

@@ -180,10 +180,8 @@ func Resume(ctx context.Context, v *snapshot.Viewer, cuts []OpenCut, fromEnd boo
 		byShard[c.shard] = append(byShard[c.shard], ledger.NoteRecord(ledger.OrderName(c.key, c.cuts), text))
 	}
 	for shard, records := range byShard {
-		err := ledger.FenceAndWrite(ctx, v.TargetCluster, v.Flow.LedgerTopic(), v.Flow.TransactionalID(int32(shard)),
-			int32(shard), records)
-		if err != nil {
-			return v.TargetCluster.ExplainTransactions(v.Flow.GroupID()+".", err)
+		if err := ledger.WriteInShard(ctx, v.TargetCluster, &v.Flow, shard, records); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -244,10 +244,8 @@ func (n *Names) Say(ctx context.Context, v *snapshot.Viewer, list []Said, word l
 		}
 	}
 	for shard, records := range byShard {
-		err := ledger.FenceAndWrite(ctx, v.TargetCluster, v.Flow.LedgerTopic(), v.Flow.TransactionalID(int32(shard)),
-			int32(shard), records)
-		if err != nil {
-			return v.TargetCluster.ExplainTransactions(v.Flow.GroupID()+".", err)
+		if err := ledger.WriteInShard(ctx, v.TargetCluster, &v.Flow, shard, records); err != nil {
+			return err
 		}
 	}
 	return nil

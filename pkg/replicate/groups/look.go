@@ -1,11 +1,6 @@
 package groups
 
-import (
-	"context"
-	"slices"
-
-	"replicator/pkg/replicate/chunk"
-)
+import "context"
 
 // Held is a group as both clusters hold it, before any decision.
 type Held struct {
@@ -18,17 +13,6 @@ type Held struct {
 	Side          Side
 	Positions     []Position // sorted by partition; without a decision, except where the target gave an error
 	Err           error      // why it could not be read
-}
-
-// At is where the group stands on the source in a partition; false: it has no position there.
-func (h *Held) At(p chunk.Partition) (offset int64, stands bool) {
-	i, stands := slices.BinarySearchFunc(h.Positions, p, func(at Position, p chunk.Partition) int {
-		return at.Partition.Compare(p)
-	})
-	if !stands {
-		return 0, false
-	}
-	return h.Positions[i].Source.Offset, true
 }
 
 // Look reads what Sync reads, of all partitions, and writes nothing. Groups are

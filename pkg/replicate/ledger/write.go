@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"replicator/pkg/replicate/kafka"
+	"replicator/pkg/replicate/settings"
 )
 
 // WriteNotes writes notes to one ledger partition, from outside of the shard that
@@ -23,6 +24,17 @@ func WriteNotes(ctx context.Context, target kafka.Config, topic string, partitio
 	defer client.Close()
 	if err := client.ProduceSync(ctx, onto(partition, notes)...).FirstErr(); err != nil {
 		return fmt.Errorf("write to ledger %s/%d: %w", topic, partition, err)
+	}
+	return nil
+}
+
+// WriteInShard is FenceAndWrite to the ledger of a flow, under the transactional id of one of its shards. Errors are
+// explained.
+func WriteInShard(ctx context.Context, target kafka.Config, flow *settings.Config, shard int, records []Record) error {
+	number := int32(shard)
+	err := FenceAndWrite(ctx, target, flow.LedgerTopic(), flow.TransactionalID(number), number, records)
+	if err != nil {
+		return target.ExplainTransactions(flow.GroupID()+".", err)
 	}
 	return nil
 }

@@ -82,6 +82,7 @@ func TestCutoverAndRollback(t *testing.T) {
 	says(t, "the way back", dry, "up to 4 records were written", "going back is safe", "1. turned")
 	out = w.must("rollback", "--yes", "--silent-for", "100ms")
 	says(t, "the end of the way back", out, "may start on old")
+	says(t, "history", w.must("history"), "  cutover: ", "done with 1 groups, 2 partitions; taken back since")
 	// The target has a marker of the flow's among the group's 25 offsets.
 	if at := w.source.Admin().FetchManyOffsets(w.ctx, "billing"); at["billing"].Fetched["orders"][0].At != 24 {
 		t.Errorf("the group stands at %+v on the source", at["billing"].Fetched)

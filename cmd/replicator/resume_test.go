@@ -99,6 +99,7 @@ func TestResumeAfterACutOfTheSource(t *testing.T) {
 			t.Errorf("%s, while the order waits: exit %d without %q\n%s", verb, got.code, want, said)
 		}
 	}
+	says(t, "history", w.must("history"), "  resume  orders/0: after a cut at offset 6 copying goes on at 6")
 	w.must("run", "--until-caught-up")
 	if got := w.must("status"); !strings.Contains(strings.Join(strings.Fields(got), " "),
 		"orders/0: the source lost up to 4 records after they were copied") {

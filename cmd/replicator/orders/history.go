@@ -3,21 +3,18 @@ package orders
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"replicator/cmd/replicator/line"
 	"replicator/internal/answers"
-	"replicator/internal/config"
 	"replicator/pkg/operate/history"
 )
 
 // NewHistory makes the verb that shows what operators have decided.
 func NewHistory() *cobra.Command {
-	var path, named string
-	var asJSON bool
+	var f flags
 	cmd := &cobra.Command{
 		Use:   "history -c FILE [--flow F] [--json]",
 		Short: "Show what was decided about a flow, when and by whom: pauses, orders, cutovers, failovers",
@@ -31,20 +28,15 @@ each topic and partition it knows the last fifty words. The source is not asked.
   replicator history -c replicator.yaml --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(path)
+			flow, clusters, err := f.load()
 			if err != nil {
 				return err
 			}
-			flow, err := cfg.Flow(named)
-			if err != nil {
-				return err
-			}
-			target := line.ClustersWith(cfg, slog.New(slog.DiscardHandler))[flow.To]
-			list, err := history.Of(cmd.Context(), target, flow.LedgerTopic())
+			list, err := history.Of(cmd.Context(), clusters[flow.To], flow.LedgerTopic())
 			switch {
 			case err != nil:
 				return err
-			case asJSON:
+			case f.asJSON:
 				return answers.Print(cmd.OutOrStdout(), map[string]any{"flow": flow.Name(), "events": list}, true)
 			case len(list) == 0:
 				fmt.Fprintf(cmd.OutOrStdout(), "nothing was decided about flow %s\n", flow.Name())
@@ -53,9 +45,7 @@ each topic and partition it knows the last fifty words. The source is not asked.
 			return nil
 		},
 	}
-	line.ConfigFlag(cmd, &path)
-	line.FlowFlag(cmd, &named, line.OneFlow)
-	line.JSONFlag(cmd, &asJSON)
+	f.add(cmd)
 	return cmd
 }
 

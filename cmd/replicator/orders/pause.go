@@ -26,9 +26,10 @@ else goes on, and groups follow as far as was copied. A topic waits with the
 partitions that it gets later.
 
 The word is kept in the ledger on the target, with who gave it, when and why: it
-works from anywhere, whether or not a replica runs, and outlives restarts. 'status'
-shows it as stopped (paused), 'history' tells of former ones. What the source
-deletes before 'resume' cannot be copied, and is counted as a hole then.
+works from anywhere, whether or not a replica runs, and outlives restarts. To give it
+both clusters have to answer. 'status' shows it as stopped (paused), 'history' tells
+of former ones. What the source deletes before 'resume' cannot be copied, and is
+counted as a hole then.
 
 ` + line.ExitCodes,
 		Example: `  replicator pause -c replicator.yaml clicks --why "the target's disks are full" --yes

@@ -14,7 +14,9 @@ import (
 	"replicator/internal/config"
 	"replicator/pkg/operate/inspect"
 	"replicator/pkg/operate/snapshot"
+	"replicator/pkg/replicate/kafka"
 	"replicator/pkg/replicate/ledger"
+	"replicator/pkg/replicate/settings"
 )
 
 // flags are what the verbs have in common.
@@ -40,18 +42,26 @@ func (f *flags) addWord(cmd *cobra.Command, looks string) {
 	cmd.Flags().StringVar(&f.why, "why", "", "the reason, for those who come later")
 }
 
+// load reads the file: the flow that is named, and the clusters.
+func (f *flags) load() (flow settings.Config, clusters map[string]kafka.Config, err error) {
+	cfg, err := config.Load(f.path)
+	if err == nil {
+		flow, err = cfg.Flow(f.flow)
+	}
+	if err != nil {
+		return flow, nil, err
+	}
+	return flow, line.ClustersWith(cfg, slog.New(slog.DiscardHandler)), nil
+}
+
 // open opens the ledger that counts now, of the flow that is named.
 func (f *flags) open(ctx context.Context) (*snapshot.Viewer, error) {
-	cfg, err := config.Load(f.path)
-	if err != nil {
-		return nil, err
-	}
-	flow, err := cfg.Flow(f.flow)
+	flow, clusters, err := f.load()
 	if err != nil {
 		return nil, err
 	}
 	f.named = flow.Name()
-	return inspect.OpenCarrying(ctx, line.ClustersWith(cfg, slog.New(slog.DiscardHandler)), flow, nil)
+	return inspect.OpenCarrying(ctx, clusters, flow, nil)
 }
 
 // word is what is said now.

@@ -8,7 +8,6 @@ package history
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,7 +22,7 @@ import (
 // Event is one thing that was decided, or came of that.
 type Event struct {
 	At    time.Time `json:"at"`
-	Event string    `json:"event"` // pause, resume, cutover, rollback, undo, failover, failback or return
+	Event string    `json:"event"` // pause, resume, cutover, failover, failback or return
 	What  string    `json:"what"`  // topic or partition, by names of the source; "": the flow
 	By    string    `json:"by"`    // user@host; "": it was not kept
 	Text  string    `json:"text"`
@@ -89,14 +88,11 @@ func words(book *ledger.Shard) (list []Event, err error) {
 			list = append(list, one)
 		}
 	}
-	for _, name := range book.Notes() {
-		if !strings.HasPrefix(name, ledger.OrderPrefix) {
-			continue
-		}
-		var o ledger.CutOrder
-		if err := json.Unmarshal(book.Note(name), &o); err != nil {
-			return nil, fmt.Errorf("note %s of the ledger: %w", name, err)
-		}
+	orders, err := ledger.Orders(book)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range orders {
 		text := fmt.Sprintf("after a cut at offset %d copying goes on at %d; up to %d records are given up", o.At, o.From,
 			o.Skips)
 		list = append(list, Event{o.Ordered, "resume", fmt.Sprintf("%s/%d", o.Topic, o.Partition), "", text})
@@ -112,8 +108,8 @@ func handovers(first *ledger.Shard) (list []Event, err error) {
 	}
 	for _, one := range []Event{
 		{moved.Begun, "cutover", "", "", fmt.Sprintf("%s began", moved.ID)},
-		{moved.Ended, ended[moved.State], "", "", fmt.Sprintf("%s: %s with %d groups, %d partitions%s", moved.ID,
-			moved.State, moved.Groups, moved.Partitions, given(moved.GivenUp))},
+		{moved.Ended, "cutover", "", "", fmt.Sprintf("%s: done with %d groups, %d partitions%s%s", moved.ID, moved.Groups,
+			moved.Partitions, given(moved.GivenUp), since[moved.State])},
 	} {
 		if !one.At.IsZero() {
 			list = append(list, one)
@@ -138,9 +134,8 @@ func handovers(first *ledger.Shard) (list []Event, err error) {
 	return list, nil
 }
 
-// ended is what has brought a cutover to its state.
-var ended = map[string]string{handover.Begun: "cutover", handover.Done: "cutover", handover.RolledBack: "rollback",
-	handover.Undone: "undo"}
+// since is what became of a cutover that was done; the ledger does not keep when.
+var since = map[string]string{handover.RolledBack: "; taken back since", handover.Undone: "; undone since"}
 
 func given(up []string) string {
 	if len(up) == 0 {

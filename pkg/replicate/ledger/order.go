@@ -2,7 +2,9 @@ package ledger
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"replicator/pkg/offsets"
@@ -24,24 +26,50 @@ type CutOrder struct {
 	Program  string    `json:"program"` // version that wrote it
 }
 
-// OrderPrefix begins the names of these notes.
-const OrderPrefix = "resume/"
+// orderPrefix begins the names of these notes.
+const orderPrefix = "resume/"
 
 // OrderName is the note about the latest cut of a partition: each cut has its own.
 func OrderName(k Key, cuts *Cuts) string {
-	return fmt.Sprintf("%s%s/%d/%d", OrderPrefix, k.Topic, k.Partition.Number, cuts.Count)
+	return fmt.Sprintf("%s%s/%d/%d", orderPrefix, k.Topic, k.Partition.Number, cuts.Count)
 }
 
 // OrderOf reads the order about the open cut; nil: there is none.
 func OrderOf(book *Shard, k Key, cuts *Cuts) (*CutOrder, error) {
 	name := OrderName(k, cuts)
-	text := book.Note(name)
-	if text == nil {
+	if book.Note(name) == nil {
 		return nil, nil
 	}
+	order, err := readOrder(book, name)
+	var version *VersionError
+	if err != nil && !errors.As(err, &version) {
+		err = &Damage{Partition: k.Partition, Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return order, nil
+}
+
+// Orders reads all that a shard has.
+func Orders(book *Shard) (list []CutOrder, err error) {
+	for _, name := range book.Notes() {
+		if !strings.HasPrefix(name, orderPrefix) {
+			continue
+		}
+		order, err := readOrder(book, name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, *order)
+	}
+	return list, nil
+}
+
+func readOrder(book *Shard, name string) (*CutOrder, error) {
 	var order CutOrder
-	if err := json.Unmarshal(text, &order); err != nil {
-		return nil, &Damage{Partition: k.Partition, Err: fmt.Errorf("note %s: %w", name, err)}
+	if err := json.Unmarshal(book.Note(name), &order); err != nil {
+		return nil, fmt.Errorf("note %s: %w", name, err)
 	}
 	if order.Version != 1 {
 		return nil, &VersionError{What: "note " + name, Got: byte(order.Version)}

@@ -49,7 +49,7 @@ func newCollector(e *Engine) *collector {
 		openSeconds: desc("open_transaction_seconds", "How long the oldest of these has been seen; 0 where there is none.",
 			"topic"),
 		bound: desc("limit_bytes_per_second",
-			"What this process may copy now, its part of the flow's limit; 0: no bound."),
+			"What this process may copy now, its part of the flow's limit by shards; 0: no bound, or no shard."),
 		throttled:  desc("throttled_seconds_total", "How long this process has waited for that before it read more."),
 		stopped:    desc("partitions_stopped", "Partitions that are not copied, by kind of reason.", "kind"),
 		partitions: desc("partitions", "Partitions that this process copies."),

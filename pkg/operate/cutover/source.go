@@ -22,7 +22,8 @@ type sourceWatch struct {
 	viewer *snapshot.Viewer
 	back   bool // its records are carried back by this command alone
 	// flows tells what flows write there that are left out, since they bring what began on the target; nil: none is.
-	flows *provenance.SourceWriters
+	flows  *provenance.SourceWriters
+	brings map[int64]bool // what it told, by producer id: an id is claimed before it writes, or never
 
 	first listoffsets.Offsets // the ends when the watch began; nil: it has not
 	began time.Time
@@ -94,7 +95,7 @@ func (w *sourceWatch) writers(ctx context.Context, moved []chunk.Partition, late
 	for _, p := range seen {
 		switch {
 		case p.Last.Before(recently):
-		case w.brings(ctx, p.ID, now):
+		case w.isBrought(ctx, p.ID, now):
 			brought[p.Partition.Topic] = true
 		default:
 			active[p.Partition.Topic][p.ID] = true
@@ -113,13 +114,23 @@ func (w *sourceWatch) writers(ctx context.Context, moved []chunk.Partition, late
 	return kafka.Few(list)
 }
 
-// brings says whether a flow that is left out is known to write under a producer id.
-func (w *sourceWatch) brings(ctx context.Context, producer int64, now time.Time) bool {
+// isBrought says whether a flow that is left out is known to write under a producer id. To ask reads ledgers.
+func (w *sourceWatch) isBrought(ctx context.Context, producer int64, now time.Time) bool {
 	if w.flows == nil {
 		return false
 	}
+	if brings, asked := w.brings[producer]; asked {
+		return brings
+	}
 	brings, err := w.flows.Brings(ctx, producer, now)
-	return brings && err == nil
+	if err != nil {
+		return false
+	}
+	if w.brings == nil {
+		w.brings = map[int64]bool{}
+	}
+	w.brings[producer] = brings
+	return brings
 }
 
 // arrived says what a source that is still written to has got while it was watched.

@@ -41,11 +41,11 @@ F=x=y # no comment`)
 	}
 }
 
-// Passwords that come from a file, or from the environment file, are read again for new
-// connections; what cannot be read, or does not hold together, leaves the former ones.
-func TestRenewal(t *testing.T) {
+// writer writes files to a folder of the test's own, and answers their paths.
+func writer(t *testing.T) func(name, text string) string {
+	t.Helper()
 	dir := t.TempDir()
-	write := func(name, text string) string {
+	return func(name, text string) string {
 		t.Helper()
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -53,6 +53,12 @@ func TestRenewal(t *testing.T) {
 		}
 		return path
 	}
+}
+
+// Passwords that come from a file, or from the environment file, are read again for new
+// connections; what cannot be read, or does not hold together, leaves the former ones.
+func TestRenewal(t *testing.T) {
+	write := writer(t)
 	env, pass := write("environment", "OLD_PASSWORD=first\nHOST=old\n"), write("password", "first-new\n")
 	text := fmt.Sprintf(`
 clusters:

@@ -11,15 +11,7 @@ import (
 
 // Every key is told with where its value comes from; no secret is, and no value of the environment.
 func TestSettings(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	write := writer(t)
 	t.Setenv("TOLD_PATTERN", "hunter2")
 	pass, env := write("pass", "hunter2\n"), write("env", "OLD_USER=hunter2\n")
 	text := fmt.Sprintf(`env_file: %s

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -121,4 +122,25 @@ func (c *Cluster) Stored(topic string, partition int32) []byte {
 	got := answer.(*kmsg.FetchResponse).Topics[0].Partitions[0]
 	c.must("fetch", kerr.ErrorForCode(got.ErrorCode))
 	return got.RecordBatches
+}
+
+// TellProducers has the cluster say (KIP-664) that these producer ids write to partition 0 of topics now.
+func (c *Cluster) TellProducers(by map[string][]int64) {
+	c.ControlKey(int16(kmsg.DescribeProducers), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		response := r.ResponseKind().(*kmsg.DescribeProducersResponse)
+		for _, asked := range r.(*kmsg.DescribeProducersRequest).Topics {
+			topic := kmsg.NewDescribeProducersResponseTopic()
+			topic.Topic = asked.Topic
+			partition := kmsg.NewDescribeProducersResponseTopicPartition()
+			for _, id := range by[asked.Topic] {
+				one := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
+				one.ProducerID, one.LastTimestamp, one.CurrentTxnStartOffset = id, time.Now().UnixMilli(), -1
+				partition.ActiveProducers = append(partition.ActiveProducers, one)
+			}
+			topic.Partitions = append(topic.Partitions, partition)
+			response.Topics = append(response.Topics, topic)
+		}
+		return response, nil, true
+	})
 }

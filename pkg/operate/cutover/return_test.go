@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"replicator/integration/workload"
 	"replicator/internal/flowtest"
@@ -234,7 +231,13 @@ func TestSilenceNamesFlows(t *testing.T) {
 	w.Plain(w.Sides.Target, "clicks", 0, 1)
 	p.SameOnBoth("clicks", 6)
 	r.Stop()
-	toldBy(w.Target, "orders", "clicks")
+	by := map[string][]int64{}
+	for _, topic := range []string{"orders", "clicks"} {
+		for _, written := range w.Target.Read(topic, 0, 0) {
+			by[topic] = append(by[topic], written.ProducerID)
+		}
+	}
+	w.Target.TellProducers(by)
 	o := p.HandoverOptions()
 	o.Flow = p.Back
 	said, err := cutover.WritersOf(w.Ctx, o, []chunk.Partition{{Topic: "orders"}, {Topic: "clicks"}})
@@ -243,31 +246,4 @@ func TestSilenceNamesFlows(t *testing.T) {
 		!strings.Contains(said, "clicks (producer ids ") {
 		t.Errorf("writers are said to be %q", said)
 	}
-}
-
-// toldBy has a fake cluster tell who wrote the records that it holds by now.
-func toldBy(c *kafkatest.Cluster, topics ...string) {
-	by := map[string][]int64{}
-	for _, topic := range topics {
-		for _, written := range c.Read(topic, 0, 0) {
-			by[topic] = append(by[topic], written.ProducerID)
-		}
-	}
-	c.ControlKey(int16(kmsg.DescribeProducers), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		response := r.ResponseKind().(*kmsg.DescribeProducersResponse)
-		for _, asked := range r.(*kmsg.DescribeProducersRequest).Topics {
-			topic := kmsg.NewDescribeProducersResponseTopic()
-			topic.Topic = asked.Topic
-			partition := kmsg.NewDescribeProducersResponseTopicPartition()
-			for _, id := range by[asked.Topic] {
-				one := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
-				one.ProducerID, one.LastTimestamp, one.CurrentTxnStartOffset = id, time.Now().UnixMilli(), -1
-				partition.ActiveProducers = append(partition.ActiveProducers, one)
-			}
-			topic.Partitions = append(topic.Partitions, partition)
-			response.Topics = append(response.Topics, topic)
-		}
-		return response, nil, true
-	})
 }

@@ -172,13 +172,8 @@ func (d *drill) rights(ctx context.Context) error {
 // look takes the snapshot that everything else is about.
 func (d *drill) look(ctx context.Context) error {
 	v := d.viewer
-	snap, err := v.Take(ctx, func(string) bool { return true }, true)
-	if err == nil {
-		err = snap.LedgerErr
-	}
-	if err == nil && len(snap.Books) == 0 {
-		err = inspect.NeverRan(ctx, v, "start it with 'replicator run': only what is copied can be failed over to")
-	}
+	snap, err := inspect.TakeRan(ctx, v, func(string) bool { return true }, true,
+		"start it with 'replicator run': only what is copied can be failed over to")
 	if err == nil {
 		err = v.FindHidden(ctx, snap)
 	}

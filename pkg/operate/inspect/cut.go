@@ -125,13 +125,8 @@ type OpenCut struct {
 func OpenCuts(ctx context.Context, v *snapshot.Viewer) ([]OpenCut, error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	snap, err := v.Take(ctx, func(string) bool { return true }, false)
-	if err == nil {
-		err = snap.LedgerErr
-	}
-	if err == nil && len(snap.Books) == 0 {
-		err = NeverRan(ctx, v, "start it with 'replicator run': only what was copied can be cut")
-	}
+	snap, err := TakeRan(ctx, v, func(string) bool { return true }, false,
+		"start it with 'replicator run': only what was copied can be cut")
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,23 @@ import (
 	"replicator/pkg/replicate/kafka"
 )
 
+// TakeRan looks at a flow that has run, as [snapshot.Viewer.Take] does: its ledger can be read, and knows something.
+// fix is what to do if it has never run.
+func TakeRan(ctx context.Context, v *snapshot.Viewer, wanted func(topic string) bool, replicas bool, fix string) (
+	*snapshot.Snapshot, error) {
+	snap, err := v.Take(ctx, wanted, replicas)
+	if err == nil {
+		err = snap.LedgerErr
+	}
+	if err == nil && len(snap.Books) == 0 {
+		err = NeverRan(ctx, v, fix)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return snap, nil
+}
+
 // NeverRan tells of a flow without a ledger, and whether its clusters look exchanged; fix is what to do if they are
 // not.
 func NeverRan(ctx context.Context, v *snapshot.Viewer, fix string) *kafka.Problem {

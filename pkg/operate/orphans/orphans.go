@@ -97,13 +97,7 @@ type part struct {
 func Find(ctx context.Context, view *snapshot.Viewer, wanted func(topic string) bool) (*Found, error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	snap, err := view.Take(ctx, wanted, false)
-	if err == nil {
-		err = snap.LedgerErr
-	}
-	if err == nil && len(snap.Books) == 0 {
-		err = inspect.NeverRan(ctx, view, "start it with 'replicator run': nothing was copied yet")
-	}
+	snap, err := inspect.TakeRan(ctx, view, wanted, false, "start it with 'replicator run': nothing was copied yet")
 	if err == nil {
 		err = notReversed(snap, view.FlowName())
 	}

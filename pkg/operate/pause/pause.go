@@ -51,13 +51,8 @@ type Names struct {
 func Look(ctx context.Context, v *snapshot.Viewer, names []string) (*Names, error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshot.TakeLimit)
 	defer cancel()
-	snap, err := v.Take(ctx, func(string) bool { return true }, false)
-	if err == nil {
-		err = snap.LedgerErr
-	}
-	if err == nil && len(snap.Books) == 0 {
-		err = inspect.NeverRan(ctx, v, "start it with 'replicator run': only then there is something to pause")
-	}
+	snap, err := inspect.TakeRan(ctx, v, func(string) bool { return true }, false,
+		"start it with 'replicator run': only then there is something to pause")
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"replicator/internal/flowtest"
 	"replicator/pkg/operate/preflight"
 )
@@ -21,21 +19,8 @@ func TestOppositeFlowIsNoProducer(t *testing.T) {
 	w.Plain(w.Sides.Target, "orders", 0, 5)
 	p.SameOnBoth("orders", 6)
 	written := w.Source.Read("orders", 0, 0)
-	w.Source.ControlKey(int16(kmsg.DescribeProducers), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		w.Source.KeepControl()
-		response := r.ResponseKind().(*kmsg.DescribeProducersResponse)
-		topic := kmsg.NewDescribeProducersResponseTopic()
-		topic.Topic = "orders"
-		partition := kmsg.NewDescribeProducersResponseTopicPartition()
-		for _, id := range []int64{written[len(written)-1].ProducerID, 1 << 40} { // the flow's, and an application's
-			one := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
-			one.ProducerID, one.LastTimestamp, one.CurrentTxnStartOffset = id, time.Now().UnixMilli(), -1
-			partition.ActiveProducers = append(partition.ActiveProducers, one)
-		}
-		topic.Partitions = append(topic.Partitions, partition)
-		response.Topics = append(response.Topics, topic)
-		return response, nil, true
-	})
+	// The flow's, and an application's.
+	w.Source.TellProducers(map[string][]int64{"orders": {written[len(written)-1].ProducerID, 1 << 40}})
 	if n := producers(w); n != 1 {
 		t.Errorf("%d producers, want the application alone", n)
 	}
